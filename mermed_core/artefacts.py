@@ -1,0 +1,95 @@
+"""Folders that appear whole or not at all: written beside their place, flushed, renamed into it."""
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+@contextmanager
+def write_folder(target: Path) -> Iterator[Path]:
+    """Yields an empty folder beside `target` that takes its place when the block ends without error.
+
+    A process killed at any moment leaves either the old folder or the new one under the name, and at worst
+    a hidden `.NAME.*.partial` beside it, which the next write of the same name removes.
+    """
+    target = target.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in target.parent.glob(f".{target.name}.*.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    staging.chmod(0o755)  # mkdtemp makes it private; an artefact is as readable as any folder
+    try:
+        yield staging
+        for path in [*staging.rglob("*"), staging]:
+            _flush(path)
+        _put(staging, target)
+        _flush(target.parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+@contextmanager
+def write_file(target: Path) -> Iterator[Path]:
+    """Yields a path beside `target` that replaces it when the block ends without error."""
+    target = target.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = target.with_name(f".{target.name}.partial")
+    try:
+        yield staging
+        _flush(staging)
+        staging.replace(target)
+        _flush(target.parent)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes readable JSON, the whole file or nothing."""
+    with write_file(path) as staging:
+        staging.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def checksum(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put(staging: Path, target: Path) -> None:
+    """Gives the staged folder the target's name; what stood there ends under the staging name."""
+    if not target.exists():
+        staging.rename(target)
+    elif not _exchange(staging, target):
+        aside = staging.with_name(staging.name + ".old")
+        target.rename(aside)
+        staging.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swaps two names in one atomic step where the system can (Linux's renameat2)."""
+    if sys.platform != "linux":
+        return False
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    return renameat2(_AT_FDCWD, bytes(first), _AT_FDCWD, bytes(second), _RENAME_EXCHANGE) == 0

@@ -1,0 +1,78 @@
+"""The encoder: any timm model without its classifier, from an image to an embedding."""
+
+from typing import cast
+
+import timm
+import torch
+from timm.models import VisionTransformer, is_model_in_modules
+from torch import nn
+
+from mermed_core.errors import ModelError
+
+
+class Backbone(nn.Module):
+    """A timm encoder that gives embeddings and the feature map that they were pooled from.
+
+    Args:
+        architecture: name of a timm model, with or without a pretrained tag.
+        image_size: side of the input in pixels; a ViT's position embedding is made for it.
+        drop_path_rate: stochastic depth while training.
+        pretrained: take the tag's weights from the Hugging Face hub.
+
+    Raises:
+        ModelError: timm does not know the architecture.
+    """
+
+    def __init__(
+        self, architecture: str, *, image_size: int, drop_path_rate: float = 0.0, pretrained: bool = False
+    ) -> None:
+        super().__init__()
+        if not timm.is_model(architecture):
+            raise ModelError(f"timm has no architecture '{architecture}'; see timm.list_models().")
+        self.architecture = architecture
+        is_vit = _is_vit(architecture)
+        # Multi-crop feeds a ViT two input sizes: its position embedding is interpolated for the smaller.
+        options = {"img_size": image_size, "dynamic_img_size": True} if is_vit else {}
+        self.encoder = timm.create_model(
+            architecture, pretrained=pretrained, num_classes=0, drop_path_rate=drop_path_rate, **options
+        )
+
+    @property
+    def dim(self) -> int:
+        """Length of an embedding."""
+        # Some ConvNets widen the pooled features once more before their classifier.
+        return int(getattr(self.encoder, "head_hidden_size", None) or self.encoder.num_features)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Embeds images (batch, 3, height, width) as (batch, dim), not normalised."""
+        return self.encoder(images)
+
+    def cam_layer(self) -> nn.Module:
+        """Returns the layer whose activations a class activation map weighs.
+
+        For a ViT this is the first norm of the last block: behind it only the class token reaches the
+        embedding, so that patch tokens have no gradient. For a ConvNet it is the last feature map.
+        """
+        if isinstance(self.encoder, VisionTransformer):
+            return cast(nn.Module, self.encoder.blocks[-1].norm1)
+        for name in ("bn2", "conv_head", "norm_pre", "stages", "layer4", "blocks"):
+            layer = getattr(self.encoder, name, None)
+            if isinstance(layer, nn.Module) and not isinstance(layer, nn.Identity):
+                return layer
+        raise ModelError(f"No feature map is known for '{self.architecture}'.")
+
+    def to_feature_map(self, activations: torch.Tensor) -> torch.Tensor:
+        """Brings activations of `cam_layer` to (batch, channels, rows, columns).
+
+        Tokens (batch, tokens, channels) lose the prefix tokens and take the grid of the square input.
+        """
+        if activations.ndim == 4:
+            return activations
+        tokens = activations[:, int(getattr(self.encoder, "num_prefix_tokens", 0)) :]
+        side = round(tokens.shape[1] ** 0.5)
+        return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], side, -1)
+
+
+def _is_vit(architecture: str) -> bool:
+    name = architecture.split(".")[0]
+    return is_model_in_modules(name, ("vision_transformer", "deit", "eva"))

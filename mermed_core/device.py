@@ -1,0 +1,21 @@
+"""Which device does the work, said once in the log."""
+
+import logging
+
+import torch
+
+logger = logging.getLogger(__name__)
+
+
+def choose_device(name: str | None = None) -> torch.device:
+    """Returns the named device, or the GPU where there is one and the CPU elsewhere; logs the choice."""
+    device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+    logger.info("torch runs on %s", describe(device))
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """Returns the device in words, such as "cpu (2 threads)"."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)"

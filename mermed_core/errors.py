@@ -1,0 +1,62 @@
+"""The errors that a user can cause. Each message is a sentence that says what to do about it."""
+
+
+class MermedError(Exception):
+    """Base of every error that is the input's fault, not the program's."""
+
+
+class ImageError(MermedError):
+    """A file cannot be used as an image."""
+
+
+class EmptyFileError(ImageError):
+    """The file holds no bytes."""
+
+
+class UnsupportedFormatError(ImageError):
+    """The file is not of a format that is read here, whatever its name says."""
+
+
+class DamagedImageError(ImageError):
+    """The file starts like an image but cannot be decoded to its end."""
+
+
+class ImageTooLargeError(ImageError):
+    """The file has more bytes, pixels or frames than the limits allow."""
+
+
+class NoPixelsError(ImageError):
+    """A valid file (a DICOM report, say) that carries no picture."""
+
+
+class FrameError(ImageError):
+    """The chosen frame does not exist in the file."""
+
+
+class ManifestError(MermedError):
+    """A table of images is not valid; names the row and the column."""
+
+    def __init__(self, problem: str, *, row: int | None = None, column: str | None = None) -> None:
+        where = ", ".join(
+            part
+            for part in (
+                f"row {row}" if row is not None else "",
+                f"column '{column}'" if column is not None else "",
+            )
+            if part
+        )
+        super().__init__(f"{where}: {problem}" if where else problem)
+        self.row = row
+        self.column = column
+
+
+class RecipeError(MermedError):
+    """A training recipe has an unknown key or a value out of range."""
+
+
+class ModelError(MermedError):
+    """A model folder is missing, incomplete or does not fit."""
+
+
+class CollectionError(MermedError):
+    """A collection folder is missing, incomplete, damaged or made by another model."""

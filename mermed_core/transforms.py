@@ -1,0 +1,91 @@
+"""From pixels to the encoder's input: the same at training and at serving, and stored beside the weights."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
+
+from mermed_core.modalities import MODALITIES
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
+IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+RESIZES = ("squash", "pad")
+
+
+def paper_normalisation() -> dict[str, Statistics]:
+    """Returns the paper's mean and standard deviation of each modality."""
+    return {key: (modality.mean, modality.std) for key, modality in MODALITIES.items()}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes the encoder's input.
+
+    Attributes:
+        image_size: side of the square input in pixels.
+        resize: "squash" to the square without keeping the aspect, or "pad" with black to a square first.
+        neutral: mean and std (0..1) used while the modality is not known.
+        modalities: mean and std (0..1) of each modality; empty means that `neutral` serves for all.
+    """
+
+    image_size: int = 224
+    resize: str = "squash"
+    neutral: Statistics = IMAGENET
+    modalities: dict[str, Statistics] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> Self:
+        """Reads what `to_dict` gave, after a trip through JSON."""
+        statistics = {key: _statistics(pair) for key, pair in value["modalities"].items()}
+        return cls(int(value["image_size"]), str(value["resize"]), _statistics(value["neutral"]), statistics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return asdict(self)
+
+    def statistics(self, modality: str | None) -> Statistics:
+        """Returns mean and std of a modality, or the neutral ones where it is not known."""
+        return self.modalities.get(modality, self.neutral) if modality else self.neutral
+
+    def __call__(self, pixels: np.ndarray, modality: str | None = None) -> torch.Tensor:
+        """Turns (height, width, 3) uint8 pixels into a normalised float tensor (3, image_size, image_size)."""
+        image = to_tensor(pixels)
+        if self.resize == "pad":
+            image = pad_to_square(image)
+        side = [self.image_size, self.image_size]
+        image = F.resize(image, side, interpolation=InterpolationMode.BICUBIC, antialias=True)
+        return normalise(image.float() / 255, self.statistics(modality))
+
+
+def to_tensor(pixels: np.ndarray) -> torch.Tensor:
+    """Returns (height, width, 3) uint8 pixels as a uint8 tensor (3, height, width).
+
+    Raises:
+        ValueError: another type or shape, such as floats in 0..1, that would be read with the wrong range.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"pixels must be (height, width, 3) uint8, not {pixels.shape} {pixels.dtype}")
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+
+
+def pad_to_square(image: torch.Tensor) -> torch.Tensor:
+    """Adds black at the short sides of an image (3, height, width) so that it becomes square."""
+    height, width = image.shape[-2:]
+    side = max(height, width)
+    left, top = (side - width) // 2, (side - height) // 2
+    return F.pad(image, [left, top, side - width - left, side - height - top])
+
+
+def normalise(images: torch.Tensor, statistics: Statistics) -> torch.Tensor:
+    """Subtracts the mean and divides by the std of images (..., 3, height, width) in 0..1."""
+    mean, std = statistics
+    return F.normalize(images, list(mean), list(std))
+
+
+def _statistics(pair: Any) -> Statistics:
+    mean, std = pair
+    return tuple(map(float, mean)), tuple(map(float, std))
