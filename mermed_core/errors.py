@@ -46,6 +46,7 @@ class ManifestError(MermedError):
             if part
         )
         super().__init__(f"{where}: {problem}" if where else problem)
+        self.problem = problem
         self.row = row
         self.column = column
 

@@ -34,11 +34,20 @@ class Case:
 
 @dataclass(frozen=True)
 class Finding:
-    """A calibrated probability that an image belongs to one class of one label set (`task`)."""
+    """A calibrated probability that an image belongs to one class of one label set.
+
+    Attributes:
+        task: the label set.
+        label: the class.
+        probability: calibrated, 0..1; the classes of a multi-label set do not sum to 1.
+        relevance: 0..1, how much the image looks like those that the label set was made for: a head CT
+            has little to say in a label set of lung nodules.
+    """
 
     task: str
     label: str
     probability: float
+    relevance: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Preprocessing:
         return self.modalities.get(modality, self.neutral) if modality else self.neutral
 
     def __call__(self, pixels: np.ndarray, modality: str | None = None) -> torch.Tensor:
-        """Turns (height, width, 3) uint8 pixels into a normalised float tensor (3, image_size, image_size)."""
+        """Turns (height, width, 3) uint8 pixels into a normalised tensor (3, image_size, image_size)."""
         image = to_tensor(pixels)
         if self.resize == "pad":
             image = pad_to_square(image)
@@ -69,7 +69,8 @@ def to_tensor(pixels: np.ndarray) -> torch.Tensor:
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels must be (height, width, 3) uint8, not {pixels.shape} {pixels.dtype}")
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+    # A copy, because pixels are read-only where they come from a decoder and tensors cannot be.
+    return torch.from_numpy(pixels.copy(order="C")).permute(2, 0, 1)
 
 
 def pad_to_square(image: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Where an encoder starts from: random, a timm tag, a weights file, a package that carries one, or a model folder."""
+"""Where an encoder starts from: random, a timm tag, a weights file, a package with one, or a model folder."""
 
 import importlib.util
 import logging
@@ -27,7 +27,7 @@ def start_backbone(
     Args:
         architecture: timm name.
         start: "random"; "timm" (the tag's weights from the Hugging Face hub); "package:NAME" (an installed
-            package that carries one weights file); or the path of a weights file or of a model folder of ours.
+            package that carries one weights file); or the path of a weights file or of our model folder.
         image_size: side of the input in pixels.
         drop_path_rate: stochastic depth while training.
 
@@ -66,8 +66,8 @@ def _from_hub(architecture: str, image_size: int, drop_path_rate: float) -> Back
         return Backbone(architecture, image_size=image_size, drop_path_rate=drop_path_rate, pretrained=True)
     except (OSError, RuntimeError) as error:
         raise ModelError(
-            f"The pretrained weights of '{architecture}' could not be fetched from the Hugging Face hub ({error}). "
-            "Without a network, give the path of a weights file as 'start'."
+            f"The pretrained weights of '{architecture}' could not be fetched from the Hugging Face hub "
+            f"({error}). Without a network, give the path of a weights file as 'start'."
         ) from error
 
 

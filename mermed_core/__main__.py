@@ -1,0 +1,85 @@
+"""The command line of the core: `python -m mermed_core analyse FILE` and `python -m mermed_core doctor`."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from mermed_core.errors import ImageError, MermedError
+from mermed_core.records import Analysis
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DEFAULT_MODEL = REPOSITORY / "assets" / "model"
+DEFAULT_COLLECTION = REPOSITORY / "assets" / "collection"
+REFUSED = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code (0 done, 1 something is missing, 2 a file was refused)."""
+    parser = argparse.ArgumentParser(prog="python -m mermed_core", description="Research use only.")
+    parser.add_argument("--verbose", action="store_true", help="log which device and files are used")
+    commands = parser.add_subparsers(dest="command", required=True)
+    analyse = commands.add_parser("analyse", help="say everything that the model sees in one image")
+    analyse.add_argument("file", type=Path, help="PNG, JPEG, TIFF, WebP, BMP or DICOM")
+    analyse.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file, from 0")
+    analyse.add_argument("--modality", help="name of the modality; default: detected")
+    analyse.add_argument("--neighbours", type=int, default=8, help="how many similar cases")
+    analyse.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor = commands.add_parser("doctor", help="say what is installed, loaded and missing")
+    for command in (analyse, doctor):
+        command.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="model folder")
+        command.add_argument("--collection", type=Path, default=DEFAULT_COLLECTION, help="collection folder")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s", stream=sys.stderr
+    )
+    return _analyse(options) if options.command == "analyse" else _doctor(options)
+
+
+def _analyse(options: argparse.Namespace) -> int:
+    from mermed_core.predictor import Predictor  # torch takes seconds to import; --help should not
+
+    try:
+        predictor = Predictor.load(options.model, options.collection)
+        image = predictor.read(options.file, options.frame)
+        analysis = predictor.analyse(image, modality=options.modality, neighbours=options.neighbours)
+    except MermedError as error:
+        print(json.dumps({"error": str(error)}) if options.json else f"error: {error}")
+        return REFUSED if isinstance(error, ImageError) else 1
+    if options.json:
+        print(json.dumps(analysis.to_dict()))
+    else:
+        print("\n".join([*image.notes, *_lines(analysis)]))
+    return 0
+
+
+def _lines(analysis: Analysis) -> list[str]:
+    key, share = next(iter(analysis.modality.items()))
+    lines = [
+        f"modality    {key} ({share:.1%})",
+        f"known       {'yes' if analysis.known else 'NO'}: {analysis.gate}",
+    ]
+    lines += [
+        f"finding     {finding.task}: {finding.label} {finding.probability:.1%}"
+        for finding in analysis.findings
+    ]
+    lines += [
+        f"similar     {hit.similarity:.3f} {hit.case.case_id} ({hit.case.modality}: {hit.case.label})"
+        for hit in analysis.neighbours
+    ]
+    if analysis.point:
+        lines.append(f"map         {analysis.point.x:.2f}, {analysis.point.y:.2f}")
+    return [*lines, f"model       {analysis.model}", "Research use only; not for diagnosis."]
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from mermed_core.doctor import examine
+
+    report, healthy = examine(options.model, options.collection)
+    print(report)
+    return 0 if healthy else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

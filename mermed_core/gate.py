@@ -1,0 +1,150 @@
+"""The gate for unknown input: does an image look like anything that the model was trained on?
+
+The score of a unit vector is its Mahalanobis distance to the nearest class of the training images inside
+their principal subspace, per dimension (Lee et al. 2018), plus the part of it outside that subspace, in units
+of what is usual (as in Wang et al. 2022, ViM). Both are about 1 for a known image.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from sklearn.decomposition import PCA
+
+from mermed_core.artefacts import write_file, write_json
+from mermed_core.errors import ModelError
+from mermed_core.modalities import MODALITIES
+
+SETTINGS = "gate.json"
+NUMBERS = "gate.safetensors"
+DIMENSIONS = 64
+# Share of known images, each modality counting alike, that the gate lets pass.
+ACCEPTANCE = 0.98
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The fitted gate.
+
+    Attributes:
+        mean: (dim,) of the training vectors.
+        basis: (rank, dim) orthonormal rows, the principal subspace.
+        whitening: (rank, rank) makes the spread within a class the identity.
+        centres: (classes, rank) means of the classes, whitened.
+        residual: mean squared length outside the subspace.
+        quantiles: (101,) scores of known held-out images at 0, 1, … 100 %, rising.
+        threshold: the score above which an image is not known.
+    """
+
+    mean: np.ndarray
+    basis: np.ndarray
+    whitening: np.ndarray
+    centres: np.ndarray
+    residual: float
+    quantiles: np.ndarray
+    threshold: float
+
+    def scores(self, vectors: np.ndarray) -> np.ndarray:
+        """Returns how far unit vectors (images, dim) are from the training images; about 2 is usual."""
+        inside, outside = _split(vectors, self.mean, self.basis)
+        whitened = inside @ self.whitening
+        # ‖a − b‖² without the (images, classes, rank) array that the plain difference would need
+        squares = (
+            (whitened**2).sum(1)[:, None] - 2 * whitened @ self.centres.T + (self.centres**2).sum(1)[None]
+        )
+        return squares.min(axis=1).clip(min=0) / len(self.basis) + outside / self.residual
+
+    def judge(self, vector: np.ndarray, modality: str) -> tuple[bool, str]:
+        """Tells for one unit vector (dim,) whether it is known, with the reason in words."""
+        score = float(self.scores(vector[None])[0])
+        share = float(np.searchsorted(self.quantiles, score)) / len(self.quantiles)
+        name = MODALITIES[modality].name
+        if score <= self.threshold:
+            return True, f"It is as near to the training images as known images are ({_nearer(share)})."
+        return False, (
+            f"It is {score / self.threshold:.1f} times as far from every training image as the limit allows "
+            f"({name} is the nearest kind). No finding is named, because none would mean anything."
+        )
+
+
+def fit_gate(
+    vectors: np.ndarray, classes: np.ndarray, held_out: np.ndarray, held_out_modalities: np.ndarray
+) -> Gate:
+    """Fits the gate on embeddings alone, without any example of unknown input.
+
+    Args:
+        vectors: (images, dim) unit vectors of training images.
+        classes: (images,) what each shows; only the grouping matters.
+        held_out: (others, dim) unit vectors of known images that were not trained on.
+        held_out_modalities: (others,) their modalities.
+    """
+    rank = min(DIMENSIONS, vectors.shape[1] - 1, (len(vectors) - 1) // 2)
+    pca = PCA(rank, svd_solver="randomized", random_state=0).fit(vectors)
+    mean, basis = pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
+    inside, outside = _split(vectors, mean, basis)
+    names, member = np.unique(classes, return_inverse=True)
+    centres = np.stack([inside[member == index].mean(axis=0) for index in range(len(names))])
+    deviations = inside - centres[member]
+    covariance = deviations.T @ deviations / len(deviations)
+    # Shrunk a little to the sphere, so that few images still give a covariance that can be inverted.
+    covariance += 0.01 * np.trace(covariance) / rank * np.eye(rank)
+    whitening = np.linalg.cholesky(np.linalg.inv(covariance)).astype(np.float32)
+    residual = max(float(outside.mean()), 1e-12)
+    gate = Gate(mean, basis, whitening, centres @ whitening, residual, np.zeros(101), 0.0)
+    quantiles = _balanced_quantiles(gate.scores(held_out), held_out_modalities)
+    threshold = float(np.interp(ACCEPTANCE * 100, np.arange(101), quantiles))
+    return Gate(mean, basis, whitening, centres @ whitening, residual, quantiles, threshold)
+
+
+def save_gate(folder: Path, gate: Gate) -> None:
+    """Writes the gate into an existing folder."""
+    arrays = {name: getattr(gate, name) for name in ("mean", "basis", "whitening", "centres", "quantiles")}
+    with write_file(folder / NUMBERS) as staging:
+        save_file({name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()}, staging)
+    write_json(folder / SETTINGS, {"residual": gate.residual, "threshold": gate.threshold})
+
+
+def load_gate(folder: Path, dim: int) -> Gate:
+    """Reads a gate for vectors of length `dim`.
+
+    Raises:
+        ModelError: the gate is missing, damaged or made for other vectors.
+    """
+    try:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        gate = Gate(
+            **load_file(folder / NUMBERS),
+            residual=float(settings["residual"]),
+            threshold=float(settings["threshold"]),
+        )
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"The model has no gate yet ('{folder}' is incomplete); fit it with python -m train.fit_heads."
+        ) from error
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelError(f"The gate in '{folder}' is damaged: {error!r}.") from error
+    if gate.basis.shape[1:] != (dim,):
+        raise ModelError(f"The gate in '{folder}' does not fit vectors of length {dim}.")
+    return gate
+
+
+def _split(vectors: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns coordinates (images, rank) in the subspace and the squared length (images,) outside it."""
+    centred = vectors - mean
+    inside = centred @ basis.T
+    return inside, np.maximum((centred**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
+
+
+def _balanced_quantiles(scores: np.ndarray, modalities: np.ndarray) -> np.ndarray:
+    _, member, counts = np.unique(modalities, return_inverse=True, return_counts=True)
+    weights = 1.0 / counts[member]
+    order = np.argsort(scores)
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return np.interp(np.linspace(0, 1, 101), reached, scores[order]).astype(np.float32)
+
+
+def _nearer(share: float) -> str:
+    return f"nearer than {100 * (1 - share):.0f} % of them"
