@@ -1,12 +1,16 @@
 """The table of images that every step reads: one row an image, validated when it is made or loaded.
 
 Columns: `case_id` (unique), `path` or `image` (file path or encoded bytes; exactly one of them), `modality`,
-`labels` (list of class names; null = unlabelled, [] = none of the classes of a multi-label set), `task` (the label
-set, such as "busi"), `task_kind` (multiclass, multilabel or ordinal), `group` (patient or lesion), `split`
-(train, val, test or ""), `source` (data set). Further columns, such as sex or site, are kept as they are.
+`labels` (list of class names; null = unlabelled, [] = none of the classes of a multi-label set), `task` (the
+label set, such as "busi"), `task_kind` (multiclass, multilabel or ordinal), `group` (patient or lesion),
+`split` (train, val, test or ""), `source` (data set). Further columns, such as sex, are kept as they are.
+
+Every value is text that nothing here runs or opens: a path that does not exist is found when its image is
+read, not when millions of rows are listed.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mermed_core.artefacts import write_file
-from mermed_core.errors import ManifestError, MermedError
-from mermed_core.modalities import modality_key
+from mermed_core.data.validation import COLUMNS, SPLITS, TASK_KINDS, validated
+from mermed_core.errors import ManifestError
 from mermed_core.records import Case
 
-SPLITS = ("train", "val", "test", "")
-TASK_KINDS = ("multiclass", "multilabel", "ordinal")
-COLUMNS = ("case_id", "path", "image", "modality", "labels", "task", "task_kind", "group", "split", "source")
+__all__ = ["COLUMNS", "SPLITS", "TASK_KINDS", "LabelSet", "Manifest", "concatenate"]
+
+# Stated, not inferred: lists stay lists in a table without one label, and all images may pass 2 GiB together.
+_STORED_TYPES = {"path": pa.string(), "image": pa.large_binary(), "labels": pa.list_(pa.string())}
+_ROWS_PER_BLOCK = 10_000
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class LabelSet:
     classes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Manifest:
     """A validated table of images; make one with `from_frame` or `load`.
 
@@ -48,14 +54,15 @@ class Manifest:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Self:
-        """Fills in what may be left out, reads aliases of modalities, and checks every row.
+        """Fills in what may be left out, reads aliases of modalities and splits, and checks every row.
 
-        Left out: `case_id` becomes source/row, `task` the source, `group` the case_id, `split` "".
+        Left out: `case_id` becomes source/row, `group` the case_id, `split` "", `task_kind` multiclass,
+        `task` the source (source-modality where one source has several modalities).
 
         Raises:
             ManifestError: names the row and the column.
         """
-        return cls(_checked(_filled(frame)))
+        return cls(validated(frame))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -65,21 +72,41 @@ class Manifest:
             ManifestError: not a parquet file, or not a valid manifest.
         """
         try:
-            frame = pq.read_table(path).to_pandas()
+            with pq.ParquetFile(path) as file:
+                frame = file.read().to_pandas()
         except (OSError, pa.ArrowException) as error:
             raise ManifestError(f"{path} cannot be read as a parquet table ({error}).") from error
         if "path" in frame:
-            frame["path"] = [_absolute(value, path.parent) for value in frame["path"]]
+            folder = os.path.abspath(path.parent)
+            frame["path"] = [
+                os.path.join(folder, value) if isinstance(value, str) and value else value
+                for value in frame["path"]
+            ]
         return cls.from_frame(frame)
 
     def save(self, path: Path) -> None:
-        """Writes the table as parquet, the whole file or nothing."""
+        """Writes the table as parquet, the whole file or nothing.
+
+        Paths below the file's folder are stored relative to it, so that both move together; others absolute.
+
+        Raises:
+            ManifestError: a further column holds values that parquet cannot store.
+        """
+        frame = self.frame.copy()
+        frame["path"] = _stored_paths(frame["path"], path.absolute().parent)
+        table = pa.Table.from_pandas(frame, schema=_schema(frame), preserve_index=False)
         with write_file(path) as staging:
-            pq.write_table(pa.Table.from_pandas(self.frame, preserve_index=False), staging)
+            pq.write_table(table, staging, row_group_size=_ROWS_PER_BLOCK)
 
     def __len__(self) -> int:
         """Returns the number of images."""
         return len(self.frame)
+
+    def __eq__(self, other: object) -> bool:
+        """Returns whether both hold the same rows and columns in the same order."""
+        return isinstance(other, Manifest) and self.frame.equals(other.frame)
+
+    __hash__ = None  # type: ignore[assignment]  # a table has no hash
 
     def select(self, keep: np.ndarray | pd.Series | Sequence[int]) -> Self:
         """Returns the rows of a boolean mask or a list of positions, in order."""
@@ -95,29 +122,24 @@ class Manifest:
     def label_sets(self) -> tuple[LabelSet, ...]:
         """Returns each task with its kind and its classes (numbers in numeric order, else sorted)."""
         labelled = self.frame[self.frame["labels"].notna()]
-        sets = []
-        for task, rows in labelled.groupby("task", sort=True):
-            names = {str(name) for labels in rows["labels"] for name in labels}
-            if names:
-                sets.append(
-                    LabelSet(
-                        str(task), str(rows["task_kind"].iloc[0]), tuple(sorted(names, key=_label_order))
-                    )
-                )
-        return tuple(sets)
+        names = labelled[["task", "task_kind", "labels"]].explode("labels").dropna()
+        return tuple(
+            LabelSet(str(task), str(kind), tuple(sorted(map(str, classes.unique()), key=_label_order)))
+            for (task, kind), classes in names.groupby(["task", "task_kind"], sort=True)["labels"]
+        )
 
     def image_source(self, position: int) -> bytes | Path:
         """Returns the encoded bytes or the path of one image, as `images.read_image` takes it."""
-        row = self.frame.iloc[position]
-        return bytes(row["image"]) if row["image"] is not None else Path(row["path"])
+        image: Any = self.frame["image"].iat[position]
+        path: Any = self.frame["path"].iat[position]
+        return Path(path) if image is None else image
 
     def cases(self) -> Iterator[Case]:
         """Yields the record of every row, without its pixels."""
-        for row in self.frame.itertuples(index=False):
-            labels = () if row.labels is None else tuple(map(str, row.labels))
-            yield Case(
-                *map(str, (row.case_id, row.modality)), labels, *map(str, (row.source, row.group, row.split))
-            )
+        names = ("case_id", "modality", "labels", "source", "group", "split")
+        columns = (self.frame[name].tolist() for name in names)
+        for case_id, modality, labels, source, group, split in zip(*columns, strict=True):
+            yield Case(case_id, modality, tuple(labels or ()), source, group, split)
 
 
 def concatenate(manifests: Sequence[Manifest]) -> Manifest:
@@ -127,96 +149,34 @@ def concatenate(manifests: Sequence[Manifest]) -> Manifest:
         ManifestError: no manifest given, or two rows share a case_id.
     """
     if not manifests:
-        raise ManifestError("There is nothing to join: no images were given.")
+        raise ManifestError("there is nothing to join: no images were given.")
     return Manifest.from_frame(pd.concat([manifest.frame for manifest in manifests], ignore_index=True))
 
 
 def _label_order(name: str) -> tuple[int, float, str]:
-    return (0, float(name), name) if name.isdecimal() else (1, 0.0, name)
+    return (0, float(name), name) if re.fullmatch(r"-?\d+(\.\d+)?", name) else (1, 0.0, name)
 
 
-def _absolute(value: Any, folder: Path) -> str | None:
-    return None if _missing(value) else os.path.join(folder, value)
+def _schema(frame: pd.DataFrame) -> pa.Schema:
+    """Returns the stored type of every column: stated for some, found out for the others."""
+    inferred = frame.drop(columns=list(_STORED_TYPES))
+    fields = dict(_STORED_TYPES)
+    for column in map(str, inferred):
+        try:
+            fields[column] = pa.Schema.from_pandas(inferred[[column]], preserve_index=False).field(0).type
+        except pa.ArrowException as error:
+            raise ManifestError(
+                f"its values cannot be stored together ({error}); make them of one type.", column=column
+            ) from error
+    return pa.schema([(column, fields[column]) for column in map(str, frame)])
 
 
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value)) or value is pd.NA
-
-
-def _filled(frame: pd.DataFrame) -> pd.DataFrame:
-    frame = frame.reset_index(drop=True).copy()
-    for column in ("modality", "source"):
-        if column not in frame:
-            raise ManifestError("this column is missing from the table.", column=column)
-    for column in ("path", "image", "labels"):
-        values = frame[column] if column in frame else [None] * len(frame)
-        frame[column] = pd.Series([None if _missing(value) else value for value in values], dtype=object)
-    defaults = {
-        "case_id": [f"{source}/{row:06d}" for row, source in enumerate(frame["source"])],
-        "task": frame["source"],
-        "task_kind": "multiclass",
-        "split": "",
-    }
-    for column, default in defaults.items():
-        frame[column] = frame[column] if column in frame else default
-    frame["group"] = frame["group"] if "group" in frame else frame["case_id"]
-    rest = [column for column in frame if column not in COLUMNS]
-    return frame[[*COLUMNS, *rest]]
-
-
-def _checked(frame: pd.DataFrame) -> pd.DataFrame:
-    if frame.empty:
-        raise ManifestError("The table holds no images.")
-    modalities = []
-    for row, record in enumerate(frame.itertuples(index=False)):
-        modalities.append(_check_row(row, record))
-    frame["modality"] = modalities
-    for column in ("case_id", "task", "group", "split", "source"):
-        frame[column] = frame[column].astype(str)
-    repeated = frame["case_id"].duplicated()
-    if repeated.any():
-        row = int(np.flatnonzero(repeated)[0])
-        raise ManifestError(
-            f"'{frame['case_id'].iloc[row]}' stands in an earlier row too.", row=row, column="case_id"
-        )
-    kinds = frame.groupby("task")["task_kind"].nunique()
-    if (kinds > 1).any():
-        raise ManifestError(f"task '{kinds.idxmax()}' has more than one kind.", column="task_kind")
-    return frame
-
-
-def _check_row(row: int, record: Any) -> str:
-    """Checks one row and returns its modality's key."""
-    try:
-        modality = modality_key(record.modality)
-    except MermedError as error:
-        raise ManifestError(str(error), row=row, column="modality") from error
-    if (record.path is None) == (record.image is None):
-        raise ManifestError("exactly one of 'path' and 'image' must be given.", row=row, column="path")
-    if record.path is not None and not (isinstance(record.path, str) and record.path):
-        raise ManifestError("a path is a text that is not empty.", row=row, column="path")
-    if record.image is not None and not isinstance(record.image, bytes):
-        raise ManifestError("an image is given as the bytes of its file.", row=row, column="image")
-    for column in ("case_id", "task", "group", "split", "source"):
-        if _missing(getattr(record, column)):
-            raise ManifestError("a value is missing.", row=row, column=column)
-    if record.split not in SPLITS:
-        raise ManifestError(f"'{record.split}' is not one of train, val, test.", row=row, column="split")
-    if record.task_kind not in TASK_KINDS:
-        raise ManifestError(
-            f"'{record.task_kind}' is not one of {', '.join(TASK_KINDS)}.", row=row, column="task_kind"
-        )
-    _check_labels(row, record)
-    return modality
-
-
-def _check_labels(row: int, record: Any) -> None:
-    labels = record.labels
-    if labels is None:
-        return
-    if isinstance(labels, str) or not isinstance(labels, (list, tuple, np.ndarray)):
-        raise ManifestError("labels are a list of class names.", row=row, column="labels")
-    if any(not isinstance(label, str) or not label for label in labels):
-        raise ManifestError("a class name is a text that is not empty.", row=row, column="labels")
-    if record.task_kind != "multilabel" and len(labels) != 1:
-        raise ManifestError(f"a {record.task_kind} task has one label a row.", row=row, column="labels")
+def _stored_paths(paths: pd.Series, folder: Path) -> pd.Series:
+    here, prefix = os.getcwd(), str(folder).rstrip(os.sep) + os.sep
+    stored = []
+    for path in paths.tolist():
+        full = None if path is None else os.path.join(here, path)
+        rest = full.removeprefix(prefix) if full else full
+        # What a doubled separator leaves over would read as absolute.
+        stored.append(full if rest is None or rest.startswith(os.sep) else rest)
+    return pd.Series(stored, paths.index, object)

@@ -1,0 +1,173 @@
+"""The checks on a table of images: what may be left out is filled in, then each column is looked at once."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mermed_core.errors import ManifestError
+from mermed_core.modalities import UnknownModalityError, modality_key
+
+SPLITS = ("train", "val", "test", "")
+TASK_KINDS = ("multiclass", "multilabel", "ordinal")
+COLUMNS = ("case_id", "path", "image", "modality", "labels", "task", "task_kind", "group", "split", "source")
+
+SPLIT_ALIASES = {
+    "training": "train",
+    "validation": "val",
+    "valid": "val",
+    "dev": "val",
+    "testing": "test",
+}
+
+
+def validated(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns a complete table, indexed 0..n-1, with every column of `COLUMNS` first; changes nothing given.
+
+    Raises:
+        ManifestError: names the row and the column.
+    """
+    frame = frame.reset_index(drop=True)
+    if frame.empty:
+        raise ManifestError("the table holds no images.")
+    for column in ("modality", "source"):
+        if column not in frame:
+            raise ManifestError("this column is missing from the table.", column=column)
+    frame["modality"] = _modality_keys(frame["modality"])
+    frame["source"] = _texts(frame["source"])
+    frame = _with_images(_with_names(frame))
+    frame["labels"] = _label_lists(frame)
+    return frame[[*COLUMNS, *(column for column in frame if column not in COLUMNS)]]
+
+
+def split_name(text: str) -> str:
+    """Returns the split that a name stands for, such as "val" for "Validation"; an unknown name as it is."""
+    lowered = text.strip().lower()
+    return SPLIT_ALIASES.get(lowered, lowered if lowered in SPLITS else text)
+
+
+def fill_modality(frame: pd.DataFrame, modality: str | None) -> pd.DataFrame:
+    """Gives the modality to the rows that do not state theirs.
+
+    Raises:
+        ManifestError: the table has no modality column and none is given.
+    """
+    if "modality" not in frame and modality is None:
+        raise ManifestError(
+            "this column is missing; add it, or name the modality of all images (modality=...).",
+            column="modality",
+        )
+    if modality is None:
+        return frame
+    known = frame["modality"].astype(object) if "modality" in frame else pd.Series(None, frame.index, object)
+    return frame.assign(modality=known.where(known.notna(), modality))
+
+
+def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
+    if "case_id" not in frame:
+        frame["case_id"] = [f"{source}/{row:06d}" for row, source in enumerate(frame["source"].tolist())]
+    if "task" not in frame:
+        frame["task"] = _default_tasks(frame)
+    for column in ("case_id", "task"):
+        frame[column] = _texts(frame[column])
+    refuse(frame["case_id"].duplicated(), frame["case_id"], "'{}' stands in an earlier row too.")
+    groups = frame["group"].astype(object) if "group" in frame else frame["case_id"]
+    frame["group"] = _texts(groups.where(groups.notna(), frame["case_id"]).rename("group"))
+    frame["task_kind"] = _task_kinds(frame)
+    frame["split"] = _splits(frame)
+    return frame
+
+
+def _default_tasks(frame: pd.DataFrame) -> pd.Series:
+    """The source; a source of several modalities has a task for each, for classes are of one modality."""
+    several = frame.groupby("source")["modality"].transform("nunique") > 1
+    return frame["source"].where(~several, frame["source"] + "-" + frame["modality"])
+
+
+def _with_images(frame: pd.DataFrame) -> pd.DataFrame:
+    for column in ("path", "image"):
+        values = frame[column].astype(object) if column in frame else pd.Series(None, frame.index, object)
+        frame[column] = values.where(values.notna(), None)
+    paths, images = frame["path"], frame["image"]
+    refuse(paths.isna() == images.isna(), paths, "exactly one of 'path' and 'image' must be given.")
+    named = [path is None or (isinstance(path, str) and path != "" and "\0" not in path) for path in paths]
+    refuse(~np.array(named), paths, "a path is a text that is not empty and has no null character.")
+    encoded = [image is None or isinstance(image, bytes) for image in images]
+    refuse(~np.array(encoded), images, "an image is given as the bytes of its file.")
+    return frame
+
+
+def _modality_keys(names: pd.Series) -> pd.Series:
+    names = names.astype(object).where(names.notna(), "").astype(str)
+    keys, problems = {}, {}
+    for name in names.unique():
+        try:
+            keys[name] = modality_key(name)
+        except UnknownModalityError as error:
+            problems[name] = str(error)
+    unknown = np.flatnonzero(names.isin(list(problems)))
+    if len(unknown):
+        row = int(unknown[0])
+        raise ManifestError(problems[names.iloc[row]], row=row, column="modality")
+    return names.map(keys)
+
+
+def _task_kinds(frame: pd.DataFrame) -> pd.Series:
+    if "task_kind" not in frame:
+        return pd.Series("multiclass", frame.index, str)
+    kinds = _texts(frame["task_kind"])
+    refuse(~kinds.isin(TASK_KINDS), kinds, f"'{{}}' is not one of {', '.join(TASK_KINDS)}.")
+    first = kinds.groupby(frame["task"]).transform("first")
+    refuse(kinds != first, frame["task"], "task '{}' has another kind in an earlier row.", "task_kind")
+    return kinds
+
+
+def _splits(frame: pd.DataFrame) -> pd.Series:
+    if "split" not in frame:
+        return pd.Series("", frame.index, str)
+    given = frame["split"].astype(object)
+    given = given.where(given.notna(), "").astype(str)
+    splits = given.map({text: split_name(text) for text in given.unique()})
+    refuse(~splits.isin(SPLITS), given, "'{}' is not one of train, val, test.")
+    return splits
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    refuse(values.isna(), values, "a value is missing.")
+    texts = values.astype(str)
+    refuse(texts == "", values, "a value is missing.")
+    return texts
+
+
+def _label_lists(frame: pd.DataFrame) -> pd.Series:
+    values = frame["labels"].astype(object) if "labels" in frame else pd.Series(None, frame.index, object)
+    known = values.where(values.notna(), None).tolist()
+    lists: list[list[str] | None] = [None] * len(known)
+    for row, (labels, kind) in enumerate(zip(known, frame["task_kind"].tolist(), strict=True)):
+        if labels is None:
+            continue
+        if not isinstance(labels, (list, tuple, np.ndarray)):
+            raise ManifestError("labels are a list of class names.", row=row, column="labels")
+        lists[row] = list(labels)
+        problem = _label_problem(lists[row] or [], kind)
+        if problem:
+            raise ManifestError(problem, row=row, column="labels")
+    return pd.Series(lists, frame.index, object)
+
+
+def _label_problem(labels: list[Any], kind: str) -> str:
+    for label in labels:
+        if not isinstance(label, str) or not label:
+            return "a class name is a text that is not empty."
+    if kind != "multilabel" and len(labels) != 1:
+        return f"a {kind} task has one label a row."
+    return "a class is named twice." if len(set(labels)) != len(labels) else ""
+
+
+def refuse(bad: Iterable[bool], values: pd.Series, problem: str, column: str | None = None) -> None:
+    """Raises an error on the first row that is marked; "{}" in the problem stands for its value."""
+    rows = np.flatnonzero(np.asarray(bad, dtype=bool))
+    if len(rows):
+        row = int(rows[0])
+        raise ManifestError(problem.format(values.iloc[row]), row=row, column=column or str(values.name))
