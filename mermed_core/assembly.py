@@ -95,11 +95,11 @@ def _labelled(label_set: LabelSet, embeddings: Embeddings, rows: np.ndarray, spl
 def _fit_label_set_heads(
     findings: list[Head], embeddings: Embeddings, generator: np.random.Generator
 ) -> list[Head]:
-    heads = []
-    for modality in MODALITY_KEYS:
-        if sum(head.modality == modality for head in findings) > 1:
-            heads.append(_fit_sorting(label_set_task(modality), modality, "task", embeddings, generator))
-    return heads
+    return [
+        _fit_sorting(label_set_task(modality), modality, "task", embeddings, generator)
+        for modality in MODALITY_KEYS
+        if sum(head.modality == modality for head in findings) > 1
+    ]
 
 
 def _fit_sorting(

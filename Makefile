@@ -1,0 +1,63 @@
+# Two commands are all: `make app` serves the page, `make test` runs the tests. Both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 7860
+
+.DEFAULT_GOAL := help
+.PHONY: help app test check lint format types install install-dev model heads collection doctor clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+app: $(VENV)/.installed ## serve the app on http://127.0.0.1:7860 (PORT=… for another port)
+	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python app.py
+
+test: $(VENV)/.installed-dev ## run the tests
+	$(BIN)/python -m pytest
+
+check: lint types test ## ruff, pyright and the tests, as CI does
+
+lint: $(VENV)/.installed-dev ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev ## pyright
+	$(BIN)/pyright
+
+format: $(VENV)/.installed-dev ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA (about half an hour on two cores)
+	$(BIN)/python -m train.pretrain train/recipes/cpu.toml
+
+heads: $(VENV)/.installed-dev ## fit heads and gate on the trained model and put it into assets/model
+	$(BIN)/python -m train.fit_heads --model runs/cpu/model --data "$$MERMED_DATA" --data phantoms:100 --out assets/model
+
+collection: $(VENV)/.installed ## build the bundled synthetic collection for assets/model
+	$(BIN)/python -m train.build_collection --model assets/model --data phantoms:60@1 --out assets/collection \
+		--name "Synthetic phantoms" --text "Drawn by mermed_core/data/phantoms.py; no patient is in it."
+
+doctor: $(VENV)/.installed ## say what is installed, loaded and missing
+	$(BIN)/python -m mermed_core doctor
+
+install: $(VENV)/.installed ## set up .venv with requirements.txt
+
+install-dev: $(VENV)/.installed-dev ## set up .venv with requirements-dev.txt
+
+clean: ## remove .venv and caches (never runs/ or assets/)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pyright --version >/dev/null # fetches its program once, so that later runs need no network
+	touch $(VENV)/.installed $@

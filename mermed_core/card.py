@@ -1,0 +1,118 @@
+"""The model card: written from the model's config and measured figures, never by hand."""
+
+import json
+from typing import Any
+
+from mermed_core.checkpoint import ModelConfig
+from mermed_core.data.manifest import Manifest
+
+SYNTHETIC_PREFIX = "phantom_"
+_UNKNOWN = {"title": "", "licence": "not stated", "caveat": ""}
+
+_INTRODUCTION = """
+**Research use only. Not a medical device; not for diagnosis, triage or treatment.**
+
+An open reimplementation of MerMED-FM (arXiv 2507.00185, doi 10.1016/j.landig.2026.101007): one encoder for
+seven medical imaging modalities, trained by self-supervision with a memory, here with linear heads on its frozen
+embeddings. It is not the published model and shares no weights with it.
+""".strip()
+
+_LIMITS = """
+## Limits
+
+- The figures are of the test splits of the same public sets that it was trained on. None is a screening
+  population; none tells how the model does in another hospital.
+- An image of something else in a known modality can pass the gate and be named wrongly.
+- Probabilities are calibrated on the sets' own mix of classes; elsewhere they shift.
+- The gate for unknown input is fitted on embeddings of known images alone and lets some others pass.
+""".strip()
+
+
+def model_card(
+    config: ModelConfig, metrics: dict[str, Any], manifest: Manifest, datasets: dict[str, dict[str, str]]
+) -> str:
+    """Returns the card as Markdown with the front matter of a model repository.
+
+    Args:
+        config: of the model folder.
+        metrics: from `assembly.Assembly`.
+        manifest: the images that the heads were fitted and measured on.
+        datasets: title, licence and caveat by source.
+    """
+    return "\n\n".join(
+        [
+            _front_matter(config),
+            f"# {config.name}",
+            _INTRODUCTION,
+            _training(config),
+            _data(manifest, datasets),
+            _figures(metrics, datasets),
+            _LIMITS,
+            f"## Licence\n\n{config.licence}\n",
+        ]
+    )
+
+
+def _front_matter(config: ModelConfig) -> str:
+    lines = [
+        "---",
+        "library_name: timm",
+        "pipeline_tag: image-feature-extraction",
+        "license: other",
+        f"license_name: {json.dumps(config.licence)}",
+        "tags: [medical-imaging, self-supervised, mermed-fm]",
+        "---",
+    ]
+    return "\n".join(lines)
+
+
+def _training(config: ModelConfig) -> str:
+    size = config.preprocessing.image_size
+    facts = [
+        f'- encoder: `{config.architecture}` at {size} × {size} px, resize "{config.preprocessing.resize}"'
+    ]
+    facts += [f"- {name.replace('_', ' ')}: {_flat(value)}" for name, value in config.training.items()]
+    return "## Training\n\n" + "\n".join(facts)
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_flat(item)}" for name, item in value.items())
+    return f"`{value}`" if isinstance(value, str) else str(value)
+
+
+def _data(manifest: Manifest, datasets: dict[str, dict[str, str]]) -> str:
+    counts = manifest.frame.groupby(["source", "split"]).size().unstack(fill_value=0)
+    rows = ["| set | modality | train | val | test | licence |", "|---|---|---|---|---|---|"]
+    modalities = manifest.frame.groupby("source")["modality"].first()
+    for source in sorted(counts.index, key=lambda name: (name.startswith(SYNTHETIC_PREFIX), name)):
+        facts = datasets.get(source, _UNKNOWN)
+        licence = "drawn here" if source.startswith(SYNTHETIC_PREFIX) else facts["licence"]
+        title = f"{source} ({facts['title']})" if facts["title"] else source
+        numbers = [str(int(counts.loc[source].get(split, 0))) for split in ("train", "val", "test")]
+        rows.append(f"| {title} | {modalities[source]} | {' | '.join(numbers)} | {licence} |")
+    return "## Data\n\n" + "\n".join(rows)
+
+
+def _figures(metrics: dict[str, Any], datasets: dict[str, dict[str, str]]) -> str:
+    rows = [
+        "| set | modality | test images | AUROC (95 % interval) | ECE | what it cannot tell |",
+        "|---|---|---|---|---|---|",
+    ]
+    for task, figure in sorted(metrics.items()):
+        if not isinstance(figure, dict) or task.startswith(SYNTHETIC_PREFIX):
+            continue
+        interval = f"{figure['auroc']:.3f} ({figure['auroc_low']:.3f} to {figure['auroc_high']:.3f})"
+        caveat = datasets.get(task, _UNKNOWN)["caveat"]
+        cells = [task, figure["modality"], str(figure["n_test"]), interval, f"{figure['ece']:.3f}", caveat]
+        rows.append(f"| {' | '.join(cells)} |")
+    text = (
+        "## Figures\n\nLinear heads on the frozen encoder, macro one-versus-rest AUROC on the test split, "
+        "bootstrap over groups (patients, lesions or tiles of origin).\n\n" + "\n".join(rows)
+    )
+    if "modality_accuracy" in metrics:
+        text += (
+            f"\n\nThe modality is right on {metrics['modality_accuracy']:.2%} of the test images; the gate "
+            f"for unknown input lets {metrics['known_accepted']:.2%} of them pass."
+        )
+    return text

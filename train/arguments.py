@@ -1,0 +1,39 @@
+"""What the steps' command lines share."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from mermed_core.data.manifest import Manifest, concatenate
+from mermed_core.data.sources import open_manifest
+from mermed_core.errors import MermedError
+
+DATA_HELP = (
+    "images: a folder or file of parquet tables, a CSV, a folder modality/class/*.png, dicom:DIR, "
+    "medmnist:NAME or phantoms:COUNT; may be repeated"
+)
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that every step on images has."""
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--data", action="append", required=True, metavar="SPEC", help=DATA_HELP)
+    parser.add_argument("--workers", type=int, default=0, help="processes that read images ahead")
+
+
+def open_all(specs: list[str], modality: str | None = None) -> Manifest:
+    """Opens every source of images and joins them."""
+    return concatenate([open_manifest(spec, modality=modality) for spec in specs])
+
+
+def run(step: Callable[[], None]) -> None:
+    """Runs a step: logs to stderr; a user's mistake ends as one sentence and exit code 1, Ctrl-C as 130."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        step()
+    except MermedError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

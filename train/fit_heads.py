@@ -1,0 +1,51 @@
+"""Fits everything on a frozen encoder: one head per label set, the modality head, the gate.
+
+    python -m train.fit_heads --model runs/cpu/model --data $MERMED_DATA --data phantoms:60
+
+Writes heads/, metrics.json and the model card into the model folder, which stays as it was until all is done.
+"""
+
+import argparse
+import shutil
+import tomllib
+from pathlib import Path
+
+from mermed_core.artefacts import write_folder, write_json
+from mermed_core.assembly import assemble
+from mermed_core.card import model_card
+from mermed_core.checkpoint import CONFIG, WEIGHTS
+from mermed_core.embed import Embedder
+from mermed_core.gate import save_gate
+from mermed_core.heads import save_heads
+from mermed_core.predictor import CARD, HEADS_FOLDER, METRICS
+from train.arguments import add_common, open_all, run
+
+_DATASETS = Path(__file__).with_name("datasets.toml")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the step."""
+    parser = argparse.ArgumentParser(prog="python -m train.fit_heads", description=__doc__)
+    add_common(parser)
+    parser.add_argument("--out", type=Path, help="where to write; default: into the model folder itself")
+    parser.add_argument(
+        "--datasets", type=Path, default=_DATASETS, help="TOML with title, licence and caveat of each source"
+    )
+    options = parser.parse_args(arguments)
+    embedder = Embedder.load(options.model)
+    manifest = open_all(options.data)
+    assembly = assemble(embedder, manifest, workers=options.workers)
+    datasets = tomllib.loads(options.datasets.read_text(encoding="utf-8"))
+    with write_folder(options.out or options.model) as staging:
+        for name in (CONFIG, WEIGHTS):
+            shutil.copyfile(options.model / name, staging / name)
+        (staging / HEADS_FOLDER).mkdir()
+        save_heads(staging / HEADS_FOLDER, assembly.heads)
+        save_gate(staging / HEADS_FOLDER, assembly.gate)
+        write_json(staging / METRICS, assembly.metrics)
+        card = model_card(embedder.config, assembly.metrics, manifest, datasets)
+        (staging / CARD).write_text(card, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
