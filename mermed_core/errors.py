@@ -55,6 +55,10 @@ class RecipeError(MermedError):
     """A training recipe has an unknown key or a value out of range."""
 
 
+class TrainingError(MermedError):
+    """A training run cannot start, continue or go on."""
+
+
 class ModelError(MermedError):
     """A model folder is missing, incomplete or does not fit."""
 
