@@ -13,8 +13,8 @@ _INTRODUCTION = """
 **Research use only. Not a medical device; not for diagnosis, triage or treatment.**
 
 An open reimplementation of MerMED-FM (arXiv 2507.00185, doi 10.1016/j.landig.2026.101007): one encoder for
-seven medical imaging modalities, trained by self-supervision with a memory, here with linear heads on its frozen
-embeddings. It is not the published model and shares no weights with it.
+seven medical imaging modalities, trained by self-supervision with a memory, here with linear heads on its
+frozen embeddings. It is not the published model and shares no weights with it.
 """.strip()
 
 _LIMITS = """
