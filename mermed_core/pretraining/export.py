@@ -1,0 +1,109 @@
+"""The end of a run: the model folder with the trained encoder, its config and a short model card."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mermed_core.artefacts import write_folder
+from mermed_core.backbone import Backbone
+from mermed_core.checkpoint import ModelConfig, save_model
+from mermed_core.pretraining.provenance import code_revision
+from mermed_core.pretraining.recipe import Encoder, Recipe
+from mermed_core.pretraining.state import Progress
+from mermed_core.transforms import Preprocessing, paper_normalisation
+
+
+def preprocessing_of(encoder: Encoder) -> Preprocessing:
+    """Returns the preprocessing that a recipe trains with and the finished model carries."""
+    statistics = paper_normalisation() if encoder.normalisation == "modality" else {}
+    return Preprocessing(encoder.image_size, encoder.resize, modalities=statistics)
+
+
+def export_model(
+    folder: Path, trained: Backbone, start: Backbone, recipe: Recipe, progress: Progress, data: dict[str, Any]
+) -> None:
+    """Writes the model folder, the whole folder or nothing.
+
+    Args:
+        folder: its place; a model that is there already is replaced.
+        trained: the encoder at the end of the run.
+        start: the encoder as the run started.
+        recipe: the run's recipe.
+        progress: how far the run came.
+        data: see `provenance.data_fingerprint`.
+    """
+    mixed = interpolate(start, trained, recipe.model.interpolate)
+    config = ModelConfig(
+        recipe.model.name,
+        recipe.encoder.architecture,
+        preprocessing_of(recipe.encoder),
+        _training(recipe, progress, data),
+        recipe.model.licence,
+    )
+    with write_folder(folder) as staging:
+        save_model(staging, mixed, config)
+        (staging / "README.md").write_text(_card(config, recipe), encoding="utf-8")
+
+
+@torch.no_grad()
+def interpolate(start: Backbone, trained: Backbone, share: float) -> Backbone:
+    """Returns `start` with (1 − share) · start + share · trained in every parameter and statistic.
+
+    A mixture often keeps what a good start knows together with what was learned (WiSE-FT, arXiv 2109.01903).
+    """
+    learned = trained.state_dict()
+    for name, tensor in start.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.lerp_(learned[name].to(tensor), share)
+        else:
+            tensor.copy_(learned[name])
+    return start
+
+
+def _training(recipe: Recipe, progress: Progress, data: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "method": "MerMED-FM self-supervision with a memory by modality (arXiv 2507.00185)",
+        "start": _without_path(recipe.encoder.start),
+        "steps": progress.step,
+        "images_seen": progress.images,
+        "batch": recipe.data.batch,
+        "views": f"{recipe.views.global_count} of {recipe.views.global_size} px, "
+        f"{recipe.views.local_count} of {recipe.views.local_size} px",
+        "memory": f"{recipe.memory.size} embeddings in {recipe.blocks} blocks",
+        "learning_rate": recipe.optimiser.learning_rate,
+        "layer_decay": recipe.optimiser.layer_decay,
+        "teacher_momentum": recipe.teacher.momentum_start,
+        "weights": f"{recipe.model.weights}, {recipe.model.interpolate:g} of the way from the start",
+        "seed": recipe.compute.seed,
+        "code_revision": code_revision(),
+        "data": data,
+    }
+
+
+def _without_path(start: str) -> str:
+    """Leaves of a path its last part: a model folder that is published tells nothing of a machine."""
+    return start if start.startswith("package:") else Path(start).name
+
+
+def _card(config: ModelConfig, recipe: Recipe) -> str:
+    training = config.training
+    data = training["data"]
+    tables = [
+        f"| {title} | images |\n|---|---|\n"
+        + "\n".join(f"| {name} | {count} |" for name, count in rows.items())
+        for title, rows in (("modality", data["modalities"]), ("source", data["sources"]))
+    ]
+    return "\n\n".join(
+        [
+            f"---\nlibrary_name: timm\nlicense: other\nlicense_name: {config.licence}\n---",
+            f"# {config.name}",
+            "**Research use only. Not a medical device; not for diagnosis, triage or treatment.**",
+            recipe.model.description,
+            f"An encoder (`{config.architecture}`, {config.preprocessing.image_size} px) that started from "
+            f"`{training['start']}` and was trained for {training['steps']} steps "
+            f"({training['images_seen']} images seen), without labels: {training['method']}.",
+            *tables,
+            f"Licence of the weights: {config.licence}.\n",
+        ]
+    )

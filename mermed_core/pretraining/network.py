@@ -1,0 +1,45 @@
+"""Encoder and projection head together: what student and teacher are."""
+
+from typing import Self
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mermed_core.backbone import Backbone
+from mermed_core.pretraining.head import ProjectionHead
+
+
+class SelfSupervisedNetwork(nn.Module):
+    """A backbone with a projection head that takes views of several sizes.
+
+    Args:
+        backbone: the encoder.
+        head: the projection head.
+        freeze_batch_norm: the encoder's batch norms use and keep their running statistics while training.
+    """
+
+    def __init__(self, backbone: Backbone, head: ProjectionHead, *, freeze_batch_norm: bool) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.freeze_batch_norm = freeze_batch_norm
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets the mode, except for frozen batch norms."""
+        super().train(mode)
+        if self.freeze_batch_norm:
+            for module in self.backbone.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, *groups: torch.Tensor) -> torch.Tensor:
+        """Projects views to (views, batch, dim) of unit norm.
+
+        Args:
+            groups: (views, batch, 3, height, width), one size a group; a group may have no views.
+        """
+        batch = groups[0].shape[1]
+        embeddings = [self.backbone(group.flatten(0, 1)) for group in groups if len(group)]
+        return self.head(torch.cat(embeddings)).unflatten(0, (-1, batch))

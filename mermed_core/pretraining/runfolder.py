@@ -1,0 +1,64 @@
+"""The run's folder: whose it is, and where things lie in it."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from mermed_core.artefacts import write_file, write_json
+from mermed_core.errors import RecipeError, TrainingError
+from mermed_core.pretraining.recipe import Recipe
+from mermed_core.recipes import read_recipe, write_recipe
+
+_MAY_CHANGE = ("run", "model")
+
+
+class RunFolder:
+    """Takes a folder for a run, new or to be continued; writes the resolved recipe into it first.
+
+    Args:
+        recipe: of the run.
+        data: see `provenance.data_fingerprint`.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe.
+        TrainingError: the folder holds a run on other images.
+    """
+
+    def __init__(self, recipe: Recipe, data: dict[str, Any]) -> None:
+        self.path = Path(recipe.run.folder)
+        self.checkpoints = self.path / "checkpoints"
+        self.log = self.path / "log.jsonl"
+        self.model = Path(recipe.model.folder) if recipe.model.folder else self.path / "model"
+        self._hold_recipe(recipe)
+        self._hold_data(data)
+
+    def _hold_recipe(self, recipe: Recipe) -> None:
+        path = self.path / "recipe.toml"
+        if path.exists() and (changed := _changed(read_recipe(Recipe, path), recipe)):
+            raise RecipeError(
+                f"'{self.path}' holds a run with another '{changed[0]}'; "
+                "give this one a 'run.folder' of its own."
+            )
+        with write_file(path) as staging:
+            write_recipe(recipe, staging)
+
+    def _hold_data(self, data: dict[str, Any]) -> None:
+        path = self.path / "data.json"
+        if path.exists() and json.loads(path.read_text(encoding="utf-8"))["sha256"] != data["sha256"]:
+            raise TrainingError(
+                f"'{self.path}' holds a run on other images; give this one a 'run.folder' of its own."
+            )
+        write_json(path, data)
+
+
+def _changed(old: Recipe, new: Recipe) -> list[str]:
+    """Returns the keys that differ and decide the weights."""
+    before, after = dataclasses.asdict(old), dataclasses.asdict(new)
+    return [
+        f"{section}.{key}"
+        for section, values in after.items()
+        if section not in _MAY_CHANGE
+        for key, value in values.items()
+        if before[section][key] != value
+    ]

@@ -1,0 +1,48 @@
+"""Pretrains an encoder by self-supervision with the MerMED method, and writes a model folder."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mermed_core.data.sources import open_manifest
+from mermed_core.errors import MermedError
+from mermed_core.pretraining.interruption import Interrupted
+from mermed_core.pretraining.pretrainer import Pretrainer
+from mermed_core.pretraining.recipe import Recipe
+from mermed_core.recipes import read_recipe
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the step and returns its exit code: 0, 2 for wrong input, 130 or 143 when it was stopped."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        recipe = read_recipe(Recipe, options.recipe, options.overrides)
+        print(Pretrainer(recipe, open_manifest(recipe.data.manifest)).run())
+    except MermedError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        return interrupted.exit_code
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m train.pretrain",
+        description=__doc__,
+        epilog="The same command continues a run that was stopped. Its folder holds the resolved recipe, "
+        "log.jsonl, checkpoints and at the end the model folder, whose path is printed.",
+    )
+    parser.add_argument("recipe", type=Path, help="a TOML file, such as train/recipes/cpu.toml")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="such as run.folder=runs/second schedule.length=500"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
