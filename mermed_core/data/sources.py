@@ -86,10 +86,12 @@ def open_manifest(spec: str | Path, *, modality: str | None = None) -> Manifest:
     """
     text = _expanded(str(spec))
     kind, _, rest = text.partition(":")
-    if kind not in _SOURCES:
-        kind, rest = _recognised(Path(text).expanduser()), text
-        return _SOURCES[kind](_Request(rest, None, _key(modality), None))
+    if text and kind not in _SOURCES:
+        kind = _recognised(Path(text).expanduser())
+        return _SOURCES[kind](_Request(text, None, _key(modality), None))
     target, _, query = rest.partition("?")
+    if not target:
+        raise ManifestError(f"'{text}' names no source. {_HELP}")
     options = _options(query)
     number = None
     if kind in _WITH_NUMBER:

@@ -26,7 +26,8 @@ def split_by_group(
     Raises:
         ManifestError: the fractions are no division of 1, or a group already lies in two splits.
     """
-    if len(fractions) != len(_NAMES) or min(fractions) < 0 or abs(sum(fractions) - 1) > _TOLERANCE:
+    sums_to_one = abs(sum(fractions) - 1) <= _TOLERANCE  # false for NaN too
+    if len(fractions) != len(_NAMES) or min(fractions) < 0 or not sums_to_one:
         raise ManifestError(
             f"fractions are three numbers from 0 to 1 that sum to 1, not {fractions}.", column="split"
         )
