@@ -113,7 +113,7 @@ def _png(pixels: np.ndarray, size: int) -> bytes:
     if pixels.dtype != np.uint8 or pixels.shape not in ((size, size), (size, size, 3)):
         raise ValueError(f"{size} pixel images of 8 bits were expected, not {pixels.dtype} {pixels.shape}")
     encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, "PNG", compress_level=1)  # fast; smaller would save a tenth
+    Image.fromarray(pixels).save(encoded, "PNG", compress_level=1)  # twice as fast, a tenth larger
     return encoded.getvalue()
 
 
