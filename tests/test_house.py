@@ -18,6 +18,7 @@ LAYERS: dict[str, int] = {
     "artefacts": 0,
     "device": 0,
     "images": 1,
+    "pixels": 1,
     "dicom": 1,
     "transforms": 1,
     "backbone": 1,
