@@ -11,25 +11,23 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+from pydicom.multival import MultiValue
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut
+from pydicom.pixels.utils import pixel_array
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from mermed_core.errors import DamagedImageError, ImageTooLargeError, NoPixelsError
 from mermed_core.pixels import Limits, check_frame, check_size, scale_to_bytes, stretch_to_bytes
 
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+# Group length, specific character set or image type; or the group length of a file without preamble.
+_FIRST_ELEMENTS = tuple(struct.pack("<HH", *tag) for tag in ((8, 0), (8, 5), (8, 8), (2, 0)))
 _META_LENGTH = struct.Struct("<HH2sHI")  # element (0002,0000): group, element, "UL", 4, length of the rest
 
 
 def is_dicom(data: bytes) -> bool:
-    """Tells whether a file is DICOM: by its mark, or without one by its first element (group 0002 or 0008)."""
-    if data[128:132] == b"DICM":
-        return True
-    return (
-        len(data) > 132
-        and data[:4] in (b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00")
-        or (data[:4] == b"\x02\x00\x00\x00")
-    )
+    """Tells whether a file is DICOM: by its mark, or without one by its first element."""
+    return data[128:132] == b"DICM" or data[:4] in _FIRST_ELEMENTS
 
 
 def read_dicom(data: bytes, frame: int, limits: Limits) -> tuple[np.ndarray, int, tuple[str, ...]]:
@@ -42,7 +40,7 @@ def read_dicom(data: bytes, frame: int, limits: Limits) -> tuple[np.ndarray, int
     dataset = pydicom.dcmread(io.BytesIO(data), force=True)
     if not any(name in dataset for name in _PIXELS):
         raise NoPixelsError(
-            "This DICOM file holds no picture (a report or a plan, say). Choose an image of the series."
+            "This DICOM file holds no picture (it is a report or a plan, say). Choose an image of the series."
         )
     frames = int(dataset.get("NumberOfFrames") or 1)
     check_frame(frame, frames, limits)
@@ -152,6 +150,6 @@ def _functional_group(dataset: Dataset, frame: int, name: str) -> Dataset | None
 def _first(value: Any) -> float | None:
     if value is None or value == "":
         return None
-    if isinstance(value, (list, tuple, pydicom.multival.MultiValue)):
+    if isinstance(value, (list, tuple, MultiValue)):
         return float(value[0]) if len(value) else None
     return float(value)

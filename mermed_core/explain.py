@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from typing import cast
 
 import numpy as np
 import torch
@@ -37,15 +38,17 @@ class Explainer:
         Raises:
             ValueError: the head has no such class.
         """
-        target = ClassifierOutputTarget(head.classes.index(label))
-        image = self._prepare(pixels, modality).unsqueeze(0)
+        target = cast(
+            nn.Module, ClassifierOutputTarget(head.classes.index(label))
+        )  # its hints are too narrow
+        # The weights take no gradient, so that it must start at the image.
+        image = self._prepare(pixels, modality).unsqueeze(0).requires_grad_(True)
         classifier = _Classifier(self._backbone, head)
         with self._lock:
             cam = _PeakGradCAM(
                 classifier,
                 [self._backbone.cam_layer()],
                 reshape_transform=self._backbone.to_feature_map,
-                compute_input_gradient=True,  # the weights have no gradient, so the image must start it
             )
             try:
                 heat = cam(image, [target])[0]

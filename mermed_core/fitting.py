@@ -143,4 +143,4 @@ def _logistic(scaled: np.ndarray, target: np.ndarray, penalty: float) -> tuple[n
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the choice among penalties is by held-out loss
         model.fit(scaled, target)
-    return model.coef_, model.intercept_
+    return np.asarray(model.coef_), np.asarray(model.intercept_)

@@ -83,7 +83,7 @@ def fit_gate(
     """
     rank = min(DIMENSIONS, vectors.shape[1] - 1, (len(vectors) - 1) // 2)
     pca = PCA(rank, svd_solver="randomized", random_state=0).fit(vectors)
-    mean, basis = pca.mean_.astype(np.float32), pca.components_.astype(np.float32)
+    mean, basis = np.asarray(pca.mean_, np.float32), np.asarray(pca.components_, np.float32)
     inside, outside = _split(vectors, mean, basis)
     names, member = np.unique(classes, return_inverse=True)
     centres = np.stack([inside[member == index].mean(axis=0) for index in range(len(names))])

@@ -75,7 +75,7 @@ class VectorIndex:
             return self._index.search(queries, hits)
         selector = faiss.IDSelectorBatch(np.asarray(allowed, dtype=np.int64))
         # A selector works on the CPU index only; filtered sets are small enough for it.
-        return self._cpu.search(queries, hits, params=faiss.SearchParameters(sel=selector))
+        return self._cpu.search(queries, hits, params=faiss.SearchParameters(sel=selector))  # pyright: ignore[reportCallIssue]
 
 
 def device_in_words() -> str:

@@ -31,8 +31,8 @@ def check_size(width: int, height: int, limits: Limits) -> None:
     """Raises ImageTooLargeError for more pixels than are read."""
     if width * height > limits.max_pixels:
         raise ImageTooLargeError(
-            f"The image has {width} × {height} pixels; at most {limits.max_pixels / 1e6:.0f} million are read. "
-            "Save a smaller version."
+            f"The image has {width} × {height} pixels; at most {limits.max_pixels / 1e6:.0f} million are "
+            "read. Save a smaller version."
         )
 
 

@@ -120,7 +120,7 @@ def _plain(hint: Any, value: Any, key: str) -> Any:
         return value
     if hint is float and type(value) in (int, float) and math.isfinite(value):
         return float(value)
-    if type(value) is hint:
+    if type(value) is hint and hint is not float:
         return value
     expected = "a list" if origin is tuple else f"of type {getattr(hint, '__name__', hint)}"
     raise RecipeError(f"'{key}' is {value!r}; it must be {expected}.")
