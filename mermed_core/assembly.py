@@ -136,7 +136,10 @@ def _fit_sorting(
 def _fit_gate(embeddings: Embeddings) -> Gate:
     frame = embeddings.manifest.frame
     shown = np.array(
-        [f"{row.task}/{'' if row.labels is None else '|'.join(row.labels)}" for row in frame.itertuples()]
+        [
+            f"{task}/{'' if labels is None else '|'.join(labels)}"
+            for task, labels in zip(frame["task"], frame["labels"], strict=True)
+        ]
     )
     train, val = ((frame["split"] == split).to_numpy() for split in ("train", "val"))
     held_out = val if val.any() else train

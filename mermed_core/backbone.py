@@ -41,7 +41,8 @@ class Backbone(nn.Module):
     def dim(self) -> int:
         """Length of an embedding."""
         # Some ConvNets widen the pooled features once more before their classifier.
-        return int(getattr(self.encoder, "head_hidden_size", None) or self.encoder.num_features)
+        widened = getattr(self.encoder, "head_hidden_size", None)
+        return int(cast(int, widened or self.encoder.num_features))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embeds images (batch, 3, height, width) as (batch, dim), not normalised."""

@@ -130,7 +130,7 @@ class Collection:
                 for position, case in enumerate(self.cases)
                 if (not modalities or case.modality in modalities)
                 and (not sources or case.source in sources)
-                and (not labels or labels.intersection(case.labels))
+                and (not labels or not labels.isdisjoint(case.labels))
                 and case.group != without_group
             ],
             dtype=np.int64,
