@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mermed_core.errors import FrameError, ImageTooLargeError
+from mermed_core.errors import DamagedImageError, FrameError, ImageTooLargeError
+
+STRETCH_PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,19 @@ LIMITS = Limits()
 def check_frame(frame: int, frames: int, limits: Limits) -> None:
     """Raises ImageTooLargeError for too many frames, FrameError for a frame that does not exist."""
     if frames > limits.max_frames:
-        raise ImageTooLargeError(f"The file has {frames} frames; at most {limits.max_frames} are read.")
+        raise ImageTooLargeError(
+            f"The file has more than {limits.max_frames} frames, the most that are read. Save fewer of them."
+        )
     if not 0 <= frame < frames:
-        raise FrameError(f"There is no frame {frame + 1}; the file has {frames}.")
+        raise FrameError(
+            f"There is no frame {frame + 1}; the file has {frames}. Choose one from 1 to {frames}."
+        )
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
-    """Raises ImageTooLargeError for more pixels than are read."""
+    """Raises ImageTooLargeError for more pixels than are read, DamagedImageError for none."""
+    if width < 1 or height < 1:
+        raise DamagedImageError("The file states an image without width or height. Export it again.")
     if width * height > limits.max_pixels:
         raise ImageTooLargeError(
             f"The image has {width} × {height} pixels; at most {limits.max_pixels / 1e6:.0f} million are "
@@ -37,22 +45,54 @@ def check_size(width: int, height: int, limits: Limits) -> None:
 
 
 def stretch_to_bytes(values: np.ndarray) -> np.ndarray:
-    """Stretches grey values (height, width) of any type from their 0.5th to 99.5th percentile to uint8.
+    """Stretches values of any shape and type from their 0.5th to their 99.5th percentile to uint8.
 
     What is not finite becomes black; a constant image becomes black.
     """
     finite = np.isfinite(values)
     if not finite.any():
         return np.zeros(values.shape, np.uint8)
-    low, high = np.percentile(values[finite], [0.5, 99.5])
+    low, high = np.percentile(values[finite], STRETCH_PERCENTILES)
     if low == high:  # nearly constant: a few pixels may still differ
-        low, high = float(values[finite].min()), float(values[finite].max())
+        low, high = values[finite].min(), values[finite].max()
     return scale_to_bytes(np.where(finite, values, low), float(low), float(high))
 
 
 def scale_to_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Maps low..high to 0..255 and clips the rest; all 0 where low equals high."""
-    if high <= low:
+    """Maps low..high to 0..255, clips the rest, and gives 0 for NaN or where low equals high."""
+    if not high > low:
         return np.zeros(values.shape, np.uint8)
-    shares = (values.astype(np.float64) - low) / (high - low)
-    return np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+    shares = values.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        shares -= low
+        shares *= 255 / (high - low)
+    np.clip(shares, 0, 255, out=shares)
+    return np.rint(np.nan_to_num(shares, copy=False, nan=0.0), out=shares).astype(np.uint8)
+
+
+def window_to_bytes(values: np.ndarray, centre: float, width: float, function: str) -> np.ndarray:
+    """Applies a grey-scale window to values (height, width) and returns uint8.
+
+    Args:
+        values: grey values after rescaling, such as Hounsfield units.
+        centre: in the unit of the values.
+        width: positive, in the unit of the values; at least 1 for LINEAR.
+        function: LINEAR, LINEAR_EXACT or SIGMOID; any other name counts as LINEAR.
+
+    Source: DICOM PS3.3, C.11.2.1.2.1 (linear), C.11.2.1.3.1 (sigmoid), C.11.2.1.3.2 (linear exact).
+    """
+    if function == "SIGMOID":
+        return scale_to_bytes(1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))), 0, 1)
+    if function == "LINEAR_EXACT":
+        return scale_to_bytes(values, centre - width / 2, centre + width / 2)
+    low, high = centre - 0.5 - (width - 1) / 2, centre - 0.5 + (width - 1) / 2
+    return scale_to_bytes(values, low, high) if width > 1 else np.where(values > low, 255, 0).astype(np.uint8)
+
+
+def look_up(values: np.ndarray, first: int, table: np.ndarray) -> np.ndarray:
+    """Returns the entry of a table for each value; its first entry stands for `first` and all below.
+
+    Source: DICOM PS3.3, C.11.1.1 and C.11.2.1.1.
+    """
+    positions = np.clip(np.rint(np.nan_to_num(values, nan=first)) - first, 0, len(table) - 1)
+    return table[positions.astype(np.intp)]

@@ -33,7 +33,7 @@ class Canvas:
     def smooth_noise(self, sigma: float, stretch: float = 1.0) -> Array:
         """Returns noise of mean 0 and standard deviation 1, smooth over `sigma` (of the half side)."""
         pixels = sigma * self.size / 2
-        noise = gaussian(self.random.normal(size=(self.size, self.size)), (pixels, pixels * stretch))
+        noise = gaussian(self.random.normal(size=(self.size, self.size)), (pixels, pixels * stretch))  # pyright: ignore[reportArgumentType]
         return (noise - noise.mean()) / max(float(noise.std()), 1e-9)
 
     def grain(self, strength: float) -> Array:
@@ -72,7 +72,7 @@ class Canvas:
         return np.hypot(a, b), np.arctan2(a, b)
 
 
-def blend(image: Array, colour: float | tuple[float, float, float], weight: Array) -> Array:
+def blend(image: Array, colour: float | tuple[float, float, float] | Array, weight: Array) -> Array:
     """Paints a grey value or colour over an image (size, size[, 3]) where weight (size, size) is high."""
     if image.ndim == 3:
         weight = weight[:, :, None]
