@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # More of one kind teach the heads that only sort images nothing new, and take minutes.
 SORTING_IMAGES = 1500
+# An interval from fewer patients would be narrow by accident.
+FEWEST_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,9 @@ class Assembly:
     Attributes:
         heads: every head.
         gate: the gate for unknown input.
-        metrics: for each label set modality, n_test, auroc, auroc_low, auroc_high and ece; beside them
-            modality_accuracy and known_accepted (share of the test images that the gate lets pass).
+        metrics: for each label set modality, n_test, n_groups (patients, say), auroc, auroc_low, auroc_high
+            and ece, None where one is not defined; beside them modality_accuracy and known_accepted (share
+            of the test images that the gate lets pass).
     """
 
     heads: HeadSet
@@ -170,11 +173,18 @@ def _measure(heads: HeadSet, gate: Gate, by_modality: Embeddings, neutral: Embed
 def _measure_head(head: Head, test: Labelled) -> dict[str, Any]:
     probabilities = head.probabilities(test.vectors)
     estimate = bootstrap(auroc, test.targets, probabilities, test.groups)
+    groups = len(np.unique(test.groups))
+    enough = groups >= FEWEST_GROUPS
     return {
         "modality": head.modality,
         "n_test": len(test),
-        "auroc": estimate.value,
-        "auroc_low": estimate.low,
-        "auroc_high": estimate.high,
+        "n_groups": groups,
+        "auroc": _defined(estimate.value),
+        "auroc_low": _defined(estimate.low) if enough else None,
+        "auroc_high": _defined(estimate.high) if enough else None,
         "ece": expected_calibration_error(test.targets, probabilities),
     }
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else value

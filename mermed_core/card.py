@@ -102,9 +102,15 @@ def _figures(metrics: dict[str, Any], datasets: dict[str, dict[str, str]]) -> st
     for task, figure in sorted(metrics.items()):
         if not isinstance(figure, dict) or task.startswith(SYNTHETIC_PREFIX):
             continue
-        interval = f"{figure['auroc']:.3f} ({figure['auroc_low']:.3f} to {figure['auroc_high']:.3f})"
         caveat = datasets.get(task, _UNKNOWN)["caveat"]
-        cells = [task, figure["modality"], str(figure["n_test"]), interval, f"{figure['ece']:.3f}", caveat]
+        cells = [
+            task,
+            figure["modality"],
+            str(figure["n_test"]),
+            _auroc(figure),
+            f"{figure['ece']:.3f}",
+            caveat,
+        ]
         rows.append(f"| {' | '.join(cells)} |")
     text = (
         "## Figures\n\nLinear heads on the frozen encoder, macro one-versus-rest AUROC on the test split, "
@@ -116,3 +122,21 @@ def _figures(metrics: dict[str, Any], datasets: dict[str, dict[str, str]]) -> st
             f"for unknown input lets {metrics['known_accepted']:.2%} of them pass."
         )
     return text
+
+
+def _auroc(figure: dict[str, Any]) -> str:
+    if figure["auroc"] is None:
+        return "not defined"
+    if figure["auroc_low"] is None:
+        return f"{figure['auroc']:.3f} (no interval: {figure['n_groups']} groups)"
+    return f"{figure['auroc']:.3f} ({figure['auroc_low']:.3f} to {figure['auroc_high']:.3f})"
+
+
+def described(metrics: dict[str, Any], datasets: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Returns the metrics with the title and caveat of each label set's data, for pages that show them."""
+    return {
+        name: {**figure, **{key: datasets.get(name, _UNKNOWN)[key] for key in ("title", "caveat")}}
+        if isinstance(figure, dict)
+        else figure
+        for name, figure in metrics.items()
+    }

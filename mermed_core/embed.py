@@ -22,7 +22,7 @@ from mermed_core.images import read_image
 
 logger = logging.getLogger(__name__)
 
-THUMBNAIL_SIDE = 96
+THUMBNAIL_SIDE = 160
 
 
 class Embedder:

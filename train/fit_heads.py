@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mermed_core.artefacts import write_folder, write_json
 from mermed_core.assembly import assemble
-from mermed_core.card import model_card
+from mermed_core.card import described, model_card
 from mermed_core.checkpoint import CONFIG, WEIGHTS
 from mermed_core.embed import Embedder
 from mermed_core.gate import save_gate
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         (staging / HEADS_FOLDER).mkdir()
         save_heads(staging / HEADS_FOLDER, assembly.heads)
         save_gate(staging / HEADS_FOLDER, assembly.gate)
-        write_json(staging / METRICS, assembly.metrics)
+        write_json(staging / METRICS, described(assembly.metrics, datasets))
         card = model_card(embedder.config, assembly.metrics, manifest, datasets)
         (staging / CARD).write_text(card, encoding="utf-8")
 

@@ -1,0 +1,38 @@
+"""Draws one synthetic image with a finding for each modality: the page's examples.
+
+python -m train.draw_examples --out assets/examples
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+
+from mermed_core.artefacts import write_folder
+from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.modalities import MODALITY_KEYS
+from train.arguments import run
+
+# Not among the seeds of the bundled collection, so that an example does not find itself.
+_SEED = 4711
+_SIDE = 320
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the step."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.draw_examples",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of PNG files; replaced as a whole")
+    options = parser.parse_args(arguments)
+    with write_folder(options.out) as staging:
+        for key in MODALITY_KEYS:
+            phantom = draw_phantom(key, FINDINGS[key][0], seed=_SEED, size=_SIDE)
+            Image.fromarray(phantom.pixels).save(staging / f"{key}.png", optimize=True)
+    print(f"{len(MODALITY_KEYS)} examples in {options.out}")
+
+
+if __name__ == "__main__":
+    run(main)
