@@ -40,6 +40,7 @@ class Predictor:
         model_name: name and fingerprint for people.
         card: the model card in Markdown, without its front matter.
         metrics: figures of each label set on its test split; empty where none were measured.
+        figures: figures of the whole model, such as modality_accuracy.
         collection: the known cases, or None.
         device: where the encoder runs, in words.
     """
@@ -52,7 +53,7 @@ class Predictor:
         collection: Collection | None,
         *,
         card: str = "",
-        metrics: dict[str, dict[str, Any]] | None = None,
+        metrics: dict[str, Any] | None = None,
     ) -> None:
         self._embedder = embedder
         if collection is not None and not self.made(collection):
@@ -64,7 +65,9 @@ class Predictor:
         self._explainer = Explainer(embedder)
         self.collection = collection
         self.card = card
-        self.metrics = metrics or {}
+        metrics = metrics or {}
+        self.metrics: dict[str, dict[str, Any]] = {k: v for k, v in metrics.items() if isinstance(v, dict)}
+        self.figures: dict[str, float] = {k: v for k, v in metrics.items() if not isinstance(v, dict)}
         self.model_name = f"{embedder.config.name} {embedder.fingerprint[:8]}"
         self.device = describe(embedder.device)
 
@@ -224,7 +227,7 @@ def _read_card(path: Path) -> str:
     return text.strip()
 
 
-def _read_metrics(path: Path) -> dict[str, dict[str, Any]]:
+def _read_metrics(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
