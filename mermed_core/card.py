@@ -5,6 +5,7 @@ from typing import Any
 
 from mermed_core.checkpoint import ModelConfig
 from mermed_core.data.manifest import Manifest
+from mermed_core.modalities import MODALITIES
 
 SYNTHETIC_PREFIX = "phantom_"
 _UNKNOWN = {"title": "", "licence": "not stated", "caveat": ""}
@@ -102,7 +103,7 @@ def _figures(metrics: dict[str, Any], datasets: dict[str, dict[str, str]]) -> st
     for task, figure in sorted(metrics.items()):
         if not isinstance(figure, dict) or task.startswith(SYNTHETIC_PREFIX):
             continue
-        caveat = datasets.get(task, _UNKNOWN)["caveat"]
+        caveat = _caveat(task, datasets)
         cells = [
             task,
             figure["modality"],
@@ -135,8 +136,20 @@ def _auroc(figure: dict[str, Any]) -> str:
 def described(metrics: dict[str, Any], datasets: dict[str, dict[str, str]]) -> dict[str, Any]:
     """Returns the metrics with the title and caveat of each label set's data, for pages that show them."""
     return {
-        name: {**figure, **{key: datasets.get(name, _UNKNOWN)[key] for key in ("title", "caveat")}}
+        name: {**figure, "title": _title(name, figure, datasets), "caveat": _caveat(name, datasets)}
         if isinstance(figure, dict)
         else figure
         for name, figure in metrics.items()
     }
+
+
+def _title(task: str, figure: dict[str, Any], datasets: dict[str, dict[str, str]]) -> str:
+    if task.startswith(SYNTHETIC_PREFIX):
+        return f"Synthetic {MODALITIES[figure['modality']].name}"
+    return datasets.get(task, _UNKNOWN)["title"] or task
+
+
+def _caveat(task: str, datasets: dict[str, dict[str, str]]) -> str:
+    if task.startswith(SYNTHETIC_PREFIX):
+        return "Drawn images: it says nothing of real ones."
+    return datasets.get(task, _UNKNOWN)["caveat"]

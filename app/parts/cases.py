@@ -1,0 +1,49 @@
+"""A grid of cases with their thumbnails and labels; each is a button that sends its case back."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from app.pictures import jpeg_uri
+from app.words import modality_name, spoken, text
+from mermed_core.collection import Collection
+from mermed_core.modalities import MODALITIES
+from mermed_core.records import Case, Neighbour
+
+
+def neighbour_grid(collection: Collection, neighbours: Iterable[Neighbour]) -> str:
+    """Returns the cases with their similarity, most similar first."""
+    cards = [_card(collection, hit.case, f"{hit.similarity:.2f}") for hit in neighbours]
+    return _grid(cards) if cards else nothing("No case passes these filters. Loosen one of them.")
+
+
+def case_grid(collection: Collection, cases: Sequence[Case], shown: int) -> str:
+    """Returns at most `shown` of the cases, spread evenly over them, and says how many are left out."""
+    step = max(1, math.ceil(len(cases) / shown))
+    cards = [_card(collection, case, "") for case in cases[::step]]
+    more = ""
+    if step > 1:
+        words = f"{len(cards)} of the {len(cases)}, spread evenly; the table has all of them."
+        more = f'<p class="mm-small">{words}</p>'
+    return _grid(cards) + more
+
+
+def nothing(sentence: str) -> str:
+    """Returns the sentence that stands where cases would be."""
+    return f'<p class="mm-nothing">{text(sentence)}</p>'
+
+
+def _grid(cards: list[str]) -> str:
+    return f'<div class="mm-grid">{"".join(cards)}</div>'
+
+
+def _card(collection: Collection, case: Case, similarity: str) -> str:
+    label = ", ".join(map(spoken, case.labels)) or "Unlabelled"
+    badge = f'<b title="cosine similarity">{similarity}</b>' if similarity else ""
+    return (
+        f'<button type="button" class="mm-case" data-pick="{text(case.case_id)}" '
+        f'title="{text(case.case_id)}: find cases like it"><span class="mm-thumb"><img loading="lazy" '
+        f'src="{jpeg_uri(collection.thumbnail(case.case_id))}" alt="{text(label)}">{badge}</span>'
+        f'<span class="mm-label">{text(label)}</span><span class="mm-origin">'
+        f'<i style="background:{MODALITIES[case.modality].colour}"></i>{text(modality_name(case.modality))}, '
+        f"{text(case.source)}</span></button>"
+    )

@@ -1,0 +1,108 @@
+"""The app as a whole: four pages, and the one place where it is launched."""
+
+import logging
+import os
+import sys
+from typing import Any
+
+import gradio as gr
+
+from app import style
+from app.pages.about import AboutPage
+from app.pages.classify import ClassifyPage
+from app.pages.explore import ExplorePage
+from app.pages.similar import A_CASE, MY_IMAGE, SimilarPage
+from app.parts.header import header
+from app.parts.picking import picked, plain
+from app.services import Services, load_services
+from app.uploads import use_private_folder
+from mermed_core.errors import MermedError
+
+logger = logging.getLogger(__name__)
+
+MAX_UPLOAD = "100mb"
+_VISIT_SECONDS = 1800
+_VISITS = 100
+_QUEUE = 32
+
+# What keeps a visitor's images from being kept, sent or shown to others, and errors from telling paths.
+SAFE_LAUNCH: dict[str, Any] = {
+    "run_history": False,
+    "enable_monitoring": False,
+    "footer_links": [],
+    "max_file_size": MAX_UPLOAD,
+    "show_error": False,
+    "share": False,
+    "state_session_capacity": _VISITS,
+    "ssr_mode": False,
+    "pwa": False,
+    "mcp_server": False,
+    "quiet": True,  # it would suggest a public link
+}
+
+
+def build_app(services: Services) -> gr.Blocks:
+    """Builds the four pages over one predictor."""
+    with gr.Blocks(
+        title="MerMED-FM Explorer", analytics_enabled=False, delete_cache=(300, 900), fill_width=True
+    ) as blocks:
+        query = gr.State(None, time_to_live=_VISIT_SECONDS)
+        plain(header(services), "header")
+        with gr.Tabs(selected="classify") as tabs:
+            with gr.Tab("Classify", id="classify", render_children=True):
+                classify = ClassifyPage(services, query)
+            with gr.Tab("Similar cases", id="similar", render_children=True):
+                similar = SimilarPage(services, query)
+            with gr.Tab("Explore", id="explore", render_children=True):
+                explore = ExplorePage(services, classify.point)
+            with gr.Tab("About", id="about"):
+                AboutPage(services)
+        _join(tabs, classify, similar, explore)
+    return blocks.queue(max_size=_QUEUE, api_open=False)
+
+
+def _join(tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage, explore: ExplorePage) -> None:
+    """Lets pages lead to each other: a file opens on all of them, a case that is pressed is searched."""
+    opened = classify.opens(similar.file, similar.file.upload, "similar_upload")
+    mine = opened.then(lambda: MY_IMAGE, None, similar.by, api_visibility="private", queue=False)
+    similar.searches(mine.then, "upload")
+    similar.searches(classify.point.change, "image")
+    for grid in (classify.cases, similar.results, explore.cases):
+        if grid is None:
+            continue
+        gone = grid.select(picked, None, similar.case, api_visibility="private", queue=False).then(
+            lambda: (gr.Tabs(selected="similar"), A_CASE),
+            None,
+            [tabs, similar.by],
+            api_visibility="private",
+            queue=False,
+        )
+        similar.searches(gone.then, "pressed")
+
+
+def launch_options(environment: os._Environ[str] | dict[str, str]) -> dict[str, Any]:
+    """Returns the arguments of `launch`: for this machine only, unless told otherwise or on Spaces."""
+    everywhere = "0.0.0.0" if environment.get("SPACE_ID") else "127.0.0.1"
+    return {
+        **SAFE_LAUNCH,
+        "server_name": environment.get("GRADIO_SERVER_NAME") or everywhere,
+        "server_port": int(environment.get("GRADIO_SERVER_PORT") or 7860),
+        "theme": style.theme(),
+        "css_paths": style.STYLE_SHEET,
+    }
+
+
+def serve() -> int:
+    """Loads the model and serves the app until it is stopped; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    use_private_folder()
+    try:
+        services = load_services()
+    except MermedError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    options = launch_options(os.environ)
+    logger.info("serving on http://%s:%d (stop with Ctrl-C)", options["server_name"], options["server_port"])
+    build_app(services).launch(**options)
+    return 0

@@ -1,0 +1,86 @@
+"""Uploaded files: read into memory, then gone from disk before anything else happens."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mermed_core.predictor import MedicalImage, Predictor
+
+FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
+# The longest side that a visitor's image keeps in memory; the encoder sees far less.
+KEPT_SIDE = 1536
+# Room that the memory file system must have before uploads pass through it.
+_ENOUGH = 2 * 2**30
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Query:
+    """The image that a visitor asks about, kept in memory for the visit.
+
+    Attributes:
+        image: shrunk to what is needed.
+        data: the file itself where it has more frames to choose from, else None.
+    """
+
+    image: MedicalImage
+    data: bytes | None
+
+    def at_frame(self, predictor: Predictor, frame: int) -> "Query":
+        """Returns another frame of the same file; raises a kind of ImageError if it cannot be read."""
+        if self.data is None or frame == self.image.frame:
+            return self
+        return Query(shrunk(predictor.read(self.data, frame)), self.data)
+
+
+def open_upload(predictor: Predictor, path: str) -> Query:
+    """Reads an uploaded file and removes it from disk, whether it can be read or not.
+
+    Raises:
+        ImageError: one of its kinds, with a sentence for the page.
+    """
+    data = take(path)
+    image = predictor.read(data)
+    return Query(shrunk(image), data if image.frames > 1 else None)
+
+
+def take(path: str) -> bytes:
+    """Returns the bytes of an uploaded file; the file and its folder are gone afterwards.
+
+    A file outside the upload folder (an example) is only read.
+    """
+    file = Path(path)
+    data = file.read_bytes()
+    folder = os.environ.get(FOLDER_VARIABLE)
+    if folder and file.resolve().is_relative_to(Path(folder).resolve()):
+        file.unlink(missing_ok=True)
+        if file.parent != Path(folder):
+            shutil.rmtree(file.parent, ignore_errors=True)
+    return data
+
+
+def shrunk(image: MedicalImage, side: int = KEPT_SIDE) -> MedicalImage:
+    """Returns the image with its longest side at most `side` px."""
+    height, width = image.pixels.shape[:2]
+    if max(height, width) <= side:
+        return image
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    pixels = Image.fromarray(image.pixels).resize(size, Image.Resampling.LANCZOS)
+    return replace(image, pixels=np.asarray(pixels))
+
+
+def use_private_folder() -> None:
+    """Makes uploads pass through a folder of our own, in memory where there is room; removed at exit."""
+    if os.environ.get(FOLDER_VARIABLE):
+        return
+    in_memory = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    folder = tempfile.mkdtemp(prefix="mermed-uploads-", dir=_MEMORY if in_memory else None)
+    os.environ[FOLDER_VARIABLE] = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
