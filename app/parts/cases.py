@@ -44,6 +44,6 @@ def _card(collection: Collection, case: Case, similarity: str) -> str:
         f'title="{text(case.case_id)}: find cases like it"><span class="mm-thumb"><img loading="lazy" '
         f'src="{jpeg_uri(collection.thumbnail(case.case_id))}" alt="{text(label)}">{badge}</span>'
         f'<span class="mm-label">{text(label)}</span><span class="mm-origin">'
-        f'<i style="background:{MODALITIES[case.modality].colour}"></i>{text(modality_name(case.modality))}, '
-        f"{text(case.source)}</span></button>"
+        f'<i style="background:{MODALITIES[case.modality].colour}"></i>{text(modality_name(case.modality))}'
+        f"<span>{text(case.source)}</span></span></button>"
     )

@@ -23,7 +23,8 @@ def figure(image: MedicalImage, saliency: Saliency | None = None) -> str:
         controls = _controls(saliency)
     return (
         f'<figure class="mm-figure"><div class="mm-stage">'
-        f'<div class="mm-canvas" style="--ratio:{width / height:.4f}"><img class="mm-base" src="{picture_uri(image.pixels)}" alt="The image that was uploaded">'
+        f'<div class="mm-canvas" style="--ratio:{width / height:.4f}"><img class="mm-base" '
+        f'src="{picture_uri(image.pixels)}" alt="The image that was uploaded">'
         f"{overlay}</div></div>{controls}</figure>"
     )
 
@@ -37,5 +38,6 @@ def _controls(saliency: Saliency) -> str:
         'max="100" value="60" aria-label="Opacity of the heat map"></label>'
         f'<div class="mm-scale"><span>less</span><i style="background:{scale_gradient()}"></i>'
         f"<span>more</span></div><p>{text(saliency.method)}: where the image speaks for "
-        f"<strong>{text(spoken(saliency.label))}</strong>. Raw peak {saliency.peak:.2g}.{faint} A coarse hint, not an outline of the finding.</p></figcaption>"
+        f"<strong>{text(spoken(saliency.label))}</strong>. Raw peak {saliency.peak:.2g}.{faint} "
+        "A coarse hint, not an outline of the finding.</p></figcaption>"
     )

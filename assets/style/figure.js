@@ -13,5 +13,17 @@ element.addEventListener("input", (event) => {
   opacity = Number(event.target.value);
   apply();
 });
-watch("value", apply);
+
+// On a phone the answer lies below the inputs: bring a new image into view, but not a new map of the same one.
+let seen = null;
+function arrive() {
+  const image = element.querySelector(".mm-base")?.src ?? null;
+  if (image && image !== seen && window.innerWidth < 700) element.scrollIntoView({ behavior: "smooth" });
+  seen = image;
+}
+
+watch("value", () => {
+  apply();
+  arrive();
+});
 apply();

@@ -6,6 +6,8 @@ let hovered = null;
 
 const stage = () => element.querySelector(".mm-map");
 const tip = () => element.querySelector(".mm-tip");
+const narrow = () => element.clientWidth < 600;
+let wasNarrow = null;
 const style = (name) => getComputedStyle(element).getPropertyValue(name).trim();
 
 function traces(value) {
@@ -32,13 +34,14 @@ function traces(value) {
       text: ["your image"],
       textposition: "top center",
       hoverinfo: "none",
+      unselected: { marker: { opacity: 1 }, textfont: { color: style("--body-text-color") } },
       marker: { symbol: "star", size: 20, color: "#F0E442", line: { width: 1.5, color: "#000000" } },
     });
   return drawn;
 }
 
 function layout() {
-  const narrow = element.clientWidth < 600;
+  wasNarrow = narrow();
   const axis = { visible: false, zeroline: false, showgrid: false };
   return {
     dragmode: "pan",
@@ -50,7 +53,7 @@ function layout() {
     modebar: { orientation: "h", bgcolor: "rgba(0,0,0,0)", color: style("--body-text-color-subdued"), activecolor: style("--color-accent") },
     legend: { orientation: "h", x: 0.5, xanchor: "center", y: 0, yanchor: "top" },
     xaxis: axis,
-    yaxis: { ...axis, scaleanchor: narrow ? undefined : "x" },
+    yaxis: { ...axis, scaleanchor: wasNarrow ? undefined : "x" },
   };
 }
 
@@ -112,7 +115,9 @@ function hide() {
 
 new ResizeObserver(() => {
   const plot = stage();
-  if (plot?.on && plot.clientWidth) window.Plotly.relayout(plot, layout());
+  if (!plot?.on || !plot.clientWidth) return;
+  window.Plotly.Plots.resize(plot);
+  if (narrow() !== wasNarrow) window.Plotly.relayout(plot, layout());
 }).observe(element);
 watch("value", draw);
 draw();
