@@ -8,7 +8,7 @@ import gradio as gr
 from app.parts import cases, figure, findings, modality, notice
 from app.services import ASSETS, Services
 from app.uploads import Query, open_upload
-from app.words import spoken
+from app.words import class_name
 from mermed_core.errors import ImageError, MermedError
 from mermed_core.records import Analysis, Finding
 
@@ -53,7 +53,8 @@ class Answers:
         if not explained:
             return figure.figure(query.image)
         task, _, label = explained.partition(":")
-        return figure.figure(query.image, self._predictor.explain(query.image, task=task, label=label))
+        saliency = self._predictor.explain(query.image, task=task, label=label)
+        return figure.figure(query.image, saliency, class_name(self._predictor.metrics, task, label))
 
     def analyse(self, path: str) -> dict[str, Any]:
         """Returns everything about one uploaded file as JSON, for programs: {"error": …} if it is refused."""
@@ -79,11 +80,17 @@ class Answers:
             figure.figure(image),
             modality.modality_card(analysis, chosen or None),
             findings.findings_card(analysis, self._predictor.metrics, first or ""),
-            gr.update(choices=_choices(analysis.findings), value=first, visible=first is not None),
+            gr.update(choices=self._choices(analysis.findings), value=first, visible=first is not None),
             self._similar(analysis),
             analysis.point,
             gr.update(visible=image.frames > 1, maximum=max(1, image.frames - 1), value=image.frame),
         )
+
+    def _choices(self, found: tuple[Finding, ...]) -> list[tuple[str, str]]:
+        metrics = self._predictor.metrics
+        return [
+            (class_name(metrics, finding.task, finding.label), findings.pick(finding)) for finding in found
+        ]
 
     def _similar(self, analysis: Analysis) -> str:
         if self._predictor.collection is None:
@@ -103,10 +110,6 @@ def _example(name: str) -> Path:
     if name not in example_names():
         raise ImageError(f"There is no example '{name}'. Choose one of those shown.")
     return EXAMPLES / f"{name}.png"
-
-
-def _choices(found: tuple[Finding, ...]) -> list[tuple[str, str]]:
-    return [(spoken(finding.label), findings.pick(finding)) for finding in found]
 
 
 def _kept(message: str) -> Shown:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from typing import Any
 
@@ -64,16 +65,21 @@ def build_app(services: Services) -> gr.Blocks:
 def _join(tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage, explore: ExplorePage) -> None:
     """Lets pages lead to each other: a file opens on all of them, a case that is pressed is searched."""
     opened = classify.opens(similar.file, similar.file.upload, "similar_upload")
-    mine = opened.then(lambda: MY_IMAGE, None, similar.by, api_visibility="private", queue=False)
+    mine = opened.then(
+        lambda: MY_IMAGE, None, similar.by, api_name="with_image", api_visibility="private", queue=False
+    )
     similar.searches(mine.then, "upload")
     similar.searches(classify.point.change, "image")
     for grid in (classify.cases, similar.results, explore.cases):
         if grid is None:
             continue
-        gone = grid.select(picked, None, similar.case, api_visibility="private", queue=False).then(
+        gone = grid.select(
+            picked, None, similar.case, api_name="pick_case", api_visibility="private", queue=False
+        ).then(
             lambda: (gr.Tabs(selected="similar"), A_CASE),
             None,
             [tabs, similar.by],
+            api_name="go_to_similar",
             api_visibility="private",
             queue=False,
         )
@@ -102,6 +108,7 @@ def serve() -> int:
     except MermedError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the upload folder is removed then too
     options = launch_options(os.environ)
     logger.info("serving on http://%s:%d (stop with Ctrl-C)", options["server_name"], options["server_port"])
     build_app(services).launch(**options)

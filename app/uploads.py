@@ -62,7 +62,15 @@ def take(path: str) -> bytes:
         file.unlink(missing_ok=True)
         if file.parent != Path(folder):
             shutil.rmtree(file.parent, ignore_errors=True)
+        _sweep(Path(folder))
     return data
+
+
+def _sweep(folder: Path) -> None:
+    """Removes the empty files that Gradio's file component leaves behind with every upload."""
+    for stray in folder.glob("tmp*"):
+        if stray.is_file() and stray.stat().st_size == 0:
+            stray.unlink(missing_ok=True)
 
 
 def shrunk(image: MedicalImage, side: int = KEPT_SIDE) -> MedicalImage:

@@ -1,10 +1,11 @@
 """Names and phrases for people; everything that enters the page's HTML as text passes through here."""
 
 from html import escape
+from typing import Any
 
 from mermed_core.modalities import MODALITIES
-from mermed_core.records import Finding
 
+Metrics = dict[str, dict[str, Any]]
 LIKELY = 0.9
 LEANING = 0.6
 RESEARCH_ONLY = "Research use only. Not a medical device; not for diagnosis."
@@ -33,11 +34,15 @@ def percent(share: float) -> str:
     return "<1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
-def verdict(findings: list[Finding]) -> str:
+def class_name(metrics: Metrics, task: str, label: str) -> str:
+    """Returns the name of a class for people: the one that the model states for it, else its label."""
+    return spoken(metrics.get(task, {}).get("names", {}).get(label, label))
+
+
+def verdict(names: list[str], probabilities: list[float]) -> str:
     """Says in words what the classes of one single-label set amount to, most probable first."""
-    first = findings[0]
-    if first.probability >= LIKELY:
-        return f"Likely {spoken(first.label).lower()}"
-    if first.probability >= LEANING or len(findings) == 1:
-        return f"Leans to {spoken(first.label).lower()}"
-    return f"Not sure: {spoken(first.label).lower()} or {spoken(findings[1].label).lower()}"
+    if probabilities[0] >= LIKELY:
+        return f"Likely: {names[0]}"
+    if probabilities[0] >= LEANING or len(names) == 1:
+        return f"Leans to: {names[0]}"
+    return f"Not sure: {names[0]} or {names[1]}"

@@ -8,6 +8,8 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.modalities import MODALITIES
 
 SYNTHETIC_PREFIX = "phantom_"
+# Title, licence, caveat and names of classes by source, as train/datasets.toml states them.
+Datasets = dict[str, dict[str, Any]]
 _UNKNOWN = {"title": "", "licence": "not stated", "caveat": ""}
 
 _INTRODUCTION = """
@@ -29,9 +31,7 @@ _LIMITS = """
 """.strip()
 
 
-def model_card(
-    config: ModelConfig, metrics: dict[str, Any], manifest: Manifest, datasets: dict[str, dict[str, str]]
-) -> str:
+def model_card(config: ModelConfig, metrics: dict[str, Any], manifest: Manifest, datasets: Datasets) -> str:
     """Returns the card as Markdown with the front matter of a model repository.
 
     Args:
@@ -82,7 +82,7 @@ def _flat(value: Any) -> str:
     return f"`{value}`" if isinstance(value, str) else str(value)
 
 
-def _data(manifest: Manifest, datasets: dict[str, dict[str, str]]) -> str:
+def _data(manifest: Manifest, datasets: Datasets) -> str:
     counts = manifest.frame.groupby(["source", "split"]).size().unstack(fill_value=0)
     rows = ["| set | modality | train | val | test | licence |", "|---|---|---|---|---|---|"]
     modalities = manifest.frame.groupby("source")["modality"].first()
@@ -95,7 +95,7 @@ def _data(manifest: Manifest, datasets: dict[str, dict[str, str]]) -> str:
     return "## Data\n\n" + "\n".join(rows)
 
 
-def _figures(metrics: dict[str, Any], datasets: dict[str, dict[str, str]]) -> str:
+def _figures(metrics: dict[str, Any], datasets: Datasets) -> str:
     rows = [
         "| set | modality | test images | AUROC (95 % interval) | ECE | what it cannot tell |",
         "|---|---|---|---|---|---|",
@@ -133,23 +133,28 @@ def _auroc(figure: dict[str, Any]) -> str:
     return f"{figure['auroc']:.3f} ({figure['auroc_low']:.3f} to {figure['auroc_high']:.3f})"
 
 
-def described(metrics: dict[str, Any], datasets: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """Returns the metrics with the title and caveat of each label set's data, for pages that show them."""
+def described(metrics: dict[str, Any], datasets: Datasets) -> dict[str, Any]:
+    """Returns the metrics with title, caveat and class names of each label set, for pages that show them."""
     return {
-        name: {**figure, "title": _title(name, figure, datasets), "caveat": _caveat(name, datasets)}
+        name: {
+            **figure,
+            "title": _title(name, figure, datasets),
+            "caveat": _caveat(name, datasets),
+            "names": datasets.get(name, {}).get("names", {}),
+        }
         if isinstance(figure, dict)
         else figure
         for name, figure in metrics.items()
     }
 
 
-def _title(task: str, figure: dict[str, Any], datasets: dict[str, dict[str, str]]) -> str:
+def _title(task: str, figure: dict[str, Any], datasets: Datasets) -> str:
     if task.startswith(SYNTHETIC_PREFIX):
         return f"Synthetic {MODALITIES[figure['modality']].name}"
     return datasets.get(task, _UNKNOWN)["title"] or task
 
 
-def _caveat(task: str, datasets: dict[str, dict[str, str]]) -> str:
+def _caveat(task: str, datasets: Datasets) -> str:
     if task.startswith(SYNTHETIC_PREFIX):
         return "Drawn images: it says nothing of real ones."
     return datasets.get(task, _UNKNOWN)["caveat"]

@@ -43,6 +43,7 @@ class ClassifyPage:
             [source, self._chosen],
             [source, *self._shown()],
             api_name=api_name,
+            api_visibility="public" if api_name == "classify" else "undocumented",
             concurrency_id=MODEL_QUEUE,
         )
         return self._then_explain(opened, api_name)
@@ -88,7 +89,9 @@ class ClassifyPage:
         self.opens(self._file, self._file.upload, "classify")
         self.opens(self._camera, self._camera.input, "classify_camera")
         shows = {"outputs": self._shown(), "concurrency_id": MODEL_QUEUE}
-        example = self._examples.select(picked, None, self._example, api_visibility="private", queue=False)
+        example = self._examples.select(
+            picked, None, self._example, api_name="pick_example", api_visibility="private", queue=False
+        )
         for event, handler, inputs, name in (
             (example.then, answers.open_example, [self._example, self._chosen], "classify_example"),
             (
@@ -101,7 +104,13 @@ class ClassifyPage:
         ):
             self._then_explain(event(handler, inputs, api_name=name, **shows), name)
         chosen = self._findings.select(
-            picked, None, self._explained, api_visibility="private", queue=False, show_progress="hidden"
+            picked,
+            None,
+            self._explained,
+            api_name="pick_finding",
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
         )
         self._then_explain(chosen, "finding")
         self._then_explain(self._explained.input, "")

@@ -24,7 +24,7 @@ class ExplorePage:
         collection = services.predictor.collection
         self.cases: gr.HTML | None = None
         if collection is None:
-            plain(cases.nothing(services.missing_collection))
+            plain(cases.nothing(services.missing_collection), "explore-missing")
             return
         self._collection = collection
         self._point = point
@@ -48,7 +48,9 @@ class ExplorePage:
         self._point.change(
             **draws, api_name="map_point", api_visibility="undocumented", show_progress="hidden"
         )
-        self._map.select(self.ids, None, self._selected, api_visibility="private", queue=False).then(
+        self._map.select(
+            self.ids, None, self._selected, api_name="pick_on_map", api_visibility="private", queue=False
+        ).then(
             self.show,
             self._selected,
             [self._heading, grid, self._table, self._download],
@@ -56,7 +58,7 @@ class ExplorePage:
             show_progress="minimal",
         )
         self._download.click(self.export, self._selected, self._csv, api_name="selection_csv").then(
-            None, self._csv, None, js=script("download.js")
+            None, self._csv, None, js=script("download.js"), api_name="save", api_visibility="private"
         )
 
     def draw(self, colour_by: str, point: MapPoint | None) -> dict[str, Any]:

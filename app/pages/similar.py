@@ -32,7 +32,7 @@ class SimilarPage:
                 self.case = gr.Dropdown(
                     listed, value=None, label="Case", allow_custom_value=True, info="Type to find an id."
                 )
-                self._query_view = plain(query_view.EMPTY)
+                self._query_view = plain(query_view.EMPTY, "similar-query")
             with gr.Column(scale=9, min_width=320):
                 with gr.Row():
                     self._build_filters()
@@ -78,7 +78,13 @@ class SimilarPage:
             self.searches(component.input, name)
         self.searches(self.by.input, "by")
         chosen = self.case.input(
-            lambda: A_CASE, None, self.by, api_visibility="private", queue=False, show_progress="hidden"
+            lambda: A_CASE,
+            None,
+            self.by,
+            api_name="with_case",
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
         )
         self.searches(chosen.then, "case")
 

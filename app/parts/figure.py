@@ -1,7 +1,7 @@
 """The visitor's image with the heat map over it, its opacity slider and its scale."""
 
 from app.pictures import heat_uri, picture_uri, scale_gradient
-from app.words import spoken, text
+from app.words import text
 from mermed_core.predictor import MedicalImage
 from mermed_core.records import Saliency
 
@@ -14,13 +14,13 @@ EMPTY = (
 )
 
 
-def figure(image: MedicalImage, saliency: Saliency | None = None) -> str:
-    """Returns the image, with a heat map where one is given."""
+def figure(image: MedicalImage, saliency: Saliency | None = None, name: str = "") -> str:
+    """Returns the image, with the heat map for a class of that name where one is given."""
     height, width = image.pixels.shape[:2]
     overlay = controls = ""
     if saliency is not None:
         overlay = f'<img class="mm-heat" src="{heat_uri(saliency.heat)}" alt="">'
-        controls = _controls(saliency)
+        controls = _controls(saliency, name)
     return (
         f'<figure class="mm-figure"><div class="mm-stage">'
         f'<div class="mm-canvas" style="--ratio:{width / height:.4f}"><img class="mm-base" '
@@ -29,7 +29,7 @@ def figure(image: MedicalImage, saliency: Saliency | None = None) -> str:
     )
 
 
-def _controls(saliency: Saliency) -> str:
+def _controls(saliency: Saliency, name: str) -> str:
     faint = ""
     if saliency.peak < _FAINT:
         faint = " Nothing in the image speaks for this class, so the map says little."
@@ -38,6 +38,6 @@ def _controls(saliency: Saliency) -> str:
         'max="100" value="60" aria-label="Opacity of the heat map"></label>'
         f'<div class="mm-scale"><span>less</span><i style="background:{scale_gradient()}"></i>'
         f"<span>more</span></div><p>{text(saliency.method)}: where the image speaks for "
-        f"<strong>{text(spoken(saliency.label))}</strong>. Raw peak {saliency.peak:.2g}.{faint} "
+        f"<strong>{text(name)}</strong>. Raw peak {saliency.peak:.2g}.{faint} "
         "A coarse hint, not an outline of the finding.</p></figcaption>"
     )

@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import Any
 
 from app.parts.evidence import interval
-from app.words import percent, spoken, text, verdict
+from app.words import Metrics, class_name, percent, text, verdict
 from mermed_core.records import Analysis, Finding
 
 EMPTY = (
@@ -16,7 +16,7 @@ _DOUBTFUL = 0.8
 _MISCALIBRATED = 0.2
 
 
-def findings_card(analysis: Analysis, metrics: dict[str, dict[str, Any]], chosen: str = "") -> str:
+def findings_card(analysis: Analysis, metrics: Metrics, chosen: str = "") -> str:
     """Returns every finding as a button that shows where the model looked.
 
     Args:
@@ -31,7 +31,7 @@ def findings_card(analysis: Analysis, metrics: dict[str, dict[str, Any]], chosen
             '<section class="mm-card"><h2>Findings</h2><p>This model has no label set for it.</p></section>'
         )
     groups = groupby(analysis.findings, key=lambda finding: finding.task)
-    blocks = "".join(_label_set(task, list(group), metrics.get(task, {}), chosen) for task, group in groups)
+    blocks = "".join(_label_set(task, list(group), metrics, chosen) for task, group in groups)
     return (
         f'<section class="mm-card"><h2>Findings</h2>{blocks}'
         '<p class="mm-small">Press a finding to see where the model looked for it.</p></section>'
@@ -43,41 +43,47 @@ def pick(finding: Finding) -> str:
     return f"{finding.task}:{finding.label}"
 
 
-def _label_set(task: str, findings: list[Finding], metrics: dict[str, Any], chosen: str) -> str:
+def _label_set(task: str, findings: list[Finding], metrics: Metrics, chosen: str) -> str:
+    names = [class_name(metrics, task, finding.label) for finding in findings]
+    figure = metrics.get(task, {})
     exclusive = abs(sum(finding.probability for finding in findings) - 1) < 1e-3
-    headline = f'<p class="mm-headline">{text(verdict(findings))}</p>' if exclusive else ""
+    headline = (
+        f'<p class="mm-headline">{text(verdict(names, [finding.probability for finding in findings]))}</p>'
+        if exclusive
+        else ""
+    )
     doubt = ""
     if findings[0].relevance < _DOUBTFUL:
         doubt = (
             f'<p class="mm-small">The image looks {percent(findings[0].relevance)} like the images of this '
             "label set; read it with that doubt.</p>"
         )
-    rows = "".join(_row(finding, chosen) for finding in findings)
+    rows = "".join(_row(finding, name, chosen) for finding, name in zip(findings, names, strict=True))
     return (
-        f'<div class="mm-set"><h3>{text(metrics.get("title") or spoken(task))}</h3>{headline}{rows}{doubt}'
-        f"{_evidence(metrics)}</div>"
+        f'<div class="mm-set"><h3>{text(figure.get("title") or task)}</h3>{headline}{rows}{doubt}'
+        f"{_evidence(figure)}</div>"
     )
 
 
-def _row(finding: Finding, chosen: str) -> str:
-    name = pick(finding)
+def _row(finding: Finding, name: str, chosen: str) -> str:
+    picked = pick(finding)
     return (
-        f'<button type="button" class="mm-bar" data-pick="{text(name)}" '
-        f'aria-pressed="{"true" if name == chosen else "false"}"><span>{text(spoken(finding.label))}</span>'
+        f'<button type="button" class="mm-bar" data-pick="{text(picked)}" '
+        f'aria-pressed="{"true" if picked == chosen else "false"}"><span>{text(name)}</span>'
         f'<i style="--share:{finding.probability:.4f}"></i><b>{percent(finding.probability)}</b></button>'
     )
 
 
-def _evidence(metrics: dict[str, Any]) -> str:
-    if metrics.get("auroc") is None:
+def _evidence(figure: dict[str, Any]) -> str:
+    if figure.get("auroc") is None:
         return ""
     warning = ""
-    if metrics["ece"] > _MISCALIBRATED:
+    if figure["ece"] > _MISCALIBRATED:
         warning = (
             f" <strong>Do not trust these probabilities: on the test images they were off by "
-            f"{metrics['ece']:.2f} on average.</strong>"
+            f"{figure['ece']:.2f} on average.</strong>"
         )
     return (
-        f'<p class="mm-small">{interval(metrics)} on {metrics["n_test"]} test images. '
-        f"{text(metrics.get('caveat', ''))}{warning}</p>"
+        f'<p class="mm-small">{interval(figure)} on {figure["n_test"]} test images. '
+        f"{text(figure.get('caveat', ''))}{warning}</p>"
     )
