@@ -1,0 +1,94 @@
+"""The page as programs see it: named endpoints, refused files, two visitors at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+from gradio_client import Client, handle_file
+
+from app.services import ASSETS
+
+EXAMPLES = ASSETS / "examples"
+PUBLIC = {
+    "classify",
+    "classify_example",
+    "classify_frame",
+    "classify_as",
+    "explain",
+    "analyse",
+    "similar",
+    "map",
+    "selection",
+    "selection_csv",
+}
+
+
+def test_every_handler_has_a_name_and_programs_see_one_of_each_kind(address):
+    handlers = httpx2.get(f"{address}/config").json()["dependencies"]
+    assert all(handler["api_name"] for handler in handlers)
+    assert not [handler["api_name"] for handler in handlers if "lambda" in handler["api_name"]]
+    assert {handler["api_name"] for handler in handlers if handler["api_visibility"] == "public"} == PUBLIC
+
+
+def test_a_program_gets_everything_as_json(address):
+    answer = Client(address, verbose=False).predict(handle_file(EXAMPLES / "oct.png"), api_name="/analyse")
+    assert set(answer) == {"modality", "known", "gate", "findings", "neighbours", "map", "model"}
+    assert next(iter(answer["modality"])) == "oct"
+    assert answer["known"] is True
+    assert {neighbour["modality"] for neighbour in answer["neighbours"]} == {"oct"}
+
+
+def test_a_program_gets_an_error_as_json(address, tmp_path):
+    empty = tmp_path / "empty.dcm"
+    empty.write_bytes(b"")
+    answer = Client(address, verbose=False).predict(handle_file(empty), api_name="/analyse")
+    assert set(answer) == {"error"}
+    assert "empty" in answer["error"]
+
+
+def test_a_refused_file_leaves_what_was_shown(address, tmp_path):
+    client = Client(address, verbose=False)
+    client.predict(handle_file(EXAMPLES / "cxr.png"), "", api_name="/classify")
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((EXAMPLES / "ct.png").read_bytes()[:2000])
+    refused = client.predict(handle_file(broken), "", api_name="/classify")
+    assert "damaged" in refused[1]
+    assert "Chest X-ray" in client.predict("", api_name="/classify_as")[2]
+
+
+def test_visitors_at_once_each_see_their_own_image(address):
+    def visit(name: str) -> tuple[str, str]:
+        client = Client(address, verbose=False)
+        client.predict(handle_file(EXAMPLES / f"{name}.png"), "", api_name="/classify")
+        return client.predict("", api_name="/classify_as")[2], client.predict(
+            "My image", None, 4, [], [], [], api_name="/similar"
+        )[2]
+
+    with ThreadPoolExecutor(4) as pool:
+        fundus, skin, pathology, ct = pool.map(visit, ("fundus", "dermatology", "pathology", "ct"))
+    assert "Colour fundus" in fundus[0]
+    assert "phantom_fundus" in fundus[1]
+    assert "Skin" in skin[0]
+    assert "phantom_dermatology" in skin[1]
+    assert "Pathology" in pathology[0]
+    assert "CT" in ct[0]
+
+
+def test_an_explanation_shows_a_heat_map_with_its_scale(address):
+    client = Client(address, verbose=False)
+    client.predict("fundus", "", api_name="/classify_example")
+    shown = client.predict("phantom_fundus:synthetic exudates", api_name="/explain")
+    assert "mm-heat" in shown
+    assert "mm-opacity" in shown
+    assert "Raw peak" in shown
+    assert "Synthetic exudates" in shown
+
+
+def test_a_selection_comes_back_with_table_and_csv(address, services):
+    ids = [case.case_id for case in services.predictor.collection.cases[:3]]
+    client = Client(address, verbose=False)
+    heading, grid, table = client.predict("\n".join(ids), api_name="/selection")
+    assert "3 cases selected" in heading
+    assert all(case_id in grid for case_id in ids)
+    assert [row[0] for row in table["value"]["data"]] == ids
+    csv = client.predict("\n".join(ids), api_name="/selection_csv")
+    assert [line.split(",")[0] for line in csv.splitlines()] == ["case", *ids]
