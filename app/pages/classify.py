@@ -88,14 +88,15 @@ class ClassifyPage:
         answers = self._answers
         self.opens(self._file, self._file.upload, "classify")
         self.opens(self._camera, self._camera.input, "classify_camera")
-        shows = {"outputs": self._shown(), "concurrency_id": MODEL_QUEUE}
+        # A slider is moved through many frames: only the last one counts.
+        shows = {"outputs": self._shown(), "concurrency_id": MODEL_QUEUE, "trigger_mode": "always_last"}
         example = self._examples.select(
             picked, None, self._example, api_name="pick_example", api_visibility="private", queue=False
         )
         for event, handler, inputs, name in (
             (example.then, answers.open_example, [self._example, self._chosen], "classify_example"),
             (
-                self._frame.release,
+                self._frame.input,
                 answers.change_frame,
                 [self._query, self._frame, self._chosen],
                 "classify_frame",

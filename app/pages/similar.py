@@ -44,6 +44,7 @@ class SimilarPage:
             "outputs": [self._notice, self._query_view, self.results],
             "concurrency_id": "model",
             "show_progress": "minimal",
+            "trigger_mode": "always_last",
         }
         self._wire()
 
@@ -69,7 +70,7 @@ class SimilarPage:
         return self._missing or "Drop an image, or choose a case, and its nearest cases appear here."
 
     def _wire(self) -> None:
-        self.searches(self._count.release)
+        self.searches(self._count.input)
         for name, component in (
             ("modality", self._modalities),
             ("source", self._sources),

@@ -1,0 +1,220 @@
+"""Drives the real page in Chromium: upload, findings, overlay, neighbours, lasso, and what can go wrong."""
+
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from app.services import ASSETS, load_services
+from app.ui import build_app, launch_options
+from app.uploads import FOLDER_VARIABLE
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed"),
+    pytest.mark.timeout(120),
+]
+ARGUMENTS = (
+    "--no-sandbox",
+    "--use-gl=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDE, PHONE = (1400, 900), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("uploads")))
+        blocks = build_app(load_services({}))
+        options = launch_options({}) | {"server_port": None, "prevent_thread_lock": True}
+        yield blocks.launch(**options)[1]
+        blocks.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    """A page that asks no other host for anything and raises no error."""
+    width, height = getattr(request, "param", WIDE)
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(20_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+
+    def only_ours(asked: Request) -> None:
+        if not asked.url.startswith((address, "data:", "blob:")):
+            errors.append(asked.url)
+
+    page.on("request", only_ours)
+    page.goto(address)
+    expect(page.locator(".mm-research")).to_be_visible()
+    yield page
+    page.close()
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def ultrasound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real image of the test split where there is one, else the phantom of the examples."""
+    data = os.environ.get("MERMED_DATA")
+    table = Path(data) / "busi.parquet" if data else None
+    if table is None or not table.is_file():
+        return ASSETS / "examples" / "ultrasound.png"
+    frame = pd.read_parquet(table)
+    image = frame[frame["split"] == "test"].iloc[0]["image"]["bytes"]
+    path = tmp_path_factory.mktemp("real") / "image.png"
+    Image.open(io.BytesIO(image)).save(path)
+    return path
+
+
+def upload(page: Page, path: Path, field: str = "#classify-file") -> None:
+    page.set_input_files(f"{field} input[type=file]", path)
+
+
+def open_tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def lasso(page: Page) -> None:
+    """Draws around nearly all of the map."""
+    expect(page.locator(".mm-map .main-svg").first).to_be_visible()
+    page.locator('.modebar-btn[data-val="lasso"]').click()
+    box = page.locator(".mm-map .nsewdrag").first.bounding_box()
+    assert box
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.02)]
+    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=6)
+    page.mouse.up()
+
+
+def test_an_upload_gives_modality_findings_overlay_and_neighbours(page, ultrasound):
+    upload(page, ultrasound)
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Ultrasound")
+    bars = page.locator("#classify-findings button.mm-bar")
+    expect(bars.first).to_contain_text("%")
+    expect(page.locator("#classify-findings")).to_contain_text("AUROC")
+    heat = page.locator("#classify-figure .mm-heat")
+    expect(heat).to_be_visible()
+    expect(page.locator("#classify-cases .mm-case")).to_have_count(8)
+    assert page.locator("#classify-cases img").first.evaluate("image => image.naturalWidth") > 50
+
+    page.locator(".mm-opacity").fill("20")
+    expect(heat).to_have_css("opacity", "0.2")
+    second = bars.nth(1)
+    name = second.locator("span").inner_text()
+    second.click()
+    expect(page.locator(".mm-controls p strong")).to_have_text(name)
+    expect(second).to_have_attribute("aria-pressed", "true")
+    expect(heat).to_have_css("opacity", "0.2")
+
+
+def test_a_lasso_gives_images_a_table_and_a_csv(page):
+    open_tab(page, "Explore")
+    lasso(page)
+    expect(page.locator("#explore-heading")).to_contain_text("420 cases selected")
+    expect(page.locator("#explore-cases .mm-case").first).to_be_visible()
+    expect(page.locator("#explore-table")).to_contain_text("phantom_ct")
+    with page.expect_download() as download:
+        page.locator("#explore-download").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0].startswith("case,modality,label")
+    assert len(lines) == 421
+
+
+def test_the_map_shows_a_thumbnail_a_click_selects_and_the_upload_is_a_star(page):
+    upload(page, ASSETS / "examples" / "fundus.png")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
+    open_tab(page, "Explore")
+    expect(page.locator(".mm-map .legendtext", has_text="your image")).to_be_visible()
+    assert page.locator('.modebar-btn[data-title*="hare"], .modebar-btn[data-title*="loud"]').count() == 0
+    point = page.locator(".mm-map .scatterlayer .trace .point").nth(10)
+    point.hover(force=True)
+    expect(page.locator(".mm-tip img")).to_be_visible()
+    point.click(force=True)
+    expect(page.locator("#explore-heading")).to_contain_text("1 case selected")
+    page.get_by_label("Label", exact=True).check()
+    expect(page.locator(".mm-map .legendtext", has_text="Synthetic nodule")).to_be_visible()
+
+
+def test_a_case_leads_to_cases_like_it_and_filters_hold(page):
+    page.locator("#classify-examples button").first.click()
+    card = page.locator("#classify-cases .mm-case").first
+    card.click()
+    expect(page.locator("#similar-query")).to_contain_text(", case ")
+    results = page.locator("#similar-results .mm-case")
+    expect(results).to_have_count(12)
+    page.get_by_label("Modality", exact=True).locator("visible=true").last.click()
+    page.get_by_role("option", name="OCT").click()
+    expect(results.first).to_contain_text("OCT")
+    expect(page.locator("#similar-results")).not_to_contain_text("phantom_ct")
+
+
+def test_what_is_no_image_gets_a_sentence_and_loses_nothing(page, tmp_path):
+    page.locator("#classify-examples button").first.click()
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("CT")
+    wrong = tmp_path / "report.png"
+    wrong.write_bytes(b"%PDF-1.7 a report")
+    upload(page, wrong)
+    expect(page.locator("#classify-notice .mm-error")).to_contain_text("PDF")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("CT")
+    upload(page, ASSETS / "examples" / "oct.png")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")
+    expect(page.locator("#classify-notice .mm-error")).to_have_count(0)
+
+
+def test_a_photo_is_not_an_image_it_knows(page):
+    data = pytest.importorskip("skimage.data")
+    cat = Path(data.__file__).parent / "chelsea.png"
+    upload(page, cat)
+    expect(page.locator(".mm-unknown")).to_contain_text("Not an image I know")
+    expect(page.locator("#classify-findings button")).to_have_count(0)
+    expect(page.locator("#classify-figure .mm-heat")).to_have_count(0)
+
+
+def test_a_file_with_frames_gets_a_slider(page, tmp_path):
+    frames = [
+        Image.open(ASSETS / "examples" / f"{name}.png").convert("RGB") for name in ("ct", "oct", "fundus")
+    ]
+    path = tmp_path / "frames.tiff"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    upload(page, path)
+    expect(page.locator("#classify-notice")).to_contain_text("Page 1 of 3")
+    slider = page.get_by_role("slider", name="Frame").or_(page.locator('input[type="range"][max="2"]'))
+    slider.first.focus()
+    slider.first.press("End")
+    expect(page.locator("#classify-notice")).to_contain_text("Page 3 of 3")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
+
+
+@pytest.mark.parametrize("page", [WIDE, PHONE], indirect=True, ids=["wide", "phone"])
+def test_no_page_is_wider_than_the_window(page):
+    page.locator("#classify-examples button").first.click()
+    expect(page.locator("#classify-figure .mm-heat")).to_be_visible()
+    for name in ("Classify", "Similar cases", "Explore", "About"):
+        open_tab(page, name)
+        expect(page.get_by_role("tab", name=name, exact=True)).to_have_attribute("aria-selected", "true")
+        page.wait_for_load_state()
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
