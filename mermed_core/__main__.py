@@ -12,12 +12,17 @@ from mermed_core.records import Analysis
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_MODEL = REPOSITORY / "assets" / "model"
 DEFAULT_COLLECTION = REPOSITORY / "assets" / "collection"
+_COLLECTION = "the bundled one where it exists, else none"
 REFUSED = 2
+INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code (0 done, 1 something is missing, 2 a file was refused)."""
-    parser = argparse.ArgumentParser(prog="python -m mermed_core", description="Research use only.")
+    parser = argparse.ArgumentParser(
+        prog="python -m mermed_core",
+        description="Says what MerMED-FM sees in a medical image. Research use only; not for diagnosis.",
+    )
     parser.add_argument("--verbose", action="store_true", help="log which device and files are used")
     commands = parser.add_subparsers(dest="command", required=True)
     analyse = commands.add_parser("analyse", help="say everything that the model sees in one image")
@@ -28,20 +33,26 @@ def main(arguments: list[str] | None = None) -> int:
     analyse.add_argument("--json", action="store_true", help="print one JSON object")
     doctor = commands.add_parser("doctor", help="say what is installed, loaded and missing")
     for command in (analyse, doctor):
-        command.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="model folder")
-        command.add_argument("--collection", type=Path, default=DEFAULT_COLLECTION, help="collection folder")
+        command.add_argument(
+            "--model", type=Path, default=DEFAULT_MODEL, help="model folder; default: the bundled one"
+        )
+        command.add_argument("--collection", type=Path, help=f"collection folder; default: {_COLLECTION}")
     options = parser.parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s", stream=sys.stderr
     )
-    return _analyse(options) if options.command == "analyse" else _doctor(options)
+    try:
+        return _analyse(options) if options.command == "analyse" else _doctor(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _analyse(options: argparse.Namespace) -> int:
     from mermed_core.predictor import Predictor  # torch takes seconds to import; --help should not
 
     try:
-        predictor = Predictor.load(options.model, options.collection)
+        bundled = DEFAULT_COLLECTION if DEFAULT_COLLECTION.is_dir() else None
+        predictor = Predictor.load(options.model, options.collection or bundled)
         image = predictor.read(options.file, options.frame)
         analysis = predictor.analyse(image, modality=options.modality, neighbours=options.neighbours)
     except MermedError as error:
@@ -76,7 +87,7 @@ def _lines(analysis: Analysis) -> list[str]:
 def _doctor(options: argparse.Namespace) -> int:
     from mermed_core.doctor import examine
 
-    report, healthy = examine(options.model, options.collection)
+    report, healthy = examine(options.model, options.collection or DEFAULT_COLLECTION)
     print(report)
     return 0 if healthy else 1
 

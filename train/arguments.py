@@ -16,6 +16,15 @@ DATA_HELP = (
 )
 
 
+def step_parser(step: str, description: str | None) -> argparse.ArgumentParser:
+    """Returns the parser of a step, which shows the step's description as it is written."""
+    return argparse.ArgumentParser(
+        prog=f"python -m train.{step}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Adds the options that every step on images has."""
     parser.add_argument("--model", type=Path, required=True, help="model folder")

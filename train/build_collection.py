@@ -8,25 +8,26 @@ A folder of images without folders for the modality needs --modality.
 import argparse
 from pathlib import Path
 
-from mermed_core.card import SYNTHETIC_PREFIX
-from mermed_core.collection import build_collection
-from mermed_core.embed import Embedder
-from train.arguments import add_common, open_all, run
+from train.arguments import add_common, open_all, run, step_parser
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the step."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train.build_collection",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = step_parser("build_collection", __doc__)
     add_common(parser)
     parser.add_argument("--out", type=Path, required=True, help="collection folder; replaced as a whole")
     parser.add_argument("--name", help="name for people; default: the folder's")
     parser.add_argument("--text", default="", help="one or two sentences: what is in it, under which licence")
     parser.add_argument("--modality", help="modality of images that do not lie in folders of one")
-    options = parser.parse_args(arguments)
+    _build(parser.parse_args(arguments))
+
+
+def _build(options: argparse.Namespace) -> None:
+    # torch takes seconds to import; --help should not
+    from mermed_core.card import SYNTHETIC_PREFIX
+    from mermed_core.collection import build_collection
+    from mermed_core.embed import Embedder
+
     embedder = Embedder.load(options.model)
     manifest = open_all(options.data, options.modality)
     collection = build_collection(

@@ -3,7 +3,6 @@
 python -m train.draw_examples --out assets/examples
 """
 
-import argparse
 from pathlib import Path
 
 from PIL import Image
@@ -11,7 +10,7 @@ from PIL import Image
 from mermed_core.artefacts import write_folder
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
 from mermed_core.modalities import MODALITY_KEYS
-from train.arguments import run
+from train.arguments import run, step_parser
 
 # Not among the seeds of the bundled collection, so that an example does not find itself.
 _SEED = 4711
@@ -20,11 +19,7 @@ _SIDE = 320
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the step."""
-    parser = argparse.ArgumentParser(
-        prog="python -m train.draw_examples",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = step_parser("draw_examples", __doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of PNG files; replaced as a whole")
     options = parser.parse_args(arguments)
     with write_folder(options.out) as staging:

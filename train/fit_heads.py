@@ -11,27 +11,32 @@ import tomllib
 from pathlib import Path
 
 from mermed_core.artefacts import write_folder, write_json
-from mermed_core.assembly import assemble
-from mermed_core.card import described, model_card
-from mermed_core.checkpoint import CONFIG, WEIGHTS
-from mermed_core.embed import Embedder
-from mermed_core.gate import save_gate
-from mermed_core.heads import save_heads
-from mermed_core.predictor import CARD, HEADS_FOLDER, METRICS
-from train.arguments import add_common, open_all, run
+from train.arguments import add_common, open_all, run, step_parser
 
 _DATASETS = Path(__file__).with_name("datasets.toml")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the step."""
-    parser = argparse.ArgumentParser(prog="python -m train.fit_heads", description=__doc__)
+    parser = step_parser("fit_heads", __doc__)
     add_common(parser)
     parser.add_argument("--out", type=Path, help="where to write; default: into the model folder itself")
     parser.add_argument(
         "--datasets", type=Path, default=_DATASETS, help="TOML with title, licence and caveat of each source"
     )
-    options = parser.parse_args(arguments)
+    _fit(parser.parse_args(arguments))
+
+
+def _fit(options: argparse.Namespace) -> None:
+    # torch takes seconds to import; --help should not
+    from mermed_core.assembly import assemble
+    from mermed_core.card import described, model_card
+    from mermed_core.checkpoint import CONFIG, WEIGHTS
+    from mermed_core.embed import Embedder
+    from mermed_core.gate import save_gate
+    from mermed_core.heads import save_heads
+    from mermed_core.predictor import CARD, HEADS_FOLDER, METRICS
+
     embedder = Embedder.load(options.model)
     manifest = open_all(options.data)
     assembly = assemble(embedder, manifest, workers=options.workers)

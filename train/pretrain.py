@@ -1,4 +1,10 @@
-"""Pretrains an encoder by self-supervision with the MerMED method, and writes a model folder."""
+"""Pretrains an encoder by self-supervision with the MerMED method, and writes a model folder.
+
+    python -m train.pretrain train/recipes/cpu.toml run.folder=runs/second schedule.length=500
+
+The same command continues a run that was stopped. Its folder holds the resolved recipe, log.jsonl,
+checkpoints and at the end the model folder, whose path is printed.
+"""
 
 import argparse
 import logging
@@ -6,17 +12,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mermed_core.data.sources import open_manifest
 from mermed_core.errors import MermedError
-from mermed_core.pretraining.interruption import Interrupted
-from mermed_core.pretraining.pretrainer import Pretrainer
-from mermed_core.pretraining.recipe import Recipe
-from mermed_core.recipes import read_recipe
+from train.arguments import step_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the step and returns its exit code: 0, 2 for wrong input, 130 or 143 when it was stopped."""
     options = _parser().parse_args(arguments)
+    # torch takes seconds to import; --help should not
+    from mermed_core.data.sources import open_manifest
+    from mermed_core.pretraining.interruption import Interrupted
+    from mermed_core.pretraining.pretrainer import Pretrainer
+    from mermed_core.pretraining.recipe import Recipe
+    from mermed_core.recipes import read_recipe
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         recipe = read_recipe(Recipe, options.recipe, options.overrides)
@@ -31,15 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m train.pretrain",
-        description=__doc__,
-        epilog="The same command continues a run that was stopped. Its folder holds the resolved recipe, "
-        "log.jsonl, checkpoints and at the end the model folder, whose path is printed.",
-    )
+    parser = step_parser("pretrain", __doc__)
     parser.add_argument("recipe", type=Path, help="a TOML file, such as train/recipes/cpu.toml")
     parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="such as run.folder=runs/second schedule.length=500"
+        "overrides", nargs="*", metavar="key=value", help="replaces one value of the recipe; may be repeated"
     )
     return parser
 
