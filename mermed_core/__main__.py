@@ -1,4 +1,10 @@
-"""The command line of the core: `python -m mermed_core analyse FILE` and `python -m mermed_core doctor`."""
+"""Says what MerMED-FM sees in a medical image. Research use only; not for diagnosis.
+
+    python -m mermed_core analyse scan.dcm          # --json prints one JSON object, also for an error
+    python -m mermed_core doctor
+
+Exit codes: 0 done, 1 something is missing or wrong, 2 the file was refused, 130 stopped by Ctrl-C.
+"""
 
 import argparse
 import json
@@ -12,39 +18,46 @@ from mermed_core.records import Analysis
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_MODEL = REPOSITORY / "assets" / "model"
 DEFAULT_COLLECTION = REPOSITORY / "assets" / "collection"
+_ANALYSE = "Say everything that the model sees in one image."
+_DOCTOR = "Say what is installed, loaded and missing, and how to get it."
 _COLLECTION = "the bundled one where it exists, else none"
 REFUSED = 2
 INTERRUPTED = 130
+_AS_WRITTEN = argparse.RawDescriptionHelpFormatter
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code (0 done, 1 something is missing, 2 a file was refused)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m mermed_core",
-        description="Says what MerMED-FM sees in a medical image. Research use only; not for diagnosis.",
-    )
-    parser.add_argument("--verbose", action="store_true", help="log which device and files are used")
-    commands = parser.add_subparsers(dest="command", required=True)
-    analyse = commands.add_parser("analyse", help="say everything that the model sees in one image")
-    analyse.add_argument("file", type=Path, help="PNG, JPEG, TIFF, WebP, BMP or DICOM")
-    analyse.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file, from 0")
-    analyse.add_argument("--modality", help="name of the modality; default: detected")
-    analyse.add_argument("--neighbours", type=int, default=8, help="how many similar cases")
-    analyse.add_argument("--json", action="store_true", help="print one JSON object")
-    doctor = commands.add_parser("doctor", help="say what is installed, loaded and missing")
-    for command in (analyse, doctor):
-        command.add_argument(
-            "--model", type=Path, default=DEFAULT_MODEL, help="model folder; default: the bundled one"
-        )
-        command.add_argument("--collection", type=Path, help=f"collection folder; default: {_COLLECTION}")
-    options = parser.parse_args(arguments)
+    """Runs one command; returns the exit code that the module's docstring states."""
+    options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING, format="%(message)s", stream=sys.stderr
     )
     try:
         return _analyse(options) if options.command == "analyse" else _doctor(options)
     except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
         return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m mermed_core", description=__doc__, formatter_class=_AS_WRITTEN
+    )
+    parser.add_argument("--verbose", action="store_true", help="log which device and files are used")
+    commands = parser.add_subparsers(dest="command", required=True)
+    analyse = commands.add_parser("analyse", help=_ANALYSE, description=_ANALYSE)
+    analyse.add_argument("file", type=Path, help="PNG, JPEG, TIFF, WebP, BMP or DICOM")
+    analyse.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file, from 0")
+    analyse.add_argument("--modality", help="name of the modality; default: detected")
+    analyse.add_argument("--neighbours", type=int, default=8, help="how many similar cases")
+    analyse.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor = commands.add_parser("doctor", help=_DOCTOR, description=_DOCTOR)
+    for command in (analyse, doctor):
+        command.add_argument(
+            "--model", type=Path, default=DEFAULT_MODEL, help="model folder; default: the bundled one"
+        )
+        command.add_argument("--collection", type=Path, help=f"collection folder; default: {_COLLECTION}")
+    return parser
 
 
 def _analyse(options: argparse.Namespace) -> int:

@@ -23,6 +23,9 @@ NUMBERS = "gate.safetensors"
 DIMENSIONS = 64
 # Share of known images, each modality counting alike, that the gate lets pass.
 ACCEPTANCE = 0.98
+# Images of another hospital lie farther out than held-out images of the same sets. Leaving out one class of a
+# set at a time, this margin lets 0.78 of its images pass instead of 0.71, and still no photograph.
+MARGIN = 1.15
 
 
 @dataclass(frozen=True)
@@ -60,13 +63,21 @@ class Gate:
     def judge(self, vector: np.ndarray, modality: str) -> tuple[bool, str]:
         """Tells for one unit vector (dim,) whether it is known, with the reason in words."""
         score = float(self.scores(vector[None])[0])
-        share = float(np.searchsorted(self.quantiles, score)) / len(self.quantiles)
         name = MODALITIES[modality].name
-        if score <= self.threshold:
-            return True, f"It is as near to the training images as known images are ({_nearer(share)})."
-        return False, (
-            f"It is {score / self.threshold:.1f} times as far from every training image as the limit allows "
-            f"({name} is the nearest kind). No finding is named, because none would mean anything."
+        if score > self.threshold:
+            return False, (
+                f"It is {score / self.threshold:.1f} times as far from every training image as the limit "
+                f"allows ({name} is the nearest kind). No finding is named, because none would mean anything."
+            )
+        if score > self.threshold / MARGIN:
+            return True, (
+                f"It is farther from the training images than {ACCEPTANCE:.0%} of known images are: read "
+                "everything here with doubt."
+            )
+        nearer = 1 - float(np.searchsorted(self.quantiles, score)) / len(self.quantiles)
+        return True, (
+            "It is as near to the training images as known images are "
+            f"(nearer than {100 * nearer:.0f} % of them)."
         )
 
 
@@ -95,7 +106,7 @@ def fit_gate(
     residual = max(float(outside.mean()), 1e-12)
     gate = Gate(mean, basis, whitening, centres @ whitening, residual, np.zeros(101), 0.0)
     quantiles = _balanced_quantiles(gate.scores(held_out), held_out_modalities)
-    threshold = float(np.interp(ACCEPTANCE * 100, np.arange(101), quantiles))
+    threshold = MARGIN * float(np.interp(ACCEPTANCE * 100, np.arange(101), quantiles))
     return Gate(mean, basis, whitening, centres @ whitening, residual, quantiles, threshold)
 
 
@@ -144,7 +155,3 @@ def _balanced_quantiles(scores: np.ndarray, modalities: np.ndarray) -> np.ndarra
     order = np.argsort(scores)
     reached = np.cumsum(weights[order]) / weights.sum()
     return np.interp(np.linspace(0, 1, 101), reached, scores[order]).astype(np.float32)
-
-
-def _nearer(share: float) -> str:
-    return f"nearer than {100 * (1 - share):.0f} % of them"

@@ -38,11 +38,15 @@ def open_all(specs: list[str], modality: str | None = None) -> Manifest:
 
 
 def run(step: Callable[[], None]) -> None:
-    """Runs a step: logs to stderr; a user's mistake ends as one sentence and exit code 1, Ctrl-C as 130."""
+    """Runs a step: logs to stderr; a user's mistake ends as one sentence and exit code 1, Ctrl-C as 130.
+
+    What the system refuses (no right to write there, a full disk) is told in its own words.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         step()
-    except MermedError as error:
+    except (MermedError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
+        print("stopped; nothing was changed", file=sys.stderr)
         sys.exit(130)

@@ -1,6 +1,6 @@
 """Embeds images once and writes a collection: records, unit vectors, search index, map and thumbnails.
 
-    python -m train.build_collection --data path/to/images --out collections/mine
+    python -m train.build_collection --model assets/model --data path/to/images --out collections/mine
 
 A folder of images without folders for the modality needs --modality.
 """
