@@ -12,8 +12,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mermed_core.errors import OccupiedError
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+
+
+def check_replaceable(target: Path, mark: str) -> None:
+    """Makes sure that writing a folder here loses nothing: it is new, empty, or an older one of its kind.
+
+    Args:
+        target: the place.
+        mark: a file that every folder of the kind holds.
+
+    Raises:
+        OccupiedError: something else stands there.
+    """
+    if target.is_dir() and ((target / mark).is_file() or not any(target.iterdir())):
+        return
+    if target.exists() or target.is_symlink():
+        raise OccupiedError(
+            f"'{target}' holds something else (it has no {mark}), which would be lost; choose another place."
+        )
 
 
 @contextmanager

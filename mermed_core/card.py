@@ -10,7 +10,7 @@ from mermed_core.modalities import MODALITIES
 SYNTHETIC_PREFIX = "phantom_"
 # Title, licence, caveat and names of classes by source, as train/datasets.toml states them.
 Datasets = dict[str, dict[str, Any]]
-_UNKNOWN = {"title": "", "licence": "not stated", "caveat": ""}
+_UNKNOWN = {"title": "", "licence": "not stated", "caveat": "", "names": {}}
 
 _INTRODUCTION = """
 **Research use only. Not a medical device; not for diagnosis, triage or treatment.**
@@ -87,7 +87,7 @@ def _data(manifest: Manifest, datasets: Datasets) -> str:
     rows = ["| set | modality | train | val | test | licence |", "|---|---|---|---|---|---|"]
     modalities = manifest.frame.groupby("source")["modality"].first()
     for source in sorted(counts.index, key=lambda name: (name.startswith(SYNTHETIC_PREFIX), name)):
-        facts = datasets.get(source, _UNKNOWN)
+        facts = _facts(source, datasets)
         licence = "drawn here" if source.startswith(SYNTHETIC_PREFIX) else facts["licence"]
         title = f"{source} ({facts['title']})" if facts["title"] else source
         numbers = [str(int(counts.loc[source].get(split, 0))) for split in ("train", "val", "test")]
@@ -140,7 +140,7 @@ def described(metrics: dict[str, Any], datasets: Datasets) -> dict[str, Any]:
             **figure,
             "title": _title(name, figure, datasets),
             "caveat": _caveat(name, datasets),
-            "names": datasets.get(name, {}).get("names", {}),
+            "names": _facts(name, datasets)["names"],
         }
         if isinstance(figure, dict)
         else figure
@@ -151,10 +151,14 @@ def described(metrics: dict[str, Any], datasets: Datasets) -> dict[str, Any]:
 def _title(task: str, figure: dict[str, Any], datasets: Datasets) -> str:
     if task.startswith(SYNTHETIC_PREFIX):
         return f"Synthetic {MODALITIES[figure['modality']].name}"
-    return datasets.get(task, _UNKNOWN)["title"] or task
+    return _facts(task, datasets)["title"] or task
 
 
 def _caveat(task: str, datasets: Datasets) -> str:
     if task.startswith(SYNTHETIC_PREFIX):
         return "Drawn images: it says nothing of real ones."
-    return datasets.get(task, _UNKNOWN)["caveat"]
+    return _facts(task, datasets)["caveat"]
+
+
+def _facts(name: str, datasets: Datasets) -> dict[str, Any]:
+    return _UNKNOWN | datasets.get(name, {})

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mermed_core.artefacts import checksum, write_folder, write_json
+from mermed_core.artefacts import check_replaceable, checksum, write_folder, write_json
 from mermed_core.data.manifest import Manifest
 from mermed_core.embed import Embedder, embed_manifest
 from mermed_core.errors import CollectionError
@@ -151,7 +151,9 @@ def build_collection(
 
     Raises:
         ManifestError: not one image could be read.
+        OccupiedError: the folder holds something other than a collection.
     """
+    check_replaceable(folder, MANIFEST)
     embeddings = embed_manifest(embedder, manifest, thumbnails=True, workers=workers)
     vectors, thumbnails = embeddings.vectors, embeddings.thumbnails
     index = VectorIndex.build(vectors)
@@ -225,7 +227,8 @@ def _read_manifest(folder: Path) -> dict:
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
         missing = {"format", "name", "text", "synthetic", "fingerprint", "checksums"} - stated.keys()
-    except (ValueError, AttributeError) as error:
+        stated["checksums"] = dict(stated.get("checksums", {}))
+    except (ValueError, AttributeError, TypeError) as error:
         raise CollectionError(f"'{path}' is damaged; build the collection again.") from error
     if missing or stated["format"] != FORMAT:
         raise CollectionError(f"'{path}' is not a collection of format {FORMAT}; build it again.")

@@ -59,6 +59,10 @@ class TrainingError(MermedError):
     """A training run cannot start, continue or go on."""
 
 
+class OccupiedError(MermedError):
+    """Something else stands where a result would replace it."""
+
+
 class ModelError(MermedError):
     """A model folder is missing, incomplete or does not fit."""
 

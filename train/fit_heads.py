@@ -9,8 +9,10 @@ import argparse
 import shutil
 import tomllib
 from pathlib import Path
+from typing import Any
 
-from mermed_core.artefacts import write_folder, write_json
+from mermed_core.artefacts import check_replaceable, write_folder, write_json
+from mermed_core.errors import ManifestError
 from train.arguments import add_common, open_all, run, step_parser
 
 _DATASETS = Path(__file__).with_name("datasets.toml")
@@ -37,11 +39,14 @@ def _fit(options: argparse.Namespace) -> None:
     from mermed_core.heads import save_heads
     from mermed_core.predictor import CARD, HEADS_FOLDER, METRICS
 
+    out = options.out or options.model
+    if options.out:
+        check_replaceable(out, CONFIG)
+    datasets = _read_datasets(options.datasets)
     embedder = Embedder.load(options.model)
     manifest = open_all(options.data)
     assembly = assemble(embedder, manifest, workers=options.workers)
-    datasets = tomllib.loads(options.datasets.read_text(encoding="utf-8"))
-    with write_folder(options.out or options.model) as staging:
+    with write_folder(out) as staging:
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(options.model / name, staging / name)
         (staging / HEADS_FOLDER).mkdir()
@@ -50,6 +55,16 @@ def _fit(options: argparse.Namespace) -> None:
         write_json(staging / METRICS, described(assembly.metrics, datasets))
         card = model_card(embedder.config, assembly.metrics, manifest, datasets)
         (staging / CARD).write_text(card, encoding="utf-8")
+
+
+def _read_datasets(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        datasets = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"'{path}' cannot be read as TOML: {error}.") from error
+    if wrong := [name for name, facts in datasets.items() if not isinstance(facts, dict)]:
+        raise ManifestError(f"'{wrong[0]}' in '{path}' is no table; write [{wrong[0]}] above its facts.")
+    return datasets
 
 
 if __name__ == "__main__":

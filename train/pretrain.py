@@ -30,9 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = read_recipe(Recipe, options.recipe, options.overrides)
         print(Pretrainer(recipe, open_manifest(recipe.data.manifest)).run())
-    except MermedError as error:
+    except (MermedError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before the run began; in it a checkpoint is written first
+        print("stopped", file=sys.stderr)
+        return 130
     except Interrupted as interrupted:
         print(interrupted, file=sys.stderr)
         return interrupted.exit_code

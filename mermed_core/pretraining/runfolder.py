@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mermed_core.artefacts import write_file, write_json
+from mermed_core.artefacts import check_replaceable, write_file, write_json
+from mermed_core.checkpoint import CONFIG
 from mermed_core.errors import RecipeError, TrainingError
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.recipes import read_recipe, write_recipe
@@ -23,6 +24,7 @@ class RunFolder:
     Raises:
         RecipeError: the folder holds a run of another recipe.
         TrainingError: the folder holds a run on other images.
+        OccupiedError: the folder for the model holds something else.
     """
 
     def __init__(self, recipe: Recipe, data: dict[str, Any]) -> None:
@@ -30,6 +32,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.log = self.path / "log.jsonl"
         self.model = Path(recipe.model.folder) if recipe.model.folder else self.path / "model"
+        check_replaceable(self.model, CONFIG)
         self._hold_recipe(recipe)
         self._hold_data(data)
 
