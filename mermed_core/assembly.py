@@ -12,7 +12,7 @@ from mermed_core.errors import ManifestError
 from mermed_core.fitting import Labelled, fit_head, one_hot
 from mermed_core.gate import Gate, fit_gate
 from mermed_core.heads import MODALITY_TASK, Head, HeadSet, label_set_task
-from mermed_core.metrics import auroc, bootstrap, expected_calibration_error
+from mermed_core.metrics import Estimate, auroc, bootstrap, expected_calibration_error
 from mermed_core.modalities import MODALITY_KEYS
 
 logger = logging.getLogger(__name__)
@@ -172,16 +172,17 @@ def _measure(heads: HeadSet, gate: Gate, by_modality: Embeddings, neutral: Embed
 
 def _measure_head(head: Head, test: Labelled) -> dict[str, Any]:
     probabilities = head.probabilities(test.vectors)
-    estimate = bootstrap(auroc, test.targets, probabilities, test.groups)
     groups = len(np.unique(test.groups))
-    enough = groups >= FEWEST_GROUPS
+    estimate = Estimate(auroc(test.targets, probabilities), np.nan, np.nan)
+    if groups >= FEWEST_GROUPS:
+        estimate = bootstrap(auroc, test.targets, probabilities, test.groups)
     return {
         "modality": head.modality,
         "n_test": len(test),
         "n_groups": groups,
         "auroc": _defined(estimate.value),
-        "auroc_low": _defined(estimate.low) if enough else None,
-        "auroc_high": _defined(estimate.high) if enough else None,
+        "auroc_low": _defined(estimate.low),
+        "auroc_high": _defined(estimate.high),
         "ece": expected_calibration_error(test.targets, probabilities),
     }
 
