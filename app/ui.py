@@ -101,7 +101,8 @@ def launch_options(environment: os._Environ[str] | dict[str, str]) -> dict[str, 
 def serve() -> int:
     """Loads the model and serves the app until it is stopped; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "faiss"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     use_private_folder()
     try:
         services = load_services()

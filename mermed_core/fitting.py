@@ -128,6 +128,8 @@ def _fit_linear(kind: str, data: Labelled, penalty: float) -> tuple[np.ndarray, 
         parts = [_logistic(scaled, column, penalty) for column in data.targets.T]
         weight = np.concatenate([part[0] for part in parts])
         bias = np.concatenate([part[1] for part in parts])
+    elif data.targets.shape[1] == 1:  # all of one modality, say: nothing to tell apart
+        weight, bias = np.zeros((1, scaled.shape[1])), np.zeros(1)
     else:
         weight, bias = _logistic(scaled, data.targets.argmax(axis=1), penalty)
         if data.targets.shape[1] == 2:  # scikit-learn gives one row for two classes
@@ -138,6 +140,10 @@ def _fit_linear(kind: str, data: Labelled, penalty: float) -> tuple[np.ndarray, 
 
 
 def _logistic(scaled: np.ndarray, target: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    if (
+        target.min() == target.max()
+    ):  # no image without the class, or none with it: as sure as the count allows
+        return np.zeros((1, scaled.shape[1])), np.log1p([len(target)]) * (1 if target[0] else -1)
     # Standardised vectors have length √dim, so the penalty is stated for vectors of length 1.
     model = LogisticRegression(C=penalty / scaled.shape[1], max_iter=500, tol=1e-3)
     with warnings.catch_warnings():

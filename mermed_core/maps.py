@@ -4,6 +4,8 @@ New images are placed among the coordinates of their neighbours, so that serving
 and the place of one image does not depend on which others come with it.
 """
 
+import warnings
+
 import numpy as np
 
 from mermed_core.index import VectorIndex
@@ -37,7 +39,10 @@ def compute_map(vectors: np.ndarray, index: VectorIndex) -> np.ndarray:
         n_jobs=1,
         precomputed_knn=(positions.astype(np.int32), distances.astype(np.float32), None),
     )
-    return np.asarray(reducer.fit_transform(vectors), dtype=np.float32)
+    with warnings.catch_warnings():
+        # It warns that it cannot place new images; `place` does that.
+        warnings.filterwarnings("ignore", message="precomputed_knn", category=UserWarning)
+        return np.asarray(reducer.fit_transform(vectors), dtype=np.float32)
 
 
 def place(similarities: np.ndarray, coordinates: np.ndarray) -> MapPoint:

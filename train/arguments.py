@@ -43,6 +43,7 @@ def run(step: Callable[[], None]) -> None:
     What the system refuses (no right to write there, a full disk) is told in its own words.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("faiss").setLevel(logging.WARNING)  # it tells which of its libraries it tried
     try:
         step()
     except (MermedError, OSError) as error:

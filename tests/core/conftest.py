@@ -1,0 +1,81 @@
+"""A tiny random model with heads and gate, and a collection of phantoms made by it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from mermed_core.artefacts import write_folder
+from mermed_core.assembly import Assembly, assemble
+from mermed_core.backbone import Backbone
+from mermed_core.checkpoint import ModelConfig, save_model
+from mermed_core.collection import build_collection
+from mermed_core.data.manifest import Manifest
+from mermed_core.data.phantoms import phantom_manifest
+from mermed_core.embed import Embedder
+from mermed_core.gate import save_gate
+from mermed_core.heads import save_heads
+from mermed_core.predictor import HEADS_FOLDER, Predictor
+from mermed_core.transforms import IMAGENET, Preprocessing
+
+SIDE = 48
+
+
+def write_model(folder: Path, seed: int = 0, architecture: str = "test_efficientnet") -> Embedder:
+    torch.manual_seed(seed)
+    backbone = Backbone(architecture, image_size=SIDE).eval()
+    config = ModelConfig("tiny", architecture, Preprocessing(SIDE, "squash", IMAGENET), {"steps": 0}, "CC0")
+    with write_folder(folder) as staging:
+        save_model(staging, backbone, config)
+    return Embedder.load(folder)
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    return write_model
+
+
+@pytest.fixture(scope="session")
+def phantoms() -> Manifest:
+    return phantom_manifest(20, seed=0)
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder alone, without heads."""
+    folder = tmp_path_factory.mktemp("encoder") / "model"
+    write_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def embedder(encoder_folder: Path) -> Embedder:
+    return Embedder.load(encoder_folder)
+
+
+@pytest.fixture(scope="session")
+def assembly(embedder: Embedder, phantoms: Manifest) -> Assembly:
+    return assemble(embedder, phantoms)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory, assembly: Assembly) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "model"
+    write_model(folder)
+    (folder / HEADS_FOLDER).mkdir()
+    save_heads(folder / HEADS_FOLDER, assembly.heads)
+    save_gate(folder / HEADS_FOLDER, assembly.gate)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def collection_folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Path:
+    folder = tmp_path_factory.mktemp("collection") / "collection"
+    manifest = phantom_manifest(6, seed=1)
+    build_collection(folder, embedder, manifest, name="Tiny", text="Drawn.", synthetic=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(model_folder: Path, collection_folder: Path) -> Predictor:
+    return Predictor.load(model_folder, collection_folder)

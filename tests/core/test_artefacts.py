@@ -1,0 +1,87 @@
+"""Folders and files that appear whole or not at all, also when the process is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from mermed_core.artefacts import checksum, write_file, write_folder, write_json
+
+
+def test_a_folder_takes_its_place_when_all_is_written(tmp_path):
+    target = tmp_path / "deep" / "model"
+    with write_folder(target) as staging:
+        (staging / "a").write_text("new")
+        assert not target.exists()
+    assert (target / "a").read_text() == "new"
+    assert [path.name for path in target.parent.iterdir()] == ["model"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").touch()
+    with write_folder(target) as staging:
+        (staging / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_an_error_leaves_the_old_folder_and_nothing_beside_it(tmp_path):
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old").write_text("old")
+    with pytest.raises(RuntimeError), write_folder(target) as staging:
+        (staging / "new").touch()
+        raise RuntimeError
+    assert (target / "old").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_without_an_atomic_exchange_the_old_folder_steps_aside(tmp_path, monkeypatch):
+    monkeypatch.setattr("mermed_core.artefacts._exchange", lambda *_: False)
+    test_a_folder_is_replaced_as_a_whole(tmp_path)
+
+
+def test_an_error_leaves_the_old_file(tmp_path):
+    target = tmp_path / "numbers.json"
+    write_json(target, {"a": 1})
+    with pytest.raises(RuntimeError), write_file(target) as staging:
+        staging.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == '{\n  "a": 1\n}\n'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.timeout(60)
+def test_killed_in_the_middle_the_old_folder_stays_and_the_next_write_sweeps_up(tmp_path):
+    target = tmp_path / "model"
+    with write_folder(target) as staging:
+        (staging / "a").write_text("old")
+    program = textwrap.dedent(f"""
+        import sys, time
+        from pathlib import Path
+        from mermed_core.artefacts import write_folder
+        with write_folder(Path({str(target)!r})) as staging:
+            (staging / "a").write_text("half")
+            print("writing", flush=True)
+            time.sleep(60)
+    """)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "writing\n"
+        os.kill(process.pid, signal.SIGKILL)
+    assert (target / "a").read_text() == "old"
+    with write_folder(target) as staging:
+        (staging / "a").write_text("new")
+    assert (target / "a").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_checksum_is_sha256(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    assert checksum(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"

@@ -1,0 +1,29 @@
+import pytest
+import torch
+
+from mermed_core.backbone import Backbone
+from mermed_core.errors import ModelError
+
+
+@pytest.mark.parametrize("architecture", ["test_efficientnet", "test_vit", "test_resnet", "test_convnext"])
+def test_any_encoder_gives_embeddings_and_a_feature_map(architecture):
+    backbone = Backbone(architecture, image_size=64).eval()
+    seen = []
+    hook = backbone.cam_layer().register_forward_hook(lambda *call: seen.append(call[2]))
+    vectors = backbone(torch.randn(2, 3, 64, 64))
+    hook.remove()
+    assert vectors.shape == (2, backbone.dim)
+    grid = backbone.to_feature_map(seen[0])
+    assert grid.ndim == 4
+    assert grid.shape[0] == 2
+    assert grid.shape[2] == grid.shape[3] > 1
+
+
+def test_a_vit_takes_the_smaller_crops_of_multi_crop():
+    backbone = Backbone("test_vit", image_size=64).eval()
+    assert backbone(torch.randn(1, 3, 32, 32)).shape == (1, backbone.dim)
+
+
+def test_an_architecture_that_timm_does_not_have_is_a_sentence():
+    with pytest.raises(ModelError, match="no_such_network"):
+        Backbone("no_such_network", image_size=32)

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from mermed_core.errors import ModelError
+from mermed_core.gate import ACCEPTANCE, MARGIN, NUMBERS, SETTINGS, fit_gate, load_gate, save_gate
+
+DIM = 100
+
+
+def known(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns unit vectors of two classes that vary in four of a hundred directions, and their classes."""
+    generator = np.random.default_rng(seed)
+    member = generator.integers(0, 2, count)
+    centre = np.where(member[:, None] == 0, np.eye(DIM)[0], np.eye(DIM)[1])
+    vectors = centre + 0.2 * generator.normal(size=(count, DIM)) * (np.arange(DIM) < 4)
+    vectors += 0.01 * generator.normal(size=(count, DIM))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), member.astype(str)
+
+
+@pytest.fixture(scope="module")
+def gate():
+    (train, classes), (held_out, modalities) = known(400, 0), known(300, 1)
+    return fit_gate(train, classes, held_out, modalities)
+
+
+def test_it_lets_known_images_pass(gate):
+    accepted = (gate.scores(known(2000, 2)[0]) <= gate.threshold).mean()
+    assert accepted > ACCEPTANCE - 0.01
+
+
+def test_without_its_margin_it_lets_pass_what_it_promises(gate):
+    accepted = (gate.scores(known(2000, 2)[0]) <= gate.threshold / MARGIN).mean()
+    assert accepted == pytest.approx(ACCEPTANCE, abs=0.03)
+
+
+def test_it_stops_what_lies_in_other_directions(gate):
+    strange = np.random.default_rng(3).normal(size=(200, DIM)).astype(np.float32)
+    strange /= np.linalg.norm(strange, axis=1, keepdims=True)
+    assert (gate.scores(strange) <= gate.threshold).mean() < 0.05
+
+
+def test_the_scores_are_the_distance_worked_out_the_plain_way(gate):
+    vectors = known(20, 4)[0]
+    centred = vectors - gate.mean
+    inside = centred @ gate.basis.T
+    outside = ((centred - inside @ gate.basis) ** 2).sum(1)
+    whitened = inside @ gate.whitening
+    nearest = ((whitened[:, None] - gate.centres[None]) ** 2).sum(2).min(1)
+    expected = nearest / len(gate.basis) + outside / gate.residual
+    np.testing.assert_allclose(gate.scores(vectors), expected, rtol=1e-3)
+
+
+def test_it_says_why_in_three_degrees(gate):
+    vectors = known(2000, 2)[0]
+    scores = gate.scores(vectors)
+    inner, doubtful = gate.threshold / MARGIN, gate.threshold
+    near = vectors[scores.argmin()]
+    border = vectors[np.flatnonzero((scores > inner) & (scores <= doubtful))[0]]
+    assert "as near" in gate.judge(near, "ct")[1]
+    assert gate.judge(border, "ct")[0]
+    assert "with doubt" in gate.judge(border, "ct")[1]
+    accepted, words = gate.judge(np.eye(DIM, dtype=np.float32)[50], "oct")
+    assert not accepted
+    assert "OCT is the nearest kind" in words
+    assert "No finding is named" in words
+
+
+def test_every_modality_counts_alike_in_the_threshold():
+    (train, classes), (held_out, _) = known(400, 0), known(100, 1)
+    far = np.eye(DIM, dtype=np.float32)[-1:]
+    both = np.concatenate([held_out, far])
+    rare = fit_gate(train, classes, both, np.array(["common"] * 100 + ["rare"]))
+    pooled = fit_gate(train, classes, both, np.array(["one"] * 101))
+    assert rare.threshold > 1.5 * pooled.threshold
+
+
+def test_a_gate_comes_back_as_it_was(gate, tmp_path):
+    save_gate(tmp_path, gate)
+    vectors = known(20, 5)[0]
+    loaded = load_gate(tmp_path, DIM)
+    np.testing.assert_allclose(loaded.scores(vectors), gate.scores(vectors), rtol=1e-5)
+    assert loaded.threshold == gate.threshold
+
+
+def test_a_missing_or_wrong_gate_is_a_sentence(gate, tmp_path):
+    with pytest.raises(ModelError, match=r"train\.fit_heads"):
+        load_gate(tmp_path, DIM)
+    save_gate(tmp_path, gate)
+    with pytest.raises(ModelError, match="length 7"):
+        load_gate(tmp_path, 7)
+
+
+@pytest.mark.parametrize("file", [SETTINGS, NUMBERS])
+def test_a_damaged_gate_is_a_sentence(gate, tmp_path, file):
+    save_gate(tmp_path, gate)
+    (tmp_path / file).write_bytes(b"{}")
+    with pytest.raises(ModelError, match="damaged"):
+        load_gate(tmp_path, DIM)
