@@ -140,9 +140,7 @@ def _fit_linear(kind: str, data: Labelled, penalty: float) -> tuple[np.ndarray, 
 
 
 def _logistic(scaled: np.ndarray, target: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
-    if (
-        target.min() == target.max()
-    ):  # no image without the class, or none with it: as sure as the count allows
+    if target.min() == target.max():  # one outcome only: as sure as the count allows
         return np.zeros((1, scaled.shape[1])), np.log1p([len(target)]) * (1 if target[0] else -1)
     # Standardised vectors have length √dim, so the penalty is stated for vectors of length 1.
     model = LogisticRegression(C=penalty / scaled.shape[1], max_iter=500, tol=1e-3)
