@@ -1,0 +1,81 @@
+"""Class activation maps against Grad-CAM worked out by hand, and that two users never mix."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+
+from mermed_core.embed import Embedder
+from mermed_core.explain import Explainer
+from mermed_core.heads import Head
+
+
+def made_up_head(dim: int) -> Head:
+    weight = np.random.default_rng(0).normal(size=(2, dim)).astype(np.float32)
+    return Head("lung", "ct", "multiclass", ("a", "b"), weight, np.zeros(2, np.float32), 1.0, 1)
+
+
+def picture(seed: int, shape=(60, 90, 3)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def by_hand(embedder: Embedder, head: Head, label: int, pixels: np.ndarray) -> np.ndarray:
+    """Grad-CAM as in the paper: channels weighed by their mean gradient, summed, cut at zero."""
+    kept = []
+    hook = embedder.backbone.cam_layer().register_forward_hook(lambda *call: kept.append(call[2]))
+    image = embedder.prepare(pixels, "ct")[None].requires_grad_(True)
+    vector = torch.nn.functional.normalize(embedder.backbone(image), dim=1)
+    hook.remove()
+    score = (vector @ torch.from_numpy(head.weight).T)[0, label]
+    (gradient,) = torch.autograd.grad(score, kept[0])
+    values, gradient = (embedder.backbone.to_feature_map(item.detach()) for item in (kept[0], gradient))
+    return (gradient.mean((2, 3), keepdim=True) * values).sum(1)[0].clamp(min=0).numpy()
+
+
+@pytest.mark.parametrize("label", ["a", "b"])
+def test_the_peak_and_its_place_are_those_of_grad_cam(embedder, label):
+    head, pixels = made_up_head(embedder.backbone.dim), picture(1)
+    saliency = Explainer(embedder).explain(pixels, "ct", head, label)
+    expected = by_hand(embedder, head, head.classes.index(label), pixels)
+    assert saliency.peak == pytest.approx(float(expected.max()), rel=1e-3, abs=1e-7)
+    if expected.max() > 0:
+        row, column = np.unravel_index(expected.argmax(), expected.shape)
+        shown = np.unravel_index(saliency.heat.argmax(), saliency.heat.shape)
+        assert abs((shown[0] + 0.5) / 60 - (row + 0.5) / expected.shape[0]) <= 0.5 / expected.shape[0]
+        assert abs((shown[1] + 0.5) / 90 - (column + 0.5) / expected.shape[1]) <= 0.5 / expected.shape[1]
+
+
+def test_the_map_has_the_size_of_the_image_and_a_scale_from_0_to_1(embedder):
+    saliency = Explainer(embedder).explain(picture(2), "ct", made_up_head(embedder.backbone.dim), "a")
+    assert saliency.heat.shape == (60, 90)
+    assert saliency.heat.dtype == np.float32
+    assert 0 <= saliency.heat.min() <= saliency.heat.max() <= 1
+    assert (saliency.task, saliency.label, saliency.method) == ("lung", "a", "Grad-CAM")
+
+
+def test_a_vit_is_explained_too(tmp_path, make_model):
+    embedder = make_model(tmp_path / "vit", architecture="test_vit")
+    saliency = Explainer(embedder).explain(picture(3), "ct", made_up_head(embedder.backbone.dim), "b")
+    assert saliency.heat.shape == (60, 90)
+    assert np.isfinite(saliency.heat).all()
+
+
+def test_many_at_once_get_each_their_own_map(embedder):
+    explainer, head = Explainer(embedder), made_up_head(embedder.backbone.dim)
+    pictures = [picture(seed) for seed in range(12)]
+
+    def explain(pixels: np.ndarray) -> np.ndarray:
+        return explainer.explain(pixels, "ct", head, "a").heat
+
+    alone = [explain(pixels) for pixels in pictures]
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(explain, pictures))
+    for left, right in zip(alone, together, strict=True):
+        np.testing.assert_allclose(left, right, atol=1e-4)
+
+
+def test_it_leaves_the_serving_encoder_without_hooks_and_gradients(embedder):
+    Explainer(embedder).explain(picture(4), "ct", made_up_head(embedder.backbone.dim), "a")
+    assert not any(module._forward_hooks for module in embedder.backbone.modules())
+    assert all(parameter.grad is None for parameter in embedder.backbone.parameters())
