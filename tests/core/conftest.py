@@ -1,9 +1,16 @@
 """A tiny random model with heads and gate, and a collection of phantoms made by it."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pydicom
 import pytest
 import torch
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from mermed_core.artefacts import write_folder
 from mermed_core.assembly import Assembly, assemble
@@ -19,6 +26,43 @@ from mermed_core.predictor import HEADS_FOLDER, Predictor
 from mermed_core.transforms import IMAGENET, Preprocessing
 
 SIDE = 48
+
+
+def dicom(values: np.ndarray, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> bytes:
+    """Returns a DICOM file of values (height, width), (frames, height, width) or (height, width, 3)."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = UID(syntax)
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2")
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    colour = values.shape[-1] == 3
+    frames = values.ndim == 3 and not colour
+    bits = values.dtype.itemsize * 8
+    stated = {
+        "Rows": values.shape[1 if frames else 0],
+        "Columns": values.shape[2 if frames else 1],
+        "SamplesPerPixel": 3 if colour else 1,
+        "PhotometricInterpretation": "RGB" if colour else "MONOCHROME2",
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        "PixelRepresentation": int(values.dtype.kind == "i"),
+        **({"PlanarConfiguration": 0} if colour else {}),
+        **({"NumberOfFrames": len(values)} if frames else {}),
+        "PixelData": values.tobytes() + b"\0" * (values.nbytes % 2),
+    }
+    for name, value in (stated | elements).items():
+        if value is not None:
+            setattr(dataset, name, value)
+    dataset["PixelData"].VR = "OB" if bits == 8 else "OW"
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def make_dicom() -> Callable[..., bytes]:
+    return dicom
 
 
 def write_model(folder: Path, seed: int = 0, architecture: str = "test_efficientnet") -> Embedder:

@@ -1,16 +1,12 @@
 """The command line, as a shell would call it."""
 
-import io
 import json
 import subprocess
 import sys
 
 import numpy as np
-import pydicom
 import pytest
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from mermed_core.__main__ import main
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
@@ -25,37 +21,27 @@ def grey(modality: str) -> np.ndarray:
     return draw_phantom(modality, FINDINGS[modality][0], seed=7).pixels
 
 
-def as_dicom(pixels: np.ndarray) -> bytes:
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.PatientName = "Nobody^Known"
-    dataset.Rows, dataset.Columns = pixels.shape[:2]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
-    dataset.PixelData = (pixels[:, :, 0].astype(np.uint16) * 16).tobytes()
-    buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, dataset)
-    return buffer.getvalue()
+@pytest.fixture
+def write(tmp_path, make_dicom):
+    def in_kind(kind: str):
+        path = tmp_path / f"image.{kind}"
+        if kind == "dcm":
+            values = grey("ct")[:, :, 0].astype(np.uint16) * 16
+            path.write_bytes(
+                make_dicom(values, PatientName="Nobody^Known", WindowCenter=2048, WindowWidth=4096)
+            )
+        elif kind == "tiff":
+            Image.fromarray(grey("ct")[:, :, 0].astype(np.uint16) * 257).save(path)
+        else:
+            Image.fromarray(grey("ct")).save(path, quality=95)
+        return path
 
-
-def write(tmp_path, kind: str):
-    path = tmp_path / f"image.{kind}"
-    if kind == "dcm":
-        path.write_bytes(as_dicom(grey("ct")))
-    elif kind == "tiff":
-        Image.fromarray(grey("ct")[:, :, 0].astype(np.uint16) * 257).save(path)
-    else:
-        Image.fromarray(grey("ct")).save(path, quality=95)
-    return path
+    return in_kind
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "tiff", "dcm"])
-def test_analyse_prints_one_json_object_with_the_promised_keys(tmp_path, capsys, options, kind):
-    assert main(["analyse", str(write(tmp_path, kind)), "--json", "--neighbours", "3", *options]) == 0
+def test_analyse_prints_one_json_object_with_the_promised_keys(write, capsys, options, kind):
+    assert main(["analyse", str(write(kind)), "--json", "--neighbours", "3", *options]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert list(answer) == ["modality", "known", "gate", "findings", "neighbours", "map", "model"]
     assert next(iter(answer["modality"])) == "ct"
@@ -65,8 +51,8 @@ def test_analyse_prints_one_json_object_with_the_promised_keys(tmp_path, capsys,
     assert "Nobody" not in json.dumps(answer)
 
 
-def test_analyse_prints_lines_for_people(tmp_path, capsys, options):
-    assert main(["analyse", str(write(tmp_path, "dcm")), *options]) == 0
+def test_analyse_prints_lines_for_people(write, capsys, options):
+    assert main(["analyse", str(write("dcm")), *options]) == 0
     shown = capsys.readouterr().out
     assert "window" in shown
     assert "modality    ct" in shown
@@ -84,17 +70,17 @@ def test_a_refused_file_is_a_sentence_and_exit_code_2(tmp_path, capsys, options,
         assert list(json.loads(shown)) == ["error"]
 
 
-def test_other_mistakes_are_a_sentence_and_exit_code_1(tmp_path, capsys, options):
-    path = str(write(tmp_path, "png"))
+def test_other_mistakes_are_a_sentence_and_exit_code_1(write, tmp_path, capsys, options):
+    path = str(write("png"))
     assert main(["analyse", path, "--modality", "banana", *options]) == 1
     assert main(["analyse", path, "--model", str(tmp_path / "none")]) == 1
     assert main(["analyse", path, *options[:2], "--collection", str(tmp_path / "none")]) == 1
     assert capsys.readouterr().out.count("error: ") == 3
 
 
-def test_without_the_bundled_collection_analyse_goes_on(tmp_path, capsys, options, monkeypatch):
+def test_without_the_bundled_collection_analyse_goes_on(write, tmp_path, capsys, options, monkeypatch):
     monkeypatch.setattr("mermed_core.__main__.DEFAULT_COLLECTION", tmp_path / "none")
-    assert main(["analyse", str(write(tmp_path, "png")), "--json", *options[:2]]) == 0
+    assert main(["analyse", str(write("png")), "--json", *options[:2]]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["neighbours"], answer["map"]) == ([], None)
 
