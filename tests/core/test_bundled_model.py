@@ -1,0 +1,68 @@
+"""The bundled model and collection: small enough, stated truly, and right on real images."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mermed_core.assembly import FEWEST_GROUPS
+from mermed_core.data.sources import open_manifest
+from mermed_core.embed import embed_manifest
+from mermed_core.heads import MODALITY_TASK
+from mermed_core.metrics import auroc
+from mermed_core.predictor import Predictor
+
+ASSETS = Path(__file__).parents[2] / "assets"
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Predictor:
+    return Predictor.load(ASSETS / "model", ASSETS / "collection")
+
+
+def test_the_model_is_small():
+    assert sum(path.stat().st_size for path in (ASSETS / "model").rglob("*") if path.is_file()) <= 25 * 2**20
+
+
+def test_the_collection_is_synthetic_and_of_this_model(bundled):
+    assert bundled.collection is not None
+    assert bundled.collection.synthetic
+    assert bundled.made(bundled.collection)
+    assert len(bundled.collection.modalities()) == 7
+
+
+def test_the_card_shows_the_figures_that_were_measured(bundled):
+    metrics = json.loads((ASSETS / "model" / "metrics.json").read_text())
+    for task, figure in metrics.items():
+        if isinstance(figure, dict) and not task.startswith("phantom_"):
+            row = f"| {task} | {figure['modality']} | {figure['n_test']} | {figure['auroc']:.3f} ("
+            assert row in bundled.card
+            assert (figure["auroc_low"] is None) == (figure["n_groups"] < FEWEST_GROUPS)
+    assert "## Licence\n\nCC BY-NC 4.0" in bundled.card
+    assert "Research use only" in bundled.card
+
+
+@pytest.mark.data
+def test_the_stated_figure_is_found_again_on_the_test_images(bundled, mermed_data):
+    """One small set, embedded again from its files."""
+    test = open_manifest(str(mermed_data / "busi.parquet")).split("test")
+    embeddings = embed_manifest(bundled._embedder, test)
+    head = bundled._heads.get("busi")
+    labels = embeddings.manifest.frame["labels"]
+    targets = np.array([[float(name in row) for name in head.classes] for row in labels])
+    assert auroc(targets, head.probabilities(embeddings.vectors)) == pytest.approx(
+        bundled.metrics["busi"]["auroc"], abs=0.005
+    )
+
+
+@pytest.mark.data
+def test_real_images_of_every_set_are_known_and_of_their_modality(bundled, mermed_data):
+    for path in sorted(mermed_data.glob("*.parquet")):
+        test = open_manifest(str(path)).split("test")
+        sample = test.select(np.linspace(0, len(test) - 1, 20).astype(int))
+        vectors = embed_manifest(bundled._embedder, sample).vectors
+        head = bundled._heads.get(MODALITY_TASK)
+        named = np.array(head.classes)[head.probabilities(vectors).argmax(1)]
+        assert (named == sample.frame["modality"].to_numpy()).mean() >= 0.9, path.stem
+        assert (bundled._gate.scores(vectors) <= bundled._gate.threshold).mean() >= 0.9, path.stem

@@ -1,0 +1,47 @@
+"""What a compressed picture says of its own size, on streams of real encoders and of made-up bytes."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mermed_core.codestream import jpeg2000_size, jpeg_size
+from mermed_core.errors import DamagedImageError
+
+GREY = np.zeros((20, 33), np.uint8)
+RGB = np.zeros((20, 33, 3), np.uint8)
+
+
+def encoded(pixels: np.ndarray, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("progressive", [True, False])
+@pytest.mark.parametrize(("pixels", "samples"), [(GREY, 1), (RGB, 3)])
+def test_jpeg_states_its_size(pixels, samples, progressive):
+    assert jpeg_size(encoded(pixels, "JPEG", progressive=progressive)) == (20, 33, samples)
+
+
+@pytest.mark.parametrize("no_jp2", [True, False], ids=["stream", "file"])
+@pytest.mark.parametrize(("pixels", "samples"), [(GREY, 1), (RGB, 3)])
+def test_jpeg_2000_states_its_size_in_a_file_and_without(pixels, samples, no_jp2):
+    assert jpeg2000_size(encoded(pixels, "JPEG2000", no_jp2=no_jp2)) == (20, 33, samples)
+
+
+def test_a_jpeg_without_its_end_is_damaged():
+    with pytest.raises(DamagedImageError):
+        jpeg_size(encoded(RGB, "JPEG")[:-2])
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_end_in_a_size_or_our_error(data):
+    for read, stream in ((jpeg_size, b"\xff\xd8" + data + b"\xff\xd9"), (jpeg2000_size, data)):
+        try:
+            assert len(read(stream)) == 3
+        except DamagedImageError:
+            continue

@@ -1,0 +1,80 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mermed_core.errors import DamagedImageError, ImageError, UnsupportedFormatError
+from mermed_core.pixels import LIMITS, Limits
+from mermed_core.tiff import count_pages, misread, read_rare
+
+
+def written(values: np.ndarray, **options) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("big", [True, False], ids=["BigTIFF", "TIFF"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("pages", [1, 3])
+def test_pages_are_counted(big, order, pages):
+    values = np.zeros((pages, 4, 5), np.uint16)
+    data = written(values, bigtiff=big, byteorder=order, photometric="minisblack")
+    assert count_pages(data, LIMITS) == pages
+
+
+def test_counting_stops_at_the_limit():
+    data = written(np.zeros((9, 4, 5), np.uint8), photometric="minisblack")
+    assert count_pages(data, Limits(max_frames=3)) == 4
+
+
+def test_pages_that_lead_back_to_the_first_are_counted_once():
+    data = bytearray(written(np.zeros((4, 5), np.uint8), byteorder="<", photometric="minisblack"))
+    (first,) = struct.unpack_from("<L", data, 4)
+    (entries,) = struct.unpack_from("<H", data, first)
+    struct.pack_into("<L", data, first + 2 + 12 * entries, first)
+    assert count_pages(bytes(data), LIMITS) == 1
+
+
+def test_a_directory_outside_the_file_is_damaged():
+    with pytest.raises(DamagedImageError):
+        count_pages(b"II*\0" + struct.pack("<L", 1000) + b"\0" * 8, LIMITS)
+
+
+def test_values_that_together_outgrow_the_file_are_damaged():
+    entry = struct.pack("<HHLL", 270, 2, 10_000, 8)
+    with pytest.raises(DamagedImageError, match="overlap"):
+        count_pages(b"II*\0" + struct.pack("<LH", 8, 1) + entry + b"\0" * 4, LIMITS)
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int8, np.float64])
+def test_rare_numbers_arrive_exactly(dtype):
+    values = (np.arange(20).reshape(4, 5) * 3).astype(dtype)
+    shown, _ = read_rare(written(values, photometric="minisblack"), 0, LIMITS)
+    np.testing.assert_array_equal(shown, values)
+
+
+def test_what_pillow_misreads_is_known():
+    assert misread({258: (32,), 339: (1,)})
+    assert misread({258: (8,), 339: (2,)})
+    assert misread({258: (16, 16, 16), 284: 2})
+    assert not misread({258: (8, 8, 8)})
+    assert not misread({})
+
+
+def test_rare_and_compressed_is_a_sentence():
+    data = written(np.zeros((4, 5), np.uint32), compression="zlib", photometric="minisblack")
+    with pytest.raises(UnsupportedFormatError, match="without compression"):
+        read_rare(data, 0, LIMITS)
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]))
+def test_any_bytes_end_in_a_count_or_our_error(data, mark):
+    try:
+        assert count_pages(mark + data, LIMITS) >= 0
+    except ImageError:
+        return

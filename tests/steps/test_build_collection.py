@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from mermed_core.collection import load_collection
+from mermed_core.errors import ManifestError
+from train.build_collection import main
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of plain images, one of them broken, in folders by class."""
+    folder = tmp_path / "pictures"
+    for label in ("mass", "normal"):
+        (folder / label).mkdir(parents=True)
+        for i in range(4):
+            pixels = np.random.default_rng(i).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{i}.png")
+    (folder / "mass" / "broken.png").write_bytes(b"no image")
+    return folder
+
+
+def test_a_folder_of_images_becomes_a_collection(encoder, pictures, tmp_path, capsys):
+    out = tmp_path / "mine"
+    main(["--model", str(encoder), "--data", str(pictures), "--modality", "CXR", "--out", str(out)])
+    collection = load_collection(out)
+    assert len(collection) == 8
+    assert "8 cases" in capsys.readouterr().out
+    assert {case.modality for case in collection.cases} == {"cxr"}
+    assert collection.labels() == ("mass", "normal")
+    assert (collection.name, collection.synthetic) == ("mine", False)
+
+
+def test_phantoms_are_said_to_be_synthetic(encoder, tmp_path):
+    out = tmp_path / "drawn"
+    arguments = ["--model", str(encoder), "--data", "phantoms:2", "--out", str(out)]
+    main([*arguments, "--name", "Drawn", "--text", "By us."])
+    collection = load_collection(out)
+    assert (collection.name, collection.description, collection.synthetic) == ("Drawn", "By us.", True)
+    assert len(collection) == 14
+
+
+def test_sources_can_be_joined(encoder, pictures, tmp_path):
+    out = tmp_path / "joined"
+    data = ["--data", "phantoms:1", "--data", str(pictures)]
+    main(["--model", str(encoder), *data, "--modality", "oct", "--out", str(out)])
+    assert not load_collection(out).synthetic
+
+
+def test_nothing_is_written_where_nothing_can_be_read(encoder, tmp_path):
+    folder = tmp_path / "empty" / "oct" / "x"
+    folder.mkdir(parents=True)
+    (folder / "a.png").write_bytes(b"no image")
+    with pytest.raises(ManifestError):
+        main(["--model", str(encoder), "--data", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
