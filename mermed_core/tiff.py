@@ -50,7 +50,7 @@ def count_pages(data: bytes, limits: Limits) -> int:
             pages.add(page)
             entries, page = _follow(data, page, layout, entries_left)
             entries_left -= entries
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:  # the latter for a place beyond 2**63
         raise DamagedImageError(_CUT_OFF) from error
     return len(pages)
 

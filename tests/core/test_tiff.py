@@ -40,9 +40,19 @@ def test_pages_that_lead_back_to_the_first_are_counted_once():
     assert count_pages(bytes(data), LIMITS) == 1
 
 
-def test_a_directory_outside_the_file_is_damaged():
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"II*\0" + struct.pack("<L", 1000),
+        b"MM\0*" + struct.pack(">L", 1000),
+        b"II+\0" + struct.pack("<HHQ", 8, 0, 1000),
+        b"II+\0" + struct.pack("<HHQ", 8, 0, 2**63),
+        b"MM\0+" + struct.pack(">HHQ", 8, 0, 2**64 - 1),
+    ],
+)
+def test_a_directory_outside_the_file_is_damaged(start):
     with pytest.raises(DamagedImageError):
-        count_pages(b"II*\0" + struct.pack("<L", 1000) + b"\0" * 8, LIMITS)
+        count_pages(start + b"\0" * 8, LIMITS)
 
 
 def test_values_that_together_outgrow_the_file_are_damaged():
