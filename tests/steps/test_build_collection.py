@@ -1,10 +1,19 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from mermed_core.collection import load_collection
-from mermed_core.errors import ManifestError
+from mermed_core.errors import ManifestError, OccupiedError
 from train.build_collection import main
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -54,3 +63,42 @@ def test_nothing_is_written_where_nothing_can_be_read(encoder, tmp_path):
     with pytest.raises(ManifestError):
         main(["--model", str(encoder), "--data", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.timeout(120)
+def test_killed_before_it_is_whole_the_previous_collection_stays(encoder, pictures, tmp_path):
+    """The real command; every flush to disk takes a moment, so that the kill falls between two of them."""
+    out = tmp_path / "mine"
+    (pictures / "normal" / "3.png").unlink()  # so few need no UMAP, which takes seconds to import
+    data = ["--model", str(encoder), "--data", str(pictures / "normal"), "--modality", "cxr"]
+    main([*data, "--out", str(out)])
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    slow = "import os, time\nflush = os.fsync\nos.fsync = lambda file: (time.sleep(0.2), flush(file))\n"
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(slow)
+    command = [sys.executable, "-m", "train.build_collection", *data, "--name", "New", "--out", str(out)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(tmp_path / "site")}, stderr=subprocess.DEVNULL
+    ) as process:
+        while process.poll() is None and not list(tmp_path.glob(".mine.*.partial/manifest.json")):
+            time.sleep(0.01)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert list(tmp_path.glob(".mine.*.partial"))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert load_collection(out).name == "mine"
+    main([*data, "--name", "New", "--out", str(out)])
+    assert load_collection(out).name == "New"
+    assert not list(tmp_path.glob(".mine.*"))
+
+
+def test_a_folder_with_something_else_is_kept(encoder, pictures, tmp_path):
+    data = ["--data", str(pictures), "--modality", "cxr"]
+    with pytest.raises(OccupiedError, match="another place"):
+        main(["--model", str(encoder), *data, "--out", str(pictures)])
+    assert (pictures / "mass" / "0.png").is_file()
+
+
+def test_a_folder_that_names_no_modality_asks_for_one(encoder, pictures, tmp_path):
+    with pytest.raises(ManifestError, match="names no modality"):
+        main(["--model", str(encoder), "--data", str(pictures), "--out", str(tmp_path / "out")])
