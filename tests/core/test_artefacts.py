@@ -8,7 +8,8 @@ import textwrap
 
 import pytest
 
-from mermed_core.artefacts import checksum, write_file, write_folder, write_json
+from mermed_core.artefacts import check_replaceable, checksum, write_file, write_folder, write_json
+from mermed_core.errors import OccupiedError
 
 
 def test_a_folder_takes_its_place_when_all_is_written(tmp_path):
@@ -85,3 +86,20 @@ def test_the_checksum_is_sha256(tmp_path):
     path = tmp_path / "abc"
     path.write_bytes(b"abc")
     assert checksum(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("inside", [[], ["mark"], ["mark", "more"]])
+def test_a_new_an_empty_or_an_older_one_may_be_replaced(tmp_path, inside):
+    check_replaceable(tmp_path / "new", "mark")
+    for name in inside:
+        (tmp_path / name).touch()
+    check_replaceable(tmp_path, "mark")
+
+
+def test_what_something_else_holds_is_not_replaced(tmp_path):
+    (tmp_path / "thesis.txt").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (tmp_path / "folder" / "mark").mkdir(parents=True)
+    for target in (tmp_path, tmp_path / "thesis.txt", tmp_path / "link", tmp_path / "folder"):
+        with pytest.raises(OccupiedError, match="another place"):
+            check_replaceable(target, "mark")

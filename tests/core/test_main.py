@@ -108,6 +108,25 @@ def test_the_doctor_says_what_is_missing_and_how_to_get_it(tmp_path, capsys, opt
     assert "train.build_collection" in capsys.readouterr().out
 
 
+def test_with_json_every_mistake_is_one_json_object(write, tmp_path, capsys, options):
+    path = str(write("png"))
+    for wrong in (["--modality", "banana"], ["--model", str(tmp_path)], ["--collection", str(tmp_path)]):
+        assert main(["analyse", path, *options, *wrong, "--json"]) == 1
+        assert list(json.loads(capsys.readouterr().out)) == ["error"]
+    for file in (tmp_path / "none.png", tmp_path):
+        assert main(["analyse", str(file), *options, "--json"]) == 2
+        assert list(json.loads(capsys.readouterr().out)) == ["error"]
+
+
+def test_ctrl_c_is_a_word_and_130(write, capsys, options, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mermed_core.predictor.Predictor.analyse", interrupted)
+    assert main(["analyse", str(write("png")), *options]) == 130
+    assert capsys.readouterr() == ("", "stopped\n")
+
+
 @pytest.mark.parametrize(
     "module",
     ["mermed_core", "train.pretrain", "train.fit_heads", "train.build_collection", "train.draw_examples"],

@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.errors import ManifestError, ModelError, OccupiedError
 from mermed_core.predictor import MedicalImage, Predictor
 from train.fit_heads import main
 
@@ -52,3 +53,27 @@ def test_killed_while_it_writes_the_previous_heads_stay(encoder):
         os.kill(process.pid, signal.SIGKILL)
     assert {path: path.read_bytes() for path in encoder.rglob("*") if path.is_file()} == before
     assert Predictor.load(encoder).tasks
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "No such file"), ("[a\n", "TOML"), ('busi = "title"\n', r"\[busi\]")]
+)
+def test_facts_that_cannot_be_read_are_told_before_the_work(encoder, tmp_path, content, told):
+    table = tmp_path / "facts.toml"
+    if content is not None:
+        table.write_text(content)
+    with pytest.raises(ManifestError, match=told):
+        main(["--model", str(encoder), "--data", "nowhere", "--datasets", str(table)])
+
+
+def test_a_folder_with_something_else_is_kept(encoder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all of it")
+    with pytest.raises(OccupiedError, match="another place"):
+        main(["--model", str(encoder), "--data", "phantoms:10", "--out", str(tmp_path / "mine")])
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "all of it"
+
+
+def test_a_folder_that_holds_no_model_is_told(tmp_path):
+    with pytest.raises(ModelError, match="no model"):
+        main(["--model", str(tmp_path), "--data", "phantoms:10"])

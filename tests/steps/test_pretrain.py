@@ -75,6 +75,8 @@ def test_a_run_prints_its_model_folder(tmp_path, capsys):
         ("encoder.start=/no/such/file.pth", "/no/such/file.pth"),
         ("views.local_scale=[0.5, 0.2]", "views.local_scale"),
         ("memory.block_size=100000", "memory.block_size"),
+        ("run.folder=/dev/null/run", "/dev/null/run"),
+        (f"model.folder={RECIPES}", "something else"),
     ],
 )
 def test_wrong_input_is_told_in_a_sentence(tmp_path, capsys, override, told):
@@ -82,6 +84,7 @@ def test_wrong_input_is_told_in_a_sentence(tmp_path, capsys, override, told):
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.timeout(150)
 def test_terminated_and_started_again_it_goes_on(tmp_path):
     command = [
         sys.executable,
@@ -97,7 +100,10 @@ def test_terminated_and_started_again_it_goes_on(tmp_path):
         while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGTERM)
-        error = process.communicate(timeout=60)[1]
+        try:
+            error = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()  # never leave a run of 100000 steps behind
     assert process.returncode == 143
     assert "the same command continues the run" in error
     assert list((tmp_path / "run" / "checkpoints").iterdir())
