@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     analyse = commands.add_parser("analyse", help=_ANALYSE, description=_ANALYSE)
     analyse.add_argument("file", type=Path, help="PNG, JPEG, TIFF, WebP, BMP or DICOM")
-    analyse.add_argument("--frame", type=int, default=0, help="frame of a multi-frame file, from 0")
+    analyse.add_argument("--frame", type=int, default=1, help="frame of a multi-frame file, from 1")
     analyse.add_argument("--modality", help="name of the modality; default: detected")
     analyse.add_argument("--neighbours", type=int, default=8, help="how many similar cases")
     analyse.add_argument("--json", action="store_true", help="print one JSON object")
@@ -66,7 +66,7 @@ def _analyse(options: argparse.Namespace) -> int:
     try:
         bundled = DEFAULT_COLLECTION if DEFAULT_COLLECTION.is_dir() else None
         predictor = Predictor.load(options.model, options.collection or bundled)
-        image = predictor.read(options.file, options.frame)
+        image = predictor.read(options.file, options.frame - 1)
         analysis = predictor.analyse(image, modality=options.modality, neighbours=options.neighbours)
     except MermedError as error:
         print(json.dumps({"error": str(error)}) if options.json else f"error: {error}")

@@ -92,6 +92,9 @@ def test_frames_are_chosen_from_0(tmp_path, capsys, options):
     assert main(["analyse", str(path), "--frame", "1", "--json", *options]) == 0
     assert next(iter(json.loads(capsys.readouterr().out)["modality"])) == "fundus"
     assert main(["analyse", str(path), "--frame", "2", *options]) == 2
+    assert (
+        "There is no frame 2. The file has 2, counted from 0: choose one up to 1." in capsys.readouterr().out
+    )
 
 
 def test_the_doctor_says_what_would_be_loaded(capsys, options):

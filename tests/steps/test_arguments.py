@@ -52,3 +52,12 @@ def test_data_may_be_given_more_than_once_and_must_be_given(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["--model", "m"])
     assert "--data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", ["-1", "two", "1.5", ""])
+def test_a_number_of_workers_is_a_number(capsys, wrong):
+    parser = step_parser("x", None)
+    add_common(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--model", "m", "--data", "a", f"--workers={wrong}"])
+    assert "--workers" in capsys.readouterr().err
