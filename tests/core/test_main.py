@@ -85,16 +85,16 @@ def test_without_the_bundled_collection_analyse_goes_on(write, tmp_path, capsys,
     assert (answer["neighbours"], answer["map"]) == ([], None)
 
 
-def test_frames_are_chosen_from_0(tmp_path, capsys, options):
+def test_frames_are_chosen_from_1_as_the_notes_count_them(tmp_path, capsys, options):
     path = tmp_path / "frames.tiff"
     pages = [Image.fromarray(grey(key)) for key in ("ct", "fundus")]
     pages[0].save(path, save_all=True, append_images=pages[1:])
-    assert main(["analyse", str(path), "--frame", "1", "--json", *options]) == 0
-    assert next(iter(json.loads(capsys.readouterr().out)["modality"])) == "fundus"
-    assert main(["analyse", str(path), "--frame", "2", *options]) == 2
-    assert (
-        "There is no frame 2. The file has 2, counted from 0: choose one up to 1." in capsys.readouterr().out
-    )
+    for frame, seen in ((["--frame", "2"], "fundus"), ([], "ct")):
+        assert main(["analyse", str(path), *frame, "--json", *options]) == 0
+        assert next(iter(json.loads(capsys.readouterr().out)["modality"])) == seen
+    for missing in ("3", "0"):
+        assert main(["analyse", str(path), "--frame", missing, *options]) == 2
+        assert f"There is no frame {missing}; the file has 2." in capsys.readouterr().out
 
 
 def test_the_doctor_says_what_would_be_loaded(capsys, options):
