@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
     RLELossless,
 )
 
@@ -49,8 +50,13 @@ def stretched(values: np.ndarray) -> np.ndarray:
 
 
 def rewritten(data: bytes, change: Callable[[pydicom.FileDataset], None]) -> bytes:
-    dataset, buffer = pydicom.dcmread(io.BytesIO(data)), io.BytesIO()
+    dataset = pydicom.dcmread(io.BytesIO(data))
     change(dataset)
+    return stored(dataset)
+
+
+def stored(dataset: pydicom.FileDataset) -> bytes:
+    buffer = io.BytesIO()
     dataset.save_as(buffer)
     return buffer.getvalue()
 
@@ -240,6 +246,25 @@ def test_compressed_frames_and_colours(make_dicom, syntax):
     assert [int(grey(packed, frame=frame)[0, 0]) for frame in range(3)] == [40, 80, 120]
     colours = np.tile(RGB, (4, 4, 1))
     np.testing.assert_array_equal(read_image(rewritten(make_dicom(colours), change)).pixels, colours)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless, JPEGBaseline8Bit])
+def test_a_compressed_picture_cut_off_anywhere_is_whole_or_damaged(make_dicom, syntax):
+    values = np.random.default_rng(4).integers(0, 256, (64, 64), dtype=np.uint8)
+    if syntax == JPEGBaseline8Bit:
+        dataset = pydicom.dcmread(io.BytesIO(jpeg(make_dicom, values)[0]))
+    else:
+        dataset = pydicom.dcmread(io.BytesIO(make_dicom(values)))
+        dataset.compress(UID(syntax))
+    stream, whole = get_frame(dataset.PixelData, 0, number_of_frames=1), grey(stored(dataset))
+    refused = 0
+    for length in range(2, len(stream) - 4, len(stream) // 40):
+        dataset.PixelData = encapsulate([stream[: length // 2 * 2]])
+        try:
+            np.testing.assert_array_equal(grey(stored(dataset)), whole)
+        except DamagedImageError:
+            refused += 1
+    assert refused >= 40
 
 
 def test_colour_of_twelve_bits_and_colour_below_zero(make_dicom):
