@@ -1,13 +1,18 @@
+import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mermed_core.collection import load_collection
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.embed import Embedder
 from mermed_core.errors import CollectionError, ModelError
 from mermed_core.modalities import MODALITY_KEYS, UnknownModalityError
 from mermed_core.predictor import MedicalImage, Predictor
+from mermed_core.transforms import paper_normalisation
 
 
 def image(modality: str, seed: int = 99) -> MedicalImage:
@@ -125,3 +130,47 @@ def test_many_at_once_get_each_their_own_answer(predictor):
         ]
         assert left["modality"] == pytest.approx(right["modality"], abs=1e-5)
         assert (left["known"], left["gate"]) == (right["known"], right["gate"])
+
+
+def test_the_embedding_that_counts_is_normalised_for_its_modality(embedder, assembly):
+    preprocessing = replace(embedder.config.preprocessing, modalities=paper_normalisation())
+    config = replace(embedder.config, preprocessing=preprocessing)
+    aware = Embedder(embedder.backbone, config, "f" * 16, embedder.device)
+    predictor = Predictor(aware, assembly.heads, assembly.gate, None)
+    query = image("oct")
+    for modality in ("oct", "dermatology"):
+        shares, key, vector = predictor._embed(query, modality)
+        assert key == modality
+        np.testing.assert_array_equal(vector, aware.embed(query.pixels, modality))
+        assert shares == predictor._embed(query, None)[0]  # detection does not listen to what is set
+    assert not np.allclose(vector, aware.embed(query.pixels, "oct"))
+
+
+def test_card_and_figures_come_from_the_folder(model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "README.md").write_text("---\nlicense: other\n---\n\n# Card\n\n---\nText.\n")
+    (folder / "metrics.json").write_text(json.dumps({"set": {"auroc": 0.9}, "modality_accuracy": 0.98}))
+    predictor = Predictor.load(folder)
+    assert predictor.card == "# Card\n\n---\nText."
+    assert (predictor.metrics, predictor.figures) == ({"set": {"auroc": 0.9}}, {"modality_accuracy": 0.98})
+    assert Predictor.load(model_folder).metrics == {}
+
+
+@pytest.mark.parametrize("content", ["{", "3", "null", '["a"]'])
+def test_damaged_figures_are_told(model_folder, tmp_path, content):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    (folder / "metrics.json").write_text(content)
+    with pytest.raises(ModelError, match=r"metrics\.json"):
+        Predictor.load(folder)
+
+
+@pytest.mark.parametrize("name", ["heads.json", "heads.safetensors", "gate.json", "gate.safetensors"])
+@pytest.mark.parametrize("harm", ["missing", "cut", "empty"])
+def test_a_damaged_part_of_the_model_is_told(model_folder, tmp_path, name, harm):
+    path = shutil.copytree(model_folder, tmp_path / "model") / "heads" / name
+    content = path.read_bytes()
+    path.unlink()
+    if harm != "missing":
+        path.write_bytes(content[: len(content) // 2 if harm == "cut" else 0])
+    with pytest.raises(ModelError):
+        Predictor.load(tmp_path / "model")
