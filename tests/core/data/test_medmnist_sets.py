@@ -1,7 +1,10 @@
 import hashlib
 import io
 import logging
+import os
 import struct
+import subprocess
+import sys
 import urllib.error
 import zipfile
 from pathlib import Path
@@ -15,6 +18,7 @@ from mermed_core.data.medmnist_sets import MODALITY_OF_SET, read_medmnist
 from mermed_core.data.npz_arrays import iterate_rows
 from mermed_core.errors import ManifestError
 
+ROOT = Path(__file__).parents[3]
 COUNTS = {"train": 3, "val": 2, "test": 1}
 
 
@@ -212,3 +216,19 @@ def test_the_licence_is_logged(tmp_path: Path, caplog):
     with caplog.at_level(logging.INFO):
         read_medmnist("dermamnist", root=tmp_path)
     assert "CC BY-NC 4.0" in caplog.text
+
+
+def test_the_package_is_imported_only_when_one_of_its_sets_is_opened(tmp_path: Path):
+    """Importing it makes a folder in the home directory."""
+    program = (
+        "import sys\n"
+        "from mermed_core.data.sources import open_manifest\n"
+        "open_manifest('phantoms:1')\n"
+        "assert 'medmnist' not in sys.modules\n"
+    )
+    environment = os.environ | {"HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / ".medmnist").exists()
