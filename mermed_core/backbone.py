@@ -9,6 +9,9 @@ from torch import nn
 
 from mermed_core.errors import ModelError
 
+# Cells a side of a class activation map: what the last stage of a ConvNet has at 224 px.
+FEWEST_CELLS = 7
+
 
 class Backbone(nn.Module):
     """A timm encoder that gives embeddings and the feature map that they were pooled from.
@@ -30,6 +33,7 @@ class Backbone(nn.Module):
         if not timm.is_model(architecture):
             raise ModelError(f"timm has no architecture '{architecture}'; see timm.list_models().")
         self.architecture = architecture
+        self.image_size = image_size
         is_vit = _is_vit(architecture)
         # Multi-crop feeds a ViT two input sizes: its position embedding is interpolated for the smaller.
         options = {"img_size": image_size, "dynamic_img_size": True} if is_vit else {}
@@ -52,15 +56,16 @@ class Backbone(nn.Module):
         """Returns the layer whose activations a class activation map weighs.
 
         For a ViT this is the first norm of the last block: behind it only the class token reaches the
-        embedding, so that patch tokens have no gradient. For a ConvNet it is the last feature map.
+        embedding, so that patch tokens have no gradient. For a ConvNet it is the deepest stage whose map is
+        still fine enough to point at something: at 128 px the last one has 4 × 4 cells.
         """
         if isinstance(self.encoder, VisionTransformer):
             return cast(nn.Module, self.encoder.blocks[-1].norm1)
-        for name in ("bn2", "conv_head", "norm_pre", "stages", "layer4", "blocks"):
-            layer = getattr(self.encoder, name, None)
-            if isinstance(layer, nn.Module) and not isinstance(layer, nn.Identity):
-                return layer
-        raise ModelError(f"No feature map is known for '{self.architecture}'.")
+        stages = getattr(self.encoder, "feature_info", None)
+        if not stages:
+            raise ModelError(f"No feature map is known for '{self.architecture}'.")
+        fine = [stage for stage in stages if self.image_size / stage["reduction"] >= FEWEST_CELLS]
+        return self.encoder.get_submodule(fine[-1]["module"] if fine else stages[0]["module"])
 
     def to_feature_map(self, activations: torch.Tensor) -> torch.Tensor:
         """Brings activations of `cam_layer` to (batch, channels, rows, columns).

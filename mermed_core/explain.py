@@ -62,8 +62,9 @@ class Explainer:
         square = torch.from_numpy(np.ascontiguousarray(heat, dtype=np.float32))[None]
         if self._pads:
             side = max(height, width)
+            top, left = (side - height) // 2, (side - width) // 2  # as transforms.pad_to_square puts it
             full = F.resize(square, [side, side])
-            return F.center_crop(full, [height, width])[0].clamp(0, 1).numpy()
+            return F.crop(full, top, left, height, width)[0].clamp(0, 1).numpy()
         return F.resize(square, [height, width])[0].clamp(0, 1).numpy()
 
 

@@ -77,6 +77,8 @@ def imports_of(path: Path) -> set[str]:
 
 
 def module_of(path: Path) -> str:
+    if path == ROOT / "app.py":  # the package beside it has the same name
+        return "app.__main__"
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

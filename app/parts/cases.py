@@ -1,7 +1,8 @@
 """A grid of cases with their thumbnails and labels; each is a button that sends its case back."""
 
-import math
 from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 from app.pictures import jpeg_uri
 from app.words import modality_name, spoken, text
@@ -18,10 +19,11 @@ def neighbour_grid(collection: Collection, neighbours: Iterable[Neighbour]) -> s
 
 def case_grid(collection: Collection, cases: Sequence[Case], shown: int) -> str:
     """Returns at most `shown` of the cases, spread evenly over them, and says how many are left out."""
-    step = max(1, math.ceil(len(cases) / shown))
-    cards = [_card(collection, case, "") for case in cases[::step]]
+    # Every n-th would show one label alone where labels alternate.
+    chosen = np.unique(np.linspace(0, len(cases) - 1, min(shown, len(cases))).round().astype(int))
+    cards = [_card(collection, cases[position], "") for position in chosen]
     more = ""
-    if step > 1:
+    if len(cards) < len(cases):
         words = f"{len(cards)} of the {len(cases)}, spread evenly; the table has all of them."
         more = f'<p class="mm-small">{words}</p>'
     return _grid(cards) + more

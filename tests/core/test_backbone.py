@@ -27,3 +27,11 @@ def test_a_vit_takes_the_smaller_crops_of_multi_crop():
 def test_an_architecture_that_timm_does_not_have_is_a_sentence():
     with pytest.raises(ModelError, match="no_such_network"):
         Backbone("no_such_network", image_size=32)
+
+
+def test_an_encoder_without_a_known_feature_map_is_a_sentence():
+    backbone = Backbone("test_mambaout", image_size=32)
+    for name in ("bn2", "conv_head", "norm_pre", "stages", "layer4", "blocks"):
+        setattr(backbone.encoder, name, None)
+    with pytest.raises(ModelError, match="test_mambaout"):
+        backbone.cam_layer()
