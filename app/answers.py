@@ -37,10 +37,10 @@ class Answers:
         return self._guarded(lambda: open_upload(self._predictor, str(_example(name))), chosen)
 
     def change_frame(self, query: Query | None, frame: int, chosen: str) -> Shown:
-        """Goes to another frame of the same file."""
+        """Goes to another frame of the same file, counted from 1 as people do."""
         if query is None:
             return _kept("")
-        return self._guarded(lambda: query.at_frame(self._predictor, int(frame)), chosen)
+        return self._guarded(lambda: query.at_frame(self._predictor, int(frame) - 1), chosen)
 
     def change_modality(self, query: Query | None, chosen: str) -> Shown:
         """Reads the same image as of another modality; "" detects it."""
@@ -83,7 +83,7 @@ class Answers:
             gr.update(choices=self._choices(analysis.findings), value=first, visible=first is not None),
             self._similar(analysis),
             analysis.point,
-            gr.update(visible=image.frames > 1, maximum=max(1, image.frames - 1), value=image.frame),
+            gr.update(visible=image.frames > 1, maximum=max(2, image.frames), value=image.frame + 1),
         )
 
     def _choices(self, found: tuple[Finding, ...]) -> list[tuple[str, str]]:

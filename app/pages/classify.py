@@ -64,7 +64,7 @@ class ClassifyPage:
         self._chosen = gr.Dropdown(
             _DETECT, value="", label="Modality", info="Set it only where you know better than the model."
         )
-        self._frame = gr.Slider(0, 1, 0, step=1, label="Frame", visible=False)
+        self._frame = gr.Slider(1, 2, 1, step=1, label="Frame", visible=False)
         self._examples = picking(examples.examples(), "pick.js", "classify-examples")
         self._example = gr.Textbox(visible=False)
         # A second way in for programs: one file in, one JSON object out.

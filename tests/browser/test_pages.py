@@ -202,7 +202,7 @@ def test_a_file_with_frames_gets_a_slider(page, tmp_path):
     frames[0].save(path, save_all=True, append_images=frames[1:])
     upload(page, path)
     expect(page.locator("#classify-notice")).to_contain_text("Page 1 of 3")
-    slider = page.get_by_role("slider", name="Frame").or_(page.locator('input[type="range"][max="2"]'))
+    slider = page.get_by_role("slider", name="Frame").or_(page.locator('input[type="range"][max="3"]'))
     slider.first.focus()
     slider.first.press("End")
     expect(page.locator("#classify-notice")).to_contain_text("Page 3 of 3")

@@ -31,7 +31,12 @@ def test_an_architecture_that_timm_does_not_have_is_a_sentence():
 
 def test_an_encoder_without_a_known_feature_map_is_a_sentence():
     backbone = Backbone("test_mambaout", image_size=32)
-    for name in ("bn2", "conv_head", "norm_pre", "stages", "layer4", "blocks"):
-        setattr(backbone.encoder, name, None)
+    backbone.encoder.feature_info = []
     with pytest.raises(ModelError, match="test_mambaout"):
         backbone.cam_layer()
+
+
+@pytest.mark.parametrize(("image_size", "stage"), [(224, "blocks.6"), (128, "blocks.4"), (8, "blocks.0")])
+def test_a_convnet_is_explained_at_the_deepest_stage_of_seven_cells_or_more(image_size, stage):
+    backbone = Backbone("tf_efficientnet_lite0", image_size=image_size)
+    assert backbone.cam_layer() is backbone.encoder.get_submodule(stage)
