@@ -100,3 +100,10 @@ def test_killed_while_it_is_replaced_the_previous_model_stays(folder):
         os.kill(process.pid, signal.SIGKILL)
     assert fingerprint(folder) == before
     load_model(folder)
+
+
+def test_a_model_without_its_weights_is_a_sentence(folder):
+    (folder / WEIGHTS).unlink()
+    for read in (fingerprint, load_model):
+        with pytest.raises(ModelError, match="cannot be read"):
+            read(folder)

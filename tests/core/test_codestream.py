@@ -1,6 +1,7 @@
 """What a compressed picture says of its own size, on streams of real encoders and of made-up bytes."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -45,3 +46,20 @@ def test_any_bytes_end_in_a_size_or_our_error(data):
             assert len(read(stream)) == 3
         except DamagedImageError:
             continue
+
+
+def test_fill_before_a_marker_and_padding_after_the_end_are_skipped():
+    stream = encoded(RGB, "JPEG")
+    assert jpeg_size(stream[:2] + b"\xff\xff\xff" + stream[2:] + b"\0") == (20, 33, 3)
+
+
+def test_a_box_that_does_not_move_on_is_damaged():
+    for length in (0, 1, 7):
+        with pytest.raises(DamagedImageError):
+            jpeg2000_size(length.to_bytes(4, "big") + b"free" + bytes(100))
+
+
+def test_a_picture_whose_origin_is_not_zero_has_its_own_size():
+    stream = bytearray(encoded(GREY, "JPEG2000", no_jp2=True))
+    stream[8:24] = struct.pack(">4I", 133, 220, 100, 200)
+    assert jpeg2000_size(bytes(stream)) == (20, 33, 1)

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from PIL import Image
 from mermed_core.data.manifest import Manifest
 from mermed_core.embed import THUMBNAIL_SIDE, embed_manifest, make_thumbnail
 from mermed_core.errors import ManifestError, ModelError
+from mermed_core.transforms import paper_normalisation
 
 
 def test_one_image_is_embedded_as_in_a_batch_and_as_by_hand(embedder, phantoms):
@@ -56,3 +58,19 @@ def test_thumbnails_keep_their_shape_and_never_grow(shape, shown):
 def test_a_folder_without_a_model_is_a_sentence(tmp_path, embedder):
     with pytest.raises(ModelError):
         type(embedder).load(tmp_path)
+
+
+def test_an_encoder_that_normalises_each_modality_embeds_each_in_its_way(embedder, phantoms):
+    preprocessing = replace(embedder.config.preprocessing, modalities=paper_normalisation())
+    config = replace(embedder.config, preprocessing=preprocessing)
+    own = type(embedder)(embedder.backbone, config, "made up", embedder.device)
+    assert embedder.preprocessing_is_shared
+    assert not own.preprocessing_is_shared
+    part = phantoms.select([0, len(phantoms) - 1])
+    neutral = embed_manifest(own, part, neutral=True).vectors
+    np.testing.assert_allclose(neutral, embed_manifest(embedder, part).vectors, atol=1e-5)
+    by_modality = embed_manifest(own, part).vectors
+    for position, key in enumerate(("ct", "dermatology")):
+        pixels = np.asarray(Image.open(io.BytesIO(part.image_source(position))).convert("RGB"))
+        np.testing.assert_allclose(by_modality[position], own.embed(pixels, key), atol=1e-5)
+        assert not np.allclose(by_modality[position], neutral[position], atol=1e-3)

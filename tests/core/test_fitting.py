@@ -77,3 +77,28 @@ def test_likelihood_by_hand():
 def test_one_hot_leaves_other_names_out():
     np.testing.assert_array_equal(one_hot([["a"], ["b", "z"], []], ("a", "b")), [[1, 0], [0, 1], [0, 0]])
     assert one_hot([], ("a", "b")).shape == (0, 2)
+
+
+def test_a_single_group_takes_the_middle_penalty_uncalibrated():
+    data = clusters(20, 2, 0)
+    one = Labelled(data.vectors, data.targets, np.full(len(data), "only patient"))
+    nothing = Labelled(np.empty((0, 8), np.float32), np.empty((0, 2)), np.empty(0, str))
+    head = fit_head(LabelSet("made up", "multiclass", NAMES[:2]), "ct", one, nothing)
+    assert head.temperature == 1
+    assert head.training_images == 40
+    assert accuracy(head, clusters(20, 2, 2)) > 0.95
+
+
+def test_a_single_class_is_certain():
+    data = clusters(10, 1, 0)
+    head = fit_head(LabelSet("made up", "multiclass", ("a",)), "ct", data, data)
+    np.testing.assert_array_equal(head.probabilities(data.vectors), np.ones((10, 1)))
+
+
+def test_a_label_that_every_image_or_none_has_is_as_sure_as_their_number():
+    data = clusters(15, 2, 0)
+    targets = np.column_stack([data.targets[:, 0], np.ones(30), np.zeros(30)])
+    same = Labelled(data.vectors, targets, data.groups)
+    head = fit_head(LabelSet("made up", "multilabel", NAMES), "cxr", same, same)
+    np.testing.assert_array_equal(head.weight[1:], 0)
+    np.testing.assert_allclose(head.bias[1:], [np.log(31), -np.log(31)], rtol=1e-6)

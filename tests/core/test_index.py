@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mermed_core.errors import CollectionError
-from mermed_core.index import VectorIndex
+from mermed_core.index import VectorIndex, device_in_words
 
 
 def unit(count: int, dim: int = 6, seed: int = 0) -> np.ndarray:
@@ -48,3 +48,9 @@ def test_a_damaged_file_is_a_sentence(tmp_path, content):
     (tmp_path / "index.faiss").write_bytes(content)
     with pytest.raises(CollectionError, match="cannot be read"):
         VectorIndex.load(tmp_path / "index.faiss")
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "cpu"), (1, "1 GPU"), (2, "2 GPUs")])
+def test_it_says_where_it_searches(monkeypatch, count, words):
+    monkeypatch.setattr("mermed_core.index.faiss.get_num_gpus", lambda: count, raising=False)
+    assert device_in_words() == words

@@ -7,7 +7,7 @@ import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mermed_core.errors import DamagedImageError, ImageError, UnsupportedFormatError
+from mermed_core.errors import DamagedImageError, ImageError, ImageTooLargeError, UnsupportedFormatError
 from mermed_core.pixels import LIMITS, Limits
 from mermed_core.tiff import count_pages, misread, read_rare
 
@@ -88,3 +88,46 @@ def test_any_bytes_end_in_a_count_or_our_error(data, mark):
         assert count_pages(mark + data, LIMITS) >= 0
     except ImageError:
         return
+
+
+def directory(*entries: tuple[int, int, int, int], following: int = 0) -> bytes:
+    packed = b"".join(struct.pack("<HHLL", *entry) for entry in entries)
+    return struct.pack("<H", len(entries)) + packed + struct.pack("<L", following)
+
+
+def test_nested_directories_count_against_the_file_and_not_as_pages():
+    inner = directory((36867, 2, 2, 0))
+    outer = directory((34665, 4, 1, 8 + 18))
+    assert count_pages(b"II*\0" + struct.pack("<L", 8) + outer + inner, LIMITS) == 1
+
+
+@pytest.mark.timeout(20)
+def test_directories_that_hold_one_another_are_damaged():
+    entries = [(34665, 4, 1, 8)] * 50
+    with pytest.raises(DamagedImageError, match="overlap"):
+        count_pages(b"II*\0" + struct.pack("<L", 8) + directory(*entries), LIMITS)
+
+
+def test_pages_that_share_their_entries_are_damaged():
+    first = directory(*[(256, 3, 1, 1)] * 9, following=9)
+    with pytest.raises(DamagedImageError):
+        count_pages(b"II*\0" + struct.pack("<L", 8) + first, LIMITS)
+
+
+def test_a_rare_page_that_is_cut_off_is_damaged():
+    data = written(np.ones((40, 50), np.uint32), photometric="minisblack")
+    with pytest.raises(DamagedImageError, match="cut off"):
+        read_rare(data[: len(data) // 2], 0, LIMITS)
+
+
+def test_a_rare_page_of_too_many_pixels_is_refused_before_it_is_read():
+    data = written(np.ones((40, 50), np.uint32), photometric="minisblack")
+    with pytest.raises(ImageTooLargeError, match="50 × 40"):
+        read_rare(data, 0, Limits(max_pixels=1999))
+    assert read_rare(data, 0, Limits(max_pixels=2000))[0].shape == (40, 50)
+
+
+def test_colour_in_planes_comes_out_interleaved():
+    values = np.random.default_rng(0).random((3, 6, 8))
+    shown, _ = read_rare(written(values, photometric="rgb", planarconfig="separate"), 0, LIMITS)
+    np.testing.assert_array_equal(shown, values.transpose(1, 2, 0))

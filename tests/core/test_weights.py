@@ -1,6 +1,7 @@
 """Where an encoder starts from: by name, by order, from our model folder; never in part, never code."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,35 @@ def test_the_imagenet_package_fits_its_encoder():
     )
     running = backbone.encoder.state_dict()["bn1.running_var"]
     assert not torch.allclose(running, torch.ones_like(running))
+
+
+@pytest.mark.parametrize("value", [[torch.zeros(2)], {"a": 1}, {"state": {"a": torch.zeros(2)}}])
+def test_a_file_of_something_else_is_a_sentence(tmp_path, value, source):
+    torch.save(value, tmp_path / "other.pth")
+    with pytest.raises(ModelError, match="not a plain table"):
+        load_weights(source.encoder, tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("files", [0, 1, 2])
+def test_a_package_carries_one_weights_file(tmp_path, monkeypatch, source, files):
+    package = tmp_path / "made_up_weights"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('the code of the package is not run')")
+    for number in range(files):
+        save_file(source.encoder.state_dict(), package / f"{number}.safetensors")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    if files == 1:
+        assert same(start_backbone(NAME, "package:made_up_weights", image_size=32), source)
+    else:
+        with pytest.raises(ModelError, match=f"carries {files} weights files"):
+            start_backbone(NAME, "package:made_up_weights", image_size=32)
+
+
+def test_without_a_network_the_hubs_weights_are_a_sentence(monkeypatch):
+    def no_network(*_, **options):
+        assert options["pretrained"]
+        raise OSError("no route")
+
+    monkeypatch.setattr("timm.create_model", no_network)
+    with pytest.raises(ModelError, match="path of a weights file"):
+        start_backbone(NAME, "timm", image_size=32)
