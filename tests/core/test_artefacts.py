@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -103,3 +104,32 @@ def test_what_something_else_holds_is_not_replaced(tmp_path):
     for target in (tmp_path, tmp_path / "thesis.txt", tmp_path / "link", tmp_path / "folder"):
         with pytest.raises(OccupiedError, match="another place"):
             check_replaceable(target, "mark")
+
+
+@pytest.mark.timeout(60)
+def test_killed_at_any_moment_a_folder_is_of_one_piece(tmp_path):
+    target = tmp_path / "model"
+    program = textwrap.dedent(f"""
+        from itertools import count
+        from pathlib import Path
+        from mermed_core.artefacts import write_folder
+        for number in count():
+            with write_folder(Path({str(target)!r})) as staging:
+                for name in "abc":
+                    (staging / name).write_text(str(number))
+            if number == 3:
+                print("writing", flush=True)
+    """)
+    for milliseconds in (0, 3, 11, 29, 47):
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "writing\n"
+            time.sleep(milliseconds / 1000)
+            os.kill(process.pid, signal.SIGKILL)
+        written = {path.name: path.read_text() for path in target.iterdir()}
+        assert written.keys() == {"a", "b", "c"}
+        assert len(set(written.values())) == 1
+        assert int(written["a"]) >= 3
+    with write_folder(target) as staging:
+        (staging / "a").write_text("new")
+    assert list(tmp_path.iterdir()) == [target]

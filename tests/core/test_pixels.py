@@ -49,7 +49,22 @@ def test_a_window_rises_and_is_half_way_at_its_centre(function):
 
 
 def test_a_window_of_width_one_is_a_threshold():
-    np.testing.assert_array_equal(window_to_bytes(np.array([9.0, 10.0]), 10, 1, "LINEAR"), [0, 255])
+    shown = window_to_bytes(np.array([9.0, 9.5, 10.0]), 10, 1, "LINEAR")
+    np.testing.assert_array_equal(shown, [0, 0, 255])
+
+
+def test_the_narrowest_window_that_is_none():
+    shown = window_to_bytes(np.array([8.9, 9.25, 9.5, 10.1]), 10, 2, "LINEAR")
+    np.testing.assert_array_equal(shown, [0, 64, 128, 255])
+
+
+def test_values_far_outside_a_window_overflow_nothing():
+    far = np.array([-1e300, -1e9, 0, 1e9, 1e300])
+    for function in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+        with np.errstate(all="raise", under="ignore"):
+            np.testing.assert_array_equal(
+                window_to_bytes(far, 0.5, 1.5, function)[[0, 1, 3, 4]], [0, 0, 255, 255]
+            )
 
 
 def test_a_table_stands_for_what_lies_outside_it_too():
@@ -59,11 +74,14 @@ def test_a_table_stands_for_what_lies_outside_it_too():
 
 def test_sizes_and_frames_are_checked():
     check_size(8000, 8000, LIMITS)
+    check_size(1, 1, LIMITS)
     check_frame(0, 1, LIMITS)
-    with pytest.raises(ImageTooLargeError):
+    check_frame(3, 4, Limits(max_frames=4))
+    with pytest.raises(ImageTooLargeError, match="at most 64 million"):
         check_size(8001, 8000, LIMITS)
-    with pytest.raises(DamagedImageError):
-        check_size(0, 5, LIMITS)
+    for width, height in ((0, 5), (5, 0), (-1, -1)):
+        with pytest.raises(DamagedImageError):
+            check_size(width, height, LIMITS)
     with pytest.raises(FrameError, match="no frame 2"):
         check_frame(1, 1, LIMITS)
     with pytest.raises(ImageTooLargeError):
