@@ -15,12 +15,15 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     MPEG2MPML,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
 )
 
+from mermed_core.dicom import is_dicom
 from mermed_core.errors import (
     DamagedImageError,
     FrameError,
@@ -159,15 +162,43 @@ def test_compressed_and_plain_give_the_same(make_dicom, syntax):
     np.testing.assert_array_equal(grey(buffer.getvalue()), grey(plain))
 
 
-def test_without_preamble_and_implicit(make_dicom):
-    data = make_dicom(VALUES, syntax=ImplicitVRLittleEndian)
+@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
+def test_without_preamble_it_is_known_by_its_first_element(make_dicom, syntax):
+    little = syntax != ExplicitVRBigEndian
+    stored = VALUES.astype("<u2" if little else ">u2").tobytes()
+    data = make_dicom(VALUES, syntax=syntax, PixelData=stored)
     dataset = pydicom.dcmread(io.BytesIO(data))
     buffer = io.BytesIO()
     del dataset.file_meta
     dataset.preamble = None
     dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
-    pydicom.dcmwrite(buffer, dataset, implicit_vr=True, little_endian=True, enforce_file_format=False)
-    np.testing.assert_array_equal(grey(buffer.getvalue()), grey(data))
+    implicit = syntax == ImplicitVRLittleEndian
+    pydicom.dcmwrite(buffer, dataset, implicit_vr=implicit, little_endian=little, enforce_file_format=False)
+    assert is_dicom(buffer.getvalue())
+    np.testing.assert_array_equal(grey(buffer.getvalue()), grey(make_dicom(VALUES)))
+
+
+@pytest.mark.parametrize(
+    ("data", "known"),
+    [
+        (bytes(128) + b"DICM", True),
+        (b"\x08\0\x05\0CS\x0a\0", True),
+        (b"\x02\0\0\0UL\x04\0", True),
+        (b"\x08\0\x05\0\x02\0\0\0IR", True),
+        (b"\0\x08\0\x05CS\0\x0a", True),
+        (b"", False),
+        (b"\x08\0\x05\0CS\x0a", False),
+        (b"\x08\0\x05\0\x03\0\0\0IR", False),
+        (b"\x08\0\0\x01CS\x0a\0", False),
+        (b"\x10\0\x10\0PN\x0a\0", False),
+        (b"\x08\0\x05\0cs\x0a\0", False),
+        (b"\x08\0\x05\0C\0\x0a\0", False),
+        (b"\0\x09\0\x05CS\0\x0a", False),
+        (b"\0\x08\x01\x05CS\0\x0a", False),
+    ],
+)
+def test_what_is_taken_for_dicom(data, known):
+    assert is_dicom(data) == known
 
 
 def test_nothing_of_the_patient_leaves_the_reader(make_dicom, caplog):
@@ -225,17 +256,32 @@ def test_pydicoms_own_files_decode_or_are_refused_in_a_sentence():
     assert vague == 0
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_changed_bytes_give_pixels_or_our_errors(data):
-    spoiled = bytearray(_SMALL)
+FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
+SPOILED = {
+    name: (FOLDER / f"{name}.dcm").read_bytes()
+    for name in (
+        "MR_small",
+        "MR_small_RLE",
+        "MR_small_jpeg_ls_lossless",
+        "MR_small_jp2klossless",
+        "JPGExtended",
+    )
+}
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.sampled_from(sorted(SPOILED)), st.data())
+def test_changed_bytes_give_pixels_or_our_errors(name, data):
+    spoiled = bytearray(SPOILED[name])
+    # Half of the changes fall on the first bytes of the picture, which say how it is packed.
+    picture = spoiled.rfind(b"\xe0\x7f\x10\x00")
     for _ in range(data.draw(st.integers(1, 5))):
-        spoiled[data.draw(st.integers(132, len(spoiled) - 1))] = data.draw(st.integers(0, 255))
-    cut = data.draw(st.integers(1, len(spoiled)))
+        near = data.draw(st.booleans())
+        first, last = (picture, picture + 200) if near else (132, len(spoiled) - 1)
+        spoiled[data.draw(st.integers(first, last))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.just(len(spoiled)) | st.integers(1, len(spoiled)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(ImageError):
-            assert read_image(bytes(spoiled[:cut]), limits=Limits(max_pixels=10**6)).pixels.dtype == np.uint8
-
-
-_SMALL = (Path(pydicom.__file__).parent / "data" / "test_files" / "MR_small.dcm").read_bytes()
+            pixels = read_image(bytes(spoiled[:cut]), limits=Limits(max_pixels=10**6)).pixels
+            assert (pixels.dtype, pixels.ndim, pixels.shape[2]) == (np.uint8, 3, 3)
