@@ -45,6 +45,16 @@ def test_the_card_shows_the_figures_that_were_measured(bundled):
     assert "Research use only" in bundled.card
 
 
+def test_the_readme_shows_the_same_figures(bundled):
+    readme = (ASSETS.parent / "README.md").read_text(encoding="utf-8")
+    for task, figure in bundled.metrics.items():
+        if task.startswith("phantom_"):
+            continue
+        low, high = figure["auroc_low"], figure["auroc_high"]
+        words = "two patients: no interval" if low is None else f"{low:.3f} to {high:.3f}"
+        assert f"| {figure['auroc']:.3f} ({words}) |" in readme, task
+
+
 def test_the_map_points_at_the_finding_more_often_than_not(bundled):
     """The pointing game (Zhang et al. 2016) on phantoms, whose masks are known; chance is below 0.15."""
     hits = []
