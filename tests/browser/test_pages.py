@@ -1,5 +1,6 @@
 """Drives the real page in Chromium: upload, findings, overlay, neighbours, lasso, and what can go wrong."""
 
+import base64
 import io
 import os
 import shutil
@@ -30,6 +31,8 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
 )
 WIDE, PHONE = (1400, 900), (390, 844)
 
@@ -192,6 +195,29 @@ def test_a_photo_is_not_an_image_it_knows(page):
     expect(page.locator(".mm-unknown")).to_contain_text("Not an image I know")
     expect(page.locator("#classify-findings button")).to_have_count(0)
     expect(page.locator("#classify-figure .mm-heat")).to_have_count(0)
+
+
+def test_an_image_can_be_pasted(page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    picture = base64.b64encode((ASSETS / "examples" / "oct.png").read_bytes()).decode()
+    copy = """async (picture) => {
+        const blob = await (await fetch(`data:image/png;base64,${picture}`)).blob();
+        await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+    }"""
+    page.evaluate(copy, picture)
+    page.get_by_text("Paste or use the camera").click()
+    page.get_by_text("Paste from Clipboard").click()
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")
+
+
+def test_the_camera_can_be_used(page):
+    page.context.grant_permissions(["camera"])
+    page.get_by_text("Paste or use the camera").click()
+    page.get_by_label("Capture from camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.get_by_label("capture photo").click()
+    expect(page.locator(".mm-unknown")).to_be_visible()
+    expect(page.locator("#classify-figure .mm-base")).to_be_visible()
 
 
 def test_a_file_with_frames_gets_a_slider(page, tmp_path):
