@@ -12,7 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mermed_core.errors import DamagedImageError, FrameError, ImageError
+from mermed_core.errors import (
+    DamagedImageError,
+    FrameError,
+    ImageError,
+    ImageTooLargeError,
+    UnsupportedFormatError,
+)
 from mermed_core.images import Limits, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 18, 3), dtype=np.uint8)
@@ -69,6 +75,26 @@ def test_sixteen_bits_and_orientation_together():
     np.testing.assert_allclose(read_image(rare).pixels[..., 1], expected, atol=0.51)
 
 
+def test_a_remark_longer_than_a_jpeg_can_hold_is_not_opened():
+    exif = turned()
+    exif[270] = "x" * 2**16
+    np.testing.assert_array_equal(read_image(encoded(RGB, "PNG", exif=exif)).pixels, RGB)
+    exif[270] = "x" * (2**16 - 100)
+    np.testing.assert_array_equal(read_image(encoded(RGB, "PNG", exif=exif)).pixels, np.rot90(RGB, -1))
+
+
+def test_sound_in_the_wrapping_of_webp_is_no_image():
+    with pytest.raises(UnsupportedFormatError):
+        read_image(b"RIFF\x24\0\0\0WAVEfmt " + bytes(100))
+
+
+def test_a_file_may_have_as_many_bytes_as_the_limit_and_no_more():
+    data = encoded(RGB, "BMP").ljust(2 * 2**20, b"\0")
+    np.testing.assert_array_equal(read_image(data, limits=Limits(max_bytes=2 * 2**20)).pixels, RGB)
+    with pytest.raises(ImageTooLargeError, match="has 3 MB; at most 2 MB"):
+        read_image(data.ljust(3 * 2**20, b"\0"), limits=Limits(max_bytes=2 * 2**20))
+
+
 def test_half_transparent_parts_lie_over_black():
     alpha = np.full(RGB.shape[:2], 128, np.uint8)
     for kind, options in (("PNG", {}), ("WebP", {"lossless": True, "exact": True}), ("TIFF", {})):
@@ -117,6 +143,7 @@ def test_pages_of_different_sizes_are_each_read_at_their_own():
     pages = [Image.fromarray(RGB), Image.fromarray(RGB[:5, :7])]
     data = encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
     assert read_image(data, frame=0).pixels.shape == (12, 18, 3)
+    assert read_image(data, frame=0).notes == ("Page 1 of 2 is shown.",)
     np.testing.assert_array_equal(read_image(data, frame=1).pixels, RGB[:5, :7])
 
 

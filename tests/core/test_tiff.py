@@ -73,6 +73,9 @@ def test_what_pillow_misreads_is_known():
     assert misread({258: (8,), 339: (2,)})
     assert misread({258: (16, 16, 16), 284: 2})
     assert not misread({258: (8, 8, 8)})
+    assert not misread({258: (8, 8, 8), 284: 2})
+    assert not misread({258: (16,), 339: (1,)})
+    assert not misread({258: (16,), 339: (2,)})
     assert not misread({})
 
 
@@ -102,8 +105,9 @@ def test_nested_directories_count_against_the_file_and_not_as_pages():
 
 
 @pytest.mark.timeout(20)
-def test_directories_that_hold_one_another_are_damaged():
-    entries = [(34665, 4, 1, 8)] * 50
+@pytest.mark.parametrize("tag", [34665, 34853, 40965], ids=["EXIF", "GPS", "interoperability"])
+def test_directories_that_hold_one_another_are_damaged(tag):
+    entries = [(tag, 4, 1, 8)] * 50
     with pytest.raises(DamagedImageError, match="overlap"):
         count_pages(b"II*\0" + struct.pack("<L", 8) + directory(*entries), LIMITS)
 
@@ -131,3 +135,50 @@ def test_colour_in_planes_comes_out_interleaved():
     values = np.random.default_rng(0).random((3, 6, 8))
     shown, _ = read_rare(written(values, photometric="rgb", planarconfig="separate"), 0, LIMITS)
     np.testing.assert_array_equal(shown, values.transpose(1, 2, 0))
+
+
+SIZES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_values_of_each_type_may_fill_the_file_and_no_more(kind):
+    """The sizes are those of the TIFF 6.0 specification, its supplement 1 and BigTIFF."""
+    fits = 800 // SIZES[kind]
+    for number, whole in ((fits, True), (fits + 1, False)):
+        data = (b"II*\0" + struct.pack("<L", 8) + directory((270, kind, number, 0))).ljust(800, b"\0")
+        if whole:
+            assert count_pages(data, LIMITS) == 1
+        else:
+            with pytest.raises(DamagedImageError, match="overlap"):
+                count_pages(data, LIMITS)
+
+
+def test_a_last_directory_need_not_say_that_no_other_follows():
+    data = b"II*\0" + struct.pack("<L", 8) + directory((256, 3, 1, 1))
+    assert count_pages(data[:-4], LIMITS) == 1
+    with pytest.raises(DamagedImageError):
+        count_pages(data[:-5], LIMITS)
+
+
+def test_interleaved_colour_stays_as_it_is():
+    values = np.random.default_rng(0).random((6, 8, 3))
+    shown, tags = read_rare(written(values, photometric="rgb"), 0, LIMITS)
+    np.testing.assert_array_equal(shown, values)
+    assert tags[262] == 2
