@@ -63,3 +63,43 @@ def test_a_picture_whose_origin_is_not_zero_has_its_own_size():
     stream = bytearray(encoded(GREY, "JPEG2000", no_jp2=True))
     stream[8:24] = struct.pack(">4I", 133, 220, 100, 200)
     assert jpeg2000_size(bytes(stream)) == (20, 33, 1)
+
+
+def segment(marker: int, content: bytes, length: int | None = None) -> bytes:
+    return struct.pack(">HH", marker, len(content) + 2 if length is None else length) + content
+
+
+FRAME = struct.pack(">BHHB", 8, 20, 33, 3)
+
+
+@pytest.mark.parametrize("marker", range(0xFFC0, 0xFFE0))
+def test_every_frame_header_states_the_size_and_no_other_segment(marker):
+    """Those of ITU T.81, table B.1: all SOF, and DHP; not the tables (DHT), JPG and DAC between them."""
+    stream = (
+        b"\xff\xd8" + segment(marker, FRAME) + segment(0xFFC0, struct.pack(">BHHB", 8, 1, 2, 1)) + b"\xff\xd9"
+    )
+    starts = {*range(0xFFC0, 0xFFD0), 0xFFDE} - {0xFFC4, 0xFFC8, 0xFFCC}
+    if marker == 0xFFDA:
+        with pytest.raises(DamagedImageError):
+            jpeg_size(stream)
+    else:
+        assert jpeg_size(stream) == ((20, 33, 3) if marker in starts else (1, 2, 1))
+
+
+def test_a_frame_of_jpeg_ls_states_its_size():
+    assert jpeg_size(b"\xff\xd8" + segment(0xFFF7, FRAME) + b"\xff\xd9") == (20, 33, 3)
+
+
+@pytest.mark.parametrize("before", [segment(0xFFE0, b"", 1), segment(0xFFE0, b"", 0), segment(0xFEFF, b"")])
+def test_a_segment_that_cannot_be_is_damaged(before):
+    with pytest.raises(DamagedImageError):
+        jpeg_size(b"\xff\xd8" + before + segment(0xFFC0, FRAME) + b"\xff\xd9")
+
+
+def test_an_empty_segment_is_passed_over():
+    assert jpeg_size(b"\xff\xd8" + segment(0xFFFE, b"") + segment(0xFFC0, FRAME) + b"\xff\xd9") == (20, 33, 3)
+
+
+def test_an_empty_box_is_passed_over():
+    stream = encoded(GREY, "JPEG2000", no_jp2=True)
+    assert jpeg2000_size(struct.pack(">I4s", 8, b"free") + stream) == (20, 33, 1)
