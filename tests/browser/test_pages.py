@@ -215,6 +215,7 @@ def test_the_camera_can_be_used(page):
     page.get_by_text("Paste or use the camera").click()
     page.get_by_label("Capture from camera").click()
     page.get_by_text("Click to Access Webcam").click()
+    page.wait_for_function("document.querySelector('video')?.videoWidth > 0")
     page.get_by_label("capture photo").click()
     expect(page.locator(".mm-unknown")).to_be_visible()
     expect(page.locator("#classify-figure .mm-base")).to_be_visible()
