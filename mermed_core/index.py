@@ -1,6 +1,7 @@
 """Exact nearest neighbours by cosine similarity, with FAISS, on the GPU where there is one."""
 
 import logging
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +13,16 @@ from mermed_core.errors import CollectionError
 
 logger = logging.getLogger(__name__)
 
+MOST_GPU_HITS = 2048  # FAISS's own limit
+
 
 class VectorIndex:
-    """Finds the most similar of a fixed set of unit vectors; row i of the set has position i."""
+    """Finds the most similar of a fixed set of unit vectors; row i of the set has position i. Thread-safe."""
 
     def __init__(self, index: faiss.Index) -> None:
         self._cpu = index
         self._index = _on_gpu(index)
+        self._lock = threading.Lock()
 
     @classmethod
     def build(cls, vectors: np.ndarray) -> "VectorIndex":
@@ -71,8 +75,11 @@ class VectorIndex:
         if hits <= 0:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
+        if allowed is None and self._index is not self._cpu and hits <= MOST_GPU_HITS:
+            with self._lock:  # a GPU index has one scratch memory for all its searches
+                return self._index.search(queries, hits)
         if allowed is None:
-            return self._index.search(queries, hits)
+            return self._cpu.search(queries, hits)
         selector = faiss.IDSelectorBatch(np.asarray(allowed, dtype=np.int64))
         # A selector works on the CPU index only; filtered sets are small enough for it.
         return self._cpu.search(queries, hits, params=faiss.SearchParameters(sel=selector))  # pyright: ignore[reportCallIssue]
@@ -92,5 +99,10 @@ def _on_gpu(index: faiss.Index) -> faiss.Index:
     if not _gpus() or not hasattr(faiss, "StandardGpuResources"):
         logger.info("faiss runs on cpu")
         return index
+    try:
+        copied = faiss.index_cpu_to_all_gpus(index)
+    except RuntimeError as error:  # no memory left, or a card that this build does not know
+        logger.warning("faiss cannot use the GPU (%s) and runs on cpu", str(error).splitlines()[-1])
+        return index
     logger.info("faiss runs on %s", device_in_words())
-    return faiss.index_cpu_to_all_gpus(index)
+    return copied

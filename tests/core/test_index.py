@@ -1,3 +1,4 @@
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,3 +55,36 @@ def test_a_damaged_file_is_a_sentence(tmp_path, content):
 def test_it_says_where_it_searches(monkeypatch, count, words):
     monkeypatch.setattr("mermed_core.index.faiss.get_num_gpus", lambda: count, raising=False)
     assert device_in_words() == words
+
+
+def test_a_gpu_that_cannot_be_used_is_said_and_the_cpu_takes_over(monkeypatch, caplog):
+    def refuse(index):
+        raise RuntimeError("Error in GPU code:\nno kernel image is available")
+
+    monkeypatch.setattr("mermed_core.index._gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", refuse, raising=False)
+    vectors = unit(10)
+    assert VectorIndex.build(vectors).search(vectors, 1)[1][:, 0].tolist() == list(range(10))
+    assert "no kernel image is available" in caplog.text
+
+
+@pytest.mark.parametrize("count", [3, 3000])
+def test_a_gpu_searches_within_its_limit_and_the_cpu_beyond(monkeypatch, count):
+    asked = []
+
+    class Copied:
+        def __init__(self, index):
+            self.index = index
+
+        def search(self, queries, hits):
+            asked.append(hits)
+            return self.index.search(queries, hits)
+
+    monkeypatch.setattr("mermed_core.index._gpus", lambda: 1)
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", Copied, raising=False)
+    vectors = unit(3100)
+    _, positions = VectorIndex.build(vectors).search(vectors[:1], count)
+    assert positions.shape == (1, count)
+    assert asked == ([count] if count < 2048 else [])
