@@ -52,7 +52,7 @@ class Answers:
             return figure.EMPTY
         if not explained:
             return figure.figure(query.image)
-        task, _, label = explained.partition(":")
+        task, label = self._class_of(explained)
         saliency = self._predictor.explain(query.image, task=task, label=label)
         return figure.figure(query.image, saliency, class_name(self._predictor.metrics, task, label))
 
@@ -67,13 +67,13 @@ class Answers:
     def _guarded(self, opened: Any, chosen: str) -> Shown:
         try:
             return self._show(opened(), chosen)
-        except (MermedError, OSError) as error:
+        except MermedError as error:
             return _kept(notice.problem(str(error)))
 
     def _show(self, query: Query, chosen: str) -> Shown:
         image = query.image
         analysis = self._predictor.analyse(image, modality=chosen or None, neighbours=_NEIGHBOURS)
-        first = findings.pick(analysis.findings[0]) if analysis.findings else None
+        first = _pick(analysis.findings[0]) if analysis.findings else None
         return (
             query,
             notice.file_notes(image),
@@ -86,11 +86,17 @@ class Answers:
             gr.update(visible=image.frames > 1, maximum=max(2, image.frames), value=image.frame + 1),
         )
 
+    def _class_of(self, explained: str) -> tuple[str, str]:
+        """Returns label set and class by the name that the page gave them."""
+        for tasks in self._predictor.tasks:
+            for label in tasks.classes:
+                if findings.pick(tasks.task, label) == explained:
+                    return tasks.task, label
+        raise gr.Error(f"This model has no finding '{explained}'.", print_exception=False)
+
     def _choices(self, found: tuple[Finding, ...]) -> list[tuple[str, str]]:
         metrics = self._predictor.metrics
-        return [
-            (class_name(metrics, finding.task, finding.label), findings.pick(finding)) for finding in found
-        ]
+        return [(class_name(metrics, finding.task, finding.label), _pick(finding)) for finding in found]
 
     def _similar(self, analysis: Analysis) -> str:
         if self._predictor.collection is None:
@@ -99,6 +105,10 @@ class Answers:
         if analysis.known:
             return grid
         return cases.nothing("The image is not known; these are the nearest cases all the same.") + grid
+
+
+def _pick(finding: Finding) -> str:
+    return findings.pick(finding.task, finding.label)
 
 
 def example_names() -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mermed_core.errors import DamagedImageError
 from mermed_core.predictor import MedicalImage, Predictor
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
@@ -54,9 +55,15 @@ def take(path: str) -> bytes:
     """Returns the bytes of an uploaded file; the file and its folder are gone afterwards.
 
     A file outside the upload folder (an example) is only read.
+
+    Raises:
+        DamagedImageError: the file is not there any more.
     """
     file = Path(path)
-    data = file.read_bytes()
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise DamagedImageError("The upload did not arrive whole. Send the file again.") from error
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder and file.resolve().is_relative_to(Path(folder).resolve()):
         file.unlink(missing_ok=True)

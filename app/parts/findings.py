@@ -38,9 +38,9 @@ def findings_card(analysis: Analysis, metrics: Metrics, chosen: str = "") -> str
     )
 
 
-def pick(finding: Finding) -> str:
+def pick(task: str, label: str) -> str:
     """Returns the name of a finding that the page sends back when it is pressed."""
-    return f"{finding.task}:{finding.label}"
+    return f"{task}:{label}"
 
 
 def _label_set(task: str, findings: list[Finding], metrics: Metrics, chosen: str) -> str:
@@ -66,7 +66,7 @@ def _label_set(task: str, findings: list[Finding], metrics: Metrics, chosen: str
 
 
 def _row(finding: Finding, name: str, chosen: str) -> str:
-    picked = pick(finding)
+    picked = pick(finding.task, finding.label)
     return (
         f'<button type="button" class="mm-bar" data-pick="{text(picked)}" '
         f'aria-pressed="{"true" if picked == chosen else "false"}"><span>{text(name)}</span>'

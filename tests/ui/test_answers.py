@@ -67,3 +67,15 @@ def test_what_was_shown_is_kept_when_a_file_is_refused(answers, tmp_path):
     assert "empty" in note
     assert query == gr.skip()
     assert all(part == gr.skip() for part in rest)
+
+
+def test_a_finding_that_the_model_does_not_have_is_a_sentence(answers):
+    query = answers.open_example("ct", "")[0]
+    with pytest.raises(gr.Error, match="no finding 'nothing:here'"):
+        answers.explain(query, "nothing:here")
+
+
+def test_an_upload_that_is_gone_is_a_sentence_without_its_path(answers, tmp_path):
+    gone = str(tmp_path / "gone.png")
+    assert answers.analyse(gone) == {"error": "The upload did not arrive whole. Send the file again."}
+    assert "gone.png" not in answers.open(gone, "")[2]
