@@ -32,7 +32,7 @@ _PALETTE = (
     "#B8A400",
     "#2F4B7C",
 )
-_OTHER = "#8A8F98"
+_OTHER, _GREY = "other", "#8A8F98"
 _TEMPLATE = (
     '<div class="mm-map" role="img" aria-label="Map of the collection"></div>'
     '<div class="mm-tip" hidden></div>'
@@ -70,18 +70,24 @@ def map_value(collection: Collection, colour_by: str, point: MapPoint | None) ->
     names = [name_of(case) for case in collection.cases]
     counts = Counter(names)
     shown = [name for name, _ in counts.most_common(len(_PALETTE))]
-    members: dict[str, list[int]] = {name: [] for name in [*shown, "other"]}
+    # The grey rest lies below everything, though it comes last in the legend.
+    members: dict[str, list[int]] = {_OTHER: [], **{name: [] for name in shown}}
     for position, name in enumerate(names):
-        members[name if name in members else "other"].append(position)
-    colours = dict(zip(shown, _PALETTE, strict=False)) | {"other": _OTHER}
+        members[name if name in members else _OTHER].append(position)
+    colours = {_OTHER: _GREY, **dict(zip(shown, _PALETTE, strict=False))}
     if colour_by == "modality":
         colours = {modality.name: modality.colour for modality in MODALITIES.values()}
     groups = [
-        {"name": name, "colour": colours[name], "positions": positions}
+        {"name": _plain(name), "colour": colours[name], "positions": positions, "last": name == _OTHER}
         for name, positions in members.items()
         if positions
     ]
     return {"groups": groups, "point": None if point is None else [point.x, point.y]}
+
+
+def _plain(name: str) -> str:
+    """Returns a name in which Plotly, which reads some tags in texts, finds none."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 _NAMERS: dict[str, Callable[[Case], str]] = {

@@ -17,6 +17,7 @@ function traces(value) {
     type,
     mode: "markers",
     name: group.name,
+    legendrank: group.last ? 1001 : 1000,
     x: group.positions.map((position) => points.x[position]),
     y: group.positions.map((position) => points.y[position]),
     customdata: group.positions,
@@ -26,9 +27,10 @@ function traces(value) {
   }));
   if (value.point)
     drawn.push({
-      type: "scatter",
+      type, // of the other kind it would lie below them
       mode: "markers+text",
       name: "your image",
+      legendrank: 1002,
       x: [value.point[0]],
       y: [value.point[1]],
       text: ["your image"],

@@ -112,6 +112,10 @@ def test_the_map_shows_every_case_once(colour_by):
     assert len(value["groups"]) <= 13
     assert len({group["colour"] for group in value["groups"]}) == len(value["groups"])
     assert value["point"] == [1.0, 2.0]
+    assert not any("<" in group["name"] for group in value["groups"])
+    assert [group["last"] for group in value["groups"]] == sorted(
+        (g["last"] for g in value["groups"]), reverse=True
+    )
 
 
 def test_names_from_outside_never_become_markup(services):
