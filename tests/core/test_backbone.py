@@ -29,9 +29,9 @@ def test_an_architecture_that_timm_does_not_have_is_a_sentence():
         Backbone("no_such_network", image_size=32)
 
 
-def test_an_encoder_without_a_known_feature_map_is_a_sentence():
+def test_an_encoder_without_a_known_feature_map_is_a_sentence(monkeypatch):
     backbone = Backbone("test_mambaout", image_size=32)
-    backbone.encoder.feature_info = []
+    monkeypatch.setattr(backbone.encoder, "feature_info", [])
     with pytest.raises(ModelError, match="test_mambaout"):
         backbone.cam_layer()
 
