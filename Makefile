@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check lint format types install install-dev model heads collection doctor clean
+.PHONY: help app test check lint format types install install-dev model heads collection examples doctor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,11 +33,14 @@ model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA (about h
 	$(BIN)/python -m train.pretrain train/recipes/cpu.toml
 
 heads: $(VENV)/.installed-dev ## fit heads and gate on the trained model and put it into assets/model
-	$(BIN)/python -m train.fit_heads --model runs/cpu/model --data "$$MERMED_DATA" --data phantoms:100 --out assets/model
+	$(BIN)/python -m train.fit_heads --model runs/cpu/model --data "$${MERMED_DATA:?must name the folder of real image sets}" --data phantoms:100 --out assets/model
 
 collection: $(VENV)/.installed ## build the bundled synthetic collection for assets/model
 	$(BIN)/python -m train.build_collection --model assets/model --data phantoms:60@1 --out assets/collection \
 		--name "Synthetic phantoms" --text "Drawn by mermed_core/data/phantoms.py; no patient is in it."
+
+examples: $(VENV)/.installed ## draw the synthetic example images of the page
+	$(BIN)/python -m train.draw_examples --out assets/examples
 
 doctor: $(VENV)/.installed ## say what is installed, loaded and missing
 	$(BIN)/python -m mermed_core doctor

@@ -92,10 +92,16 @@ def launch_options(environment: os._Environ[str] | dict[str, str]) -> dict[str, 
     return {
         **SAFE_LAUNCH,
         "server_name": environment.get("GRADIO_SERVER_NAME") or everywhere,
-        "server_port": int(environment.get("GRADIO_SERVER_PORT") or 7860),
+        "server_port": _port(environment.get("GRADIO_SERVER_PORT") or "7860"),
         "theme": style.theme(),
         "css_paths": style.STYLE_SHEET,
     }
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise ValueError(f"GRADIO_SERVER_PORT is '{text}'; it must be a number from 1 to 65535.")
+    return int(text)
 
 
 def serve() -> int:
@@ -105,12 +111,19 @@ def serve() -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     use_private_folder()
     try:
+        options = launch_options(os.environ)
         services = load_services()
-    except MermedError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+    except (MermedError, ValueError) as error:
+        return _failed(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the upload folder is removed then too
-    options = launch_options(os.environ)
     logger.info("serving on http://%s:%d (stop with Ctrl-C)", options["server_name"], options["server_port"])
-    build_app(services).launch(**options)
+    try:
+        build_app(services).launch(**options)
+    except OSError as error:
+        return _failed(f"{error} If another program uses the port, choose one: make app PORT=7861")
     return 0
+
+
+def _failed(sentence: str) -> int:
+    sys.stderr.write(f"error: {sentence}\n")
+    return 1

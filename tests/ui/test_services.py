@@ -1,8 +1,11 @@
 import shutil
+import socket
 
 import pytest
 
 from app.services import ASSETS, load_services
+from app.ui import serve
+from app.uploads import FOLDER_VARIABLE
 from mermed_core.errors import ModelError
 
 
@@ -30,3 +33,28 @@ def test_a_damaged_collection_is_not_loaded_and_said(tmp_path):
 def test_without_a_model_there_is_a_sentence(tmp_path):
     with pytest.raises(ModelError, match="model"):
         load_services({"MERMED_MODEL": str(tmp_path)})
+
+
+@pytest.mark.parametrize("port", ["many", "0", "70000", "-1"])
+def test_a_port_that_is_none_is_a_sentence(port, monkeypatch, capsys):
+    monkeypatch.setenv("GRADIO_SERVER_PORT", port)
+    monkeypatch.setenv(FOLDER_VARIABLE, "unused")
+    assert serve() == 1
+    assert f"error: GRADIO_SERVER_PORT is '{port}'" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_a_sentence(monkeypatch, capsys, services):
+    monkeypatch.setenv(FOLDER_VARIABLE, "unused")
+    monkeypatch.setattr("app.ui.load_services", lambda: services)
+    monkeypatch.setattr("app.ui.signal.signal", lambda *_: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("GRADIO_SERVER_PORT", str(taken.getsockname()[1]))
+        assert serve() == 1
+    assert "PORT=7861" in capsys.readouterr().err
+
+
+def test_without_a_model_the_app_ends_with_a_sentence(monkeypatch, capsys, tmp_path):
+    monkeypatch.setenv(FOLDER_VARIABLE, "unused")
+    monkeypatch.setenv("MERMED_MODEL", str(tmp_path))
+    assert serve() == 1
+    assert "error: There is no model" in capsys.readouterr().err
