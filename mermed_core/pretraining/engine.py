@@ -1,6 +1,7 @@
 """One step of the method: student, teacher, loss, optimiser, moving average, memory."""
 
 import copy
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from mermed_core.pretraining.schedules import Applied
 from mermed_core.pretraining.seeds import Stream, derive_seed, generator
 from mermed_core.pretraining.views import ModalityNormaliser
 from mermed_core.weights import start_backbone
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Engine:
         self._recipe = recipe
         self._device = device
         torch.manual_seed(derive_seed(recipe.compute.seed, Stream.START))
-        layout = torch.channels_last if recipe.compute.channels_last else torch.contiguous_format
+        layout = torch.channels_last if _may_be_channels_last(recipe, device) else torch.contiguous_format
         student = build_network(recipe)
         teacher = _teacher_of(student, recipe.encoder)
         self.student = student.to(device).to(memory_format=layout).train()
@@ -146,6 +149,18 @@ class Engine:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         return clip_gradients(self.student, self._recipe.optimiser.clip_norm)
+
+
+def _may_be_channels_last(recipe: Recipe, device: torch.device) -> bool:
+    """Tells whether the recipe's layout can be used.
+
+    On the CPU in bf16 the gradient of a depthwise convolution on a map of one pixel holds whatever was in the
+    memory before, if the layout is channels last (PyTorch 2.15, oneDNN).
+    """
+    broken = device.type == "cpu" and recipe.compute.precision == "bf16"
+    if recipe.compute.channels_last and broken:
+        logger.warning("compute.channels_last is left out: in bf16 on the CPU its gradients can be wrong")
+    return recipe.compute.channels_last and not broken
 
 
 def build_network(recipe: Recipe) -> SelfSupervisedNetwork:

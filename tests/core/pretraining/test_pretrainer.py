@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from mermed_core.checkpoint import load_model
 from mermed_core.errors import ManifestError, RecipeError, TrainingError
-from mermed_core.pretraining.engine import build_network
+from mermed_core.pretraining.engine import Engine, build_network
 from mermed_core.pretraining.interruption import Interrupted
 from mermed_core.pretraining.pretrainer import Pretrainer
 from mermed_core.pretraining.recipe import Recipe
@@ -218,3 +218,25 @@ def test_the_resolved_recipe_is_written_and_another_is_refused(manifest, smoke, 
 def test_half_precision_and_workers_run(manifest, smoke):
     folder = Pretrainer(smoke("compute.precision=bf16", "run.workers=1"), manifest).run()
     assert all(torch.isfinite(tensor).all() for tensor in weights(folder).values())
+
+
+@pytest.mark.parametrize(("precision", "kept"), [("fp32", True), ("bf16", False)])
+def test_on_the_cpu_half_precision_and_channels_last_never_meet(smoke, caplog, precision, kept):
+    """Together they give gradients from memory that nobody wrote (PyTorch 2.15)."""
+    recipe = smoke(f"compute.precision={precision}")
+    assert recipe.compute.channels_last
+    engine = Engine(recipe, ["ct", "oct"], torch.device("cpu"))
+    stem = next(item for item in engine.student.modules() if isinstance(item, torch.nn.Conv2d)).weight
+    assert stem.is_contiguous(memory_format=torch.channels_last) == kept
+    assert ("channels_last is left out" in caplog.text) != kept
+
+
+def test_in_half_precision_no_gradient_comes_from_memory_that_nobody_wrote(manifest, smoke):
+    """Freed memory is filled with NaN before every run, so that reading it would show."""
+    for folder in ("first", "second", "third"):
+        sizes = [count for count in (100, 1000, 10_000, 100_000) for _ in range(16)]
+        spoiled = [torch.full((count,), float("nan"), dtype=torch.bfloat16) for count in sizes]
+        del spoiled
+        pretrainer = Pretrainer(smoke("compute.precision=bf16", folder=folder), manifest)
+        pretrainer.run()
+        assert pretrainer.state.progress.skipped == 0
