@@ -34,6 +34,7 @@ ARGUMENTS = (
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 )
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 WIDE, PHONE = (1400, 900), (390, 844)
 
 
