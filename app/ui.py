@@ -16,7 +16,7 @@ from app.pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from app.parts.header import header
 from app.parts.picking import picked, plain
 from app.services import Services, load_services
-from app.uploads import use_private_folder
+from app.uploads import keep_uploads_apart, use_private_folder
 from mermed_core.errors import MermedError
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ SAFE_LAUNCH: dict[str, Any] = {
 
 def build_app(services: Services) -> gr.Blocks:
     """Builds the four pages over one predictor."""
+    keep_uploads_apart()
     with gr.Blocks(
         title="MerMED-FM Explorer", analytics_enabled=False, delete_cache=(300, 900), fill_width=True
     ) as blocks:

@@ -2,12 +2,17 @@
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from gradio import route_utils
+from gradio.route_utils import GradioUploadFile
 from PIL import Image
 
 from mermed_core.errors import DamagedImageError
@@ -19,6 +24,8 @@ KEPT_SIDE = 1536
 # Room that the memory file system must have before uploads pass through it.
 _ENOUGH = 2 * 2**30
 _MEMORY = Path("/dev/shm")
+# An upload under way is an empty file too until its first bytes are flushed.
+_STRAY_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -75,8 +82,13 @@ def take(path: str) -> bytes:
 
 def _sweep(folder: Path) -> None:
     """Removes the empty files that Gradio's file component leaves behind with every upload."""
+    long_ago = time.time() - _STRAY_SECONDS
     for stray in folder.glob("tmp*"):
-        if stray.is_file() and stray.stat().st_size == 0:
+        try:
+            state = stray.stat()
+        except FileNotFoundError:  # gone since: uploads come and go at once
+            continue
+        if stray.is_file() and state.st_size == 0 and state.st_mtime < long_ago:
             stray.unlink(missing_ok=True)
 
 
@@ -89,6 +101,23 @@ def shrunk(image: MedicalImage, side: int = KEPT_SIDE) -> MedicalImage:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     pixels = Image.fromarray(image.pixels).resize(size, Image.Resampling.LANCZOS)
     return replace(image, pixels=np.asarray(pixels))
+
+
+class _ApartUpload(GradioUploadFile):
+    """An upload whose folder is named by chance.
+
+    Gradio names it by the file's content: of two visitors who send the same file at once, one would
+    remove the other's, and who has a file could tell whether somebody sent it.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.sha.update(secrets.token_bytes(16))
+
+
+def keep_uploads_apart() -> None:
+    """Gives every upload a folder of its own."""
+    route_utils.GradioUploadFile = _ApartUpload
 
 
 def use_private_folder() -> None:

@@ -133,3 +133,30 @@ def test_killed_at_any_moment_a_folder_is_of_one_piece(tmp_path):
     with write_folder(target) as staging:
         (staging / "a").write_text("new")
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no atomic exchange")
+def test_an_older_folder_is_exchanged_in_one_step(tmp_path, monkeypatch):
+    target = tmp_path / "model"
+    with write_folder(target) as staging:
+        (staging / "a").write_text("old")
+
+    def two_steps(*_):
+        pytest.fail("between two renames a killed process would leave nothing under the name")
+
+    with monkeypatch.context() as patched, write_folder(target) as staging:
+        (staging / "a").write_text("new")
+        patched.setattr("pathlib.Path.rename", two_steps)
+    assert (target / "a").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_is_readable_by_others_as_any_folder(tmp_path):
+    with write_folder(tmp_path / "model"):
+        pass
+    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o755
+
+
+def test_json_keeps_letters_of_every_language(tmp_path):
+    write_json(tmp_path / "deep" / "names.json", {"Ä": "é"})
+    assert "Ä" in (tmp_path / "deep" / "names.json").read_text(encoding="utf-8")

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,23 @@ def test_a_damaged_gate_is_a_sentence(gate, tmp_path, file):
     (tmp_path / file).write_bytes(b"{}")
     with pytest.raises(ModelError, match="damaged"):
         load_gate(tmp_path, DIM)
+
+
+def test_it_says_what_share_of_known_images_is_farther_off(gate):
+    vectors = known(2000, 2)[0]
+    for vector in vectors[gate.scores(vectors) < gate.threshold / MARGIN][:20]:
+        farther = (gate.quantiles > gate.scores(vector[None])[0]).mean()
+        said = re.search(r"nearer than (\d+) %", gate.judge(vector, "ct")[1])
+        assert said
+        assert int(said[1]) == pytest.approx(100 * farther, abs=1)
+
+
+def test_the_subspace_is_orthonormal_and_the_classes_are_white_in_it(gate):
+    train, classes = known(400, 0)
+    np.testing.assert_allclose(gate.basis @ gate.basis.T, np.eye(len(gate.basis)), atol=1e-4)
+    inside = (train - gate.mean) @ gate.basis.T @ gate.whitening
+    for name, centre in zip(np.unique(classes), gate.centres, strict=True):
+        np.testing.assert_allclose(inside[classes == name].mean(0), centre, atol=1e-3)
+    spread = np.cov((inside - gate.centres[classes.astype(int)]).T, bias=True)
+    assert 0.3 < np.diag(spread).min() <= np.diag(spread).max() < 1.01
+    assert np.linalg.eigvalsh(spread).max() < 1.01

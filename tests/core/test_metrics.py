@@ -84,3 +84,56 @@ def test_the_same_seed_gives_the_same_interval():
         bootstrap(auroc, target[:, None], score[:, None], np.arange(20), seed=3) for _ in range(2)
     )
     assert first == second
+
+
+def calibration_gap(confidence: np.ndarray, correct: np.ndarray, bins: int) -> float:
+    """The error of Guo et al. 2017, equation 3, bin by bin."""
+    total = 0.0
+    for number in range(bins):
+        inside = (confidence >= number / bins) & (confidence < (number + 1) / bins)
+        if number == bins - 1:
+            inside |= confidence == 1
+        if inside.any():
+            total += inside.sum() * abs(correct[inside].mean() - confidence[inside].mean())
+    return total / len(confidence)
+
+
+def test_calibration_of_three_classes_looks_at_the_likeliest_only():
+    generator = np.random.default_rng(0)
+    probabilities = generator.dirichlet([1, 1, 1], 200)
+    probabilities[0] = [0, 1, 0]
+    targets = np.eye(3)[generator.integers(0, 3, 200)]
+    best = probabilities.argmax(axis=1)
+    expected = calibration_gap(probabilities.max(axis=1), targets[np.arange(200), best], 15)
+    assert expected_calibration_error(targets, probabilities) == pytest.approx(expected)
+    assert expected > 0.05
+
+
+def test_calibration_of_many_labels_counts_each_by_itself():
+    generator = np.random.default_rng(1)
+    probabilities, targets = generator.random((150, 4)), generator.integers(0, 2, (150, 4))
+    expected = calibration_gap(probabilities.ravel(), targets.ravel(), 10)
+    assert expected_calibration_error(targets, probabilities, bins=10) == pytest.approx(expected)
+
+
+def test_the_interval_is_of_95_percent_over_groups_of_unequal_size():
+    groups = np.array(["a", "b", "a", "c", "b", "a"])
+    values = np.array([1.0, 2, 3, 4, 5, 6])[:, None]
+    seen = []
+
+    def mean(targets: np.ndarray, _: np.ndarray) -> float:
+        seen.append(tuple(sorted(targets[:, 0])))
+        return float(targets.mean())
+
+    estimate = bootstrap(mean, values, values, groups, resamples=400)
+    members = ((1.0, 3.0, 6.0), (2.0, 5.0), (4.0,))
+    possible = {tuple(sorted(x + y + z)) for x in members for y in members for z in members}
+    assert set(seen[:-1]) == possible  # whole groups, as many as there are, and each can be drawn
+    low, high = np.percentile([np.mean(draw) for draw in seen[:-1]], [2.5, 97.5])
+    assert (estimate.value, estimate.low, estimate.high) == (3.5, low, high)
+
+
+def test_a_figure_that_is_never_defined_has_no_interval():
+    ones = np.ones((6, 1))
+    estimate = bootstrap(auroc, ones, ones, np.arange(6), resamples=20)
+    assert np.isnan([estimate.value, estimate.low, estimate.high]).all()

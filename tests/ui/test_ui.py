@@ -73,6 +73,17 @@ def test_visitors_at_once_each_see_their_own_image(address):
     assert "CT" in ct[0]
 
 
+def test_visitors_who_send_the_same_file_at_once_all_get_an_answer(address):
+    def visit(_: int) -> list[str]:
+        client = Client(address, verbose=False)
+        sent = handle_file(EXAMPLES / "ct.png")
+        return [client.predict(sent, "", api_name="/classify")[2] for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [answer for answers in pool.map(visit, range(4)) for answer in answers]
+    assert all("CT" in answer for answer in answers)
+
+
 def test_an_explanation_shows_a_heat_map_with_its_scale(address):
     client = Client(address, verbose=False)
     client.predict("fundus", "", api_name="/classify_example")

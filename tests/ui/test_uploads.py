@@ -34,9 +34,16 @@ def stack(frames: int) -> bytes:
 
 def test_an_upload_is_gone_after_it_was_taken(folder):
     path = uploaded(folder, b"bytes")
-    (folder / "tmpstray").touch()
     assert take(str(path)) == b"bytes"
     assert list(folder.iterdir()) == []
+
+
+def test_strays_are_swept_but_uploads_under_way_stay(folder):
+    for name in ("tmpstray", "tmpunderway"):
+        (folder / name).touch()
+    os.utime(folder / "tmpstray", (0, 0))
+    take(str(uploaded(folder, b"bytes")))
+    assert [file.name for file in folder.iterdir()] == ["tmpunderway"]
 
 
 def test_a_file_elsewhere_is_only_read(folder, tmp_path_factory):
