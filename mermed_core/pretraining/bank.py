@@ -38,6 +38,10 @@ class MemoryBank(nn.Module):
             for key, written in zip(self.modalities, self._written, strict=True)
         }
 
+    def knows(self, modality: torch.Tensor) -> torch.Tensor:
+        """Returns for modalities (batch,) on the CPU whether their rings hold anything."""
+        return torch.tensor(self._written)[modality] > 0
+
     @property
     def is_full(self) -> bool:
         """Whether the warm-up is over: every slot of every ring was written."""

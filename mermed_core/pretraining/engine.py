@@ -1,50 +1,52 @@
 """One step of the method: student, teacher, loss, optimiser, moving average, memory."""
 
-import copy
-import logging
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from mermed_core.backbone import Backbone
+from mermed_core.pretraining.augmentation import alter
 from mermed_core.pretraining.bank import MemoryBank
 from mermed_core.pretraining.ema import BufferGuard, follow
 from mermed_core.pretraining.export import preprocessing_of
-from mermed_core.pretraining.head import ProjectionHead
+from mermed_core.pretraining.koleo import koleo
 from mermed_core.pretraining.loader import Batch
 from mermed_core.pretraining.losses import memory_consistency
-from mermed_core.pretraining.network import SelfSupervisedNetwork
+from mermed_core.pretraining.network import Output
 from mermed_core.pretraining.optimiser import apply_schedule, build_optimiser, clip_gradients
-from mermed_core.pretraining.recipe import Encoder, Recipe
+from mermed_core.pretraining.pair import build_pair
+from mermed_core.pretraining.ranks import Ranks, gather_with_gradient, interleave
+from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.schedules import Applied
 from mermed_core.pretraining.seeds import Stream, derive_seed, generator
 from mermed_core.pretraining.views import ModalityNormaliser
-from mermed_core.weights import start_backbone
 
-logger = logging.getLogger(__name__)
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step came to.
+    """What a step came to, over all ranks.
 
     Attributes:
-        loss: None while there is no memory to compare with.
+        loss: memory consistency; None while there is no memory to compare with.
+        koleo: None where it has no weight.
         gradient_norm: global norm before clipping; None like the loss.
         embedding_std: spread of the teacher's embeddings over the batch: 1 for directions at random, 0 for a
             collapse to one point.
     """
 
     loss: float | None
+    koleo: float | None
     gradient_norm: float | None
     embedding_std: float
 
     @property
     def skipped(self) -> bool:
         """Whether something was not finite, so that nothing was changed."""
-        values = (self.loss, self.gradient_norm, self.embedding_std)
+        values = (self.loss, self.koleo, self.gradient_norm, self.embedding_std)
         return not all(value is None or math.isfinite(value) for value in values)
 
 
@@ -54,86 +56,99 @@ class Engine:
     Args:
         recipe: of the run.
         modalities: keys of the modalities in the data; the order gives their index.
-        device: where to compute.
+        ranks: the processes that work together.
 
     Raises:
         ModelError: the starting weights are not found or do not fit.
     """
 
-    def __init__(self, recipe: Recipe, modalities: Sequence[str], device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, modalities: Sequence[str], ranks: Ranks) -> None:
         self._recipe = recipe
-        self._device = device
+        self._ranks = ranks
         torch.manual_seed(derive_seed(recipe.compute.seed, Stream.START))
-        layout = torch.channels_last if _may_be_channels_last(recipe, device) else torch.contiguous_format
-        student = build_network(recipe)
-        teacher = _teacher_of(student, recipe.encoder)
-        self.student = student.to(device).to(memory_format=layout).train()
-        self.teacher = teacher.to(device).to(memory_format=layout).train()
+        self.student, self.teacher = build_pair(recipe, ranks)
+        self._learner = ranks.wrap(self.student)
         slots = math.ceil(recipe.memory.size / len(modalities))
-        self.bank = MemoryBank(modalities, slots=slots, dim=recipe.head.dim).to(device)
+        self.bank = MemoryBank(modalities, slots=slots, dim=recipe.head.dim).to(ranks.device)
         self.optimiser = build_optimiser(self.student, recipe.optimiser)
-        self._normaliser = ModalityNormaliser(preprocessing_of(recipe.encoder), modalities).to(device)
+        self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=recipe.compute.precision == "fp16")
+        self._normaliser = ModalityNormaliser(preprocessing_of(recipe.encoder), modalities).to(ranks.device)
 
     def step(self, batch: Batch, number: int, applied: Applied) -> Outcome:
-        """Learns from one batch; the step's number (from 0) and the recipe's seed decide all chance in it."""
-        torch.manual_seed(derive_seed(self._recipe.compute.seed, Stream.NETWORK, number))
+        """Learns from this rank's share of a batch.
+
+        The step's number (from 0) and the recipe's seed decide all chance in it. Where something is not
+        finite on any rank, every rank leaves everything as it was.
+        """
+        torch.manual_seed(derive_seed(self._recipe.compute.seed, Stream.NETWORK, number, self._ranks.rank))
         guard = BufferGuard(self.student, self.teacher)
-        global_views, local_views = self._prepare(batch)
-        taught = self._teach(global_views)
-        loss = self._loss(self._learn(global_views, local_views), taught, batch.modality, number, applied)
-        outcome = Outcome(_number(loss), self._backward(loss), _spread(taught[0]))
+        modality = self._ranks.gather_places(batch.modality.to(self._ranks.device)).cpu()
+        taught, losses = self._learn(batch, modality, number, applied)
+        norm = self._clip() if losses is not None else None
+        outcome = Outcome(*self._totals(losses, applied), norm, _spread(taught))
         if outcome.skipped:
             guard.restore()
-            return outcome
-        if loss is not None:
-            apply_schedule(
-                self.optimiser, learning_rate=applied.learning_rate, weight_decay=applied.weight_decay
-            )
-            self.optimiser.step()
-            follow(self.teacher, self.student, applied.momentum)
-        self.bank.add(taught[0], batch.modality)
+        else:
+            if losses is not None:
+                self._move(applied)
+            self.bank.add(taught, modality)
+        if losses is not None:
+            self.scaler.update()
         return outcome
 
     def prefill(self, batch: Batch) -> None:
         """Lets the teacher's embeddings of the first global view enter the memory; nothing learns."""
         guard = BufferGuard(self.teacher)
-        taught = self._teach(self._prepare(batch)[0][:1])
+        modality = self._ranks.gather_places(batch.modality.to(self._ranks.device)).cpu()
+        taught = self._ranks.gather_places(self._teach(self._prepare(batch)[0][:1])[0])
         guard.restore()
         if torch.isfinite(taught).all():
-            self.bank.add(taught[0], batch.modality)
+            self.bank.add(taught, modality)
 
-    def _prepare(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        modality = batch.modality.to(self._device)
-        return tuple(  # pyright: ignore[reportReturnType]
-            self._normaliser(views.to(self._device, non_blocking=True), modality)
-            for views in (batch.global_views, batch.local_views)
-        )
+    def _learn(
+        self, batch: Batch, modality: torch.Tensor, number: int, applied: Applied
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Puts the gradients in place, part by part.
 
-    @torch.no_grad()
-    def _teach(self, global_views: torch.Tensor) -> torch.Tensor:
-        with self._precision():
-            return self.teacher(global_views)
+        Returns:
+            The teacher's embeddings of the first global view of the whole batch (batch, dim), and this rank's
+            losses (2,), memory consistency and KoLeo; None where no ring holds anything yet.
+        """
+        parts = self._recipe.compute.accumulate
+        known = int(self.bank.knows(modality).sum())
+        self.optimiser.zero_grad(set_to_none=True)
+        taught, losses = [], torch.zeros(2, device=self._ranks.device)
+        for index in range(parts):
+            part = batch.part(index, parts)
+            global_views, local_views = self._prepare(part)
+            target = self._teach(global_views)
+            taught.append(target[0])
+            if not known:
+                continue
+            last = index == parts - 1
+            with contextlib.nullcontext() if last else self._ranks.without_averaging(self._learner):
+                with self._precision():
+                    output = self._learner(global_views, local_views)
+                each = self._losses(output, target, part.modality, known, number, applied)
+                total = each[0] + applied.koleo_weight * each[1] if applied.koleo_weight else each[0]
+                # Averaging over the ranks divides by their number what was already divided by all images.
+                self.scaler.scale(total * self._ranks.world).backward()
+            losses += each.detach()
+        return self._ranks.gather_places(interleave(taught)), losses if known else None
 
-    def _learn(self, global_views: torch.Tensor, local_views: torch.Tensor) -> torch.Tensor:
-        with self._precision():
-            return self.student(global_views, local_views)
-
-    def _precision(self) -> torch.autocast:
-        return torch.autocast(
-            self._device.type, torch.bfloat16, enabled=self._recipe.compute.precision == "bf16"
-        )
-
-    def _loss(
+    def _losses(
         self,
-        learned: torch.Tensor,
-        taught: torch.Tensor,
+        output: Output,
+        target: torch.Tensor,
         modality: torch.Tensor,
+        known: int,
         number: int,
         applied: Applied,
-    ) -> torch.Tensor | None:
-        return memory_consistency(
-            learned,
-            taught,
+    ) -> torch.Tensor:
+        """Returns the shares of these images in the losses (2,) of the whole batch."""
+        consistency = memory_consistency(
+            output.projected,
+            target,
             modality,
             self.bank,
             blocks=self._recipe.blocks,
@@ -141,51 +156,52 @@ class Engine:
             teacher_temperature=applied.teacher_temperature,
             generator=generator(self._recipe.compute.seed, Stream.BLOCKS, number),
         )
+        spreading = output.projected.new_zeros(())
+        if applied.koleo_weight:
+            gather = gather_with_gradient if self._ranks.world > 1 else None
+            spreading = koleo(output.embeddings, gather, self._ranks.rank)
+        parts = self._recipe.compute.accumulate * self._ranks.world
+        if consistency is None:  # none of these images has a memory, but others of the batch do
+            consistency = 0.0 * output.projected.sum()
+        share = int(self.bank.knows(modality).sum()) / known
+        return torch.stack([consistency * share, spreading / parts])
 
-    def _backward(self, loss: torch.Tensor | None) -> float | None:
-        """Puts the clipped gradients in place and returns their norm before clipping."""
-        if loss is None:
-            return None
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+    def _prepare(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns global and local views, altered and normalised."""
+        device = self._ranks.device
+        modality = batch.modality.to(device, non_blocking=True)
+        groups = (batch.global_views, batch.local_views)
+        amounts = batch.amounts.split([len(group) for group in groups])
+        altered = [
+            alter(views.to(device, non_blocking=True).flatten(0, 1), amount.flatten(0, 1)).view(views.shape)
+            for views, amount in zip(groups, amounts, strict=True)
+        ]
+        return self._normaliser(altered[0], modality), self._normaliser(altered[1], modality)
+
+    @torch.no_grad()
+    def _teach(self, global_views: torch.Tensor) -> torch.Tensor:
+        with self._precision():
+            return self.teacher(global_views).projected
+
+    def _precision(self) -> torch.autocast:
+        half = _HALF.get(self._recipe.compute.precision)
+        return torch.autocast(self._ranks.device.type, half or torch.bfloat16, enabled=half is not None)
+
+    def _clip(self) -> float:
+        """Clips the gradients, the same on every rank, and returns their norm before."""
+        self.scaler.unscale_(self.optimiser)
         return clip_gradients(self.student, self._recipe.optimiser.clip_norm)
 
+    def _move(self, applied: Applied) -> None:
+        apply_schedule(self.optimiser, learning_rate=applied.learning_rate, weight_decay=applied.weight_decay)
+        self.scaler.step(self.optimiser)
+        follow(self.teacher, self.student, applied.momentum)
 
-def _may_be_channels_last(recipe: Recipe, device: torch.device) -> bool:
-    """Tells whether the recipe's layout can be used.
-
-    On the CPU in bf16 the gradient of a depthwise convolution on a map of one pixel holds whatever was in the
-    memory before, if the layout is channels last (PyTorch 2.15, oneDNN).
-    """
-    broken = device.type == "cpu" and recipe.compute.precision == "bf16"
-    if recipe.compute.channels_last and broken:
-        logger.warning("compute.channels_last is left out: in bf16 on the CPU its gradients can be wrong")
-    return recipe.compute.channels_last and not broken
-
-
-def build_network(recipe: Recipe) -> SelfSupervisedNetwork:
-    """Makes the student: the encoder with its starting weights, and a new head."""
-    encoder = recipe.encoder
-    backbone = start_backbone(
-        encoder.architecture, encoder.start, image_size=encoder.image_size, drop_path_rate=encoder.drop_path
-    )
-    head = ProjectionHead(
-        backbone.dim, layers=recipe.head.layers, hidden=recipe.head.hidden, dim=recipe.head.dim
-    )
-    return SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm)
-
-
-def _teacher_of(student: SelfSupervisedNetwork, encoder: Encoder) -> SelfSupervisedNetwork:
-    """Makes a copy of the student without stochastic depth and without gradients."""
-    backbone = Backbone(encoder.architecture, image_size=encoder.image_size)
-    head = copy.deepcopy(student.head)
-    teacher = SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm)
-    teacher.load_state_dict(student.state_dict())
-    return teacher.requires_grad_(False)
-
-
-def _number(value: torch.Tensor | None) -> float | None:
-    return None if value is None else value.item()
+    def _totals(self, losses: torch.Tensor | None, applied: Applied) -> tuple[float | None, float | None]:
+        if losses is None:
+            return None, None
+        consistency, spreading = self._ranks.total(losses).tolist()
+        return consistency, spreading if applied.koleo_weight else None
 
 
 def _spread(embeddings: torch.Tensor) -> float:

@@ -9,7 +9,8 @@ from mermed_core.artefacts import write_folder
 from mermed_core.backbone import Backbone
 from mermed_core.checkpoint import ModelConfig, save_model
 from mermed_core.pretraining.provenance import code_revision
-from mermed_core.pretraining.recipe import Encoder, Recipe
+from mermed_core.pretraining.recipe import Recipe
+from mermed_core.pretraining.sections import Encoder
 from mermed_core.pretraining.state import Progress
 from mermed_core.transforms import Preprocessing, paper_normalisation
 

@@ -31,6 +31,7 @@ class Sample:
 
     global_views: torch.Tensor
     local_views: torch.Tensor
+    amounts: torch.Tensor
     modality: int
     unreadable: dict[str, str]
 
@@ -42,14 +43,27 @@ class Batch:
     Attributes:
         global_views: (views, batch, 3, size, size) uint8.
         local_views: (views, batch, 3, size, size) uint8.
+        amounts: (views, batch, amounts) of the augmentation, global views first.
         modality: (batch,) index of each image's modality.
         unreadable: case ids of images that had to be passed over, with the reason.
     """
 
     global_views: torch.Tensor
     local_views: torch.Tensor
+    amounts: torch.Tensor
     modality: torch.Tensor
     unreadable: dict[str, str]
+
+    def part(self, number: int, parts: int) -> "Batch":
+        """Returns every `parts`-th image from `number` on: balanced like the batch, which is sorted."""
+        some = slice(number, None, parts)
+        return Batch(
+            self.global_views[:, some],
+            self.local_views[:, some],
+            self.amounts[:, some],
+            self.modality[some],
+            self.unreadable,
+        )
 
 
 class ViewDataset(Dataset[Sample]):
@@ -88,30 +102,39 @@ class ViewDataset(Dataset[Sample]):
 
     def _candidates(self, row: int) -> Iterator[int]:
         """Yields the row, then the others of its modality in the manifest's order, around its end."""
+        yield row  # nearly always enough; to list the others means to look at the whole table
         members = np.flatnonzero(self._modality == self._modality[row])
-        start = int(np.searchsorted(members, row))
-        yield from (int(members[(start + offset) % len(members)]) for offset in range(len(members)))
+        start = int(np.searchsorted(members, row)) + 1
+        yield from (int(members[(start + offset) % len(members)]) for offset in range(len(members) - 1))
 
 
 def load_batches(
-    dataset: ViewDataset, sampler: BalancedSampler, first: int, last: int, *, workers: int
+    dataset: ViewDataset,
+    sampler: BalancedSampler,
+    steps: range,
+    *,
+    workers: int,
+    rank: int = 0,
+    world: int = 1,
 ) -> DataLoader:
-    """Returns the batches of the steps first..last-1, in order and the same for any number of workers."""
+    """Returns one rank's share of the batches of some steps, in order, the same for any number of workers."""
     return DataLoader(
         dataset,
-        batch_sampler=_Plan(sampler, range(first, last)),
+        batch_sampler=_Plan(sampler, steps, sampler.share(rank, world)),
         collate_fn=_collate,
         num_workers=workers,
         worker_init_fn=_start_worker,
+        pin_memory=torch.cuda.is_available(),
     )
 
 
 class _Plan:
     """The requests of each step, as a DataLoader takes them."""
 
-    def __init__(self, sampler: BalancedSampler, steps: range) -> None:
+    def __init__(self, sampler: BalancedSampler, steps: range, places: np.ndarray) -> None:
         self._sampler = sampler
         self._steps = steps
+        self._places = places
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -119,13 +142,14 @@ class _Plan:
     def __iter__(self) -> Iterator[list[Request]]:
         for step in self._steps:
             rows = self._sampler.batch(step)
-            yield [Request(step, int(place), int(rows[place])) for place in self._sampler.share(0, 1)]
+            yield [Request(step, int(place), int(rows[place])) for place in self._places]
 
 
 def _collate(samples: list[Sample]) -> Batch:
     return Batch(
         torch.stack([sample.global_views for sample in samples], dim=1),
         torch.stack([sample.local_views for sample in samples], dim=1),
+        torch.stack([sample.amounts for sample in samples], dim=1),
         torch.tensor([sample.modality for sample in samples]),
         {name: reason for sample in samples for name, reason in sample.unreadable.items()},
     )

@@ -1,6 +1,6 @@
 """Encoder and projection head together: what student and teacher are."""
 
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import nn
@@ -8,6 +8,18 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mermed_core.backbone import Backbone
 from mermed_core.pretraining.head import ProjectionHead
+
+
+class Output(NamedTuple):
+    """What a network makes of views.
+
+    Attributes:
+        projected: (views, batch, dim) of unit norm, what the loss compares.
+        embeddings: (views, batch, width) of the encoder, of the first group of views only.
+    """
+
+    projected: torch.Tensor
+    embeddings: torch.Tensor
 
 
 class SelfSupervisedNetwork(nn.Module):
@@ -34,12 +46,13 @@ class SelfSupervisedNetwork(nn.Module):
                     module.eval()
         return self
 
-    def forward(self, *groups: torch.Tensor) -> torch.Tensor:
-        """Projects views to (views, batch, dim) of unit norm.
+    def forward(self, *groups: torch.Tensor) -> Output:
+        """Embeds and projects views.
 
         Args:
             groups: (views, batch, 3, height, width), one size a group; a group may have no views.
         """
         batch = groups[0].shape[1]
         embeddings = [self.backbone(group.flatten(0, 1)) for group in groups if len(group)]
-        return self.head(torch.cat(embeddings)).unflatten(0, (-1, batch))
+        projected = self.head(torch.cat(embeddings)).unflatten(0, (-1, batch))
+        return Output(projected, embeddings[0].unflatten(0, (-1, batch)))

@@ -7,7 +7,7 @@ from timm.optim._param_groups import param_groups_layer_decay, param_groups_weig
 from torch import nn
 
 from mermed_core.pretraining.network import SelfSupervisedNetwork
-from mermed_core.pretraining.recipe import Optimiser
+from mermed_core.pretraining.sections import Optimiser
 
 
 def build_optimiser(student: SelfSupervisedNetwork, recipe: Optimiser) -> torch.optim.AdamW:

@@ -1,7 +1,9 @@
 """Where a run's result comes from: the revision of the code and a fingerprint of the data."""
 
 import hashlib
+import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,12 @@ def code_revision() -> str:
         return commit + ("+changes" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of what computes: Python and the packages that the weights depend on."""
+    packages = {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate", "pillow")}
+    return {"python": platform.python_version(), **packages}
 
 
 def data_fingerprint(manifest: Manifest) -> dict[str, Any]:

@@ -1,221 +1,26 @@
-"""What a pretraining run is told: one frozen section for each concern, no defaults.
+"""What a pretraining run is told.
 
 Every number of a run stands in its recipe file. The sections `run` and `model` may change when a run is
 continued; all others decide the weights and must stay the same.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
 
 from mermed_core.errors import RecipeError
-from mermed_core.recipes import Amount, Between, Count, Natural, Share
-
-Interval = tuple[Amount, Amount]
-Side = Annotated[int, Between(8, 4096)]
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which images.
-
-    Attributes:
-        manifest: what `sources.open_manifest` opens; environment variables such as $HOME are filled in.
-        splits: the splits to train on; "" stands for rows without one.
-        batch: images in a global batch, shared equally among the modalities.
-    """
-
-    manifest: str
-    splits: tuple[Literal["train", "val", "test", ""], ...]
-    batch: Annotated[int, Between(2)]
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """The network and its input.
-
-    Attributes:
-        architecture: a timm name.
-        start: see `weights.start_backbone`.
-        image_size: side of the input at serving, pixels.
-        resize: how the finished model makes its input square, see `transforms.Preprocessing`.
-        normalisation: the paper's mean and std of each modality, or ImageNet's for all.
-        drop_path: stochastic depth of the student.
-        freeze_batch_norm: keep the batch-norm statistics of the start (its scales and shifts still learn).
-    """
-
-    architecture: str
-    start: str
-    image_size: Side
-    resize: Literal["squash", "pad"]
-    normalisation: Literal["modality", "imagenet"]
-    drop_path: Share
-    freeze_batch_norm: bool
-
-
-@dataclass(frozen=True)
-class Views:
-    """The multi-crop. Sizes in pixels, scales as shares of the image's area, sigma in pixels.
-
-    Attributes:
-        global_count: large crops; the teacher sees only these.
-        global_size: their side.
-        global_scale: their area.
-        local_count: small crops, for the student alone.
-        local_size: their side.
-        local_scale: their area.
-        aspect: width over height of the part cut out.
-        rotation: largest angle, degrees either way.
-        flip: probability of a horizontal flip.
-        jitter: strength of brightness, contrast, saturation and hue.
-        jitter_probability: how often colours are jittered.
-        blur_sigma: range of the Gaussian blur.
-        blur_first: how often the first global crop is blurred.
-        blur_other: how often the other global crops are.
-        blur_local: how often the local crops are.
-    """
-
-    global_count: Count
-    global_size: Side
-    global_scale: Interval
-    local_count: Natural
-    local_size: Side
-    local_scale: Interval
-    aspect: Interval
-    rotation: Annotated[float, Between(0, 180)]
-    flip: Share
-    jitter: tuple[Share, Share, Share, Annotated[float, Between(0, 0.5)]]
-    jitter_probability: Share
-    blur_sigma: Interval
-    blur_first: Share
-    blur_other: Share
-    blur_local: Share
-
-
-@dataclass(frozen=True)
-class Head:
-    """The projection head: number of linear layers, width between them, length of the embedding."""
-
-    layers: Count
-    hidden: Count
-    dim: Annotated[int, Between(2)]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The memory of teacher embeddings.
-
-    Attributes:
-        size: embeddings in all; every modality owns an equal share.
-        block_size: embeddings of all modalities in one random block.
-        prefill: share of the memory that the starting teacher fills before the first step.
-    """
-
-    size: Count
-    block_size: Count
-    prefill: Share
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Temperatures of the softmaxes over the memory; the teacher's rises during its warm-up."""
-
-    student_temperature: Annotated[float, Between(1e-4, 10)]
-    teacher_temperature_start: Annotated[float, Between(1e-4, 10)]
-    teacher_temperature_end: Annotated[float, Between(1e-4, 10)]
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Momentum of the teacher's moving average, from start to end by cosine."""
-
-    momentum_start: Share
-    momentum_end: Share
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """AdamW.
-
-    Attributes:
-        learning_rate: peak for a global batch of 256; scaled in proportion to the batch.
-        final_learning_rate: at the end, not scaled.
-        weight_decay_start: biases and norms have none.
-        weight_decay_end: reached by cosine.
-        betas: of AdamW.
-        layer_decay: factor of the learning rate from one layer of the encoder to the layer before it.
-        clip_norm: largest global norm of the gradient.
-        patience: steps in a row with a loss that is not finite before the run stops.
-    """
-
-    learning_rate: Amount
-    final_learning_rate: Amount
-    weight_decay_start: Amount
-    weight_decay_end: Amount
-    betas: tuple[Share, Share]
-    layer_decay: Share
-    clip_norm: Amount
-    patience: Count
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long, in epochs or steps; an epoch has as many batches as the images fill."""
-
-    unit: Literal["epoch", "step"]
-    length: Amount
-    learning_rate_warmup: Amount
-    temperature_warmup: Amount
-
-
-@dataclass(frozen=True)
-class Compute:
-    """What decides the arithmetic: the seed of everything random, precision, memory layout of ConvNets."""
-
-    seed: Natural
-    precision: Literal["fp32", "bf16"]
-    channels_last: bool
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where and how the run is carried out; none of it changes the weights.
-
-    Attributes:
-        folder: recipe, log and checkpoints; the same command continues what is there.
-        device: "auto", or a torch device.
-        workers: processes that read images; 0 reads in the training process.
-        log_every: steps between lines of the log.
-        checkpoint_every: steps between checkpoints.
-        keep: checkpoints that are kept, the newest first.
-    """
-
-    folder: str
-    device: str
-    workers: Natural
-    log_every: Count
-    checkpoint_every: Count
-    keep: Count
-
-
-@dataclass(frozen=True)
-class Model:
-    """The model folder that the run ends in.
-
-    Attributes:
-        folder: its place; "" stands for `model` in the run's folder.
-        name: short name for people.
-        weights: whose weights are kept.
-        interpolate: 1 keeps the trained weights, 0 those of the start, between them their mixture.
-        licence: of the weights.
-        description: sentences for the model card.
-    """
-
-    folder: str
-    name: str
-    weights: Literal["teacher", "student"]
-    interpolate: Share
-    licence: str
-    description: str
+from mermed_core.pretraining.sections import (
+    Compute,
+    Data,
+    Encoder,
+    Head,
+    Loss,
+    Memory,
+    Model,
+    Optimiser,
+    Run,
+    Schedule,
+    Teacher,
+    Views,
+)
 
 
 @dataclass(frozen=True)
@@ -247,6 +52,8 @@ class Recipe:
             raise RecipeError("'views.local_count' must leave two views at least: the loss compares views.")
         if self.memory.block_size > self.memory.size:
             raise RecipeError("'memory.block_size' must not be larger than 'memory.size'.")
+        if self.model.checkpoint == "best" and not self.run.monitor_every:
+            raise RecipeError("'model.checkpoint' is best; 'run.monitor_every' must then be above 0.")
         if not self.data.splits:
             raise RecipeError("'data.splits' is empty; name one split at least.")
         if min(self.schedule.length, self.optimiser.clip_norm) <= 0:

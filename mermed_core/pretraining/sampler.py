@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from mermed_core.data.manifest import Manifest
 from mermed_core.pretraining.seeds import Stream, derive_seed
 
 
@@ -20,10 +21,20 @@ class BalancedSampler:
         batch: images in a global batch.
         seed: decides every order.
         epoch: sets apart several passes under one seed, such as filling the memory and training.
+        shard: (images,) number of the shard that each image lies in, or None: images that lie alone.
+        mixed_shards: shards of a modality whose images are shuffled together. The shards are taken in an
+            order that is shuffled anew in each cycle, so that few of them are being read at a time.
     """
 
     def __init__(
-        self, modality: Sequence[int] | np.ndarray, *, batch: int, seed: int, epoch: int = 0
+        self,
+        modality: Sequence[int] | np.ndarray,
+        *,
+        batch: int,
+        seed: int,
+        epoch: int = 0,
+        shard: np.ndarray | None = None,
+        mixed_shards: int = 1,
     ) -> None:
         modality = np.asarray(modality)
         self.members = [np.flatnonzero(modality == index) for index in range(int(modality.max()) + 1)]
@@ -31,6 +42,8 @@ class BalancedSampler:
             raise ValueError("every modality index up to the largest must have an image")
         self.batch_size = batch
         self._seed = (seed, epoch)
+        self._shard = shard
+        self._mixed_shards = mixed_shards
         self._order = lru_cache(maxsize=2 * len(self.members))(self._shuffled)
 
     @property
@@ -71,5 +84,18 @@ class BalancedSampler:
 
     def _shuffled(self, index: int, cycle: int) -> np.ndarray:
         seed, epoch = self._seed
-        order = np.random.default_rng(derive_seed(seed, Stream.ORDER, epoch, index, cycle))
-        return order.permutation(self.members[index])
+        chance = np.random.default_rng(derive_seed(seed, Stream.ORDER, epoch, index, cycle))
+        members = self.members[index]
+        if self._shard is None:
+            return chance.permutation(members)
+        shards, own = np.unique(self._shard[members], return_inverse=True)
+        place = chance.permutation(len(shards)) // self._mixed_shards
+        mixed = chance.permutation(len(members))
+        return members[mixed][np.argsort(place[own[mixed]], kind="stable")]
+
+
+def shards_of(manifest: Manifest) -> np.ndarray | None:
+    """Returns the number of the shard that each image lies in, or None where images lie alone."""
+    if "offset" not in manifest.frame:
+        return None
+    return np.unique(manifest.frame["path"].fillna("").to_numpy(str), return_inverse=True)[1]

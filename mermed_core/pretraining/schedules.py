@@ -42,6 +42,7 @@ class Applied:
     weight_decay: float
     momentum: float
     teacher_temperature: float
+    koleo_weight: float
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Schedules:
     weight_decay: Schedule
     momentum: Schedule
     teacher_temperature: Schedule
+    koleo_weight: Schedule
 
     def __getitem__(self, step: int) -> Applied:
         """Returns the values of a step, counted from 0."""
@@ -65,6 +67,7 @@ class Schedules:
             self.weight_decay[step],
             self.momentum[step],
             self.teacher_temperature[step],
+            self.koleo_weight[step],
         )
 
 
@@ -90,4 +93,5 @@ def build_schedules(recipe: Recipe, steps_per_epoch: int) -> Schedules:
             start=loss.teacher_temperature_start,
             warmup=round(recipe.schedule.temperature_warmup * unit),
         ),
+        Schedule(loss.koleo_weight_start, loss.koleo_weight_end, steps),
     )

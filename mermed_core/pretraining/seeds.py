@@ -14,6 +14,7 @@ class Stream(IntEnum):
     VIEWS = 2
     NETWORK = 3
     BLOCKS = 4
+    MONITOR = 5
 
 
 def derive_seed(seed: int, stream: Stream, *place: int) -> int:

@@ -5,8 +5,10 @@ import logging
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -29,6 +31,9 @@ class Progress:
         skipped: steps that were skipped because the loss was not finite.
         skipped_in_a_row: those since the last good step.
         unreadable: case ids of images that could not be read, with the reason.
+        best_score: the highest of the monitor so far, None before there is one.
+        best_step: the step of it.
+        scaler: state of the gradient scaler; empty unless in fp16.
     """
 
     step: int = 0
@@ -36,6 +41,9 @@ class Progress:
     skipped: int = 0
     skipped_in_a_row: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
+    best_score: float | None = None
+    best_step: int | None = None
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,17 +55,21 @@ class TrainingState:
 
     modules: dict[str, nn.Module]
     optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     progress: Progress = field(default_factory=Progress)
 
     def save(self, folder: Path, *, keep: int) -> None:
-        """Writes the checkpoint of the present step into `folder`, then removes all but the newest `keep`."""
-        target = folder / f"step-{self.progress.step:09d}"
+        """Writes the checkpoint of the present step, then removes all but the newest `keep` and the best."""
+        target = checkpoint_of(folder, self.progress.step)
+        self.progress.scaler = self.scaler.state_dict()
         with write_folder(target) as staging:
             save_file(self._tensors(), staging / _TENSORS)
             counts = {**asdict(self.progress), "sha256": checksum(staging / _TENSORS)}
             write_json(staging / _COUNTS, counts)
+        best = self.progress.best_step
         for old in checkpoints(folder)[keep:]:
-            shutil.rmtree(old, ignore_errors=True)
+            if best is None or old != checkpoint_of(folder, best):
+                shutil.rmtree(old, ignore_errors=True)
 
     def load_newest(self, folder: Path) -> bool:
         """Takes over the newest checkpoint that is whole; returns whether there is one.
@@ -67,15 +79,14 @@ class TrainingState:
         """
         for path in checkpoints(folder):
             try:
-                counts = json.loads((path / _COUNTS).read_text(encoding="utf-8"))
-                if counts.pop("sha256") != checksum(path / _TENSORS):
-                    raise ValueError("its checksum does not agree")
-                tensors = load_file(path / _TENSORS)
-            except (OSError, ValueError, KeyError) as error:
+                tensors, counts = read_checkpoint(path)
+            except (OSError, ValueError, KeyError, SafetensorError) as error:
                 logger.warning("checkpoint %s is damaged (%s); an older one is tried", path.name, error)
                 continue
             self._take(tensors, path)
             self.progress = Progress(**counts)
+            if self.progress.scaler:
+                self.scaler.load_state_dict(self.progress.scaler)
             return True
         return False
 
@@ -92,26 +103,45 @@ class TrainingState:
     def _take(self, tensors: dict[str, torch.Tensor], path: Path) -> None:
         try:
             for name, module in self.modules.items():
-                module.load_state_dict(_below(tensors, name), strict=True)
+                module.load_state_dict(below(tensors, name), strict=True)
         except RuntimeError as error:
             raise TrainingError(f"The checkpoint '{path}' is of another run: {error}") from error
         parameters = [each for group in self.optimiser.param_groups for each in group["params"]]
         values: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in _below(tensors, "optimiser").items():
+        for name, tensor in below(tensors, "optimiser").items():
             index, _, key = name.partition(".")
             values.setdefault(int(index), {})[key] = _like(tensor, parameters[int(index)])
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": values, "param_groups": groups})
 
 
+def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Returns the tensors and the counts of a checkpoint.
+
+    Raises:
+        OSError: a file is missing.
+        ValueError: it is damaged; also KeyError and SafetensorError.
+    """
+    counts = json.loads((path / _COUNTS).read_text(encoding="utf-8"))
+    if counts.pop("sha256") != checksum(path / _TENSORS):
+        raise ValueError("its checksum does not agree")
+    return load_file(path / _TENSORS), counts
+
+
+def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Returns the tensors whose names start with `prefix` and a dot, without these."""
+    start = prefix + "."
+    return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+
+
+def checkpoint_of(folder: Path, step: int) -> Path:
+    """Returns where the checkpoint of a step lies."""
+    return folder / f"step-{step:09d}"
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """Returns the checkpoints in a folder, the newest first."""
     return sorted(folder.glob("step-*"), reverse=True)
-
-
-def _below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    start = prefix + "."
-    return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
 
 
 def _like(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,5 @@
 """The multi-crop: several large and small views of one image, and their normalisation by modality."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,40 +8,42 @@ from torch import nn
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 
-from mermed_core.pretraining.recipe import Views
+from mermed_core.pretraining.augmentation import draw_amounts
+from mermed_core.pretraining.sections import Views
 from mermed_core.transforms import Preprocessing, to_tensor
 
 
 class MultiCrop:
-    """Cuts views out of one image: crop, rotation, flip, colour jitter (never grey), blur; on uint8."""
+    """Cuts views out of one image and draws how each is to be altered; `augmentation.alter` then does it.
+
+    Cutting needs the image in its own size, so it happens where the image was read. All else is as fast as it
+    can be in a batch, on the device that trains.
+    """
 
     def __init__(self, recipe: Views) -> None:
         self._recipe = recipe
-        self._global = [
-            _view(recipe, recipe.global_size, recipe.global_scale, blur)
-            for blur in [recipe.blur_first, *[recipe.blur_other] * (recipe.global_count - 1)]
-        ]
-        self._local = [_view(recipe, recipe.local_size, recipe.local_scale, recipe.blur_local)]
-        self._local *= recipe.local_count
+        self._global = _crop(recipe, recipe.global_size, recipe.global_scale)
+        self._local = _crop(recipe, recipe.local_size, recipe.local_scale)
 
-    def __call__(self, pixels: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns uint8 views (global_count, 3, size, size) and (local_count, 3, size, size).
+    def __call__(self, pixels: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Returns uint8 views (global_count, 3, size, size), (local_count, 3, size, size), (views, amounts).
 
         Args:
             pixels: (height, width, 3) uint8.
             seed: decides every crop; torch's own random state is left as it was.
         """
-        image = to_tensor(pixels)
+        image, recipe = to_tensor(pixels), self._recipe
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             return (
-                _stack([view(image) for view in self._global], self._recipe.global_size),
-                _stack([view(image) for view in self._local], self._recipe.local_size),
+                _stack([self._global(image) for _ in range(recipe.global_count)], recipe.global_size),
+                _stack([self._local(image) for _ in range(recipe.local_count)], recipe.local_size),
+                draw_amounts(recipe, torch.default_generator),
             )
 
 
 class ModalityNormaliser(nn.Module):
-    """Turns uint8 views of several modalities into normalised floats, as `Preprocessing` does for one image.
+    """Normalises views of several modalities, as `Preprocessing` does with one image.
 
     Args:
         preprocessing: holds mean and std of each modality.
@@ -59,23 +60,14 @@ class ModalityNormaliser(nn.Module):
         self.register_buffer("std", pairs[:, 1, :, None, None])
 
     def forward(self, views: torch.Tensor, modality: torch.Tensor) -> torch.Tensor:
-        """Normalises views (views, batch, 3, height, width) of modalities (batch,)."""
-        return (views.float() / 255 - self.mean[modality]) / self.std[modality]
+        """Normalises views (views, batch, 3, height, width), 0..1, of modalities (batch,)."""
+        return (views - self.mean[modality]) / self.std[modality]
 
 
-def _view(recipe: Views, size: int, scale: tuple[float, float], blur: float) -> v2.Compose:
-    # Three sigmas on either side hold all of the Gaussian but 0.3 %.
-    kernel = 2 * math.ceil(3 * recipe.blur_sigma[1]) + 1
-    steps: Sequence[nn.Module] = [
-        v2.RandomResizedCrop(
-            size, scale=scale, ratio=recipe.aspect, interpolation=InterpolationMode.BICUBIC, antialias=True
-        ),
-        v2.RandomRotation([-recipe.rotation, recipe.rotation], interpolation=InterpolationMode.BILINEAR),
-        v2.RandomHorizontalFlip(recipe.flip),
-        v2.RandomApply([v2.ColorJitter(*recipe.jitter)], p=recipe.jitter_probability),
-        v2.RandomApply([v2.GaussianBlur(kernel, sigma=recipe.blur_sigma)], p=blur),
-    ]
-    return v2.Compose(steps)
+def _crop(recipe: Views, size: int, scale: tuple[float, float]) -> v2.RandomResizedCrop:
+    return v2.RandomResizedCrop(
+        size, scale=scale, ratio=recipe.aspect, interpolation=InterpolationMode.BICUBIC, antialias=True
+    )
 
 
 def _stack(views: list[torch.Tensor], size: int) -> torch.Tensor:

@@ -14,7 +14,7 @@ def batches(manifest, recipe, first=0, last=3, workers=0, epoch=0):
     modality = np.array([KEYS.index(key) for key in manifest.frame["modality"]])
     dataset = ViewDataset(manifest, modality, MultiCrop(recipe.views), seed=3, epoch=epoch)
     sampler = BalancedSampler(modality, batch=7, seed=3, epoch=epoch)
-    return list(load_batches(dataset, sampler, first, last, workers=workers))
+    return list(load_batches(dataset, sampler, range(first, last), workers=workers))
 
 
 def test_a_batch_holds_views_by_view_and_the_modalities_of_the_sampler(manifest, smoke):
@@ -33,6 +33,7 @@ def test_a_later_start_and_workers_give_the_same_views(manifest, smoke, workers)
     for expected, batch in zip(whole[1:], part, strict=True):
         assert torch.equal(batch.global_views, expected.global_views)
         assert torch.equal(batch.local_views, expected.local_views)
+        assert torch.equal(batch.amounts, expected.amounts)
     filling = batches(manifest, smoke(), epoch=1)
     assert not torch.equal(filling[0].global_views, whole[0].global_views)
 

@@ -13,7 +13,7 @@ from mermed_core.pretraining.ema import BufferGuard, follow
 from mermed_core.pretraining.head import ProjectionHead
 from mermed_core.pretraining.network import SelfSupervisedNetwork
 from mermed_core.pretraining.optimiser import apply_schedule, build_optimiser, clip_gradients
-from mermed_core.pretraining.recipe import Optimiser
+from mermed_core.pretraining.sections import Optimiser
 
 OPTIMISER = Optimiser(1e-3, 0.0, 0.04, 0.4, (0.9, 0.999), 0.5, 1.0, 3)
 
@@ -45,12 +45,13 @@ def test_views_of_two_sizes_come_back_in_order(architecture):
     student = network(architecture).eval()
     large, small = views(2, 32), views(3, 16)
     with torch.no_grad():
-        together = student(large, small)
-        alone = [student(view[None])[0] for view in [*large, *small]]
+        together, embeddings = student(large, small)
+        alone = [student(view[None]).projected[0] for view in [*large, *small]]
     assert together.shape == (5, 3, 8)
+    assert embeddings.shape == (2, 3, student.backbone.dim)
     torch.testing.assert_close(together, torch.stack(alone), atol=1e-5, rtol=1e-4)
     with torch.no_grad():
-        torch.testing.assert_close(student(large, views(0, 16)), student(large))
+        torch.testing.assert_close(student(large, views(0, 16)).projected, student(large).projected)
 
 
 def test_frozen_batch_norms_keep_their_statistics_and_learn_their_scale():
@@ -59,7 +60,7 @@ def test_frozen_batch_norms_keep_their_statistics_and_learn_their_scale():
     assert norms
     assert not any(module.training for module in norms)
     before = [copy.deepcopy(module.state_dict()) for module in norms]
-    student(views(2, 32)).sum().backward()
+    student(views(2, 32)).projected.sum().backward()
     for module, state in zip(norms, before, strict=True):
         assert torch.equal(module.get_buffer("running_mean"), state["running_mean"])
         assert module.weight.grad is not None

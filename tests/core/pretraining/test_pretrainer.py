@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 
 from mermed_core.checkpoint import load_model
 from mermed_core.errors import ManifestError, RecipeError, TrainingError
-from mermed_core.pretraining.engine import Engine, build_network
+from mermed_core.pretraining.engine import Engine
 from mermed_core.pretraining.interruption import Interrupted
+from mermed_core.pretraining.pair import build_network
 from mermed_core.pretraining.pretrainer import Pretrainer
+from mermed_core.pretraining.ranks import Ranks
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.runlog import read_log
 from mermed_core.recipes import read_recipe
@@ -133,9 +135,14 @@ def test_a_finished_run_exports_again_without_training(manifest, smoke):
 
 def poison(pretrainer, steps):
     """Turns the embeddings of the student into NaN at some steps."""
-    learn = pretrainer.engine._learn
+    learner = pretrainer.engine._learner
     count = iter(range(1000))
-    pretrainer.engine._learn = lambda *views: learn(*views) * (math.nan if next(count) in steps else 1.0)
+
+    def learn(*views):
+        output = learner(*views)
+        return output._replace(projected=output.projected * (math.nan if next(count) in steps else 1.0))
+
+    pretrainer.engine._learner = learn
 
 
 def everything(pretrainer):
@@ -225,7 +232,7 @@ def test_on_the_cpu_half_precision_and_channels_last_never_meet(smoke, caplog, p
     """Together they give gradients from memory that nobody wrote (PyTorch 2.15)."""
     recipe = smoke(f"compute.precision={precision}")
     assert recipe.compute.channels_last
-    engine = Engine(recipe, ["ct", "oct"], torch.device("cpu"))
+    engine = Engine(recipe, ["ct", "oct"], Ranks("cpu"))
     stem = next(item for item in engine.student.modules() if isinstance(item, torch.nn.Conv2d)).weight
     assert stem.is_contiguous(memory_format=torch.channels_last) == kept
     assert ("channels_last is left out" in caplog.text) != kept

@@ -1,0 +1,89 @@
+"""Student and teacher as a run starts with them."""
+
+import copy
+import logging
+from typing import cast
+
+import torch
+from timm.models import VisionTransformer
+
+from mermed_core.backbone import Backbone
+from mermed_core.errors import RecipeError
+from mermed_core.pretraining.batch_norm import unite_batch_norm
+from mermed_core.pretraining.head import ProjectionHead
+from mermed_core.pretraining.network import SelfSupervisedNetwork
+from mermed_core.pretraining.ranks import Ranks
+from mermed_core.pretraining.recipe import Recipe
+from mermed_core.weights import start_backbone
+
+logger = logging.getLogger(__name__)
+
+
+def build_pair(recipe: Recipe, ranks: Ranks) -> tuple[SelfSupervisedNetwork, SelfSupervisedNetwork]:
+    """Returns the student and its teacher: equal in weights, on the rank's device, in training mode.
+
+    Raises:
+        ModelError: the starting weights are not found or do not fit.
+        RecipeError: the encoder cannot checkpoint its activations.
+    """
+    student = build_network(recipe)
+    teacher = _teacher_of(student, recipe)
+    if recipe.compute.checkpoint_activations:
+        _checkpoint_activations(student.backbone)
+    layout = torch.channels_last if _may_be_channels_last(recipe, ranks.device) else torch.contiguous_format
+    pair = [
+        cast(SelfSupervisedNetwork, unite_batch_norm(network, ranks))
+        .to(ranks.device)
+        .to(memory_format=layout)
+        .train()
+        for network in (student, teacher)
+    ]
+    if recipe.compute.compile:
+        for network in pair:
+            network.backbone.encoder.compile(dynamic=False)
+    return pair[0], pair[1]
+
+
+def build_network(recipe: Recipe) -> SelfSupervisedNetwork:
+    """Makes the student: the encoder with its starting weights, and a new head."""
+    encoder = recipe.encoder
+    backbone = start_backbone(
+        encoder.architecture, encoder.start, image_size=encoder.image_size, drop_path_rate=encoder.drop_path
+    )
+    head = ProjectionHead(
+        backbone.dim, layers=recipe.head.layers, hidden=recipe.head.hidden, dim=recipe.head.dim
+    )
+    return SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm)
+
+
+def _teacher_of(student: SelfSupervisedNetwork, recipe: Recipe) -> SelfSupervisedNetwork:
+    """Makes a copy of the student without stochastic depth and without gradients."""
+    encoder = recipe.encoder
+    backbone = Backbone(encoder.architecture, image_size=encoder.image_size)
+    head = copy.deepcopy(student.head)
+    teacher = SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm)
+    teacher.load_state_dict(student.state_dict())
+    return teacher.requires_grad_(False)
+
+
+def _checkpoint_activations(backbone: Backbone) -> None:
+    try:
+        cast(VisionTransformer, backbone.encoder).set_grad_checkpointing(True)
+    except (AssertionError, AttributeError) as error:
+        raise RecipeError(
+            f"'compute.checkpoint_activations' is not possible with '{backbone.architecture}'."
+        ) from error
+
+
+def _may_be_channels_last(recipe: Recipe, device: torch.device) -> bool:
+    """Tells whether the recipe's layout can be used.
+
+    On the CPU in bf16 the gradient of a depthwise convolution on a map of one pixel holds whatever was in the
+    memory before, if the layout is channels last (PyTorch 2.15, oneDNN).
+    """
+    broken = device.type == "cpu" and recipe.compute.precision != "fp32"
+    if recipe.compute.channels_last and broken:
+        logger.warning(
+            "compute.channels_last is left out: in half precision on the CPU its gradients can be wrong"
+        )
+    return recipe.compute.channels_last and not broken
