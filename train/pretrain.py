@@ -1,9 +1,11 @@
 """Pretrains an encoder by self-supervision with the MerMED method, and writes a model folder.
 
     python -m train.pretrain train/recipes/cpu.toml run.folder=runs/second schedule.length=500
+    torchrun --nproc-per-node 8 -m train.pretrain train/recipes/paper.toml
 
-The same command continues a run that was stopped. Its folder holds the resolved recipe, log.jsonl,
-checkpoints and at the end the model folder, whose path is printed.
+The same command continues a run that was stopped. Its folder holds the resolved recipe, log.jsonl, curves,
+checkpoints and at the end the model folder, whose path is printed. On several nodes the folder must be one
+that all of them see.
 """
 
 import argparse
@@ -29,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         recipe = read_recipe(Recipe, options.recipe, options.overrides)
-        print(Pretrainer(recipe, open_manifest(recipe.data.manifest)).run())
+        pretrainer = Pretrainer(recipe, open_manifest(recipe.data.manifest))
+        folder = pretrainer.run()
+        if pretrainer.ranks.is_main:
+            print(folder)
     except (MermedError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -160,7 +160,8 @@ class Pretrainer:
             return
         progress.skipped += 1
         progress.skipped_in_a_row += 1
-        logger.warning("step %d skipped: its loss or gradient is not finite", progress.step)
+        if self.ranks.is_main:
+            logger.warning("step %d skipped: its loss or gradient is not finite", progress.step)
         if progress.skipped_in_a_row >= self.recipe.optimiser.patience:
             raise TrainingError(
                 f"The loss was not finite in {progress.skipped_in_a_row} steps in a row, the last one step "

@@ -1,6 +1,7 @@
 """The processes that work on a run together: one, or several under torchrun, on CPUs or GPUs."""
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,6 +50,8 @@ class Ranks:
         self.device = self._accelerator.device
         self.rank = self._accelerator.process_index
         self.world = self._accelerator.num_processes
+        if not self.is_main:  # what all of them see, one tells; warnings may be of one rank's images alone
+            logging.getLogger("mermed_core").setLevel(logging.WARNING)
 
     @property
     def is_main(self) -> bool:
