@@ -24,9 +24,10 @@ def build_pair(recipe: Recipe, ranks: Ranks) -> tuple[SelfSupervisedNetwork, Sel
 
     Raises:
         ModelError: the starting weights are not found or do not fit.
-        RecipeError: the encoder cannot checkpoint its activations.
+        RecipeError: the encoder cannot take views of a size, or cannot checkpoint its activations.
     """
     student = build_network(recipe)
+    _check_sizes(student.backbone, recipe)
     teacher = _teacher_of(student, recipe)
     if recipe.compute.checkpoint_activations:
         _checkpoint_activations(student.backbone)
@@ -64,6 +65,19 @@ def _teacher_of(student: SelfSupervisedNetwork, recipe: Recipe) -> SelfSupervise
     teacher = SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm)
     teacher.load_state_dict(student.state_dict())
     return teacher.requires_grad_(False)
+
+
+@torch.no_grad()
+def _check_sizes(backbone: Backbone, recipe: Recipe) -> None:
+    views = recipe.views
+    sizes = {"global_size": views.global_size, "local_size": views.local_size}
+    for name, size in sizes.items() if views.local_count else [*sizes.items()][:1]:
+        try:
+            backbone.eval()(torch.zeros(1, 3, size, size))
+        except (RuntimeError, AssertionError) as error:
+            raise RecipeError(
+                f"'views.{name}' is {size}, which '{backbone.architecture}' cannot take: {error}"
+            ) from error
 
 
 def _checkpoint_activations(backbone: Backbone) -> None:

@@ -30,11 +30,11 @@ class Ranks:
         world: number of processes.
 
     Raises:
-        RecipeError: Accelerate does not know the tracker, or it is not installed.
+        RecipeError: there is no such device here, or Accelerate does not know the tracker.
     """
 
     def __init__(self, device: str = "auto", *, tracker: str = "none", folder: Path | None = None) -> None:
-        wanted = choose_device(None if device == "auto" else device)
+        wanted = _present(device)
         if wanted.type == "cuda" and wanted.index is not None:
             torch.cuda.set_device(wanted)
         self._tracker = tracker
@@ -145,3 +145,12 @@ def _all(share: torch.Tensor) -> list[torch.Tensor]:
     parts = [torch.empty_like(share) for _ in range(distributed.get_world_size())]
     distributed.all_gather(parts, share)
     return parts
+
+
+def _present(name: str) -> torch.device:
+    try:
+        device = choose_device(None if name == "auto" else name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RecipeError(f"'run.device' is '{name}', which this machine does not have: {error}") from error
+    return device
