@@ -1,10 +1,12 @@
-"""Where an encoder starts from: random, a timm tag, a weights file, a package with one, or a model folder."""
+"""Where an encoder starts from: random, a timm tag, a file from disk, package or hub, a model folder."""
 
 import importlib.util
 import logging
 from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -12,10 +14,14 @@ from torch import nn
 from mermed_core.backbone import Backbone
 from mermed_core.checkpoint import WEIGHTS, load_config
 from mermed_core.errors import ModelError
+from mermed_core.inert import read_inert
+from mermed_core.official import Report, is_official, official_encoder
 
 logger = logging.getLogger(__name__)
 
 _SUFFIXES = (".safetensors", ".pth", ".pt")
+# What wrappers put before the names: data parallel, torch.compile, a network with a head beside it.
+_PREFIXES = ("", "module.", "_orig_mod.", "backbone.", "encoder.", "module.backbone.", "module.encoder.")
 _CLASSIFIERS = ("classifier", "fc", "_fc", "head", "head.fc")
 
 
@@ -27,7 +33,8 @@ def start_backbone(
     Args:
         architecture: timm name.
         start: "random"; "timm" (the tag's weights from the Hugging Face hub); "package:NAME" (an installed
-            package that carries one weights file); or the path of a weights file or of our model folder.
+            package that carries one weights file); "hub:OWNER/NAME/FILE"; or the path of a weights file or of
+            our model folder. A file may be the published MerMED-FM checkpoint (`official`).
         image_size: side of the input in pixels.
         drop_path_rate: stochastic depth while training.
 
@@ -38,27 +45,41 @@ def start_backbone(
         return _from_hub(architecture, image_size, drop_path_rate)
     backbone = Backbone(architecture, image_size=image_size, drop_path_rate=drop_path_rate)
     if start != "random":
-        load_weights(backbone.encoder, _locate(start, architecture))
+        load_weights(backbone.encoder, locate_weights(start, architecture))
     return backbone
 
 
-def load_weights(encoder: nn.Module, path: Path) -> None:
+def load_weights(encoder: nn.Module, path: Path) -> Report:
     """Loads a weights file into an encoder: by name, or where the names differ by order; never in part.
 
+    Of the published MerMED-FM checkpoint the teacher's encoder is taken. Prefixes of wrappers are taken off.
     By order (the same network under other names) every shape must agree in turn; a classifier at the end is
     left out.
+
+    Returns:
+        What of the file went into the encoder.
 
     Raises:
         ModelError: the file cannot be read, or its tensors are not those of the encoder.
     """
-    loaded = {name: tensor for name, tensor in _read(path).items() if not _is_classifier(name)}
+    loaded, report = _read(path)
     wanted = encoder.state_dict()
+    if report.taken_from == "":
+        loaded = _fitting(loaded, wanted, path)
     if loaded.keys() != wanted.keys():
-        loaded = _by_order(loaded, wanted, path)
+        lacking, unknown = (
+            sorted(wanted.keys() - loaded.keys())[:3],
+            sorted(loaded.keys() - wanted.keys())[:3],
+        )
+        raise ModelError(
+            f"'{path}' does not fit the encoder: it lacks {', '.join(lacking) or 'nothing'} and has "
+            f"{', '.join(unknown) or 'nothing'} beside what the encoder has."
+        )
     if wrong := [name for name in wanted if loaded[name].shape != wanted[name].shape]:
         raise ModelError(f"'{path}' does not fit the encoder: '{wrong[0]}' has another shape.")
     encoder.load_state_dict(loaded, strict=True)
-    logger.info("%d tensors loaded from %s", len(loaded), path.name)
+    logger.info("%s: %s", path.name, report)
+    return report
 
 
 def _from_hub(architecture: str, image_size: int, drop_path_rate: float) -> Backbone:
@@ -71,9 +92,16 @@ def _from_hub(architecture: str, image_size: int, drop_path_rate: float) -> Back
         ) from error
 
 
-def _locate(start: str, architecture: str) -> Path:
+def locate_weights(start: str, architecture: str) -> Path:
+    """Returns the weights file that a start names; see `start_backbone`. A file of the hub is fetched.
+
+    Raises:
+        ModelError: it is not there, or is of another architecture.
+    """
     if start.startswith("package:"):
         return _in_package(start.removeprefix("package:"))
+    if start.startswith("hub:"):
+        return _fetched(start.removeprefix("hub:"))
     path = Path(start)
     if not path.is_dir():
         return path
@@ -81,6 +109,20 @@ def _locate(start: str, architecture: str) -> Path:
     if config.architecture.split(".")[0] != architecture.split(".")[0]:
         raise ModelError(f"'{path}' holds a {config.architecture}, the recipe asks for {architecture}.")
     return path / WEIGHTS
+
+
+def _fetched(place: str) -> Path:
+    owner, _, rest = place.partition("/")
+    name, _, file = rest.partition("/")
+    if not file:
+        raise ModelError(f"'hub:{place}' is not of the form hub:OWNER/NAME/FILE.")
+    try:
+        return Path(hf_hub_download(f"{owner}/{name}", file))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise ModelError(
+            f"'{file}' could not be fetched from '{owner}/{name}' on the Hugging Face hub ({error}). "
+            "Without a network, fetch it elsewhere and give its path."
+        ) from error
 
 
 def _in_package(package: str) -> Path:
@@ -94,21 +136,32 @@ def _in_package(package: str) -> Path:
     return files[0]
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    if not path.is_file():
-        raise ModelError(f"There is no weights file '{path}'.")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # weights_only: tensors and plain containers; no code of the pickle is executed.
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
-        raise ModelError(f"'{path}' cannot be read as weights: {error}") from error
-    except Exception as error:  # pickle errors of several modules share no base class
-        raise ModelError(f"'{path}' holds more than weights and is not opened: {error}") from error
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], Report]:
+    if path.suffix == ".safetensors":
+        try:
+            value = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"'{path}' cannot be read as weights: {error}") from error
+    else:
+        value = read_inert(path)
+    if is_official(value):
+        return official_encoder(value)
     if not isinstance(value, dict) or not all(isinstance(item, torch.Tensor) for item in value.values()):
-        raise ModelError(f"'{path}' is not a plain table of tensors.")
-    return value
+        raise ModelError(f"'{path}' is neither a plain table of tensors nor the published MerMED checkpoint.")
+    tensors = {name: tensor for name, tensor in value.items() if not _is_classifier(name)}
+    left_out = {"classifier": len(value) - len(tensors)} if len(tensors) < len(value) else {}
+    return tensors, Report("", len(tensors), left_out)
+
+
+def _fitting(
+    loaded: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], path: Path
+) -> dict[str, torch.Tensor]:
+    """Returns the tensors under the encoder's names, where prefixes or all names differ."""
+    for prefix in _PREFIXES:
+        bare = {name.removeprefix(prefix): tensor for name, tensor in loaded.items()}
+        if bare.keys() == wanted.keys():
+            return bare
+    return _by_order(loaded, wanted, path)
 
 
 def _is_classifier(name: str) -> bool:

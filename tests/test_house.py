@@ -27,6 +27,8 @@ LAYERS: dict[str, int] = {
     "recipes": 1,
     "data": 1,
     "checkpoint": 2,
+    "inert": 1,
+    "official": 2,
     "weights": 2,
     "embed": 3,
     "heads": 3,

@@ -6,7 +6,7 @@ Each process alone would normalise by its own share, so that the result of a run
 from typing import Any, cast
 
 import torch
-from timm.layers import convert_sync_batchnorm
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 

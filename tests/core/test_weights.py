@@ -111,7 +111,7 @@ def test_the_imagenet_package_fits_its_encoder():
 @pytest.mark.parametrize("value", [[torch.zeros(2)], {"a": 1}, {"state": {"a": torch.zeros(2)}}])
 def test_a_file_of_something_else_is_a_sentence(tmp_path, value, source):
     torch.save(value, tmp_path / "other.pth")
-    with pytest.raises(ModelError, match="not a plain table"):
+    with pytest.raises(ModelError, match="neither a plain table"):
         load_weights(source.encoder, tmp_path / "other.pth")
 
 

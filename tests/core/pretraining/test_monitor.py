@@ -48,7 +48,9 @@ def test_votes_are_those_of_the_nearest_of_other_groups():
     for row in range(60):
         others = [other for other in range(60) if groups[other] != groups[row]]
         nearest = sorted(others, key=lambda other: -float(vectors[row] @ vectors[other]))[:20]
-        votes = sum(math.exp(vectors[row] @ vectors[other] / 0.07) * targets[other] for other in nearest)
+        votes = np.sum(
+            [math.exp(vectors[row] @ vectors[other] / 0.07) * targets[other] for other in nearest], 0
+        )
         np.testing.assert_allclose(ours[row], votes / votes.sum(), rtol=1e-6)
 
 
