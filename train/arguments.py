@@ -29,7 +29,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Adds the options that every step on images has."""
     parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--data", action="append", required=True, metavar="SPEC", help=DATA_HELP)
-    parser.add_argument("--workers", type=_count, default=0, help="processes that read images ahead")
+    parser.add_argument("--workers", type=count, default=0, help="processes that read images ahead")
 
 
 def open_all(specs: list[str], modality: str | None = None) -> Manifest:
@@ -37,7 +37,8 @@ def open_all(specs: list[str], modality: str | None = None) -> Manifest:
     return concatenate([open_manifest(spec, modality=modality) for spec in specs])
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Reads a number from 0 up."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 up")
     return int(text)

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mermed_core.artefacts import write_file
+from mermed_core.data.byte_ranges import is_url, read_range
 from mermed_core.data.validation import COLUMNS, SPLITS, TASK_KINDS, validated
 from mermed_core.errors import ManifestError
 from mermed_core.records import Case
@@ -79,7 +80,9 @@ class Manifest:
         if "path" in frame:
             folder = os.path.abspath(path.parent)
             frame["path"] = [
-                os.path.join(folder, value) if isinstance(value, str) and value else value
+                os.path.join(folder, value)
+                if isinstance(value, str) and value and not is_url(value)
+                else value
                 for value in frame["path"]
             ]
         return cls.from_frame(frame)
@@ -129,10 +132,22 @@ class Manifest:
         )
 
     def image_source(self, position: int) -> bytes | Path:
-        """Returns the encoded bytes or the path of one image, as `images.read_image` takes it."""
+        """Returns the encoded bytes or the path of one image, as `images.read_image` takes it.
+
+        Where the table has the columns `offset` and `length`, the image lies in the middle of the file.
+
+        Raises:
+            DamagedImageError: such a file cannot be read.
+        """
         image: Any = self.frame["image"].iat[position]
         path: Any = self.frame["path"].iat[position]
-        return Path(path) if image is None else image
+        if image is not None:
+            return image
+        offset: Any = self.frame["offset"].iat[position] if "offset" in self.frame else None
+        if offset is None or pd.isna(offset):
+            return Path(path)
+        length: Any = self.frame["length"].iat[position]
+        return read_range(path, int(offset), int(length))
 
     def cases(self) -> Iterator[Case]:
         """Yields the record of every row, without its pixels."""
@@ -175,7 +190,7 @@ def _stored_paths(paths: pd.Series, folder: Path) -> pd.Series:
     here, prefix = os.getcwd(), str(folder).rstrip(os.sep) + os.sep
     stored = []
     for path in paths.tolist():
-        full = None if path is None else os.path.join(here, path)
+        full = path if path is None or is_url(path) else os.path.join(here, path)
         rest = full.removeprefix(prefix) if full else full
         # What a doubled separator leaves over would read as absolute.
         stored.append(full if rest is None or rest.startswith(os.sep) else rest)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mermed_core.data.byte_ranges import is_url
 from mermed_core.data.csv_table import read_csv
 from mermed_core.data.dicom_tree import read_dicom_tree
 from mermed_core.data.files import is_dicom, is_picture, walk_files
@@ -13,6 +14,7 @@ from mermed_core.data.image_folder import read_image_folder
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.medmnist_sets import read_medmnist
 from mermed_core.data.parquet_files import parquet_files, read_parquet
+from mermed_core.data.shards import INDEX, read_shards
 from mermed_core.errors import ManifestError
 from mermed_core.modalities import UnknownModalityError, modality_key
 
@@ -57,6 +59,7 @@ _SOURCES: dict[str, Callable[[_Request], Manifest]] = {
     "csv": lambda request: read_csv(request.path, request.modality),
     "folder": lambda request: read_image_folder(request.path, request.modality),
     "dicom": lambda request: read_dicom_tree(request.path, request.modality),
+    "shards": lambda request: read_shards(request.target, request.modality),
     "medmnist": _open_medmnist,
     "phantoms": _open_phantoms,
 }
@@ -64,7 +67,8 @@ _WITH_NUMBER = ("medmnist", "phantoms")
 _OPTIONS = ("modality", "root")
 _HELP = (
     "A source is a parquet file or a folder of them, a CSV, a folder MODALITY/CLASS/image.png, "
-    "a tree of DICOM files, medmnist:NAME[@SIZE][?root=DIR], or phantoms:COUNT[@SEED]."
+    "a tree of DICOM files, WebDataset shards (shards:FOLDER or shards:URL), "
+    "medmnist:NAME[@SIZE][?root=DIR], or phantoms:COUNT[@SEED]."
 )
 
 
@@ -72,8 +76,9 @@ def open_manifest(spec: str | Path, *, modality: str | None = None) -> Manifest:
     """Opens a source of images.
 
     A file or folder is recognised by what it holds; a kind in front (`parquet:`, `csv:`, `folder:`, `dicom:`)
-    settles it. Others: `medmnist:pathmnist`, `medmnist:octmnist@64?root=DIR`, `phantoms:50`, `phantoms:50@7`
-    (50 of each modality from seed 7). After a kind, `?modality=KEY` says the same as the argument.
+    settles it. Others: `shards:DIR`, `shards:s3://BUCKET/DIR` (tars), `medmnist:pathmnist`,
+    `medmnist:octmnist@64?root=DIR`, `phantoms:50`, `phantoms:50@7` (50 of each modality from seed 7). After a
+    kind, `?modality=KEY` says the same as the argument.
     Environment variables ($MERMED_DATA) and ~ are resolved. Images are not opened: a missing or broken one is
     found when it is read.
 
@@ -98,7 +103,7 @@ def open_manifest(spec: str | Path, *, modality: str | None = None) -> Manifest:
         target, number = _numbered(target)
     root = Path(options["root"]).expanduser() if "root" in options else None
     request = _Request(target, number, _key(options.get("modality", modality)), root)
-    if kind not in _WITH_NUMBER and not request.path.exists():
+    if kind not in _WITH_NUMBER and not is_url(target) and not request.path.exists():
         raise ManifestError(f"there is no file or folder {request.path}. {_HELP}")
     return _SOURCES[kind](request)
 
@@ -143,6 +148,8 @@ def _recognised(path: Path) -> str:
         return kind
     if not path.is_dir():
         raise ManifestError(f"there is no file or folder {path}. {_HELP}")
+    if (path / INDEX).is_file() and any(path.glob("*.tar")):
+        return "shards"
     if parquet_files(path):
         return "parquet"
     for name in walk_files(path):

@@ -11,6 +11,7 @@ from mermed_core.pretraining.augmentation import alter
 from mermed_core.pretraining.bank import MemoryBank
 from mermed_core.pretraining.ema import BufferGuard, follow
 from mermed_core.pretraining.export import preprocessing_of
+from mermed_core.pretraining.heap import keep_freed_memory
 from mermed_core.pretraining.koleo import koleo
 from mermed_core.pretraining.loader import Batch
 from mermed_core.pretraining.losses import memory_consistency
@@ -65,6 +66,8 @@ class Engine:
     def __init__(self, recipe: Recipe, modalities: Sequence[str], ranks: Ranks) -> None:
         self._recipe = recipe
         self._ranks = ranks
+        if ranks.device.type == "cpu":
+            keep_freed_memory()
         torch.manual_seed(derive_seed(recipe.compute.seed, Stream.START))
         self.student, self.teacher = build_pair(recipe, ranks)
         self._learner = ranks.wrap(self.student)

@@ -32,7 +32,7 @@ def export_model(
         start: the encoder as the run started.
         recipe: the run's recipe.
         progress: how far the run came.
-        data: see `provenance.data_fingerprint`.
+        data: see `data_fingerprint`.
     """
     mixed = interpolate(start, trained, recipe.model.interpolate)
     config = ModelConfig(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from mermed_core.data.fingerprint import data_fingerprint
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError, RecipeError, TrainingError
 from mermed_core.modalities import MODALITY_KEYS
@@ -17,7 +18,6 @@ from mermed_core.pretraining.interruption import Interrupted, Interruption
 from mermed_core.pretraining.loader import Batch, ViewDataset, load_batches
 from mermed_core.pretraining.monitor import Monitor
 from mermed_core.pretraining.pair import build_network
-from mermed_core.pretraining.provenance import data_fingerprint
 from mermed_core.pretraining.ranks import Ranks
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.reporter import Reporter

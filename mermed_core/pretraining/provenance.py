@@ -1,13 +1,9 @@
-"""Where a run's result comes from: the revision of the code and a fingerprint of the data."""
+"""Where a run's result comes from: the revision of the code and the versions of what it uses."""
 
-import hashlib
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from mermed_core.data.manifest import Manifest
 
 
 def code_revision() -> str:
@@ -23,28 +19,6 @@ def versions() -> dict[str, str]:
     """Returns the versions of what computes: Python and the packages that the weights depend on."""
     packages = {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate", "pillow")}
     return {"python": platform.python_version(), **packages}
-
-
-def data_fingerprint(manifest: Manifest) -> dict[str, Any]:
-    """Returns counts by modality and by source, and a digest of which images there are.
-
-    Images inside the table count with their bytes, files with their case id alone.
-    """
-    frame = manifest.frame
-    digest = hashlib.sha256()
-    for case_id, modality, image in zip(frame["case_id"], frame["modality"], frame["image"], strict=True):
-        digest.update(f"{case_id}\0{modality}\0".encode())
-        digest.update(hashlib.sha256(image or b"").digest())
-    return {
-        "images": len(frame),
-        "modalities": _counts(frame["modality"]),
-        "sources": _counts(frame["source"]),
-        "sha256": digest.hexdigest(),
-    }
-
-
-def _counts(values: Any) -> dict[str, int]:
-    return {str(name): int(count) for name, count in values.value_counts().sort_index().items()}
 
 
 def _git(*arguments: str) -> str:

@@ -24,7 +24,7 @@ class RunFolder:
 
     Args:
         recipe: of the run.
-        data: see `provenance.data_fingerprint`.
+        data: see `data_fingerprint`.
         write: False on ranks that leave the writing to the main one.
 
     Raises:

@@ -1,0 +1,104 @@
+"""Bytes out of the middle of large files, local or on an object store, where images lie packed in shards."""
+
+import fcntl
+import hashlib
+import logging
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from mermed_core.errors import DamagedImageError, ManifestError
+
+logger = logging.getLogger(__name__)
+
+CACHE_VARIABLE = "MERMED_CACHE"
+CACHE_SIZE_VARIABLE = "MERMED_CACHE_GB"
+_CACHE = Path("~/.cache/mermed/shards")
+_CACHE_GB = 50.0
+
+
+def is_url(place: str) -> bool:
+    """Tells whether a place is on an object store or server, such as s3://bucket/shards."""
+    return "://" in place
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Returns fsspec's file system of a URL and the path in it.
+
+    Raises:
+        ManifestError: the protocol is unknown, or the package for it is not installed.
+    """
+    from fsspec.core import url_to_fs  # only remote data needs it
+
+    try:
+        return url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise ManifestError(f"'{url}' cannot be opened: {error}") from error
+
+
+def read_range(place: str, offset: int, length: int) -> bytes:
+    """Returns `length` bytes of a file from `offset` on.
+
+    A remote file is fetched as a whole when its first byte is wanted, into the folder MERMED_CACHE (default
+    ~/.cache/mermed/shards); the files used longest ago go when it passes MERMED_CACHE_GB (default 50).
+
+    Raises:
+        DamagedImageError: the file is missing, cannot be fetched, or ends before.
+    """
+    try:
+        local = _fetched(place) if is_url(place) else place
+        state = os.stat(local)
+        file = _opened(str(local), os.getpid(), state.st_ino, state.st_mtime_ns)
+        data = os.pread(file.fileno(), length, offset)
+    except (OSError, ManifestError) as error:
+        raise DamagedImageError(f"The shard '{place}' cannot be read: {error}") from error
+    if len(data) != length:
+        raise DamagedImageError(f"The shard '{place}' is cut off: it ends before byte {offset + length}.")
+    return data
+
+
+@lru_cache(maxsize=64)
+def _opened(path: str, process: int, file: int, written: int) -> BinaryIO:
+    """Opens a file for the images to come: once in each process, anew if another took its place."""
+    return open(path, "rb")
+
+
+def _fetched(url: str) -> Path:
+    """Returns the local copy of a remote file; one process fetches it, the others wait."""
+    folder = Path(os.environ.get(CACHE_VARIABLE) or _CACHE).expanduser()
+    copy = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rpartition('/')[2]}"
+    if not copy.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{copy.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not copy.exists():
+                _fetch(url, copy)
+                _evict(folder, copy)
+    return copy
+
+
+def _fetch(url: str, copy: Path) -> None:
+    system, path = file_system(url)
+    partial = copy.with_name(f".{copy.name}.partial")
+    try:
+        system.get_file(path, str(partial))
+        if partial.stat().st_size != system.size(path):
+            raise OSError("it arrived incomplete")
+        partial.replace(copy)
+    finally:
+        partial.unlink(missing_ok=True)
+    logger.info("fetched %s", url)
+
+
+def _evict(folder: Path, newest: Path) -> None:
+    """Removes the copies that were fetched longest ago until the rest fits; readers keep theirs open."""
+    limit = float(os.environ.get(CACHE_SIZE_VARIABLE) or _CACHE_GB) * 1e9
+    copies = [path for path in folder.iterdir() if not path.name.startswith(".") and path != newest]
+    copies.sort(key=lambda path: path.stat().st_mtime)
+    total = newest.stat().st_size + sum(path.stat().st_size for path in copies)
+    for path in copies:
+        if total <= limit:
+            return
+        total -= path.stat().st_size
+        path.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""A whole step with a ViT-S, ours and plain, and the pipeline that feeds it."""
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+from plain import PlainMemory, plain_step
+from torch.nn import functional
+
+from mermed_core.data.manifest import Manifest
+from mermed_core.modalities import MODALITY_KEYS
+from mermed_core.pretraining.augmentation import draw_amounts
+from mermed_core.pretraining.engine import Engine
+from mermed_core.pretraining.loader import Batch, ViewDataset, load_batches
+from mermed_core.pretraining.pair import build_pair
+from mermed_core.pretraining.ranks import Ranks
+from mermed_core.pretraining.recipe import Recipe
+from mermed_core.pretraining.sampler import BalancedSampler
+from mermed_core.pretraining.schedules import build_schedules
+from mermed_core.pretraining.views import MultiCrop
+from mermed_core.recipes import read_recipe
+
+PAPER = Path(__file__).parents[2] / "train" / "recipes" / "paper.toml"
+FULL = ("encoder.architecture=vit_small_patch16_224", "data.batch=56")
+SMALL = ("encoder.architecture=test_vit", "data.batch=14", "memory.size=1792", "memory.block_size=896")
+
+
+def _recipe(precision: str, quick: bool) -> Recipe:
+    overrides = (SMALL if quick else FULL) + ("encoder.start=random", f"compute.precision={precision}")
+    return read_recipe(Recipe, PAPER, overrides)
+
+
+def step_seconds(side: str, precision: str, *, quick: bool, repeats: int) -> list[float]:
+    """Returns the seconds of each step of one side after a warm-up; to be called in a process of its own.
+
+    The plain form is given views that are altered and normalised already; ours does that in its step.
+    """
+    recipe = _recipe(precision, quick)
+    run = {"plain": _plain, "ours": _ours}[side](recipe, _batch(recipe))
+    run()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def batch_size(quick: bool) -> int:
+    """Returns the images in a step."""
+    return _recipe("fp32", quick).data.batch
+
+
+def _batch(recipe: Recipe) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    count, views = recipe.data.batch, recipe.views
+
+    def crops(number: int, size: int) -> torch.Tensor:
+        return torch.randint(0, 256, (number, count, 3, size, size), generator=generator, dtype=torch.uint8)
+
+    return Batch(
+        crops(views.global_count, views.global_size),
+        crops(views.local_count, views.local_size),
+        torch.stack([draw_amounts(views, generator) for _ in range(count)], dim=1),
+        torch.arange(len(MODALITY_KEYS)).repeat_interleave(count // len(MODALITY_KEYS)),
+        {},
+    )
+
+
+def _ours(recipe: Recipe, batch: Batch) -> Callable[[], object]:
+    engine, schedules = Engine(recipe, MODALITY_KEYS, Ranks("cpu")), build_schedules(recipe, 1000)
+    count = engine.bank.slots * len(MODALITY_KEYS)
+    memories = functional.normalize(torch.randn(count, recipe.head.dim), dim=-1)
+    engine.bank.add(memories, torch.arange(count) % len(MODALITY_KEYS))
+    return lambda: engine.step(batch, 0, schedules[0])
+
+
+def _plain(recipe: Recipe, batch: Batch) -> Callable[[], object]:
+    student, teacher = build_pair(recipe, Ranks("cpu"))
+    optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, weight_decay=0.04)
+    memory = PlainMemory(recipe.memory.size, recipe.head.dim, recipe.memory.block_size)
+    memories = functional.normalize(torch.randn(recipe.memory.size, recipe.head.dim), dim=-1)
+    memory.add(memories, torch.arange(recipe.memory.size) % len(MODALITY_KEYS))
+    views = (batch.global_views.float() / 255, batch.local_views.float() / 255)
+    half = recipe.compute.precision == "bf16"
+
+    def run() -> float:
+        return plain_step(
+            *(student, teacher, optimiser, memory, views, batch.modality),
+            temperatures=(recipe.loss.student_temperature, recipe.loss.teacher_temperature_start),
+            clip=recipe.optimiser.clip_norm,
+            momentum=recipe.teacher.momentum_start,
+            half=half,
+        )
+
+    return run
+
+
+def pipeline_speed(*, quick: bool, need: float) -> dict[str, float]:
+    """Returns the images/s of reading JPEGs of 512 × 512 px and cutting the paper's views."""
+    recipe = _recipe("fp32", quick)
+    skipped = 1 if quick else 5
+    count, steps, workers = 28, 4 if quick else 30, 2
+    chance = np.random.default_rng(0)
+    images = []
+    for _ in range(count):
+        coarse = Image.fromarray(chance.integers(0, 256, (32, 32, 3), dtype=np.uint8))
+        buffer = io.BytesIO()
+        coarse.resize((512, 512), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+        images.append(buffer.getvalue())
+    modality = np.arange(count) % len(MODALITY_KEYS)
+    names = [MODALITY_KEYS[index] for index in modality]
+    manifest = Manifest.from_frame(pd.DataFrame({"image": images, "modality": names, "source": "drawn"}))
+    dataset = ViewDataset(manifest, modality, MultiCrop(recipe.views), seed=0)
+    sampler = BalancedSampler(modality, batch=recipe.data.batch, seed=0)
+    batches = iter(load_batches(dataset, sampler, range(steps + skipped), workers=workers))
+    for _ in range(skipped):  # the workers have started, and what they did ahead is used up
+        next(batches)
+    start = time.perf_counter()
+    seen = sum(len(batch.modality) for batch in batches)
+    return {"images": seen / (time.perf_counter() - start), "need": need, "workers": workers}
