@@ -20,6 +20,8 @@ from mermed_core.pretraining.seeds import Stream, derive_seed
 
 # The protocol of DINO (arXiv 2104.14294, appendix F): k and the temperature of the votes.
 _NEIGHBOURS = 20
+# With fewer images nearly all others are neighbours; an image's own class, lacking it, then loses the vote.
+_FEWEST_IMAGES = 2 * _NEIGHBOURS
 _TEMPERATURE = 0.07
 # Below one of these the images of a modality all look the same to the encoder.
 _LEAST_SPREAD = 0.05
@@ -58,7 +60,7 @@ class Monitor:
 
     Args:
         recipe: of the run.
-        manifest: all images; those of the val split are taken, at random up to the recipe's number.
+        manifest: all images; of the val split so many as the recipe says are taken of each task, at random.
     """
 
     def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
@@ -66,11 +68,9 @@ class Monitor:
         self._workers = recipe.run.workers
         chance = np.random.default_rng(derive_seed(recipe.compute.seed, Stream.MONITOR))
         val = manifest.frame.index[manifest.frame["split"] == "val"].to_numpy()
-        modality = manifest.frame["modality"].to_numpy()[val]
-        some = [
-            chance.permutation(val[modality == key])[: recipe.run.monitor_images]
-            for key in np.unique(modality)
-        ]
+        kind = (manifest.frame["modality"] + "/" + manifest.frame["task"]).to_numpy(str)[val]
+        most = recipe.run.monitor_images
+        some = [chance.permutation(val[kind == name])[:most] for name in np.unique(kind)]
         self.images = manifest.select(np.sort(np.concatenate(some)) if some else [])
 
     def look(self, teacher: Backbone) -> Sight:
@@ -133,6 +133,8 @@ def _knn_by_task(vectors: np.ndarray, images: Manifest) -> dict[str, float]:
 def _knn_auroc(label_set: LabelSet, vectors: np.ndarray, images: Manifest) -> float:
     frame = images.frame
     rows = np.flatnonzero((frame["task"] == label_set.task) & frame["labels"].notna())
+    if len(rows) < _FEWEST_IMAGES:
+        return float("nan")
     targets = one_hot([list(labels) for labels in frame["labels"].iloc[rows]], label_set.classes)
     groups = frame["group"].to_numpy()[rows]
     return auroc(targets, knn_votes(vectors[rows], targets, groups))

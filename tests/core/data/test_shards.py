@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -224,5 +225,5 @@ def test_training_reads_the_same_views_and_few_shards_at_a_time(images, shards):
     assert sorted(rows) == list(range(len(opened)))  # one cycle: every image once
     for key in range(7):
         order = [shard[row] for row in rows if index[row] == key]
-        changes = sum(first != second for first, second in zip(order, order[1:], strict=False))
+        changes = sum(first != second for first, second in pairwise(order))
         assert changes == len(set(order)) - 1  # a shard is read to its end before the next

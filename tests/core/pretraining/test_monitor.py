@@ -18,12 +18,12 @@ def unit(count, dim, seed=0):
 
 
 def labelled(make_manifest, splits=("train", "val")):
-    table = make_manifest({"ct": 30, "oct": 30}).frame
-    classes = np.tile(["healthy", "ill"], 30)
+    table = make_manifest({"ct": 50, "oct": 50}).frame
+    classes = np.tile(["healthy", "ill"], 50)
     table = table.assign(
-        split=np.repeat(list(splits), 30) if len(splits) == 2 and splits[0] != splits[1] else splits[0],
+        split=np.repeat(list(splits), 50) if len(splits) == 2 and splits[0] != splits[1] else splits[0],
         labels=[[name] for name in classes],
-        task=np.repeat(["ct_task", "oct_task"], 30),
+        task=np.repeat(["ct_task", "oct_task"], 50),
     )
     return Manifest.from_frame(pd.DataFrame(table))
 
