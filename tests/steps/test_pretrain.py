@@ -1,6 +1,7 @@
 """The step: what it says, what it refuses, and that the shipped recipes are whole."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -8,9 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from mermed_core.checkpoint import load_config
+from mermed_core.modalities import MODALITY_KEYS
+from mermed_core.pretraining.engine import Engine
+from mermed_core.pretraining.ranks import Ranks
 from mermed_core.pretraining.recipe import Recipe
+from mermed_core.pretraining.runlog import read_log
 from mermed_core.recipes import read_recipe
 from train.pretrain import main
 
@@ -22,6 +29,12 @@ SMOKE = str(RECIPES / "smoke.toml")
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_whole(path):
     assert read_recipe(Recipe, path).run.folder == f"runs/{path.stem}"
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_recipes_can_be_built(path):
+    engine = Engine(read_recipe(Recipe, path, ["encoder.start=random"]), MODALITY_KEYS, Ranks("cpu"))
+    assert sum(engine.bank.slots for _ in MODALITY_KEYS) >= engine.bank.slots * 7
 
 
 def test_the_papers_numbers_stand_in_its_recipe():
@@ -71,18 +84,52 @@ def test_wrong_input_is_told_in_a_sentence(tmp_path, capsys, override, told):
     assert told in capsys.readouterr().err
 
 
+def start(folder, *overrides):
+    command = [sys.executable, "-m", "train.pretrain", SMOKE, f"run.folder={folder}", *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_killed_at_any_moment_the_same_command_ends_in_the_same_weights(tmp_path):
+    options = ("schedule.length=60", "run.checkpoint_every=1", "run.workers=1", "run.monitor_every=7")
+    whole = start(tmp_path / "whole", *options)
+    chance = random.Random(0)
+    for _ in range(4):
+        process = start(tmp_path / "killed", *options)
+        steps = chance.randint(1, 12)
+        log = tmp_path / "killed" / "log.jsonl"
+        before = len(log.read_text().splitlines()) if log.exists() else 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if log.exists() and len(log.read_text().splitlines()) >= before + steps:
+                break
+        time.sleep(chance.random() * 0.05)  # not always at the same place of a step
+        process.kill()
+        process.communicate()
+    last = start(tmp_path / "killed", *options)
+    for process in (whole, last):
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+    first, second = (
+        load_file(tmp_path / name / "model" / "model.safetensors") for name in ("whole", "killed")
+    )
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+    values = [
+        [(line["step"], line["loss"], line["unreadable"]) for line in read_log(tmp_path / name / "log.jsonl")]
+        for name in ("whole", "killed")
+    ]
+    assert values[0] == values[1]
+    assert [step for step, *_ in values[0]] == list(range(1, 61))
+    checkpoints = [path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()]
+    assert not [name for name in checkpoints if name.startswith(".")]  # no half of one is left
+
+
 @pytest.mark.timeout(150)
 def test_terminated_and_started_again_it_goes_on(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "train.pretrain",
-        SMOKE,
-        f"run.folder={tmp_path / 'run'}",
-        "schedule.length=100000",
-    ]
     log = tmp_path / "run" / "log.jsonl"
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    with start(tmp_path / "run", "schedule.length=100000") as process:
         deadline = time.monotonic() + 60
         while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
