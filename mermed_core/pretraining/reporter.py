@@ -46,6 +46,7 @@ class Reporter:
         )
         ranks.start_tracker(settings)
         self._since: tuple[float, int] | None = None
+        self._memory_is_full = False
 
     def start(self, progress: Progress) -> None:
         """Starts the clock of the rate."""
@@ -71,6 +72,9 @@ class Reporter:
         if self._log:
             self._log.write(step=progress.step, **values)
         self._ranks.track(_flat(values), progress.step)
+        if engine.bank.is_full and not self._memory_is_full:
+            logger.info("step %d: the memory is full", progress.step)
+        self._memory_is_full = engine.bank.is_full
         loss = "none yet" if outcome.loss is None else f"{outcome.loss:.4f}"
         self.bar.set_postfix_str(f"{speed:.1f} images/s, loss {loss}")
         if self.bar.disable:

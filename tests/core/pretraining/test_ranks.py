@@ -100,6 +100,67 @@ def test_a_run_of_two_is_continued_by_one_and_tells_of_every_rank(tmp_path):
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
 
 
+POISONED = """
+import sys
+from pathlib import Path
+from mermed_core.data.sources import open_manifest
+from mermed_core.errors import TrainingError
+from mermed_core.pretraining.pretrainer import Pretrainer
+from mermed_core.pretraining.recipe import Recipe
+from mermed_core.recipes import read_recipe
+
+recipe = read_recipe(Recipe, Path(sys.argv[1]), sys.argv[3:])
+pretrainer = Pretrainer(recipe, open_manifest("phantoms:4"))
+learner, count = pretrainer.engine._learner, iter(range(100))
+bad = {int(number) for number in sys.argv[2].split(",")}
+
+def learn(*views):
+    output = learner(*views)
+    wrong = next(count) in bad and pretrainer.ranks.rank == 1
+    return output._replace(projected=output.projected * (float("nan") if wrong else 1.0))
+
+pretrainer.engine._learner = learn
+try:
+    pretrainer.run()
+except TrainingError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(("bad", "code"), [("1,3", 0), ("1,2,3", 2)])
+def test_a_loss_that_is_not_finite_on_one_rank_skips_the_step_on_all(tmp_path, bad, code):
+    script = tmp_path / "poisoned.py"
+    script.write_text(POISONED)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(script),
+    ]
+    options = ("data.batch=14", f"run.folder={tmp_path / 'run'}", "schedule.length=6", "optimiser.patience=3")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    answer = subprocess.run(
+        [*command, "train/recipes/smoke.toml", bad, *options],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert bool(answer.returncode) == bool(code), answer.stderr
+    if code:
+        assert "not finite in 3 steps in a row" in answer.stderr
+        return
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["skipped"] for line in lines] == [0, 1, 1, 2, 2, 2]
+    assert [line["loss"] is None for line in lines] == [False, True, False, True, False, False]
+
+
 def test_alone_every_method_is_the_identity():
     ranks, table = Ranks("cpu"), {"a": "b"}
     value = torch.arange(6.0).reshape(3, 2)
