@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PORT ?= 7860
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check lint format types install install-dev model heads collection examples doctor clean
+.PHONY: help app test check lint format types install install-dev model report heads collection examples bench doctor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ format: $(VENV)/.installed-dev ## let ruff mend what it can
 model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA (about half an hour on two cores)
 	$(BIN)/python -m train.pretrain train/recipes/cpu.toml
 
+report: $(VENV)/.installed-dev ## write the curves and neighbours of that run as one page, runs/cpu/report.html
+	$(BIN)/python -m train.report runs/cpu
+
 heads: $(VENV)/.installed-dev ## fit heads and gate on the trained model and put it into assets/model
 	$(BIN)/python -m train.fit_heads --model runs/cpu/model --data "$${MERMED_DATA:?must name the folder of real image sets}" --data phantoms:100 --out assets/model
 
@@ -41,6 +44,9 @@ collection: $(VENV)/.installed ## build the bundled synthetic collection for ass
 
 examples: $(VENV)/.installed ## draw the synthetic example images of the page
 	$(BIN)/python -m train.draw_examples --out assets/examples
+
+bench: $(VENV)/.installed-dev ## measure pretraining against its plain form (about ten minutes on two cores)
+	$(BIN)/python tests/benchmarks/bench_pretraining.py
 
 doctor: $(VENV)/.installed ## say what is installed, loaded and missing
 	$(BIN)/python -m mermed_core doctor

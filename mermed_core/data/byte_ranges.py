@@ -1,6 +1,5 @@
 """Bytes out of the middle of large files, local or on an object store, where images lie packed in shards."""
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -66,6 +65,8 @@ def _opened(path: str, process: int, file: int, written: int) -> BinaryIO:
 
 def _fetched(url: str) -> Path:
     """Returns the local copy of a remote file; one process fetches it, the others wait."""
+    import fcntl  # Windows has none, and reads local files without it
+
     folder = Path(os.environ.get(CACHE_VARIABLE) or _CACHE).expanduser()
     copy = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rpartition('/')[2]}"
     if not copy.exists():

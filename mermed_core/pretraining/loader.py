@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,6 +53,16 @@ class Batch:
     amounts: torch.Tensor
     modality: torch.Tensor
     unreadable: dict[str, str]
+
+    def pin_memory(self) -> "Batch":
+        """Returns the batch in memory that a GPU copies from while it computes; the DataLoader calls it."""
+        return replace(
+            self,
+            global_views=self.global_views.pin_memory(),
+            local_views=self.local_views.pin_memory(),
+            amounts=self.amounts.pin_memory(),
+            modality=self.modality.pin_memory(),
+        )
 
     def part(self, number: int, parts: int) -> "Batch":
         """Returns every `parts`-th image from `number` on: balanced like the batch, which is sorted."""

@@ -81,7 +81,7 @@ def memory_consistency(
             block_consistency(
                 student[:, rows],
                 teacher[:, rows],
-                memories[cut.to(memories.device)],
+                memories.index_select(0, cut.to(memories.device)),
                 student_temperature=student_temperature,
                 teacher_temperature=teacher_temperature,
             )

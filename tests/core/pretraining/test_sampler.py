@@ -77,3 +77,37 @@ def test_an_epoch_has_the_batches_that_the_images_fill():
 def test_a_gap_in_the_modality_numbers_is_refused():
     with pytest.raises(ValueError, match="modality index"):
         BalancedSampler([0, 2], batch=2, seed=0)
+
+
+@pytest.mark.parametrize("world", [2, 4, 8])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_every_rank_and_every_part_of_it_is_balanced(world, parts):
+    sizes = (1, 40, 3, 9)
+    modality = np.repeat(np.arange(4), sizes)
+    sampler = BalancedSampler(modality, batch=4 * world * parts * 2, seed=0)
+    for step in range(3):
+        rows = sampler.batch(step)
+        for rank in range(world):
+            share = rows[sampler.share(rank, world)]
+            for part in range(parts):
+                assert np.bincount(modality[share[part::parts]]).tolist() == [2, 2, 2, 2]
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    shards=st.lists(st.integers(1, 6), min_size=1, max_size=8),
+    mixed=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+def test_shards_are_taken_a_few_at_a_time_and_every_image_once_a_cycle(shards, mixed, seed):
+    shard = np.repeat(np.arange(len(shards)), shards)
+    count = len(shard)
+    modality = np.zeros(count, int)
+    sampler = BalancedSampler(modality, batch=1, seed=seed, shard=shard, mixed_shards=mixed)
+    for cycle in range(2):
+        rows = [int(sampler.batch(cycle * count + step)[0]) for step in range(count)]
+        assert sorted(rows) == list(range(count))
+        places = [np.flatnonzero(shard[rows] == number) for number in range(len(shards))]
+        spans = [(place.min(), place.max()) for place in places]
+        open_at = [sum(first <= moment <= last for first, last in spans) for moment in range(count)]
+        assert max(open_at) <= mixed

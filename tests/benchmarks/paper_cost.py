@@ -1,0 +1,76 @@
+"""What the paper's run costs: the arithmetic of its step, counted, and the loss by size of the memory, timed.
+
+    python tests/benchmarks/paper_cost.py --tflops 300 --gpus 8
+
+Hours = images · epochs · GFLOP an image / (GPUs · TFLOP/s that one GPU sustains). The last is yours to put
+in: what a GPU sustains in training is a third to a half of what its data sheet says for dense bf16.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import torch
+from loss_sides import Size, ours
+from torch.utils.flop_counter import FlopCounterMode
+
+from mermed_core.pretraining.pair import build_network
+from mermed_core.pretraining.recipe import Recipe
+from mermed_core.recipes import read_recipe
+
+PAPER = Path(__file__).parents[2] / "train" / "recipes" / "paper.toml"
+IMAGES = 3_300_000
+_BATCH = 4  # two at least, for batch norm; the count is linear in it
+
+
+def gflop_an_image(recipe: Recipe) -> float:
+    """Counts multiplications and additions of student and teacher, forward and backward, for one image."""
+    network, views = build_network(recipe).to("meta"), recipe.views
+    large = torch.empty(views.global_count, _BATCH, 3, views.global_size, views.global_size, device="meta")
+    small = torch.empty(views.local_count, _BATCH, 3, views.local_size, views.local_size, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        with torch.no_grad():
+            network(large)
+        network(large, small).projected.sum().backward()
+    return counter.get_total_flops() / _BATCH / 1e9
+
+
+def loss_seconds(size: int, batch: int, repeats: int = 5) -> float:
+    """Returns the median seconds of loss, gradient and update of the memory, on this machine."""
+    run = ours(Size(size, 16_384, 256, 7, 12, 2), batch)
+    run()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def main() -> None:
+    """Prints the counts, the times and the estimate."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tflops", type=float, default=300.0, help="that one GPU sustains")
+    parser.add_argument("--gpus", type=int, default=8)
+    options = parser.parse_args()
+    recipe = read_recipe(Recipe, PAPER, ["encoder.start=random"])
+    gflop, epochs = gflop_an_image(recipe), recipe.schedule.length
+    seconds = IMAGES * epochs * gflop / (options.gpus * options.tflops * 1e3)
+    print(f"paper.toml: {gflop:.0f} GFLOP an image, {IMAGES * epochs * gflop * 1e9:.2e} in {epochs:g} epochs")
+    print(f"{options.gpus} GPUs at {options.tflops:g} TFLOP/s: {seconds / 3600:.1f} hours")
+    small = read_recipe(Recipe, PAPER, ["encoder.start=random", "encoder.architecture=vit_small_patch16_224"])
+    print(f"with a ViT-S: {gflop_an_image(small):.0f} GFLOP an image\n")
+    print("| memories K | loss, batch 56 | loss, batch 112 | memory bank |\n|---|---|---|---|")
+    for size in (32_768, 131_072, 524_288):
+        times = " | ".join(f"{loss_seconds(size, batch):.3f} s" for batch in (56, 112))
+        print(f"| {size:,} | {times} | {size * 256 * 4 / 1e6:.0f} MB |")
+
+
+if __name__ == "__main__":
+    main()
