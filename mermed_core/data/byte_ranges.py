@@ -46,15 +46,22 @@ def read_range(place: str, offset: int, length: int) -> bytes:
         DamagedImageError: the file is missing, cannot be fetched, or ends before.
     """
     try:
-        local = _fetched(place) if is_url(place) else place
-        state = os.stat(local)
-        file = _opened(str(local), os.getpid(), state.st_ino, state.st_mtime_ns)
+        try:
+            file = _file(place)
+        except FileNotFoundError:  # another process may have evicted a copy at this moment
+            file = _file(place)
         data = os.pread(file.fileno(), length, offset)
     except (OSError, ManifestError) as error:
         raise DamagedImageError(f"The shard '{place}' cannot be read: {error}") from error
     if len(data) != length:
         raise DamagedImageError(f"The shard '{place}' is cut off: it ends before byte {offset + length}.")
     return data
+
+
+def _file(place: str) -> BinaryIO:
+    local = _fetched(place) if is_url(place) else Path(place)
+    state = local.stat()
+    return _opened(str(local), os.getpid(), state.st_ino, state.st_mtime_ns)
 
 
 @lru_cache(maxsize=64)

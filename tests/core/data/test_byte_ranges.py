@@ -87,6 +87,27 @@ def test_what_was_fetched_longest_ago_gives_way(remote, monkeypatch, tmp_path):
     assert len(fetched) == 5
 
 
+def test_a_copy_that_another_process_evicts_just_now_is_fetched_again(remote, monkeypatch):
+    system, fetched = remote
+    system.pipe("/bucket/ct.tar", CONTENT)
+    stat, evicted = byte_ranges.Path.stat, []
+
+    def evicting(self, **options):
+        if self.name.endswith("-ct.tar") and not evicted:
+            evicted.append(self)
+            self.unlink()
+        return stat(self, **options)
+
+    fetch = byte_ranges._fetched
+    monkeypatch.setattr(
+        byte_ranges,
+        "_fetched",
+        lambda url: (fetch(url), monkeypatch.setattr(byte_ranges.Path, "stat", evicting))[0],
+    )
+    assert read_range("memory://bucket/ct.tar", 10, 5) == CONTENT[10:15]
+    assert len(fetched) == 2
+
+
 def test_an_incomplete_copy_is_never_kept(remote, monkeypatch, tmp_path):
     system, _ = remote
     system.pipe("/bucket/ct.tar", CONTENT)

@@ -54,7 +54,7 @@ def test_the_best_checkpoint_is_kept_beside_the_last_and_can_be_exported(manifes
 def test_a_collapse_is_told(manifest, smoke, caplog):
     run = Pretrainer(smoke("run.monitor_every=4"), manifest)
     assert run._monitor is not None
-    run._monitor.look = lambda _: Sight({}, {"ct": 1.2}, {"ct": 0.01}, ("ct",))
+    run._monitor.look = lambda teacher: Sight({}, {"ct": 1.2}, {"ct": 0.01}, ("ct",))
     run.run()
     assert "the embeddings of ct have collapsed (rank 1.2, standard deviation 0.010)" in caplog.text
 
