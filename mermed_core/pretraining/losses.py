@@ -1,23 +1,64 @@
 """The memory consistency loss of MerMED-FM (arXiv 2507.00185, after MaSSL, ICML 2024)."""
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 import torch
 
 from mermed_core.pretraining.bank import MemoryBank
 from mermed_core.pretraining.blocks import random_blocks
 
 
-def block_consistency(
+class _Meeting(torch.autograd.Function):
+    """Embeddings meet the blocks of one ring; the gradient is found on the way forward.
+
+    The gradient of logsumexp(s·M / τ) is the mean of the memories M weighted by softmax(s·M / τ), over τ: the
+    same product that makes the teacher's target. So student and teacher share two matrix products a block,
+    and nothing of the size of a block is kept for the way back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student: torch.Tensor, teacher: torch.Tensor, *rest: Any) -> Any:
+        """Returns logsumexp (rows,) of the student and the expected memory (teacher rows, dim).
+
+        Both are averaged over the blocks; student (rows, dim) and teacher (teacher rows, dim) come divided by
+        their temperatures.
+        """
+        memories, cuts = rest
+        rows = torch.cat([student, teacher])
+        normaliser, expected = rows.new_zeros(len(rows)), torch.zeros_like(rows)
+        for cut in cuts:
+            block = memories.index_select(0, cut.to(memories.device))
+            similarity = rows @ block.T
+            share = torch.softmax(similarity, dim=-1)
+            # log softmax of the largest is the largest minus logsumexp: no second pass over the exponentials
+            normaliser += similarity.amax(dim=-1) - share.amax(dim=-1).log()
+            expected += share @ block
+        normaliser, expected = normaliser / len(cuts), expected / len(cuts)
+        ctx.save_for_backward(expected[: len(student)])
+        return normaliser[: len(student)], expected[len(student) :]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        """Returns the gradient of the student."""
+        (expected,) = ctx.saved_tensors
+        return gradients[0].unsqueeze(-1) * expected, None, None, None
+
+
+def ring_consistency(
     student: torch.Tensor,
     teacher: torch.Tensor,
-    block: torch.Tensor,
+    memories: torch.Tensor,
+    cuts: Sequence[torch.Tensor],
     *,
     student_temperature: float,
     teacher_temperature: float,
 ) -> torch.Tensor:
-    """Returns for each image the cross-entropy between teacher and student over one block of memories.
+    """Returns for each image the cross-entropy between teacher and student over the blocks of one ring.
 
-    Averaged over all pairs of a teacher view u and a student view v ≠ u; the teacher's views are the first
-    ones of the student. With p_u the softmax of the teacher's similarities and M the memories,
+    Averaged over the blocks and over all pairs of a teacher view u and a student view v ≠ u; the teacher's
+    views are the first ones of the student. With p_u the softmax of the teacher's similarities and M the
+    memories of a block,
 
         −Σ_k p_u[k] · log softmax(s_v·M / τ)[k]  =  logsumexp(s_v·M / τ) − s_v·(p_u M) / τ,
 
@@ -27,17 +68,21 @@ def block_consistency(
     Args:
         student: (views, batch, dim), unit norm.
         teacher: (teacher views, batch, dim), unit norm, without gradient.
-        block: (memories, dim), one memory at least, of the modality of all these images.
+        memories: (memories, dim), of the modality of all these images.
+        cuts: the numbers of the memories in each block, one block at least.
         student_temperature: τ of the student, above 0.
         teacher_temperature: of the teacher, above 0.
 
     Returns:
         (batch,), 0 or more.
     """
-    target = torch.softmax(teacher @ block.T / teacher_temperature, dim=-1) @ block
-    normaliser = torch.logsumexp(student @ block.T / student_temperature, dim=-1)
-    agreement = torch.einsum("ubd,vbd->uvb", target, student) / student_temperature
-    cross_entropy = normaliser - agreement
+    scaled = student / student_temperature
+    meeting = _Meeting.apply(
+        scaled.flatten(0, 1), teacher.flatten(0, 1) / teacher_temperature, memories, cuts
+    )
+    normaliser, target = cast(tuple[torch.Tensor, torch.Tensor], meeting)
+    agreement = torch.einsum("ubd,vbd->uvb", target.view_as(teacher), scaled)
+    cross_entropy = normaliser.view(student.shape[:2]) - agreement
     different = ~torch.eye(len(teacher), len(student), dtype=torch.bool, device=student.device)
     return cross_entropy[different].mean(dim=0)
 
@@ -75,17 +120,15 @@ def memory_consistency(
         rows = torch.nonzero(modality == index).flatten().to(student.device)
         memories = bank.memories(index)
         cuts = random_blocks(len(memories), blocks, generator)
-        if not len(rows) or not cuts:
-            continue
-        losses = [
-            block_consistency(
-                student[:, rows],
-                teacher[:, rows],
-                memories.index_select(0, cut.to(memories.device)),
-                student_temperature=student_temperature,
-                teacher_temperature=teacher_temperature,
+        if len(rows) and cuts:
+            terms.append(
+                ring_consistency(
+                    student[:, rows],
+                    teacher[:, rows],
+                    memories,
+                    cuts,
+                    student_temperature=student_temperature,
+                    teacher_temperature=teacher_temperature,
+                )
             )
-            for cut in cuts
-        ]
-        terms.append(torch.stack(losses).mean(dim=0))
     return torch.cat(terms).mean() if terms else None

@@ -152,7 +152,12 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small size, for a test of the script")
     parser.add_argument("--batches", type=int, nargs="+", default=[56, 112], help="for part (a)")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16", help="of both sides in (b)")
+    parser.add_argument(
+        "--precision",
+        choices=("bf16", "fp32"),
+        default="bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32",
+        help="of both sides in (b); without it bf16 where this CPU computes in it",
+    )
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=json.loads, help=argparse.SUPPRESS)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mermed_core.pretraining.bank import MemoryBank
 from mermed_core.pretraining.blocks import random_blocks
-from mermed_core.pretraining.losses import block_consistency, memory_consistency
+from mermed_core.pretraining.losses import memory_consistency, ring_consistency
 
 MODALITIES = ("ct", "cxr", "oct")
 
@@ -154,14 +154,29 @@ def test_images_whose_ring_is_empty_do_not_count():
     assert gradient[:, ::2].any()
 
 
+def ring_loss(student, teacher, memories, cuts, temperatures=(0.1, 0.04)):
+    return ring_consistency(
+        student,
+        teacher,
+        memories,
+        cuts,
+        student_temperature=temperatures[0],
+        teacher_temperature=temperatures[1],
+    )
+
+
+def test_the_gradient_is_that_of_finite_differences():
+    student = unit(3, 2, 4, seed=1).requires_grad_()
+    teacher, memories = unit(2, 2, 4, seed=2), unit(9, 4, seed=3)
+    cuts = random_blocks(9, 2, torch.Generator().manual_seed(0))
+    assert torch.autograd.gradcheck(lambda value: ring_loss(value, teacher, memories, cuts), student)
+
+
 def test_the_gradient_is_finite_with_sharp_temperatures_in_single_precision():
     student = unit(4, 6, 8, seed=1).float().requires_grad_()
-    losses = block_consistency(
-        student,
-        unit(2, 6, 8, seed=2).float(),
-        unit(50, 8, seed=3).float(),
-        student_temperature=1e-3,
-        teacher_temperature=1e-4,
+    memories = unit(50, 8, seed=3).float()
+    losses = ring_loss(
+        student, unit(2, 6, 8, seed=2).float(), memories, torch.arange(50).split(25), (1e-3, 1e-4)
     )
     assert losses.shape == (6,)
     assert torch.isfinite(losses).all()
@@ -169,9 +184,7 @@ def test_the_gradient_is_finite_with_sharp_temperatures_in_single_precision():
 
 
 def test_agreement_is_the_entropy_of_the_teacher():
-    embedding, block = unit(1, 1, 5, seed=1), unit(9, 5, seed=2)
-    loss = block_consistency(
-        embedding.expand(2, 1, 5), embedding, block, student_temperature=0.2, teacher_temperature=0.2
-    )
-    p = torch.softmax(embedding[0, 0] @ block.T / 0.2, dim=0)
+    embedding, memories = unit(1, 1, 5, seed=1), unit(9, 5, seed=2)
+    loss = ring_loss(embedding.expand(2, 1, 5), embedding, memories, [torch.arange(9)], (0.2, 0.2))
+    p = torch.softmax(embedding[0, 0] @ memories.T / 0.2, dim=0)
     assert loss.item() == pytest.approx(float(-(p * p.log()).sum()), abs=1e-12)
