@@ -1,8 +1,9 @@
 """Images to unit vectors: one image or a whole manifest, through the model folder's own preprocessing."""
 
+import contextlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -99,6 +100,8 @@ def embed_manifest(
     thumbnails: bool = False,
     batch_size: int = 64,
     workers: int = 0,
+    alter: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    bar: tqdm | None = None,
 ) -> Embeddings:
     """Embeds every image of a manifest once, with a progress bar; broken images are left out and named.
 
@@ -109,16 +112,21 @@ def embed_manifest(
         thumbnails: make a small picture of each image on the way.
         batch_size: images in one forward pass.
         workers: processes that read images ahead; 0 reads in this one.
+        alter: changes the pixels (height, width, 3) uint8 of the image at a position, as a corruption does.
+        bar: a progress bar to move on; without it one is shown.
 
     Raises:
         ManifestError: not one image could be read.
     """
-    images = _PreparedImages(embedder, manifest, neutral, thumbnails)
+    images = _PreparedImages(embedder, manifest, neutral, thumbnails, alter)
     loader = DataLoader(images, batch_size, num_workers=workers, collate_fn=list)
     vectors: list[np.ndarray] = []
     kept: list[_Prepared] = []
     broken: dict[str, str] = {}
-    with tqdm(total=len(manifest), desc="embedding", unit="image", disable=None) as bar:
+    with contextlib.ExitStack() as stack:
+        if bar is None:
+            shown = tqdm(total=len(manifest), desc="embedding", unit="image", disable=None)
+            bar = stack.enter_context(shown)
         for batch in loader:
             good = [item for item in batch if item.image is not None]
             if good:
@@ -158,10 +166,18 @@ class _Prepared:
 
 
 class _PreparedImages(Dataset[_Prepared]):
-    def __init__(self, embedder: Embedder, manifest: Manifest, neutral: bool, thumbnails: bool) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        manifest: Manifest,
+        neutral: bool,
+        thumbnails: bool,
+        alter: Callable[[np.ndarray, int], np.ndarray] | None,
+    ) -> None:
         self._prepare = embedder.config.preprocessing
         self._manifest = manifest
         self._thumbnails = thumbnails
+        self._alter = alter
         self._modalities: Sequence[str | None] = (
             [None] * len(manifest) if neutral else manifest.frame["modality"].tolist()
         )
@@ -174,5 +190,7 @@ class _PreparedImages(Dataset[_Prepared]):
             pixels = read_image(self._manifest.image_source(position)).pixels
         except ImageError as error:
             return _Prepared(position, reason=str(error))
+        if self._alter is not None:
+            pixels = self._alter(pixels, position)
         thumbnail = make_thumbnail(pixels) if self._thumbnails else b""
         return _Prepared(position, self._prepare(pixels, self._modalities[position]), thumbnail)

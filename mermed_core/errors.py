@@ -59,6 +59,10 @@ class TrainingError(MermedError):
     """A training run cannot start, continue or go on."""
 
 
+class EvaluationError(MermedError):
+    """An encoder, a task or a report cannot be evaluated as asked."""
+
+
 class OccupiedError(MermedError):
     """Something else stands where a result would replace it."""
 

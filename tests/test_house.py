@@ -45,6 +45,7 @@ LAYERS: dict[str, int] = {
     "doctor": 5,
     "__main__": 5,
     "pretraining": 5,
+    "evaluation": 5,
 }
 SERVING = {
     "predictor",

@@ -7,15 +7,11 @@ Writes heads/, metrics.json and the model card into the model folder, which stay
 
 import argparse
 import shutil
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from mermed_core.artefacts import check_replaceable, write_folder, write_json
-from mermed_core.errors import ManifestError
 from train.arguments import add_common, open_all, run, step_parser
-
-_DATASETS = Path(__file__).with_name("datasets.toml")
+from train.datasets import DATASETS, read_datasets
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,7 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_common(parser)
     parser.add_argument("--out", type=Path, help="where to write; default: into the model folder itself")
     parser.add_argument(
-        "--datasets", type=Path, default=_DATASETS, help="TOML with title, licence and caveat of each source"
+        "--datasets", type=Path, default=DATASETS, help="TOML with title, licence and caveat of each source"
     )
     _fit(parser.parse_args(arguments))
 
@@ -42,7 +38,7 @@ def _fit(options: argparse.Namespace) -> None:
     out = options.out or options.model
     if options.out:
         check_replaceable(out, CONFIG)
-    datasets = _read_datasets(options.datasets)
+    datasets = read_datasets(options.datasets)
     embedder = Embedder.load(options.model)
     manifest = open_all(options.data)
     assembly = assemble(embedder, manifest, workers=options.workers)
@@ -55,16 +51,6 @@ def _fit(options: argparse.Namespace) -> None:
         write_json(staging / METRICS, described(assembly.metrics, datasets))
         card = model_card(embedder.config, assembly.metrics, manifest, datasets)
         (staging / CARD).write_text(card, encoding="utf-8")
-
-
-def _read_datasets(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        datasets = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ManifestError(f"'{path}' cannot be read as TOML: {error}.") from error
-    if wrong := [name for name, facts in datasets.items() if not isinstance(facts, dict)]:
-        raise ManifestError(f"'{wrong[0]}' in '{path}' is no table; write [{wrong[0]}] above its facts.")
-    return datasets
 
 
 if __name__ == "__main__":

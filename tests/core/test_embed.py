@@ -31,6 +31,22 @@ def test_workers_change_nothing(embedder, phantoms):
     np.testing.assert_array_equal(alone, embed_manifest(embedder, part, workers=1).vectors)
 
 
+def upside_down_from_the_second_on(pixels, position):
+    return pixels[::-1] if position else pixels
+
+
+def test_an_image_can_be_altered_before_it_is_prepared(embedder, phantoms):
+    part = phantoms.select([0, 30])
+    options = {"alter": upside_down_from_the_second_on, "thumbnails": True}
+    altered = embed_manifest(embedder, part, **options)
+    pixels = np.asarray(Image.open(io.BytesIO(part.image_source(1))).convert("RGB"))
+    np.testing.assert_allclose(altered.vectors[0], embed_manifest(embedder, part).vectors[0], atol=1e-5)
+    np.testing.assert_allclose(altered.vectors[1], embedder.embed(pixels[::-1], "fundus"), atol=1e-5)
+    assert altered.thumbnails[1] == make_thumbnail(np.ascontiguousarray(pixels[::-1]))
+    in_a_worker = embed_manifest(embedder, part, workers=1, **options)
+    np.testing.assert_array_equal(altered.vectors, in_a_worker.vectors)
+
+
 def test_broken_images_are_left_out_and_named(embedder, phantoms):
     good = phantoms.image_source(0)
     frame = pd.DataFrame({"image": [good, b"no image", good], "modality": "ct", "source": "made_up"})

@@ -1,0 +1,167 @@
+"""Opens any encoder that is to be evaluated, with the preprocessing that goes with it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+import torch
+from huggingface_hub.errors import HfHubHTTPError
+from timm.data.config import resolve_data_config
+from torch import nn
+
+from mermed_core.backbone import Backbone
+from mermed_core.checkpoint import ModelConfig
+from mermed_core.device import choose_device
+from mermed_core.embed import Embedder
+from mermed_core.errors import EvaluationError
+from mermed_core.transforms import Preprocessing
+from mermed_core.weights import start_backbone
+
+ENCODER_HELP = (
+    "a model folder; a timm name with its pretrained weights (timm:NAME, hf_hub:OWNER/NAME); "
+    "open_clip:NAME/TAG where that package is installed; weights:NAME=START (what encoder.start of a recipe "
+    "takes); or a floor: random:NAME, pixels. @SIZE behind a name sets the side of the input in pixels"
+)
+_PIXELS = 32
+
+
+def open_encoder(spec: str, device: torch.device | None = None) -> Embedder:
+    """Opens an encoder by what it is called on the command line, see `ENCODER_HELP`.
+
+    The name of its config is what stands in reports: the model's own, or the specification.
+
+    Raises:
+        EvaluationError: no such kind of encoder, or one that cannot be had.
+        ModelError: its weights are not found or do not fit.
+    """
+    device = device or choose_device()
+    kind, mark, rest = spec.partition(":")
+    if not mark or kind not in _KINDS:
+        if Path(spec).is_dir():
+            return Embedder.load(Path(spec), device)
+        kind, rest = "timm", spec
+        if not timm.is_model(spec.partition("@")[0]):
+            raise EvaluationError(f"'{spec}' is no encoder. It can be {ENCODER_HELP}.")
+    name, _, size = rest.partition("@")
+    if not name and kind != "pixels":
+        raise EvaluationError(f"'{spec}' names no encoder. It can be {ENCODER_HELP}.")
+    if size and not size.isdecimal():
+        raise EvaluationError(f"'{size}' in '{spec}' is no size in pixels.")
+    module, preprocessing = _KINDS[kind](name, int(size) if size else None)
+    config = ModelConfig(spec, name or kind, preprocessing)
+    return Embedder(
+        cast(Backbone, module.to(device).eval()), config, _fingerprint(module, preprocessing), device
+    )
+
+
+class Pixels(nn.Module):
+    """No encoder at all: the normalised pixels themselves. What any encoder must beat."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Returns images (batch, 3, height, width) as (batch, 3 · height · width)."""
+        return images.flatten(1)
+
+
+class _ClipImages(nn.Module):
+    """The image half of an open_clip model."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.model.encode_image(images)
+
+
+def _pixels(_: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+    return Pixels(), Preprocessing(size or _PIXELS, "squash")
+
+
+def _pretrained(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+    known = name.startswith(("hf-hub:", "hf_hub:")) or timm.is_model(name)
+    if not known:
+        raise EvaluationError(f"timm has no architecture '{name}'; see timm.list_models().")
+    options: dict[str, Any] = {"img_size": size} if size and _takes_size(name) else {}
+    try:
+        model = timm.create_model(name, pretrained=True, num_classes=0, **options)
+    except (OSError, RuntimeError, ValueError, HfHubHTTPError) as error:
+        raise EvaluationError(f"The weights of '{name}' cannot be had from the hub: {error}") from error
+    return model, _of_timm(model, size)
+
+
+def _from_hub(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+    return _pretrained(f"hf-hub:{name}", size)
+
+
+def _random(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+    torch.manual_seed(0)
+    return _started(name, "random", size)
+
+
+def _weights(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+    architecture, mark, start = name.partition("=")
+    if not mark:
+        raise EvaluationError(f"'weights:{name}' says not where the weights are; write weights:NAME=START.")
+    return _started(architecture, start, size)
+
+
+def _started(architecture: str, start: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+    side = size or _own_size(architecture)
+    backbone = start_backbone(architecture, start, image_size=side)
+    return backbone, _of_timm(backbone.encoder, side)
+
+
+def _open_clip(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+    try:
+        import open_clip  # pyright: ignore[reportMissingImports]  # optional: no part of requirements.txt
+    except ImportError as error:
+        raise EvaluationError(
+            "open_clip: names need the package open_clip_torch, which is not installed."
+        ) from error
+    architecture, _, tag = name.rpartition("/")
+    model, _, _ = open_clip.create_model_and_transforms(architecture or name, pretrained=tag or None)
+    visual = model.visual
+    side = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
+    return _ClipImages(model), Preprocessing(
+        size or side, "squash", (tuple(visual.image_mean), tuple(visual.image_std))
+    )
+
+
+_KINDS: dict[str, Callable[[str, int | None], tuple[nn.Module, Preprocessing]]] = {
+    "timm": _pretrained,
+    "hf_hub": _from_hub,
+    "hf-hub": _from_hub,
+    "open_clip": _open_clip,
+    "weights": _weights,
+    "random": _random,
+    "pixels": _pixels,
+}
+
+
+def _takes_size(name: str) -> bool:
+    return "vit" in name or "deit" in name or "eva" in name
+
+
+def _own_size(architecture: str) -> int:
+    if not timm.is_model(architecture):
+        raise EvaluationError(f"timm has no architecture '{architecture}'; see timm.list_models().")
+    settings = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
+    return settings.input_size[-1] if settings else 224
+
+
+def _of_timm(model: nn.Module, size: int | None) -> Preprocessing:
+    """Returns the preprocessing that a timm model was pretrained with, its crop of the centre left out."""
+    settings = resolve_data_config(model=model)
+    statistics = (tuple(settings["mean"]), tuple(settings["std"]))
+    return Preprocessing(size or settings["input_size"][-1], "squash", statistics)
+
+
+def _fingerprint(module: nn.Module, preprocessing: Preprocessing) -> str:
+    digest = hashlib.sha256(json.dumps([type(module).__name__, preprocessing.to_dict()]).encode())
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,87 @@
+"""What one encoder says of one task's test images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mermed_core.evaluation.task import Task
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities beside the truth; the rows of two encoders on one task are the same images.
+
+    Attributes:
+        encoder: name of the encoder.
+        protocol: how they came about, such as "linear_probe".
+        task: name of the label set.
+        modality: key.
+        kind: multiclass, multilabel or ordinal.
+        classes: names of the columns.
+        case_ids: (images,).
+        groups: (images,) patients, lesions or tiles of origin.
+        targets: (images, classes) of 0 and 1.
+        probabilities: (images, classes) in 0..1.
+        columns: further columns of the manifest, one row an image.
+    """
+
+    encoder: str
+    protocol: str
+    task: str
+    modality: str
+    kind: str
+    classes: tuple[str, ...]
+    case_ids: np.ndarray
+    groups: np.ndarray
+    targets: np.ndarray
+    probabilities: np.ndarray
+    columns: pd.DataFrame
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.targets)
+
+
+def predictions_on(task: Task, probabilities: np.ndarray, *, encoder: str, protocol: str) -> Predictions:
+    """Puts probabilities (images, classes) beside the images of a task, in its order."""
+    return Predictions(
+        encoder,
+        protocol,
+        task.name,
+        task.modality,
+        task.kind,
+        task.classes,
+        task.case_ids,
+        task.groups,
+        task.targets,
+        probabilities,
+        task.columns,
+    )
+
+
+def to_long(predictions: Predictions) -> pd.DataFrame:
+    """Returns a row for each image and class, image by image: the table that a report is drawn from."""
+    images, classes = predictions.targets.shape
+    return pd.DataFrame(
+        {
+            "encoder": predictions.encoder,
+            "protocol": predictions.protocol,
+            "task": predictions.task,
+            "modality": predictions.modality,
+            "kind": predictions.kind,
+            "case_id": np.repeat(predictions.case_ids, classes),
+            "label": np.tile(np.array(predictions.classes, object), images),
+            "target": predictions.targets.astype(np.int8).ravel(),
+            "probability": predictions.probabilities.astype(np.float64).ravel(),
+        }
+    )
+
+
+def from_long(frame: pd.DataFrame, task: Task) -> Predictions:
+    """Returns the predictions that `to_long` made a table of, with the images of their task."""
+    case_ids = frame["case_id"].to_numpy()[:: len(task.classes)]
+    images = task.rows(pd.Index(task.case_ids).get_indexer(pd.Index(case_ids)))
+    probabilities = frame["probability"].to_numpy().reshape(len(case_ids), -1)
+    names = {name: str(frame[name].iat[0]) for name in ("encoder", "protocol")}
+    return predictions_on(images, probabilities, **names)
