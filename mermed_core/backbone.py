@@ -1,6 +1,6 @@
 """The encoder: any timm model without its classifier, from an image to an embedding."""
 
-from typing import cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -8,6 +8,7 @@ from timm.models import VisionTransformer, is_model_in_modules
 from torch import nn
 
 from mermed_core.errors import ModelError
+from mermed_core.joining import StageJoin
 
 # Cells a side of a class activation map: what the last stage of a ConvNet has at 224 px.
 FEWEST_CELLS = 7
@@ -21,13 +22,20 @@ class Backbone(nn.Module):
         image_size: side of the input in pixels; a ViT's position embedding is made for it.
         drop_path_rate: stochastic depth while training.
         pretrained: take the tag's weights from the Hugging Face hub.
+        stages: how many of the last stages are joined to the pooled features, see `joining`; 0 for none.
 
     Raises:
-        ModelError: timm does not know the architecture.
+        ModelError: timm does not know the architecture, or it has not so many stages.
     """
 
     def __init__(
-        self, architecture: str, *, image_size: int, drop_path_rate: float = 0.0, pretrained: bool = False
+        self,
+        architecture: str,
+        *,
+        image_size: int,
+        drop_path_rate: float = 0.0,
+        pretrained: bool = False,
+        stages: int = 0,
     ) -> None:
         super().__init__()
         if not timm.is_model(architecture):
@@ -40,17 +48,32 @@ class Backbone(nn.Module):
         self.encoder = timm.create_model(
             architecture, pretrained=pretrained, num_classes=0, drop_path_rate=drop_path_rate, **options
         )
+        self.stages = stages
+        self.join = StageJoin(self._joined_dim()) if stages else None
 
     @property
     def dim(self) -> int:
         """Length of an embedding."""
+        return self._pooled_dim() if self.join is None else len(self.join.center)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Embeds images (batch, 3, height, width) as (batch, dim), not normalised."""
+        if self.join is None:
+            return self.encoder(images)
+        encoder = cast(Any, self.encoder)  # every timm model has these two
+        last, maps = encoder.forward_intermediates(images, indices=self.stages)
+        return self.join(encoder.forward_head(last, pre_logits=True), maps)
+
+    def _pooled_dim(self) -> int:
         # Some ConvNets widen the pooled features once more before their classifier.
         widened = getattr(self.encoder, "head_hidden_size", None)
         return int(cast(int, widened or self.encoder.num_features))
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Embeds images (batch, 3, height, width) as (batch, dim), not normalised."""
-        return self.encoder(images)
+    def _joined_dim(self) -> int:
+        known = list(getattr(self.encoder, "feature_info", None) or [])
+        if self.stages > len(known) or not hasattr(self.encoder, "forward_intermediates"):
+            raise ModelError(f"'{self.architecture}' has not {self.stages} stages to join.")
+        return self._pooled_dim() + sum(2 * stage["num_chs"] for stage in known[-self.stages :])
 
     def cam_layer(self) -> nn.Module:
         """Returns the layer whose activations a class activation map weighs.

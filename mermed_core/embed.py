@@ -65,10 +65,10 @@ class Embedder:
         return self.config.preprocessing(pixels, modality)
 
     @torch.inference_mode()
-    def embed_tensors(self, images: torch.Tensor) -> np.ndarray:
-        """Embeds prepared images (batch, 3, size, size) as float32 unit vectors (batch, dim)."""
+    def embed_tensors(self, images: torch.Tensor, *, unit: bool = True) -> np.ndarray:
+        """Embeds prepared images (batch, 3, size, size) as float32 vectors (batch, dim)."""
         vectors = self.backbone(images.to(self.device)).float()
-        return torch.nn.functional.normalize(vectors, dim=1).cpu().numpy()
+        return (torch.nn.functional.normalize(vectors, dim=1) if unit else vectors).cpu().numpy()
 
     def embed(self, pixels: np.ndarray, modality: str | None) -> np.ndarray:
         """Embeds one image (height, width, 3) uint8 as a float32 unit vector (dim,)."""
@@ -97,6 +97,7 @@ def embed_manifest(
     manifest: Manifest,
     *,
     neutral: bool = False,
+    unit: bool = True,
     thumbnails: bool = False,
     batch_size: int = 64,
     workers: int = 0,
@@ -109,6 +110,7 @@ def embed_manifest(
         embedder: the model.
         manifest: the images.
         neutral: normalise as if the modality were not known (for the modality head).
+        unit: bring the vectors to unit norm.
         thumbnails: make a small picture of each image on the way.
         batch_size: images in one forward pass.
         workers: processes that read images ahead; 0 reads in this one.
@@ -130,7 +132,7 @@ def embed_manifest(
         for batch in loader:
             good = [item for item in batch if item.image is not None]
             if good:
-                vectors.append(embedder.embed_tensors(torch.stack([item.image for item in good])))
+                vectors.append(embedder.embed_tensors(torch.stack([item.image for item in good]), unit=unit))
             kept += [replace(item, image=None) for item in good]
             for item in batch:
                 if item.image is None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mermed_core.backbone import Backbone
-from mermed_core.checkpoint import WEIGHTS, load_config
+from mermed_core.checkpoint import JOIN, WEIGHTS, load_config
 from mermed_core.errors import ModelError
 from mermed_core.inert import read_inert
 from mermed_core.official import Report, is_official, official_encoder
@@ -148,9 +149,10 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], Report]:
         return official_encoder(value)
     if not isinstance(value, dict) or not all(isinstance(item, torch.Tensor) for item in value.values()):
         raise ModelError(f"'{path}' is neither a plain table of tensors nor the published MerMED checkpoint.")
-    tensors = {name: tensor for name, tensor in value.items() if not _is_classifier(name)}
-    left_out = {"classifier": len(value) - len(tensors)} if len(tensors) < len(value) else {}
-    return tensors, Report("", len(tensors), left_out)
+    kinds = {name: _kind(name) for name in value}
+    tensors = {name: tensor for name, tensor in value.items() if not kinds[name]}
+    left_out = Counter(kind for kind in kinds.values() if kind)
+    return tensors, Report("", len(tensors), dict(left_out))
 
 
 def _fitting(
@@ -164,8 +166,11 @@ def _fitting(
     return _by_order(loaded, wanted, path)
 
 
-def _is_classifier(name: str) -> bool:
-    return name.rpartition(".")[0] in _CLASSIFIERS
+def _kind(name: str) -> str:
+    """Returns what a tensor is where it is no part of an encoder, else ""."""
+    if name.startswith(f"{JOIN}."):
+        return "joined stages"
+    return "classifier" if name.rpartition(".")[0] in _CLASSIFIERS else ""
 
 
 def _by_order(

@@ -2,7 +2,7 @@
 
 from mermed_core.evaluation.draws import few_shot_rows
 from mermed_core.evaluation.figures import AUROC, BALANCED_ACCURACY, Figure
-from mermed_core.evaluation.linear_probe import fit_few, predict, measured_split
+from mermed_core.evaluation.linear_probe import fit_few, measured_split, predict
 from mermed_core.evaluation.seeds import over_seeds, seed_figures
 from mermed_core.evaluation.task import Task
 

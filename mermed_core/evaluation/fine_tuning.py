@@ -67,9 +67,8 @@ def fine_tune(
 ) -> Predictions:
     """Trains a copy of the encoder on the train split and applies it to the test split.
 
-    The weights of the epoch with the best val AUROC are kept (of equals the lower loss), and val calibrates
-    them. Without val images the last epoch is kept, uncalibrated. All images are held in memory as uint8 at
-    the encoder's input size, 150 kB each at 224 px.
+    The epoch with the best val AUROC is kept (of equals the lower loss) and calibrated on val; without val
+    images the last one, uncalibrated. All images are held in memory as uint8, 150 kB each at 224 px.
 
     Args:
         embedder: the encoder, which stays as it is.
@@ -80,8 +79,7 @@ def fine_tune(
         device: the embedder's without one.
 
     Raises:
-        EvaluationError: the task has no test image, an image is not in the manifest, or the encoder has no
-            weights.
+        EvaluationError: there is no test image, an image is not in the manifest, or there are no weights.
         ImageError: an image cannot be read.
     """
     test = measured_split(task)

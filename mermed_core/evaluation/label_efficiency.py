@@ -2,7 +2,7 @@
 
 from mermed_core.evaluation.draws import share_rows
 from mermed_core.evaluation.figures import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1, Figure
-from mermed_core.evaluation.linear_probe import predict, measured_split
+from mermed_core.evaluation.linear_probe import measured_split, predict
 from mermed_core.evaluation.seeds import over_seeds, seed_figures
 from mermed_core.evaluation.task import Task
 from mermed_core.fitting import fit_head

@@ -12,7 +12,16 @@ PARTS = ["comparisons.parquet", "figures.parquet", "predictions.parquet", "repor
 def test_the_report_is_written_and_the_same_again(encoder, tmp_path):
     out = tmp_path / "report"
     command = ["--encoder", f"ours={encoder}", "--encoder", "pixels@8", "--data", "phantoms:10"]
-    command += ["--out", str(out), "--resamples", "20", "--protocol", "linear_probe", "--protocol", "retrieval"]
+    command += [
+        "--out",
+        str(out),
+        "--resamples",
+        "20",
+        "--protocol",
+        "linear_probe",
+        "--protocol",
+        "retrieval",
+    ]
     main(command)
     assert sorted(path.name for path in out.iterdir()) == PARTS
     figures = pd.read_parquet(out / "figures.parquet")

@@ -51,10 +51,10 @@ def test_each_class_has_as_many_shots_or_all_that_there_are(task, shots, seed):
 
 def greedy(task: Task, shots: int, seed: int) -> list[int]:
     """Image after image, as long as one of its classes is short; one that shows none is a class too."""
-    counts = dict.fromkeys([*range(len(task.classes)), "none"], 0)
+    counts = dict.fromkeys((*range(len(task.classes)), -1), 0)  # −1: shows none
     taken = []
     for row in np.random.default_rng(seed).permutation(np.flatnonzero(task.splits == "train")):
-        shown = list(np.flatnonzero(task.targets[row])) or ["none"]
+        shown = np.flatnonzero(task.targets[row]).tolist() or [-1]
         if any(counts[name] < shots for name in shown):
             taken.append(int(row))
             for name in shown:

@@ -1,0 +1,46 @@
+"""From a model whose embedding is the last stage's to one that joins several stages."""
+
+from dataclasses import replace
+
+import torch
+
+from mermed_core.backbone import Backbone
+from mermed_core.data.manifest import Manifest
+from mermed_core.embed import Embedder, embed_manifest
+from mermed_core.errors import ManifestError, ModelError
+
+
+def joined(
+    embedder: Embedder, manifest: Manifest, stages: int, *, size: int | None = None, workers: int = 0
+) -> Embedder:
+    """Returns an encoder that joins its last stages, standardised on the train split without its labels.
+
+    Args:
+        embedder: the encoder; its weights are taken as they are.
+        manifest: images of all kinds that it is for.
+        stages: how many of the last stages.
+        size: side of the input in pixels, where it is to be another.
+        workers: processes that read images ahead.
+
+    Raises:
+        ModelError: the encoder has not so many stages, or its weights are made for its size.
+        ManifestError: there are no training images, or none can be read.
+    """
+    if not (manifest.frame["split"] == "train").any():
+        raise ManifestError("no image belongs to the train split.", column="split")
+    old = embedder.config
+    side = size or old.preprocessing.image_size
+    backbone = Backbone(old.architecture, image_size=side, stages=stages)
+    try:
+        backbone.encoder.load_state_dict(embedder.backbone.encoder.state_dict())
+    except RuntimeError as error:
+        raise ModelError(f"The weights of '{old.name}' are made for another size: {error}") from error
+    backbone = backbone.to(embedder.device).to(memory_format=torch.channels_last).eval()
+    preprocessing = replace(old.preprocessing, image_size=side)
+    training = {**old.training, "joined_stages": stages}
+    config = replace(old, preprocessing=preprocessing, stages=stages, training=training)
+    result = Embedder(backbone, config, "", embedder.device)
+    if backbone.join is not None:
+        features = embed_manifest(result, manifest.split("train"), unit=False, workers=workers).vectors
+        backbone.join.fit(torch.from_numpy(features))
+    return result
