@@ -38,23 +38,29 @@ def open_encoder(spec: str, device: torch.device | None = None) -> Embedder:
         ModelError: its weights are not found or do not fit.
     """
     device = device or choose_device()
-    kind, mark, rest = spec.partition(":")
-    if not mark or kind not in _KINDS:
-        if Path(spec).is_dir():
-            return Embedder.load(Path(spec), device)
-        kind, rest = "timm", spec
-        if not timm.is_model(spec.partition("@")[0]):
-            raise EvaluationError(f"'{spec}' is no encoder. It can be {ENCODER_HELP}.")
-    name, _, size = rest.partition("@")
-    if not name and kind != "pixels":
-        raise EvaluationError(f"'{spec}' names no encoder. It can be {ENCODER_HELP}.")
+    if Path(spec).is_dir():
+        return Embedder.load(Path(spec), device)
+    kind, name, size = _parsed(spec)
+    module, preprocessing = _KINDS[kind](name, size)
+    config = ModelConfig(spec, name or kind, preprocessing)
+    fingerprint = _fingerprint(module, preprocessing)
+    module = module.to(device).to(memory_format=torch.channels_last).eval()
+    return Embedder(cast(Backbone, module), config, fingerprint, device)
+
+
+def _parsed(spec: str) -> tuple[str, str, int | None]:
+    """Returns kind, name and size of a specification."""
+    whole, _, size = spec.partition("@")
     if size and not size.isdecimal():
         raise EvaluationError(f"'{size}' in '{spec}' is no size in pixels.")
-    module, preprocessing = _KINDS[kind](name, int(size) if size else None)
-    config = ModelConfig(spec, name or kind, preprocessing)
-    return Embedder(
-        cast(Backbone, module.to(device).eval()), config, _fingerprint(module, preprocessing), device
-    )
+    kind, _, name = whole.partition(":")
+    if kind not in _KINDS:
+        kind, name = "timm", whole
+        if not timm.is_model(name):
+            raise EvaluationError(f"'{spec}' is no encoder. It can be {ENCODER_HELP}.")
+    if not name and kind != "pixels":
+        raise EvaluationError(f"'{spec}' names no encoder. It can be {ENCODER_HELP}.")
+    return kind, name, int(size) if size else None
 
 
 class Pixels(nn.Module):
@@ -163,5 +169,5 @@ def _fingerprint(module: nn.Module, preprocessing: Preprocessing) -> str:
     digest = hashlib.sha256(json.dumps([type(module).__name__, preprocessing.to_dict()]).encode())
     for name, tensor in module.state_dict().items():
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

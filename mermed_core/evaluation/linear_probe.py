@@ -22,9 +22,13 @@ def linear_probe(task: Task, *, encoder: str) -> Predictions:
         EvaluationError: the task has no test image.
     """
     test = measured_split(task)
+    return predict(fit_probe(task), test, encoder=encoder, protocol="linear_probe")
+
+
+def fit_probe(task: Task) -> Head:
+    """Fits a linear head on the train split of a task; val chooses penalty and temperature."""
     train, val = (task.split(name).labelled() for name in ("train", "val"))
-    head = fit_head(task.label_set, task.modality, train, val)
-    return predict(head, test, encoder=encoder, protocol="linear_probe")
+    return fit_head(task.label_set, task.modality, train, val)
 
 
 def fit_few(train: Task) -> Head:

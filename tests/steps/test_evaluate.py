@@ -11,7 +11,7 @@ PARTS = ["comparisons.parquet", "figures.parquet", "predictions.parquet", "repor
 
 def test_the_report_is_written_and_the_same_again(encoder, tmp_path):
     out = tmp_path / "report"
-    command = ["--encoder", f"ours={encoder}", "--encoder", "pixels@8", "--data", "phantoms:10"]
+    command = ["--encoder", f"ours={encoder}", "--encoder", "pixels@8", "--data", "phantoms:20"]
     command += [
         "--out",
         str(out),

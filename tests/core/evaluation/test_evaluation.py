@@ -18,9 +18,12 @@ PLAN = Plan(tuple(PROTOCOLS), resamples=20, severities=(3,), fine_tuning=FineTun
 
 @pytest.fixture(scope="module")
 def few(phantoms):
-    """Phantoms of one modality, by sex."""
-    frame = phantoms.frame[phantoms.frame["modality"] == "oct"]
-    return Manifest.from_frame(frame.assign(sex=["F", "M"] * (len(frame) // 2)))
+    """Phantoms of one modality, by sex, half of them to learn from."""
+    frame = phantoms.frame[phantoms.frame["modality"] == "cxr"]
+    of_each_class = frame.groupby(frame["labels"].map(tuple)).cumcount()
+    splits = [("train", "train", "val", "test")[position % 4] for position in of_each_class]
+    sexes = ["FM"[position // 4 % 2] for position in of_each_class]
+    return Manifest.from_frame(frame.assign(split=splits, sex=sexes))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def test_a_task_without_test_images_is_named_and_left_out(embedder, few, tmp_pat
     with caplog.at_level(logging.WARNING):
         found = evaluate([embedder], Manifest.from_frame(frame), plan, tmp_path)
     assert set(found.figures["protocol"]) == {"cross_validation"}
-    assert "tiny, phantom_oct, linear_probe is left out: task 'phantom_oct' has no image" in caplog.text
+    assert "tiny, phantom_cxr, linear_probe is left out: task 'phantom_cxr' has no image" in caplog.text
 
 
 def test_two_encoders_of_one_name_and_a_column_that_is_not_there_are_refused(embedder, few, tmp_path):

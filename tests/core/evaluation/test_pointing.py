@@ -1,0 +1,150 @@
+"""The pointing game with methods whose score is known, and class activation maps worked out by hand."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import binary_dilation
+
+from mermed_core.data.phantoms import FINDINGS, draw_phantom, phantom_manifest
+from mermed_core.evaluation.pointing import cam_methods, pointing_game
+from mermed_core.heads import Head
+from mermed_core.images import read_image
+
+SEED = 2
+COUNT = 3
+GAME = {"count_per_finding": COUNT, "taught": 20, "seed": SEED}
+
+
+def mask_of(pixels, modality, label):
+    """Finds the phantom that is shown among those that the game draws."""
+    for number in range(COUNT):
+        phantom = draw_phantom(modality, label, seed=SEED * 1_000_003 + 500_000 + number)
+        if np.array_equal(phantom.pixels, pixels):
+            return phantom.mask
+    raise AssertionError("this phantom is none of the game's")
+
+
+def oracle(pixels, modality, head, label):
+    return mask_of(pixels, modality, label).astype(float)
+
+
+def just_beside(pixels, modality, head, label):
+    mask = mask_of(pixels, modality, label)
+    return (binary_dilation(mask, iterations=3) & ~binary_dilation(mask, iterations=2)).astype(float)
+
+
+def far_away(pixels, modality, head, label):
+    mask = mask_of(pixels, modality, label)
+    return (~binary_dilation(mask, iterations=12)).astype(float)
+
+
+def oracle_at_half_the_size(pixels, modality, head, label):
+    mask = mask_of(pixels, modality, label)
+    return mask.reshape(80, 2, 80, 2).mean(axis=(1, 3))
+
+
+@pytest.fixture(scope="module")
+def table(embedder):
+    methods = {
+        "oracle": oracle,
+        "coarse": oracle_at_half_the_size,
+        "beside": just_beside,
+        "far": far_away,
+        "flat": lambda pixels, *_: np.zeros(pixels.shape[:2]),
+    }
+    return pointing_game(embedder, methods, **GAME)
+
+
+def test_the_shares_are_those_of_methods_that_know_or_avoid_the_finding(table):
+    means = table.groupby("method")[["in_finding", "near_finding"]].mean()
+    assert means.loc["oracle"].tolist() == [1, 1]
+    assert means.loc["coarse"].tolist() == [1, 1]
+    assert means.loc["beside"].tolist() == [0, 1]
+    assert means.loc["far"].tolist() == [0, 0]
+    assert means.loc["flat"].tolist() == [0, 0]
+
+
+def test_every_method_points_at_every_finding(table):
+    rows = [(modality, finding) for modality, findings in FINDINGS.items() for finding in findings]
+    for _, part in table.groupby("method"):
+        assert list(zip(part["modality"], part["finding"], strict=True)) == rows
+        assert (part["images"] == COUNT).all()
+    areas = [
+        draw_phantom("ct", FINDINGS["ct"][0], seed=SEED * 1_000_003 + 500_000 + n).mask.mean()
+        for n in range(3)
+    ]
+    assert table["area"][0] == pytest.approx(np.mean(areas))
+
+
+def test_nothing_is_pointed_at_that_the_heads_were_fitted_on(embedder):
+    shown = []
+
+    def remember(pixels, *_):
+        shown.append(pixels.tobytes())
+        return np.zeros((4, 4))
+
+    pointing_game(embedder, {"spy": remember}, **GAME)
+    taught = phantom_manifest(GAME["taught"], SEED)
+    known = {read_image(taught.image_source(row)).pixels.tobytes() for row in range(len(taught))}
+    assert len(set(shown)) == len(shown) == 8 * COUNT
+    assert not known & set(shown)
+
+
+def test_the_head_is_one_that_tells_the_finding_from_normal(embedder):
+    heads = {}
+
+    def remember(pixels, modality, head, label):
+        heads[modality] = head
+        return np.zeros((4, 4))
+
+    pointing_game(embedder, {"spy": remember}, **GAME)
+    for modality, head in heads.items():
+        assert set(FINDINGS[modality]) < set(head.classes)
+        assert head.modality == modality
+
+
+def by_hand(embedder, head, label, pixels, elementwise):
+    """Grad-CAM weighs a channel by its mean gradient, HiResCAM (Draelos & Carin 2020) each cell by its own."""
+    kept = []
+    hook = embedder.backbone.cam_layer().register_forward_hook(lambda *call: kept.append(call[2]))
+    image = embedder.prepare(pixels, "ct")[None].requires_grad_(True)
+    vector = torch.nn.functional.normalize(embedder.backbone(image), dim=1)
+    hook.remove()
+    score = (vector @ torch.from_numpy(head.weight).T)[0, label]
+    (gradient,) = torch.autograd.grad(score, kept[0])
+    weight = gradient if elementwise else gradient.mean((2, 3), keepdim=True)
+    return (weight * kept[0]).sum(1)[0].clamp(min=0).detach().numpy()
+
+
+@pytest.mark.parametrize(("name", "elementwise"), [("Grad-CAM", False), ("HiResCAM", True)])
+def test_a_map_is_that_of_its_paper(embedder, name, elementwise):
+    weight = np.random.default_rng(0).normal(size=(2, embedder.backbone.dim)).astype(np.float32)
+    head = Head("lung", "ct", "multiclass", ("a", "b"), weight, np.zeros(2, np.float32), 1.0, 1)
+    pixels = draw_phantom("ct", seed=5).pixels
+    heat = cam_methods(embedder)[name](pixels, "ct", head, "b")
+    expected = by_hand(embedder, head, 1, pixels, elementwise)
+    stretched = torch.nn.functional.interpolate(
+        torch.from_numpy(expected)[None, None], heat.shape, mode="bilinear"
+    )
+    assert np.corrcoef(stretched.numpy().ravel(), heat.ravel())[0, 1] > 0.98
+
+
+def test_every_map_is_finite_and_leaves_the_encoder_as_it_was(embedder):
+    methods = cam_methods(embedder)
+    head = Head(
+        "lung",
+        "ct",
+        "multiclass",
+        ("a",),
+        np.ones((1, embedder.backbone.dim), np.float32),
+        np.zeros(1),
+        1.0,
+        1,
+    )
+    maps = [method(draw_phantom("ct", seed=6).pixels, "ct", head, "a") for method in methods.values()]
+    assert len(maps) >= 6
+    for heat in maps:
+        assert heat.shape == (embedder.config.preprocessing.image_size,) * 2
+        assert np.isfinite(heat).all()
+    assert not any(module._forward_hooks for module in embedder.backbone.modules())
+    assert all(parameter.grad is None for parameter in embedder.backbone.parameters())
