@@ -8,6 +8,8 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.modalities import MODALITIES
 
 SYNTHETIC_PREFIX = "phantom_"
+# Before the kinds of unknown input whose share turned away was measured.
+REJECTED_PREFIX = "rejected_"
 # Title, licence, caveat and names of classes by source, as train/datasets.toml states them.
 Datasets = dict[str, dict[str, Any]]
 _UNKNOWN = {"title": "", "licence": "not stated", "caveat": "", "names": {}}
@@ -18,6 +20,11 @@ _INTRODUCTION = """
 An open reimplementation of MerMED-FM (arXiv 2507.00185, doi 10.1016/j.landig.2026.101007): one encoder for
 seven medical imaging modalities, trained by self-supervision with a memory, here with linear heads on its
 frozen embeddings. It is not the published model and shares no weights with it.
+""".strip()
+
+_FIGURES = """
+Linear heads on the frozen encoder, macro one-versus-rest AUROC on the test split, bootstrap over groups
+(patients, lesions or tiles of origin).
 """.strip()
 
 _LIMITS = """
@@ -96,41 +103,66 @@ def _data(manifest: Manifest, datasets: Datasets) -> str:
 
 
 def _figures(metrics: dict[str, Any], datasets: Datasets) -> str:
-    rows = [
-        "| set | modality | test images | AUROC (95 % interval) | ECE | what it cannot tell |",
-        "|---|---|---|---|---|---|",
+    shown = {
+        task: figure
+        for task, figure in sorted(metrics.items())
+        if isinstance(figure, dict) and not task.startswith(SYNTHETIC_PREFIX)
+    }
+    started = any("start_auroc" in figure for figure in shown.values())
+    names = ["set", "modality", "test images", "AUROC (95 % interval)", *["of its start"] * started]
+    names += ["ECE", "what it cannot tell"]
+    rows = [names, ["---"] * len(names)]
+    for task, figure in shown.items():
+        start = [_number(figure.get("start_auroc"))] * started
+        cells = [task, figure["modality"], str(figure["n_test"]), _auroc(figure), *start]
+        rows.append([*cells, _number(figure["ece"]), _caveat(task, datasets)])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n\n".join(["## Figures", _FIGURES, table, *_statements(metrics, shown)])
+
+
+def _statements(metrics: dict[str, Any], shown: dict[str, Any]) -> list[str]:
+    """Returns what was measured of the whole model, in sentences."""
+    told = []
+    if "mean_auroc" in metrics:
+        start = metrics.get("start_mean_auroc")
+        than = "" if start is None else f", {start:.3f} for the encoder that it started from"
+        told.append(
+            f"Mean AUROC of the sets with a test split of some size: {metrics['mean_auroc']:.3f}{than}."
+        )
+    crossed = [
+        f"{task} {_auroc(figure, 'crossed')}"
+        for task, figure in shown.items()
+        if figure.get("crossed_auroc") is not None
     ]
-    for task, figure in sorted(metrics.items()):
-        if not isinstance(figure, dict) or task.startswith(SYNTHETIC_PREFIX):
-            continue
-        caveat = _caveat(task, datasets)
-        cells = [
-            task,
-            figure["modality"],
-            str(figure["n_test"]),
-            _auroc(figure),
-            f"{figure['ece']:.3f}",
-            caveat,
-        ]
-        rows.append(f"| {' | '.join(cells)} |")
-    text = (
-        "## Figures\n\nLinear heads on the frozen encoder, macro one-versus-rest AUROC on the test split, "
-        "bootstrap over groups (patients, lesions or tiles of origin).\n\n" + "\n".join(rows)
-    )
+    if crossed:
+        told.append(f"AUROC by cross-validation over groups of the whole set: {', '.join(crossed)}.")
     if "modality_accuracy" in metrics:
-        text += (
-            f"\n\nThe modality is right on {metrics['modality_accuracy']:.2%} of the test images; the gate "
+        told.append(
+            f"The modality is right on {metrics['modality_accuracy']:.2%} of the test images; the gate "
             f"for unknown input lets {metrics['known_accepted']:.2%} of them pass."
         )
-    return text
+    rejected = {name: share for name, share in metrics.items() if name.startswith(REJECTED_PREFIX)}
+    if rejected:
+        shares = ", ".join(
+            f"{name.removeprefix(REJECTED_PREFIX)} {share:.0%}" for name, share in rejected.items()
+        )
+        told.append(f"Of unknown input the gate turns away: {shares}.")
+    return told
 
 
-def _auroc(figure: dict[str, Any]) -> str:
-    if figure["auroc"] is None:
+def _auroc(figure: dict[str, Any], kind: str = "") -> str:
+    """Returns the AUROC on the test split, or that of a kind such as crossed, with its interval."""
+    value = figure[f"{kind}_auroc" if kind else "auroc"]
+    low, high = (figure[f"{kind or 'auroc'}_{end}"] for end in ("low", "high"))
+    if value is None:
         return "not defined"
-    if figure["auroc_low"] is None:
-        return f"{figure['auroc']:.3f} (no interval: {figure['n_groups']} groups)"
-    return f"{figure['auroc']:.3f} ({figure['auroc_low']:.3f} to {figure['auroc_high']:.3f})"
+    if low is None:
+        return f"{value:.3f} (no interval: {figure['n_groups']} groups)"
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 def described(metrics: dict[str, Any], datasets: Datasets) -> dict[str, Any]:

@@ -54,7 +54,3 @@ def _row(task: str, figure: dict[str, Any]) -> str:
         f'right:{100 - right:.1f}%"></i><b style="left:{point:.1f}%"></b></div>'
         f"<span>{figure['auroc']:.3f}</span></div>"
     )
-
-
-def _percent_of_bar(auroc: float) -> float:
-    return 100 * max(0.0, (auroc - _LEFT) / (1 - _LEFT))

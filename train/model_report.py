@@ -1,0 +1,69 @@
+"""Puts the figures of a report into a model folder: metrics.json and the model card.
+
+    python -m train.evaluate --encoder assets/model --encoder start=weights:… --data $MERMED_DATA --out report
+    python -m train.model_report --model assets/model --report report --start start --data $MERMED_DATA
+
+Whether unknown input is turned away is measured on the way, on images that need no download. Figures of label
+sets that the report does not have stay as fit_heads wrote them.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+from mermed_core.artefacts import write_folder, write_json
+from train.arguments import add_common, open_all, run, step_parser
+from train.datasets import DATASETS, read_datasets
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the step."""
+    parser = step_parser("model_report", __doc__)
+    add_common(parser)
+    parser.add_argument("--report", type=Path, required=True, help="folder that train.evaluate wrote")
+    parser.add_argument("--start", default="", help="name in the report of the encoder it was trained from")
+    parser.add_argument(
+        "--datasets", type=Path, default=DATASETS, help="TOML with title, licence and caveat of each source"
+    )
+    _report(parser.parse_args(arguments))
+
+
+def _report(options: argparse.Namespace) -> None:
+    # torch takes seconds to import; --help should not
+    from mermed_core.card import REJECTED_PREFIX, described, model_card
+    from mermed_core.embed import Embedder
+    from mermed_core.evaluation.figures import load_figures
+    from mermed_core.evaluation.model_figures import model_figures
+    from mermed_core.evaluation.unknown_input import rejection_by_kind
+    from mermed_core.gate import load_gate
+    from mermed_core.heads import MODALITY_TASK, load_heads
+    from mermed_core.predictor import CARD, HEADS_FOLDER, METRICS
+
+    datasets = read_datasets(options.datasets)
+    embedder = Embedder.load(options.model)
+    folder, dim = options.model / HEADS_FOLDER, embedder.backbone.dim
+    heads, gate = load_heads(folder, dim), load_gate(folder, dim)
+    averaged = [name for name, facts in datasets.items() if facts.get("averaged")]
+    figures = model_figures(
+        load_figures(options.report / "figures.parquet"),
+        embedder.config.name,
+        start=options.start,
+        averaged=averaged,
+    )
+    rejected = rejection_by_kind(embedder, heads.get(MODALITY_TASK), gate)
+    shares = {
+        f"{REJECTED_PREFIX}{kind}": share for kind, share in rejected.set_index("kind")["rejected"].items()
+    }
+    manifest = open_all(options.data)
+    measured = json.loads((options.model / METRICS).read_text(encoding="utf-8"))
+    metrics = {**measured, **figures, **shares}
+    with write_folder(options.model) as staging:
+        shutil.copytree(options.model, staging, dirs_exist_ok=True)
+        write_json(staging / METRICS, described(metrics, datasets))
+        card = model_card(embedder.config, metrics, manifest, datasets)
+        (staging / CARD).write_text(card, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
