@@ -14,6 +14,7 @@ from mermed_core.gate import Gate, fit_gate
 from mermed_core.heads import MODALITY_TASK, Head, HeadSet, label_set_task
 from mermed_core.metrics import Estimate, auroc, bootstrap, expected_calibration_error
 from mermed_core.modalities import MODALITY_KEYS
+from mermed_core.vectors import VectorCache
 
 logger = logging.getLogger(__name__)
 
@@ -40,18 +41,33 @@ class Assembly:
     metrics: dict[str, Any]
 
 
-def assemble(embedder: Embedder, manifest: Manifest, *, workers: int = 0, seed: int = 0) -> Assembly:
+def assemble(
+    embedder: Embedder,
+    manifest: Manifest,
+    *,
+    cache: VectorCache | None = None,
+    workers: int = 0,
+    seed: int = 0,
+) -> Assembly:
     """Embeds a manifest once and fits everything on its train split, val choosing and test measuring.
+
+    Args:
+        embedder: the encoder.
+        manifest: the images with their labels and splits.
+        cache: vectors of an earlier fit or evaluation are taken from here, new ones kept.
+        workers: processes that read images ahead.
+        seed: of the draw of images for the heads that only sort.
 
     Raises:
         ManifestError: there are no training images.
     """
     if not (manifest.frame["split"] == "train").any():
         raise ManifestError("no image belongs to the train split.", column="split")
-    by_modality = embed_manifest(embedder, manifest, workers=workers)
+    embed = cache.embed if cache else embed_manifest
+    by_modality = embed(embedder, manifest, workers=workers)
     neutral = by_modality
     if not embedder.preprocessing_is_shared:
-        neutral = embed_manifest(embedder, manifest, neutral=True, workers=workers)
+        neutral = embed(embedder, manifest, neutral=True, workers=workers)
     generator = np.random.default_rng(seed)
     findings = [_fit_task(label_set, by_modality) for label_set in by_modality.manifest.label_sets()]
     heads = HeadSet(

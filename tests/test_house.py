@@ -41,6 +41,7 @@ LAYERS: dict[str, int] = {
     "metrics": 3,
     "assembly": 4,
     "stages": 4,
+    "vectors": 3,
     "card": 4,
     "collection": 4,
     "predictor": 5,

@@ -57,7 +57,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--subgroup", action="append", default=[], metavar="COLUMN", help="such as sex")
     parser.add_argument("--resamples", type=count, default=1000, help="of a bootstrap (default: %(default)s)")
     parser.add_argument("--seed", type=count, default=0)
-    parser.add_argument("--cache", type=Path, help="vectors and parts; default: OUT.cache beside the report")
+    parser.add_argument(
+        "--cache", type=Path, help="vectors/ and parts/; default: OUT.cache beside the report"
+    )
     parser.add_argument("--title", default="Evaluation")
     parser.add_argument(
         "--datasets", type=Path, default=DATASETS, help="TOML with title, licence and caveat of each source"

@@ -20,6 +20,9 @@ def main(arguments: list[str] | None = None) -> None:
     add_common(parser)
     parser.add_argument("--out", type=Path, help="where to write; default: into the model folder itself")
     parser.add_argument(
+        "--cache", type=Path, help="folder that keeps vectors: a fit that was stopped goes on there"
+    )
+    parser.add_argument(
         "--datasets", type=Path, default=DATASETS, help="TOML with title, licence and caveat of each source"
     )
     _fit(parser.parse_args(arguments))
@@ -34,6 +37,7 @@ def _fit(options: argparse.Namespace) -> None:
     from mermed_core.gate import save_gate
     from mermed_core.heads import save_heads
     from mermed_core.predictor import CARD, HEADS_FOLDER, METRICS
+    from mermed_core.vectors import VectorCache
 
     out = options.out or options.model
     if options.out:
@@ -41,7 +45,8 @@ def _fit(options: argparse.Namespace) -> None:
     datasets = read_datasets(options.datasets)
     embedder = Embedder.load(options.model)
     manifest = open_all(options.data)
-    assembly = assemble(embedder, manifest, workers=options.workers)
+    cache = VectorCache(options.cache / "vectors") if options.cache else None
+    assembly = assemble(embedder, manifest, cache=cache, workers=options.workers)
     with write_folder(out) as staging:
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(options.model / name, staging / name)

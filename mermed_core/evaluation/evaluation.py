@@ -26,7 +26,7 @@ from mermed_core.evaluation.predictions import Predictions, from_long, to_long
 from mermed_core.evaluation.retrieval import modality_retrieval, retrieval
 from mermed_core.evaluation.robustness import robustness
 from mermed_core.evaluation.task import Task, tasks_of
-from mermed_core.evaluation.vectors import VectorCache
+from mermed_core.vectors import VectorCache
 
 logger = logging.getLogger(__name__)
 

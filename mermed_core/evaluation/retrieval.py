@@ -81,7 +81,7 @@ def modality_retrieval(
         kind="multilabel",
         classes=tuple(f"{task.name}/{name}" for task in tasks for name in task.classes),
         vectors=np.concatenate([task.vectors for task in tasks]),
-        targets=block_diag(*(task.targets for task in tasks)),
+        targets=np.asarray(block_diag(*(task.targets for task in tasks))),
         groups=np.concatenate([task.groups for task in tasks]),
         splits=np.concatenate([task.splits for task in tasks]),
         case_ids=np.concatenate([task.case_ids for task in tasks]),

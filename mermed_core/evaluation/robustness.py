@@ -108,7 +108,7 @@ def _drawn(task: Task, limit: int | None, seed: int) -> Task:
 
 
 def _images_of(manifest: Manifest, test: Task) -> Manifest:
-    positions = pd.Index(manifest.frame["case_id"]).get_indexer(test.case_ids)
+    positions = pd.Index(manifest.frame["case_id"]).get_indexer(pd.Index(test.case_ids))
     if (positions < 0).any():
         missing = test.case_ids[positions < 0][0]
         raise EvaluationError(f"image '{missing}' of task '{test.name}' is not in the manifest given.")

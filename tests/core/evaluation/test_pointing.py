@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import binary_dilation
+from skimage.morphology import dilation, disk
 
 from mermed_core.data.phantoms import FINDINGS, NORMAL, draw_phantom, phantom_manifest
 from mermed_core.evaluation.pointing import cam_methods, pointing_game
@@ -24,18 +24,22 @@ def mask_of(pixels, modality, label):
     raise AssertionError("this phantom is none of the game's")
 
 
+def within(pixels, modality, label, distance):
+    """Returns what is at most so many pixels from the finding."""
+    return np.asarray(dilation(mask_of(pixels, modality, label), disk(distance)), bool)
+
+
 def oracle(pixels, modality, head, label):
     return mask_of(pixels, modality, label).astype(float)
 
 
 def just_beside(pixels, modality, head, label):
-    mask = mask_of(pixels, modality, label)
-    return (binary_dilation(mask, iterations=3) & ~binary_dilation(mask, iterations=2)).astype(float)
+    ring = within(pixels, modality, label, 4) & ~within(pixels, modality, label, 1)
+    return ring.astype(float)
 
 
 def far_away(pixels, modality, head, label):
-    mask = mask_of(pixels, modality, label)
-    return (~binary_dilation(mask, iterations=12)).astype(float)
+    return (~within(pixels, modality, label, 6)).astype(float)
 
 
 def oracle_at_half_the_size(pixels, modality, head, label):
@@ -102,7 +106,7 @@ def test_the_head_is_one_that_tells_the_finding_from_normal(table, calls):
 
 
 def by_hand(embedder, head, label, pixels, elementwise):
-    """Grad-CAM weighs channels by their mean gradient, HiResCAM (Draelos & Carin 2020) each cell by its own."""
+    """Grad-CAM weighs a channel by its mean gradient, HiResCAM (Draelos 2020) each cell by its own."""
     kept = []
     hook = embedder.backbone.cam_layer().register_forward_hook(lambda *call: kept.append(call[2]))
     image = embedder.prepare(pixels, "ct")[None].requires_grad_(True)

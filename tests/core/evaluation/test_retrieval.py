@@ -50,7 +50,8 @@ def plain(task, ks):
         relevant = [bool((task.targets[query] * task.targets[other]).any()) for other in gallery]
         if not any(relevant):
             continue
-        row = {("map", ""): np.mean([np.mean(relevant[: i + 1]) for i, hit in enumerate(relevant) if hit])}
+        precisions = [np.mean(relevant[: i + 1]) for i, hit in enumerate(relevant) if hit]
+        row = {("map", ""): float(np.mean(precisions))}
         for k in ks:
             row["recall", f"k={k}"] = float(any(relevant[:k]))
             row["precision", f"k={k}"] = sum(relevant[:k]) / k
@@ -146,7 +147,7 @@ def test_the_interval_is_that_of_drawing_whole_groups():
     task = replace(task, groups=np.where(task.splits == "test", task.groups, task.case_ids))
     test, gallery = (np.flatnonzero((task.splits == "test") == wanted) for wanted in (True, False))
     nearest = gallery[(task.vectors[test] @ task.vectors[gallery].T).argmax(axis=1)]
-    hit = (task.targets[test] * task.targets[nearest]).any(axis=1)
+    hit = np.asarray((task.targets[test] * task.targets[nearest]).any(axis=1))
     random, names = np.random.default_rng(9), np.unique(task.groups[test])
     drawn = []
     for _ in range(800):

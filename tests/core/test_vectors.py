@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from mermed_core import vectors
 from mermed_core.data.manifest import Manifest
 from mermed_core.embed import embed_manifest
 from mermed_core.errors import ManifestError
-from mermed_core.evaluation import vectors
-from mermed_core.evaluation.vectors import VectorCache
+from mermed_core.vectors import VectorCache
 
 
 @pytest.fixture
