@@ -35,7 +35,7 @@ def joined(
         backbone.encoder.load_state_dict(embedder.backbone.encoder.state_dict())
     except RuntimeError as error:
         raise ModelError(f"The weights of '{old.name}' are made for another size: {error}") from error
-    backbone = backbone.to(embedder.device).to(memory_format=torch.channels_last).eval()
+    backbone = backbone.to(embedder.device).for_inference()
     preprocessing = replace(old.preprocessing, image_size=side)
     training = {**old.training, "joined_stages": stages}
     config = replace(old, preprocessing=preprocessing, stages=stages, training=training)

@@ -79,7 +79,7 @@ def _encoder(run: Path, recipe: Recipe) -> tuple[Backbone, ModelConfig]:
         backbone = Backbone(recipe.encoder.architecture, image_size=recipe.encoder.image_size)
         backbone.load_state_dict(below(tensors, "teacher.backbone"))
         config = ModelConfig("", recipe.encoder.architecture, preprocessing_of(recipe.encoder))
-        return backbone.eval(), config
+        return backbone.for_inference(), config
     raise TrainingError(f"'{run}' holds no checkpoint yet.")
 
 
