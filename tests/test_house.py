@@ -109,14 +109,15 @@ def test_core_imports_no_higher_layer_and_neither_app_nor_train(path):
             assert LAYERS.get(other, 0) <= LAYERS[room], f"{module_of(path)} imports {name}"
 
 
-def test_serving_and_pretraining_never_import_each_other():
+def test_serving_pretraining_and_evaluation_never_import_each_other():
     for path in SOURCES:
         rooms = {core_room(name) for name in imports_of(path)}
         room = core_room(module_of(path))
         if room in SERVING or path.is_relative_to(ROOT / "app"):
-            assert "pretraining" not in rooms, path
-        if room == "pretraining":
+            assert not rooms & {"pretraining", "evaluation"}, path
+        if room in ("pretraining", "evaluation"):
             assert not rooms & {"predictor", "collection", "explain", "maps"}, path
+        assert not {"pretraining", "evaluation"} <= {room, *rooms} or room is None, path
 
 
 @pytest.mark.parametrize(
