@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset, default_collate
@@ -15,11 +14,10 @@ from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.embed import Embedder
-from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.classifier import Classifier, build_optimiser, build_schedule
 from mermed_core.evaluation.linear_probe import measured_split
 from mermed_core.evaluation.predictions import Predictions, predictions_on
-from mermed_core.evaluation.task import Task
+from mermed_core.evaluation.task import Task, images_of
 from mermed_core.fitting import fit_temperature, negative_log_likelihood
 from mermed_core.heads import to_probabilities
 from mermed_core.images import read_image
@@ -162,16 +160,13 @@ class _Run:
 
 def _tensors(preprocessing: Preprocessing, manifest: Manifest, images: Task) -> TensorDataset:
     """Returns pixels (images, 3, side, side) uint8 at the encoder's size, and targets (images, classes)."""
-    positions = pd.Index(manifest.frame["case_id"]).get_indexer(pd.Index(images.case_ids)).tolist()
-    if -1 in positions:
-        missing = images.case_ids[positions.index(-1)]
-        raise EvaluationError(f"image '{missing}' of task '{images.name}' is not in the manifest given.")
+    shown = images_of(manifest, images)
     # With mean 0 and std 1 the values are whole numbers over 255, so that nothing is lost on the way back.
     resize = replace(preprocessing, neutral=_PLAIN, modalities={})
     shape = (len(images), 3, preprocessing.image_size, preprocessing.image_size)
     pixels = torch.empty(shape, dtype=torch.uint8)
-    for row, position in enumerate(positions):
-        image = resize(read_image(manifest.image_source(position)).pixels)
+    for row in range(len(images)):
+        image = resize(read_image(shown.image_source(row)).pixels)
         pixels[row] = (image * 255).round().to(torch.uint8)
     return TensorDataset(pixels, torch.from_numpy(images.targets).float())
 

@@ -4,14 +4,13 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.embed import Embedder, embed_manifest
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.corruptions import corrupt, proper_to
 from mermed_core.evaluation.figures import AUROC, Figure
-from mermed_core.evaluation.task import Task
+from mermed_core.evaluation.task import Task, images_of
 from mermed_core.heads import Head
 from mermed_core.metrics import auroc
 
@@ -59,7 +58,7 @@ def robustness(
         raise EvaluationError(
             f"the head '{head.task}' does not name the classes of '{task.name}'; fit it on it."
         )
-    images = _images_of(manifest, test)
+    images = images_of(manifest, test)
     values = {CLEAN: auroc(test.targets, head.probabilities(test.vectors))}
     for name in proper_to(task.modality):
         for severity in severities:
@@ -105,11 +104,3 @@ def _drawn(task: Task, limit: int | None, seed: int) -> Task:
     if not len(test):
         raise EvaluationError(f"task '{task.name}' has no image in the test split to corrupt.")
     return task.rows(np.sort(np.random.default_rng(seed).permutation(test)[:limit]))
-
-
-def _images_of(manifest: Manifest, test: Task) -> Manifest:
-    positions = pd.Index(manifest.frame["case_id"]).get_indexer(pd.Index(test.case_ids))
-    if (positions < 0).any():
-        missing = test.case_ids[positions < 0][0]
-        raise EvaluationError(f"image '{missing}' of task '{test.name}' is not in the manifest given.")
-    return manifest.select(positions)

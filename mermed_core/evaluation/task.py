@@ -8,7 +8,7 @@ import pandas as pd
 
 from mermed_core.data.manifest import COLUMNS, LabelSet, Manifest
 from mermed_core.embed import Embeddings
-from mermed_core.errors import ManifestError
+from mermed_core.errors import EvaluationError, ManifestError
 from mermed_core.fitting import Labelled, one_hot
 
 
@@ -74,6 +74,19 @@ def task_rows(manifest: Manifest, name: str) -> np.ndarray:
     """Returns the positions of a task's labelled images, as its `Task` holds them."""
     frame = manifest.frame
     return np.flatnonzero((frame["task"] == name) & frame["labels"].notna())
+
+
+def images_of(manifest: Manifest, task: Task) -> Manifest:
+    """Returns the rows of a task's images, in the task's order.
+
+    Raises:
+        EvaluationError: one of them is not in the manifest.
+    """
+    positions = pd.Index(manifest.frame["case_id"]).get_indexer(pd.Index(task.case_ids))
+    if (positions < 0).any():
+        missing = task.case_ids[positions < 0][0]
+        raise EvaluationError(f"image '{missing}' of task '{task.name}' is not in the manifest given.")
+    return manifest.select(positions)
 
 
 def tasks_of(embeddings: Embeddings) -> tuple[Task, ...]:
