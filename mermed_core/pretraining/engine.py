@@ -24,6 +24,7 @@ from mermed_core.pretraining.schedules import Applied
 from mermed_core.pretraining.seeds import Stream, derive_seed, generator
 from mermed_core.pretraining.views import ModalityNormaliser
 
+_SHARED = "all"  # the ring where modalities are not kept apart
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -71,8 +72,10 @@ class Engine:
         torch.manual_seed(derive_seed(recipe.compute.seed, Stream.START))
         self.student, self.teacher = build_pair(recipe, ranks)
         self._learner = ranks.wrap(self.student)
-        slots = math.ceil(recipe.memory.size / len(modalities))
-        self.bank = MemoryBank(modalities, slots=slots, dim=recipe.head.dim).to(ranks.device)
+        rings = tuple(modalities) if recipe.memory.by_modality else (_SHARED,)
+        self._ring_of = torch.arange(len(modalities)) % len(rings)
+        slots = math.ceil(recipe.memory.size / len(rings))
+        self.bank = MemoryBank(rings, slots=slots, dim=recipe.head.dim).to(ranks.device)
         self.optimiser = build_optimiser(self.student, recipe.optimiser)
         self.scaler = torch.amp.GradScaler(ranks.device.type, enabled=recipe.compute.precision == "fp16")
         self._normaliser = ModalityNormaliser(preprocessing_of(recipe.encoder), modalities).to(ranks.device)
@@ -85,8 +88,8 @@ class Engine:
         """
         torch.manual_seed(derive_seed(self._recipe.compute.seed, Stream.NETWORK, number, self._ranks.rank))
         guard = BufferGuard(self.student, self.teacher)
-        modality = self._ranks.gather_places(batch.modality.to(self._ranks.device)).cpu()
-        taught, losses = self._learn(batch, modality, number, applied)
+        rings = self._rings(batch)
+        taught, losses = self._learn(batch, rings, number, applied)
         norm = self._clip() if losses is not None else None
         outcome = Outcome(*self._totals(losses, applied), norm, _spread(taught))
         if outcome.skipped:
@@ -94,7 +97,7 @@ class Engine:
         else:
             if losses is not None:
                 self._move(applied)
-            self.bank.add(taught, modality)
+            self.bank.add(taught, rings)
         if losses is not None:
             self.scaler.update()
         return outcome
@@ -102,14 +105,17 @@ class Engine:
     def prefill(self, batch: Batch) -> None:
         """Lets the teacher's embeddings of the first global view enter the memory; nothing learns."""
         guard = BufferGuard(self.teacher)
-        modality = self._ranks.gather_places(batch.modality.to(self._ranks.device)).cpu()
         taught = self._ranks.gather_places(self._teach(self._prepare(batch)[0][:1])[0])
         guard.restore()
         if torch.isfinite(taught).all():
-            self.bank.add(taught, modality)
+            self.bank.add(taught, self._rings(batch))
+
+    def _rings(self, batch: Batch) -> torch.Tensor:
+        """Returns the index of the ring of every image of the whole batch, on the CPU."""
+        return self._ring_of[self._ranks.gather_places(batch.modality.to(self._ranks.device)).cpu()]
 
     def _learn(
-        self, batch: Batch, modality: torch.Tensor, number: int, applied: Applied
+        self, batch: Batch, rings: torch.Tensor, number: int, applied: Applied
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Puts the gradients in place, part by part.
 
@@ -118,7 +124,7 @@ class Engine:
             losses (2,), memory consistency and KoLeo; None where no ring holds anything yet.
         """
         parts = self._recipe.compute.accumulate
-        known = int(self.bank.knows(modality).sum())
+        known = int(self.bank.knows(rings).sum())
         self.optimiser.zero_grad(set_to_none=True)
         taught, losses = [], torch.zeros(2, device=self._ranks.device)
         for index in range(parts):
@@ -132,7 +138,7 @@ class Engine:
             with contextlib.nullcontext() if last else self._ranks.without_averaging(self._learner):
                 with self._precision():
                     output = self._learner(global_views, local_views)
-                each = self._losses(output, target, part.modality, known, number, applied)
+                each = self._losses(output, target, self._ring_of[part.modality], known, number, applied)
                 total = each[0] + applied.koleo_weight * each[1] if applied.koleo_weight else each[0]
                 # Averaging over the ranks divides by their number what was already divided by all images.
                 self.scaler.scale(total * self._ranks.world).backward()
@@ -143,7 +149,7 @@ class Engine:
         self,
         output: Output,
         target: torch.Tensor,
-        modality: torch.Tensor,
+        rings: torch.Tensor,
         known: int,
         number: int,
         applied: Applied,
@@ -152,7 +158,7 @@ class Engine:
         consistency = memory_consistency(
             output.projected,
             target,
-            modality,
+            rings,
             self.bank,
             blocks=self._recipe.blocks,
             student_temperature=self._recipe.loss.student_temperature,
@@ -166,7 +172,7 @@ class Engine:
         parts = self._recipe.compute.accumulate * self._ranks.world
         if consistency is None:  # none of these images has a memory, but others of the batch do
             consistency = 0.0 * output.projected.sum()
-        share = int(self.bank.knows(modality).sum()) / known
+        share = int(self.bank.knows(rings).sum()) / known
         return torch.stack([consistency * share, spreading / parts])
 
     def _prepare(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:

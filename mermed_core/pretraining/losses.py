@@ -90,7 +90,7 @@ def ring_consistency(
 def memory_consistency(
     student: torch.Tensor,
     teacher: torch.Tensor,
-    modality: torch.Tensor,
+    ring: torch.Tensor,
     bank: MemoryBank,
     *,
     blocks: int,
@@ -98,14 +98,14 @@ def memory_consistency(
     teacher_temperature: float,
     generator: torch.Generator,
 ) -> torch.Tensor | None:
-    """Returns the loss of a batch: each image meets the memories of its own modality, cut into random blocks.
+    """Returns the loss of a batch: each image meets the memories of its ring, cut into random blocks.
 
     Averaged over pairs of views, blocks and images. Images whose ring is still empty do not count.
 
     Args:
         student: (views, batch, dim), unit norm.
         teacher: (teacher views, batch, dim), unit norm; the first views of the student.
-        modality: (batch,) index of each image's ring, on the CPU.
+        ring: (batch,) index of each image's ring, on the CPU: that of its modality.
         bank: the memory.
         blocks: number of blocks that each ring is cut into.
         student_temperature: above 0.
@@ -113,11 +113,11 @@ def memory_consistency(
         generator: decides the blocks.
 
     Returns:
-        A scalar, or None where the memory of every modality in the batch is empty.
+        A scalar, or None where every ring in the batch is empty.
     """
     terms = []
-    for index in range(len(bank.modalities)):
-        rows = torch.nonzero(modality == index).flatten().to(student.device)
+    for index in range(len(bank.rings)):
+        rows = torch.nonzero(ring == index).flatten().to(student.device)
         memories = bank.memories(index)
         cuts = random_blocks(len(memories), blocks, generator)
         if len(rows) and cuts:

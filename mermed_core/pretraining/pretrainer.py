@@ -85,8 +85,8 @@ class Pretrainer:
 
     def _fill_memory(self, interruption: Interruption) -> None:
         """Fills the wanted share of every ring, so that the first step has memories to compare with."""
-        bank, modalities = self.engine.bank, len(self.engine.bank.modalities)
-        each = self.recipe.data.batch // modalities
+        bank = self.engine.bank
+        each = self.recipe.data.batch // len(bank.rings)
         steps = math.ceil(self.recipe.memory.prefill * bank.slots / max(1, each))
         views = replace(self.recipe.views, global_count=1, local_count=0)
         dataset = self._dataset(_FILLING, MultiCrop(views))

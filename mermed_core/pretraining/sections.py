@@ -106,11 +106,14 @@ class Memory:
         size: embeddings in all; every modality owns an equal share.
         block_size: embeddings of all modalities in one random block.
         prefill: share of the memory that the starting teacher fills before the first step.
+        by_modality: whether an image meets only memories of its own modality, as in the paper; else those
+            of every modality.
     """
 
     size: Count
     block_size: Count
     prefill: Share
+    by_modality: bool
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def test_a_ring_holds_the_last_memories_of_its_modality(slots, batches):
         bank.add(torch.tensor(values).reshape(-1, 1), torch.tensor(batch, dtype=torch.long))
         for index, number in zip(batch, values, strict=True):
             given_so_far[index].append(number)
-    for index, key in enumerate(bank.modalities):
+    for index, key in enumerate(bank.rings):
         expected = given_so_far[index][-slots:]
         assert sorted(bank.memories(index).flatten().tolist()) == expected
         assert bank.fill()[key] == len(expected) / slots

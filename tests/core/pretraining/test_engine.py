@@ -60,3 +60,14 @@ def test_the_memory_says_when_its_warm_up_is_over(smoke):
         engine.step(batch(), number, applied)
         seen.append((engine.bank.is_full, engine.bank.fill()["ct"]))
     assert seen == [(False, 0.25), (False, 0.5), (False, 0.75), (True, 1.0), (True, 1.0)]
+
+
+def test_without_the_restriction_every_modality_shares_one_ring(smoke):
+    engine = Engine(smoke("data.batch=6", "memory.size=24", "memory.by_modality=false"), KEYS, Ranks("cpu"))
+    applied = build_schedules(smoke(), 5)[0]
+    engine.step(batch(), 0, applied)
+    assert engine.bank.rings == ("all",)
+    assert engine.bank.fill() == {"all": 6 / 24}
+    assert len(engine.bank.memories(0).unique(dim=0)) == 6
+    assert engine.step(batch(), 1, applied).loss is not None
+    assert engine.bank.fill() == {"all": 12 / 24}

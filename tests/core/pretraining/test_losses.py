@@ -47,7 +47,7 @@ def plain_loss(student, teacher, modality, bank, blocks, temperatures, seed):
     """Image by image, block by block; the blocks are drawn ring by ring, as the loss does."""
     generator = torch.Generator().manual_seed(seed)
     images = []
-    for index in range(len(bank.modalities)):
+    for index in range(len(bank.rings)):
         memories = bank.memories(index).numpy()
         cuts = random_blocks(len(memories), blocks, generator)
         for image in np.flatnonzero(modality.numpy() == index) if cuts else ():

@@ -43,6 +43,7 @@ CHANGES_WEIGHTS = {
     "memory.size": 36,
     "memory.block_size": 24,
     "memory.prefill": 1.0,
+    "memory.by_modality": "false",
     "loss.student_temperature": 0.2,
     "loss.teacher_temperature_start": 0.06,
     "loss.teacher_temperature_end": 0.09,
