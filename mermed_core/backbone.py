@@ -79,23 +79,23 @@ class Backbone(nn.Module):
             raise ModelError(f"'{self.architecture}' has not {self.stages} stages to join.")
         return self._pooled_dim() + sum(2 * stage["num_chs"] for stage in known[-self.stages :])
 
-    def cam_layer(self) -> nn.Module:
-        """Returns the layer whose activations a class activation map weighs.
+    def cam_layers(self) -> list[nn.Module]:
+        """Returns the layers whose activations a class activation map weighs, in the order of the encoder.
 
         For a ViT this is the first norm of the last block: behind it only the class token reaches the
-        embedding, so that patch tokens have no gradient. For a ConvNet it is the deepest stage whose map is
-        still fine enough to point at something: at 128 px the last one has 4 × 4 cells.
+        embedding, so that patch tokens have no gradient. For a ConvNet it is the two deepest stages whose map
+        is still fine enough to point at something: at 128 px the last one has 4 × 4 cells.
         """
         if isinstance(self.encoder, VisionTransformer):
-            return cast(nn.Module, self.encoder.blocks[-1].norm1)
+            return [cast(nn.Module, self.encoder.blocks[-1].norm1)]
         stages = getattr(self.encoder, "feature_info", None)
         if not stages:
             raise ModelError(f"No feature map is known for '{self.architecture}'.")
         fine = [stage for stage in stages if self.image_size / stage["reduction"] >= FEWEST_CELLS]
-        return self.encoder.get_submodule(fine[-1]["module"] if fine else stages[0]["module"])
+        return [self.encoder.get_submodule(stage["module"]) for stage in fine[-2:] or stages[:1]]
 
     def to_feature_map(self, activations: torch.Tensor) -> torch.Tensor:
-        """Brings activations of `cam_layer` to (batch, channels, rows, columns).
+        """Brings activations of one of `cam_layers` to (batch, channels, rows, columns).
 
         Tokens (batch, tokens, channels) lose the prefix tokens and take the grid of the square input.
         """

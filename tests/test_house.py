@@ -24,6 +24,7 @@ LAYERS: dict[str, int] = {
     "tiff": 1,
     "transforms": 1,
     "backbone": 1,
+    "activation_maps": 2,
     "joining": 1,
     "recipes": 1,
     "data": 1,
@@ -59,6 +60,7 @@ SERVING = {
     "index",
     "maps",
     "explain",
+    "activation_maps",
     "__main__",
     "doctor",
 }

@@ -2,15 +2,13 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pandas as pd
-import torch
-from pytorch_grad_cam import EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM
 from scipy.ndimage import distance_transform_edt
 
-from mermed_core.backbone import Backbone
+from mermed_core.activation_maps import METHODS, activation_map
 from mermed_core.data.phantoms import FINDINGS, Phantom, draw_phantom, phantom_manifest
 from mermed_core.embed import Embedder, embed_manifest
 from mermed_core.evaluation.task import tasks_of
@@ -20,33 +18,22 @@ from mermed_core.heads import Head
 # From pixels (height, width, 3), modality, head and class to a map (rows, columns) of the whole image.
 Method = Callable[[np.ndarray, str, Head, str], np.ndarray]
 
-_CAMS: dict[str, type[Any]] = {
-    "Grad-CAM": GradCAM,
-    "Grad-CAM++": GradCAMPlusPlus,
-    "XGrad-CAM": XGradCAM,
-    "HiResCAM": HiResCAM,
-    "LayerCAM": LayerCAM,
-    "EigenGradCAM": EigenGradCAM,
-}
 _TOLERANCE = 8 / 256  # of the side: how far beside the finding still counts as near
 _OFFSET = 500_000  # no phantom that is pointed at was drawn for the heads
 
 
 def cam_methods(embedder: Embedder) -> dict[str, Method]:
-    """Returns the class activation maps that can be compared, each on the encoder's `cam_layer`.
-
-    Every map is that of the class's logit: the product of the unit vector and the head's weights.
-    """
+    """Returns the class activation maps that can be compared, each that of the class's logit."""
     backbone = copy.deepcopy(embedder.backbone).requires_grad_(False)
 
-    def method(kind: type[Any]) -> Method:
+    def method(name: str) -> Method:
         def run(pixels: np.ndarray, modality: str, head: Head, label: str) -> np.ndarray:
-            image = embedder.prepare(pixels, modality).unsqueeze(0).requires_grad_(True)
-            return _map(kind, backbone, image, head.weight[head.classes.index(label)])
+            image = embedder.prepare(pixels, modality).unsqueeze(0)
+            return activation_map(backbone, image, head.weight[head.classes.index(label)], name).heat
 
         return run
 
-    return {name: method(kind) for name, kind in _CAMS.items()}
+    return {name: method(name) for name in METHODS}
 
 
 def pointing_game(
@@ -107,17 +94,3 @@ def _hits(phantom: Phantom, method: Method, head: Head) -> tuple[bool, bool]:
     row, column = (peak * phantom.mask.shape / heat.shape).astype(int)
     distance = cast(np.ndarray, distance_transform_edt(~phantom.mask))[row, column]
     return bool(phantom.mask[row, column]), bool(distance <= _TOLERANCE * len(phantom.mask))
-
-
-def _map(kind: type[Any], backbone: Backbone, image: torch.Tensor, weight: np.ndarray) -> np.ndarray:
-    """Returns a map (size, size) in 0..1 for a prepared image (1, 3, size, size) and weights (dim,)."""
-    weights = torch.from_numpy(weight).to(next(backbone.parameters()).device)
-
-    def logit(vector: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.normalize(vector, dim=0) @ weights
-
-    cam = kind(backbone, [backbone.cam_layer()], reshape_transform=backbone.to_feature_map)
-    try:
-        return cam(image, [logit])[0]
-    finally:
-        cam.activations_and_grads.release()

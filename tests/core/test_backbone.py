@@ -9,7 +9,7 @@ from mermed_core.errors import ModelError
 def test_any_encoder_gives_embeddings_and_a_feature_map(architecture):
     backbone = Backbone(architecture, image_size=64).eval()
     seen = []
-    hook = backbone.cam_layer().register_forward_hook(lambda *call: seen.append(call[2]))
+    hook = backbone.cam_layers()[-1].register_forward_hook(lambda *call: seen.append(call[2]))
     vectors = backbone(torch.randn(2, 3, 64, 64))
     hook.remove()
     assert vectors.shape == (2, backbone.dim)
@@ -33,10 +33,23 @@ def test_an_encoder_without_a_known_feature_map_is_a_sentence(monkeypatch):
     backbone = Backbone("test_mambaout", image_size=32)
     monkeypatch.setattr(backbone.encoder, "feature_info", [])
     with pytest.raises(ModelError, match="test_mambaout"):
-        backbone.cam_layer()
+        backbone.cam_layers()
 
 
-@pytest.mark.parametrize(("image_size", "stage"), [(224, "blocks.6"), (128, "blocks.4"), (8, "blocks.0")])
-def test_a_convnet_is_explained_at_the_deepest_stage_of_seven_cells_or_more(image_size, stage):
+@pytest.mark.parametrize(
+    ("image_size", "stages"),
+    [
+        (224, ["blocks.4", "blocks.6"]),
+        (160, ["blocks.2", "blocks.4"]),
+        (14, ["blocks.0"]),
+        (8, ["blocks.0"]),
+    ],
+)
+def test_a_convnet_is_explained_at_the_two_deepest_stages_of_seven_cells_or_more(image_size, stages):
     backbone = Backbone("tf_efficientnet_lite0", image_size=image_size)
-    assert backbone.cam_layer() is backbone.encoder.get_submodule(stage)
+    assert backbone.cam_layers() == [backbone.encoder.get_submodule(stage) for stage in stages]
+
+
+def test_a_vit_is_explained_where_patch_tokens_still_reach_the_embedding():
+    backbone = Backbone("test_vit", image_size=64)
+    assert backbone.cam_layers() == [backbone.encoder.blocks[-1].norm1]

@@ -1,8 +1,7 @@
-"""The pointing game with methods whose score is known, and class activation maps worked out by hand."""
+"""The pointing game with methods whose score is known."""
 
 import numpy as np
 import pytest
-import torch
 from skimage.morphology import dilation, disk
 
 from mermed_core.data.phantoms import FINDINGS, NORMAL, draw_phantom, phantom_manifest
@@ -103,32 +102,6 @@ def test_the_head_is_one_that_tells_the_finding_from_normal(table, calls):
         assert set(head.classes) == {NORMAL, *FINDINGS[modality]}
         assert head.modality == modality
         assert label != NORMAL
-
-
-def by_hand(embedder, head, label, pixels, elementwise):
-    """Grad-CAM weighs a channel by its mean gradient, HiResCAM (Draelos 2020) each cell by its own."""
-    kept = []
-    hook = embedder.backbone.cam_layer().register_forward_hook(lambda *call: kept.append(call[2]))
-    image = embedder.prepare(pixels, "ct")[None].requires_grad_(True)
-    vector = torch.nn.functional.normalize(embedder.backbone(image), dim=1)
-    hook.remove()
-    score = (vector @ torch.from_numpy(head.weight).T)[0, label]
-    (gradient,) = torch.autograd.grad(score, kept[0])
-    weight = gradient if elementwise else gradient.mean((2, 3), keepdim=True)
-    return (weight * kept[0]).sum(1)[0].clamp(min=0).detach().numpy()
-
-
-@pytest.mark.parametrize(("name", "elementwise"), [("Grad-CAM", False), ("HiResCAM", True)])
-def test_a_map_is_that_of_its_paper(embedder, name, elementwise):
-    weight = np.random.default_rng(0).normal(size=(2, embedder.backbone.dim)).astype(np.float32)
-    head = Head("lung", "ct", "multiclass", ("a", "b"), weight, np.zeros(2, np.float32), 1.0, 1)
-    pixels = draw_phantom("ct", seed=5).pixels
-    heat = cam_methods(embedder)[name](pixels, "ct", head, "b")
-    expected = by_hand(embedder, head, 1, pixels, elementwise)
-    stretched = torch.nn.functional.interpolate(
-        torch.from_numpy(expected)[None, None], heat.shape, mode="bilinear"
-    )
-    assert np.corrcoef(stretched.numpy().ravel(), heat.ravel())[0, 1] > 0.98
 
 
 def test_every_map_is_finite_and_leaves_the_encoder_as_it_was(embedder):
