@@ -10,6 +10,8 @@ from mermed_core.modalities import MODALITIES
 SYNTHETIC_PREFIX = "phantom_"
 # Before the kinds of unknown input whose share turned away was measured.
 REJECTED_PREFIX = "rejected_"
+# Before the methods of class activation maps whose share of hits in the pointing game was measured.
+POINTING_PREFIX = "pointing_"
 # Title, licence, caveat and names of classes by source, as train/datasets.toml states them.
 Datasets = dict[str, dict[str, Any]]
 _UNKNOWN = {"title": "", "licence": "not stated", "caveat": "", "names": {}}
@@ -141,13 +143,20 @@ def _statements(metrics: dict[str, Any], shown: dict[str, Any]) -> list[str]:
             f"The modality is right on {metrics['modality_accuracy']:.2%} of the test images; the gate "
             f"for unknown input lets {metrics['known_accepted']:.2%} of them pass."
         )
-    rejected = {name: share for name, share in metrics.items() if name.startswith(REJECTED_PREFIX)}
-    if rejected:
-        shares = ", ".join(
-            f"{name.removeprefix(REJECTED_PREFIX)} {share:.0%}" for name, share in rejected.items()
-        )
+    if shares := _shares(metrics, REJECTED_PREFIX):
         told.append(f"Of unknown input the gate turns away: {shares}.")
+    if shares := _shares(metrics, POINTING_PREFIX):
+        told.append(
+            "Share of synthetic findings that hold the peak of a class activation map (pointing game), by "
+            f"method, the best first: {shares}."
+        )
     return told
+
+
+def _shares(metrics: dict[str, Any], prefix: str) -> str:
+    """Returns the figures whose names have a prefix as a list in words, in their order."""
+    found = {name.removeprefix(prefix): share for name, share in metrics.items() if name.startswith(prefix)}
+    return ", ".join(f"{name} {share:.0%}" for name, share in found.items())
 
 
 def _auroc(figure: dict[str, Any], kind: str = "") -> str:

@@ -3,8 +3,9 @@
     python -m train.evaluate --encoder assets/model --encoder start=weights:… --data $MERMED_DATA --out report
     python -m train.model_report --model assets/model --report report --start start --data $MERMED_DATA
 
-Whether unknown input is turned away is measured on the way, on images that need no download. Figures of label
-sets that the report does not have stay as fit_heads wrote them.
+Measured on the way, on images that need no download: whether unknown input is turned away, and which class
+activation map points best at the findings of phantoms (the table is pointing.csv beside the report). Figures of
+label sets that the report does not have stay as fit_heads wrote them.
 """
 
 import argparse
@@ -26,15 +27,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--datasets", type=Path, default=DATASETS, help="TOML with title, licence and caveat of each source"
     )
+    parser.add_argument(
+        "--pointing",
+        type=int,
+        default=30,
+        help="phantoms of each finding in the pointing game, 0 for none",
+    )
     _report(parser.parse_args(arguments))
 
 
 def _report(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
-    from mermed_core.card import REJECTED_PREFIX, described, model_card
+    from mermed_core.card import POINTING_PREFIX, REJECTED_PREFIX, described, model_card
     from mermed_core.embed import Embedder
     from mermed_core.evaluation.figures import load_figures
     from mermed_core.evaluation.model_figures import model_figures
+    from mermed_core.evaluation.pointing import cam_methods, pointing_game
     from mermed_core.evaluation.unknown_input import rejection_by_kind
     from mermed_core.gate import load_gate
     from mermed_core.heads import MODALITY_TASK, load_heads
@@ -55,6 +63,11 @@ def _report(options: argparse.Namespace) -> None:
     shares = {
         f"{REJECTED_PREFIX}{kind}": share for kind, share in rejected.set_index("kind")["rejected"].items()
     }
+    if options.pointing:
+        pointed = pointing_game(embedder, cam_methods(embedder), count_per_finding=options.pointing)
+        pointed.to_csv(options.report / "pointing.csv", index=False)
+        hits = pointed.groupby("method")["in_finding"].mean().sort_values(ascending=False)
+        shares |= {f"{POINTING_PREFIX}{method}": float(share) for method, share in hits.items()}
     manifest = open_all(options.data)
     measured = json.loads((options.model / METRICS).read_text(encoding="utf-8"))
     metrics = {**measured, **figures, **shares}

@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 from scipy.ndimage import distance_transform_edt
+from tqdm import tqdm
 
 from mermed_core.activation_maps import METHODS, activation_map
 from mermed_core.data.phantoms import FINDINGS, Phantom, draw_phantom, phantom_manifest
@@ -61,17 +62,17 @@ def pointing_game(
         image that the mask covers, which is what pointing by chance would reach.
     """
     heads = _heads(embedder, taught, seed)
+    asked = [(modality, finding) for modality, findings in FINDINGS.items() for finding in findings]
     rows = []
-    for modality, findings in FINDINGS.items():
-        for finding in findings:
-            phantoms = [
-                draw_phantom(modality, finding, seed=seed * 1_000_003 + _OFFSET + number)
-                for number in range(count_per_finding)
-            ]
-            area = float(np.mean([phantom.mask.mean() for phantom in phantoms]))
-            for name, method in methods.items():
-                hits = [_hits(phantom, method, heads[modality]) for phantom in phantoms]
-                rows.append((name, modality, finding, len(hits), *np.mean(hits, axis=0), area))
+    for modality, finding in tqdm(asked, "pointing game", unit="finding"):
+        phantoms = [
+            draw_phantom(modality, finding, seed=seed * 1_000_003 + _OFFSET + number)
+            for number in range(count_per_finding)
+        ]
+        area = float(np.mean([phantom.mask.mean() for phantom in phantoms]))
+        for name, method in methods.items():
+            hits = [_hits(phantom, method, heads[modality]) for phantom in phantoms]
+            rows.append((name, modality, finding, len(hits), *np.mean(hits, axis=0), area))
     columns = ["method", "modality", "finding", "images", "in_finding", "near_finding", "area"]
     return pd.DataFrame(rows, columns=columns)
 

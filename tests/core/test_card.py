@@ -91,6 +91,10 @@ def test_figures_on_drawn_images_are_left_out(manifest):
 def test_whole_model_figures_only_where_measured(manifest):
     measured = {"modality_accuracy": 0.98765, "known_accepted": 0.97}
     assert "98.77%" in model_card(CONFIG, measured, manifest, DATASETS)
+    shares = {"rejected_noise": 0.981, "pointing_HiResCAM": 0.81, "pointing_Grad-CAM": 0.5}
+    card = model_card(CONFIG, shares, manifest, DATASETS)
+    assert "the gate turns away: noise 98%." in card
+    assert "the best first: HiResCAM 81%, Grad-CAM 50%." in card
     assert "The modality is right" not in model_card(CONFIG, {}, manifest, DATASETS)
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from mermed_core.errors import EvaluationError
@@ -32,6 +33,8 @@ def test_metrics_and_card_are_those_of_the_report(model, tmp_path):
             "start",
             "--data",
             "phantoms:20",
+            "--pointing",
+            "1",
         ]
     )
     metrics = json.loads((model / "metrics.json").read_text())
@@ -41,6 +44,10 @@ def test_metrics_and_card_are_those_of_the_report(model, tmp_path):
     assert metrics[task]["auroc"] == pytest.approx(fitted[task]["auroc"])
     assert 0 <= metrics[task]["start_auroc"] <= 1
     assert 0 <= metrics["rejected_photographs"] <= 1
+    pointed = pd.read_csv(tmp_path / "report" / "pointing.csv")
+    served = pointed[pointed["method"] == "HiResCAM"]
+    assert metrics["pointing_HiResCAM"] == pytest.approx(served["in_finding"].mean())
+    assert served["images"].sum() == 8
     assert "Of unknown input the gate turns away: photographs" in (model / "README.md").read_text()
     assert {path: path.read_bytes() for path in model.rglob("*.safetensors")} == before
     assert Predictor.load(model).metrics[task]["title"].startswith("Synthetic")
