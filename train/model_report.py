@@ -4,7 +4,7 @@
     python -m train.model_report --model assets/model --report report --start start --data $MERMED_DATA
 
 Measured on the way, on images that need no download: whether unknown input is turned away, and which class
-activation map points best at the findings of phantoms (the table is pointing.csv beside the report). Figures of
+activation map points best at the findings of phantoms (a table, pointing.csv, beside the report). Figures of
 label sets that the report does not have stay as fit_heads wrote them.
 """
 
