@@ -7,7 +7,7 @@ import torch
 
 from mermed_core.artefacts import write_folder
 from mermed_core.backbone import Backbone
-from mermed_core.checkpoint import ModelConfig, save_model
+from mermed_core.checkpoint import CONFIG, ModelConfig, load_config, save_model
 from mermed_core.pretraining.provenance import code_revision
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.sections import Encoder
@@ -63,9 +63,10 @@ def interpolate(start: Backbone, trained: Backbone, share: float) -> Backbone:
 
 
 def _training(recipe: Recipe, progress: Progress, data: dict[str, Any]) -> dict[str, Any]:
+    kept_apart = "by modality" if recipe.memory.by_modality else "of all modalities together"
     return {
-        "method": "MerMED-FM self-supervision with a memory by modality (arXiv 2507.00185)",
-        "start": _without_path(recipe.encoder.start),
+        "method": f"MerMED-FM self-supervision with a memory {kept_apart} (arXiv 2507.00185)",
+        "start": _origin(recipe.encoder.start),
         "steps": progress.step,
         "images_seen": progress.images,
         "batch": recipe.data.batch,
@@ -82,9 +83,18 @@ def _training(recipe: Recipe, progress: Progress, data: dict[str, Any]) -> dict[
     }
 
 
-def _without_path(start: str) -> str:
-    """Leaves of a path its last part: a model folder that is published tells nothing of a machine."""
-    return start if start.startswith("package:") else Path(start).name
+def _origin(start: str) -> str:
+    """Names a start; of one of our model folders also what that was trained from.
+
+    Of a path the last part is left: a model folder that is published tells nothing of a machine.
+    """
+    if start.startswith("package:"):
+        return start
+    if not (Path(start) / CONFIG).is_file():
+        return Path(start).name
+    model = load_config(Path(start))
+    steps, origin = (model.training.get(name, "unknown") for name in ("steps", "start"))
+    return f"{model.name}, {steps} steps from {origin}"
 
 
 def _card(config: ModelConfig, recipe: Recipe) -> str:

@@ -67,6 +67,15 @@ def test_a_run_ends_in_a_model_that_loads_and_has_learned(manifest, smoke, archi
     assert "| dermatology | 9 |" in card
 
 
+def test_a_model_tells_what_it_was_trained_from(manifest, smoke):
+    first = Pretrainer(smoke("memory.by_modality=false", folder="first"), manifest).run()
+    assert "a memory of all modalities together" in load_model(first)[1].training["method"]
+    second = Pretrainer(smoke(f"encoder.start={first}", folder="second"), manifest).run()
+    training = load_model(second)[1].training
+    assert training["start"] == f"{smoke().model.name}, 4 steps from random"
+    assert "a memory by modality" in training["method"]
+
+
 def test_the_log_holds_what_was_applied(manifest, smoke, tmp_path):
     pretrainer = Pretrainer(smoke(), manifest)
     pretrainer.run()
