@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,12 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.embed import Embedder, Embeddings, embed_manifest
 from mermed_core.errors import ManifestError
 
+logger = logging.getLogger(__name__)
+
 # Images embedded between two writes: an interrupted evaluation loses one block at most.
 _BLOCK = 1024
+# Broken images that the log names.
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ class VectorCache:
         self, embedder: Embedder, manifest: Manifest, *, neutral: bool = False, workers: int = 0
     ) -> Embeddings:
         """Returns the vectors of a manifest, embedding only what was not embedded before.
+
+        How many images are broken is logged each time, also when nothing is embedded anew.
 
         Args:
             embedder: the encoder.
@@ -55,6 +62,7 @@ class VectorCache:
         order = np.argsort(positions, kind="stable")
         vectors = np.concatenate([block.vectors for block in found if len(block.rows)])[order]
         broken = {case_id: reason for block in found for case_id, reason in block.broken.items()}
+        _log_broken(embedder.config.name, broken, len(manifest))
         return Embeddings(vectors, manifest.select(positions[order]), (), broken)
 
     def _block(self, embedder: Embedder, block: Manifest, neutral: bool, workers: int, bar: tqdm) -> "_Block":
@@ -66,8 +74,9 @@ class VectorCache:
         case_ids = block.frame["case_id"]
         try:
             made = embed_manifest(embedder, block, neutral=neutral, workers=workers, bar=bar)
-        except ManifestError as error:  # every image of this block is broken; others may not be
-            return _Block(np.empty((0, 0)), np.empty(0, np.int64), dict.fromkeys(case_ids, str(error)))
+        except ManifestError:  # every image of this block is broken, as was logged; others may not be
+            broken = dict.fromkeys(case_ids, "like all that were read with it")
+            return _Block(np.empty((0, 0)), np.empty(0, np.int64), broken)
         rows = np.flatnonzero(case_ids.isin(made.manifest.frame["case_id"]))
         buffer = io.BytesIO()
         np.savez(buffer, vectors=made.vectors, rows=rows, broken=np.array(json.dumps(made.broken)))
@@ -83,6 +92,14 @@ class _Block:
     vectors: np.ndarray
     rows: np.ndarray
     broken: dict[str, str]
+
+
+def _log_broken(encoder: str, broken: dict[str, str], images: int) -> None:
+    if broken:
+        named = [f"{case_id} ({reason})" for case_id, reason in list(broken.items())[:_NAMED]]
+        told = "; ".join(named + ["…"] * (len(broken) > _NAMED))
+        count = f"{len(broken)} of {images} images"
+        logger.warning("%s: %s cannot be read and are left out: %s", encoder, count, told)
 
 
 def _blocks(manifest: Manifest) -> list[np.ndarray]:

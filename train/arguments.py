@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mermed_core.data.manifest import Manifest, concatenate
-from mermed_core.data.sources import open_manifest
+from mermed_core.data.manifest import Manifest
+from mermed_core.data.sources import open_manifests
 from mermed_core.errors import MermedError
 
 DATA_HELP = (
     "images: a folder or file of parquet tables, a CSV, a folder modality/class/*.png, dicom:DIR, "
-    "medmnist:NAME or phantoms:COUNT; may be repeated"
+    "medmnist:NAME or phantoms:COUNT; may be repeated. A table named after a split (train.csv) is a part of "
+    "its folder's set; other tables that are measured together need one name in a column task (or source)"
 )
 
 
@@ -34,7 +35,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def open_all(specs: list[str], modality: str | None = None) -> Manifest:
     """Opens every source of images and joins them."""
-    return concatenate([open_manifest(spec, modality=modality) for spec in specs])
+    return open_manifests(specs, modality=modality)
 
 
 def count(text: str) -> int:

@@ -2,12 +2,14 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.pseudonyms import pseudonym
+from mermed_core.data.table_names import TableName, fill_names, table_names
 from mermed_core.data.validation import fill_modality, refuse
 from mermed_core.errors import ManifestError
 
@@ -31,19 +33,23 @@ _SEPARATORS = ",;\t"
 _BETWEEN_LABELS = "|"
 
 
-def read_csv(file: Path, modality: str | None = None) -> Manifest:
+def read_csv(
+    file: Path, modality: str | None = None, names: Mapping[Path, TableName] | None = None
+) -> Manifest:
     """Reads a CSV (or one separated by ; or tabs) with a header line.
 
     Columns, in any order and case: `image_path` (relative paths are taken from the CSV's folder), `modality`
-    (a key or an alias), and if wanted `image_id` (becomes the case_id), `label` (one class) or `labels`
-    (classes separated by |; a lone | is none of them), `group` (kept as it is) or `patient_id` (kept only as
-    a pseudonym), `split`, `source` (the file's name if missing), `task`, `task_kind`. An empty cell is a
-    missing value. Further columns are kept as text. No file is opened: a path that does not exist is found
-    when its image is read.
+    (a key or an alias), and if wanted `image_id` (becomes the case_id, else file/row), `label` (one class) or
+    `labels` (classes separated by |; a lone | is none of them), `group` (kept as it is) or `patient_id` (kept
+    only as a pseudonym), `split` (else told by a name like train.csv), `source` (the file's name if missing,
+    or the folder's where the file is named after a split), `task`, `task_kind`. An empty cell is a missing
+    value. Further columns are kept as text. No file is opened: a path that does not exist is found when its
+    image is read.
 
     Args:
         file: the table, in UTF-8.
         modality: the modality of rows that state none.
+        names: what each file is called, where other tables are opened with this one.
 
     Raises:
         ManifestError: names the line, the row (0 is the first image) and the column.
@@ -52,7 +58,8 @@ def read_csv(file: Path, modality: str | None = None) -> Manifest:
     named = _named_columns(table, file)
     table = table.rename(columns={column: name for name, column in named.items()})
     try:
-        return Manifest.from_frame(fill_modality(_frame(table, file), modality))
+        frame = fill_names(_frame(table, file), (names or table_names([file]))[file])
+        return Manifest.from_frame(fill_modality(frame, modality))
     except ManifestError as error:
         line = f", line {error.row + 2}" if error.row is not None else ""
         column = named.get(error.column or "", error.column)
@@ -104,8 +111,6 @@ def _frame(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     frame = table.copy()
     folder = os.path.abspath(file.parent)
     frame["path"] = [os.path.join(folder, path) for path in table["path"].tolist()]
-    source = table["source"] if "source" in table else pd.Series(None, table.index, object)
-    frame["source"] = source.where(source.notna(), file.stem)
     return _with_labels(_with_groups(frame))
 
 

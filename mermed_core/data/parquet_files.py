@@ -1,8 +1,7 @@
 """Parquet files in the Hugging Face image-column convention, and those that a manifest was saved as."""
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mermed_core.data.manifest import COLUMNS, Manifest, concatenate
-from mermed_core.data.validation import fill_modality, split_name
+from mermed_core.data.table_names import TableName, fill_names, table_names
+from mermed_core.data.validation import fill_modality
 from mermed_core.errors import ManifestError
 
-# Such as train-00000-of-00003: how the Hub names the files of a split.
-_SHARD = re.compile(r"(train|training|val|valid|validation|test|testing)(-\d+-of-\d+)?")
 _MISSING_CLASS = -1
 
 
@@ -24,18 +22,21 @@ def parquet_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
 
 
-def read_parquet(path: Path, modality: str | None = None) -> Manifest:
+def read_parquet(
+    path: Path, modality: str | None = None, names: Mapping[Path, TableName] | None = None
+) -> Manifest:
     """Reads one parquet file, or joins all that lie in a folder.
 
     A file's columns: `image` (struct of bytes and path, or plain bytes), and `modality`, `source` (the file's
-    name if missing), `label` or `labels` (text, number, list, or ClassLabel with its names in the file's
-    metadata; a list makes a multi-label task; null is unlabelled), `group`, `split` (else told by a name like
-    train-00000-of-00003), `task`, `task_kind`. Further columns are kept. The case_id is file/row. A file of
-    `Manifest.save` is read back.
+    name if missing, or the folder's where the file is named after a split), `label` or `labels` (text,
+    number, list, or ClassLabel with its names in the file's metadata; a list makes a multi-label task; null
+    is unlabelled), `group`, `split` (else told by a name like train-00000-of-00003), `task`, `task_kind`.
+    Further columns are kept. The case_id is file/row. A file of `Manifest.save` is read back.
 
     Args:
         path: a parquet file or a folder of them.
         modality: the modality of rows that state none.
+        names: what each file is called, where other tables are opened with these.
 
     Raises:
         ManifestError: names the file, the row and the column.
@@ -43,10 +44,11 @@ def read_parquet(path: Path, modality: str | None = None) -> Manifest:
     files = parquet_files(path) if path.is_dir() else [path]
     if not files:
         raise ManifestError(f"{path} holds no parquet file.")
-    return concatenate([_read_file(file, modality) for file in files])
+    names = names or table_names(files)
+    return concatenate([_read_file(file, modality, names[file]) for file in files])
 
 
-def _read_file(file: Path, modality: str | None) -> Manifest:
+def _read_file(file: Path, modality: str | None, name: TableName) -> Manifest:
     try:
         with pq.ParquetFile(file) as opened:
             if set(COLUMNS) <= set(opened.schema_arrow.names):
@@ -55,7 +57,7 @@ def _read_file(file: Path, modality: str | None) -> Manifest:
     except (OSError, pa.ArrowException) as error:
         raise ManifestError(f"{file} cannot be read as a parquet table ({error}).") from error
     try:
-        return Manifest.from_frame(fill_modality(_frame(table, file), modality))
+        return Manifest.from_frame(fill_modality(fill_names(_frame(table, file), name), modality))
     except ManifestError as error:
         raise ManifestError(f"{error.problem} ({file.name})", row=error.row, column=error.column) from error
 
@@ -71,17 +73,6 @@ def _frame(table: pa.Table, file: Path) -> pd.DataFrame:
         frame["labels"] = _labels(table[label], label, _class_names(table.schema, label))
         kind = "multilabel" if _is_list(table[label].type) else "multiclass"
         frame["task_kind"] = frame.get("task_kind", kind)
-    return _with_names(frame, file.stem)
-
-
-def _with_names(frame: pd.DataFrame, stem: str) -> pd.DataFrame:
-    if "case_id" not in frame:
-        frame["case_id"] = [f"{stem}/{row:06d}" for row in range(len(frame))]
-    source = frame["source"].astype(object) if "source" in frame else pd.Series(None, frame.index, object)
-    frame["source"] = source.where(source.notna(), stem)
-    shard = _SHARD.fullmatch(stem)
-    if "split" not in frame and shard:
-        frame["split"] = split_name(shard[1])
     return frame
 
 

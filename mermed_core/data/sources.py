@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mermed_core.data.byte_ranges import is_url
@@ -11,33 +11,45 @@ from mermed_core.data.csv_table import read_csv
 from mermed_core.data.dicom_tree import read_dicom_tree
 from mermed_core.data.files import is_dicom, is_picture, walk_files
 from mermed_core.data.image_folder import read_image_folder
-from mermed_core.data.manifest import Manifest
+from mermed_core.data.manifest import Manifest, concatenate
 from mermed_core.data.medmnist_sets import read_medmnist
 from mermed_core.data.parquet_files import parquet_files, read_parquet
 from mermed_core.data.shards import INDEX, read_shards
+from mermed_core.data.table_names import TableName, table_names, with_default_tasks
 from mermed_core.errors import ManifestError
 from mermed_core.modalities import UnknownModalityError, modality_key
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What a specification says after its kind.
+    """What a specification says.
 
     Attributes:
+        kind: one of `_SOURCES`.
         target: a file, a folder, or a name.
         number: what follows @, None without one.
         modality: a modality's key, or None.
         root: where downloaded files lie, or None.
+        names: what each table is called, of all that are opened together.
     """
 
+    kind: str
     target: str
     number: int | None
     modality: str | None
     root: Path | None
+    names: Mapping[Path, TableName] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
         return Path(self.target).expanduser()
+
+    @property
+    def tables(self) -> list[Path]:
+        """The files that are named after their place, none for most kinds."""
+        if self.kind == "parquet" and self.path.is_dir():
+            return parquet_files(self.path)
+        return [self.path] if self.kind in ("parquet", "csv") else []
 
 
 def _open_medmnist(request: _Request) -> Manifest:
@@ -55,8 +67,8 @@ def _open_phantoms(request: _Request) -> Manifest:
 
 
 _SOURCES: dict[str, Callable[[_Request], Manifest]] = {
-    "parquet": lambda request: read_parquet(request.path, request.modality),
-    "csv": lambda request: read_csv(request.path, request.modality),
+    "parquet": lambda request: read_parquet(request.path, request.modality, request.names),
+    "csv": lambda request: read_csv(request.path, request.modality, request.names),
     "folder": lambda request: read_image_folder(request.path, request.modality),
     "dicom": lambda request: read_dicom_tree(request.path, request.modality),
     "shards": lambda request: read_shards(request.target, request.modality),
@@ -89,11 +101,35 @@ def open_manifest(spec: str | Path, *, modality: str | None = None) -> Manifest:
     Raises:
         ManifestError: no such source, or one that is not valid; names the row and the column if any.
     """
+    return open_manifests([spec], modality=modality)
+
+
+def open_manifests(specs: Sequence[str | Path], *, modality: str | None = None) -> Manifest:
+    """Opens several sources, each as `open_manifest` does, and joins them in their order.
+
+    The tables train.csv and test.csv of one folder are one source; a/labels.csv and b/labels.csv are two,
+    called "a/labels" and "b/labels".
+
+    Args:
+        specs: the sources.
+        modality: the modality of images that do not state theirs.
+
+    Raises:
+        ManifestError: as `open_manifest`; two rows share a case_id; or no source is given.
+    """
+    requests = [_request(spec, modality) for spec in specs]
+    names = table_names(file for request in requests for file in request.tables)
+    opened = [_SOURCES[request.kind](replace(request, names=names)) for request in requests]
+    manifest = opened[0] if len(opened) == 1 else concatenate(opened)
+    return with_default_tasks(manifest, names.values())
+
+
+def _request(spec: str | Path, modality: str | None) -> _Request:
     text = _expanded(str(spec))
     kind, _, rest = text.partition(":")
     if text and kind not in _SOURCES:
         kind = _recognised(Path(text).expanduser())
-        return _SOURCES[kind](_Request(text, None, _key(modality), None))
+        return _Request(kind, text, None, _key(modality), None)
     target, _, query = rest.partition("?")
     if not target:
         raise ManifestError(f"'{text}' names no source. {_HELP}")
@@ -102,10 +138,10 @@ def open_manifest(spec: str | Path, *, modality: str | None = None) -> Manifest:
     if kind in _WITH_NUMBER:
         target, number = _numbered(target)
     root = Path(options["root"]).expanduser() if "root" in options else None
-    request = _Request(target, number, _key(options.get("modality", modality)), root)
+    request = _Request(kind, target, number, _key(options.get("modality", modality)), root)
     if kind not in _WITH_NUMBER and not is_url(target) and not request.path.exists():
         raise ManifestError(f"there is no file or folder {request.path}. {_HELP}")
-    return _SOURCES[kind](request)
+    return request
 
 
 def _expanded(text: str) -> str:

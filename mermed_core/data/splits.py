@@ -37,6 +37,13 @@ def split_by_group(
     return Manifest.from_frame(frame)
 
 
+def divided_groups(manifest: Manifest) -> list[str]:
+    """Returns the groups whose images lie in several splits, in sorted order."""
+    given = manifest.frame.loc[manifest.frame["split"] != ""]
+    counts = given.groupby("group")["split"].nunique()
+    return [str(group) for group in counts.index[counts > 1]]
+
+
 def _splits_of_groups(manifest: Manifest) -> dict[str, str]:
     """Returns the split of each group that has one."""
     given = manifest.frame.loc[manifest.frame["split"] != "", ["group", "split"]]

@@ -68,7 +68,7 @@ def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
     if "case_id" not in frame:
         frame["case_id"] = [f"{source}/{row:06d}" for row, source in enumerate(frame["source"].tolist())]
     if "task" not in frame:
-        frame["task"] = _default_tasks(frame)
+        frame["task"] = default_tasks(frame)
     for column in ("case_id", "task"):
         frame[column] = _texts(frame[column])
     refuse(frame["case_id"].duplicated(), frame["case_id"], "'{}' stands in an earlier row too.")
@@ -79,8 +79,8 @@ def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _default_tasks(frame: pd.DataFrame) -> pd.Series:
-    """The source; a source of several modalities has a task for each, for classes are of one modality."""
+def default_tasks(frame: pd.DataFrame) -> pd.Series:
+    """Returns the source; one of several modalities has a task for each, for classes are of one modality."""
     several = frame.groupby("source")["modality"].transform("nunique") > 1
     return frame["source"].where(~several, frame["source"] + "-" + frame["modality"])
 

@@ -19,14 +19,19 @@ def linear_probe(task: Task, *, encoder: str) -> Predictions:
         encoder: name for the predictions.
 
     Raises:
-        EvaluationError: the task has no test image.
+        EvaluationError: the task has no test image, or no training image.
     """
     test = measured_split(task)
     return predict(fit_probe(task), test, encoder=encoder, protocol="linear_probe")
 
 
 def fit_probe(task: Task) -> Head:
-    """Fits a linear head on the train split of a task; val chooses penalty and temperature."""
+    """Fits a linear head on the train split of a task; val chooses penalty and temperature.
+
+    Raises:
+        EvaluationError: the task has no training image.
+    """
+    _refuse_without(task, "train", "to learn from")
     train, val = (task.split(name).labelled() for name in ("train", "val"))
     return fit_head(task.label_set, task.modality, train, val)
 
@@ -55,15 +60,20 @@ def predict(head: Head, images: Task, *, encoder: str, protocol: str) -> Predict
 
 
 def measured_split(task: Task) -> Task:
-    """Returns the test images of a task.
+    """Returns the test images of a task that has images to learn from.
 
     Raises:
-        EvaluationError: there is none.
+        EvaluationError: there is no test image, or no training image.
     """
-    test = task.split("test")
-    if not len(test):
+    _refuse_without(task, "test", "to measure on")
+    _refuse_without(task, "train", "to learn from")
+    return task.split("test")
+
+
+def _refuse_without(task: Task, split: str, purpose: str) -> None:
+    if split not in task.splits:
         raise EvaluationError(
-            f"task '{task.name}' has no image in the test split to measure on; divide it into splits, or "
-            "use cross_validation where it has too few images."
+            f"task '{task.name}' has no image in the {split} split {purpose}; write '{split}' to some "
+            "patients in the column 'split', or leave the column out to have all divided. Tables that belong "
+            "together need one name in a column 'task'; cross_validation needs no splits."
         )
-    return test

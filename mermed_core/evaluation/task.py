@@ -1,5 +1,6 @@
 """A task: one label set of a manifest with the vectors that an encoder made of its images."""
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -7,9 +8,18 @@ import numpy as np
 import pandas as pd
 
 from mermed_core.data.manifest import COLUMNS, LabelSet, Manifest
+from mermed_core.data.splits import divided_groups, split_by_group
 from mermed_core.embed import Embeddings
 from mermed_core.errors import EvaluationError, ManifestError
 from mermed_core.fitting import Labelled, one_hot
+
+logger = logging.getLogger(__name__)
+
+# Of train, val and test, where a set states no split.
+_FRACTIONS = (0.7, 0.1, 0.2)
+_TOGETHER = "sets that are measured together need one name in a column 'task' (or 'source')"
+# Groups or classes that a line of the log names.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -20,7 +30,7 @@ class Task:
         name: of the label set, such as "busi".
         modality: key; the task's images are all of it.
         kind: multiclass, multilabel or ordinal.
-        classes: names, the columns of the targets; each occurs in the train split.
+        classes: names, the columns of the targets; each occurs in the train split, if that has images.
         vectors: (images, dim) unit vectors.
         targets: (images, classes) of 0 and 1.
         groups: (images,) patients, lesions or tiles of origin; one is never divided.
@@ -93,7 +103,9 @@ def tasks_of(embeddings: Embeddings) -> tuple[Task, ...]:
     """Returns every label set of the embedded images that has two classes in the train split.
 
     Classes that are in no training image are left out, and with them the images that show nothing else;
-    of a multi-label set one class is enough.
+    of a multi-label set one class is enough. A set that states no split at all is divided by its groups, the
+    same way each time. One without training images keeps all its classes, for cross-validation. All of that,
+    sets that are left out and groups that lie in several splits are named in the log.
 
     Raises:
         ManifestError: a label set mixes modalities, or there is none.
@@ -102,7 +114,8 @@ def tasks_of(embeddings: Embeddings) -> tuple[Task, ...]:
     found = tuple(task for task in tasks if task is not None)
     if not found:
         raise ManifestError(
-            "no label set has two classes in the train split, so there is nothing to measure.",
+            "no label set has two classes in the train split, so there is nothing to measure; label images "
+            f"of two classes, and mind that {_TOGETHER}.",
             column="labels",
         )
     return found
@@ -110,15 +123,16 @@ def tasks_of(embeddings: Embeddings) -> tuple[Task, ...]:
 
 def _task(label_set: LabelSet, embeddings: Embeddings) -> Task | None:
     rows = task_rows(embeddings.manifest, label_set.task)
-    frame = embeddings.manifest.frame.iloc[rows]
-    modalities = sorted(frame["modality"].unique())
+    images = embeddings.manifest.select(rows)
+    modalities = sorted(images.frame["modality"].unique())
     if len(modalities) != 1:
         raise ManifestError(
             f"task '{label_set.task}' mixes the modalities {', '.join(modalities)}.", column="task"
         )
-    taught = {name for labels in frame.loc[frame["split"] == "train", "labels"] for name in labels}
-    classes = tuple(name for name in label_set.classes if name in taught)
-    if len(classes) < (1 if label_set.kind == "multilabel" else 2):
+    images = _with_splits(label_set.task, images)
+    frame = images.frame
+    classes = _classes(label_set, frame)
+    if not classes:
         return None
     task = Task(
         label_set.task,
@@ -130,6 +144,50 @@ def _task(label_set: LabelSet, embeddings: Embeddings) -> Task | None:
         frame["group"].to_numpy(),
         frame["split"].to_numpy(),
         frame["case_id"].to_numpy(),
-        frame.drop(columns=list(COLUMNS)).reset_index(drop=True),
+        frame.drop(columns=[name for name in COLUMNS if name != "source"]).reset_index(drop=True),
     )
-    return task if label_set.kind == "multilabel" else task.rows(np.flatnonzero(task.targets.any(axis=1)))
+    shown = task.targets.any(axis=1) | (label_set.kind == "multilabel")
+    _log_left_out(label_set, task, int((~shown).sum()))
+    return task.rows(np.flatnonzero(shown))
+
+
+def _with_splits(name: str, images: Manifest) -> Manifest:
+    """Divides the images of a task where they state no split; warns of groups that lie in several."""
+    if (images.frame["split"] == "").all():
+        images = split_by_group(images, fractions=_FRACTIONS)
+        counts = images.frame["split"].value_counts()
+        told = ", ".join(f"{split} {counts.get(split, 0)}" for split in ("train", "val", "test"))
+        logger.warning("task '%s' states no split; its groups are divided into: %s images.", name, told)
+    elif groups := divided_groups(images):
+        told = f"{len(groups)} groups ({_listed(groups)})"
+        logger.warning("task '%s': %s lie in several splits; a patient's images belong in one.", name, told)
+    return images
+
+
+def _classes(label_set: LabelSet, frame: pd.DataFrame) -> tuple[str, ...]:
+    """Returns the classes that can be learned, none where they are too few."""
+    learned = frame["labels"][frame["split"] == "train"]
+    where = "the train split"
+    if not len(learned):
+        problem = "has no labelled image in the train split and can only be cross-validated"
+        logger.warning("task '%s' %s; %s.", label_set.task, problem, _TOGETHER)
+        learned, where = frame["labels"], "its images"
+    shown = {name for labels in learned for name in labels}
+    classes = tuple(name for name in label_set.classes if name in shown)
+    if len(classes) >= (1 if label_set.kind == "multilabel" else 2):
+        return classes
+    told = f"only one class ({classes[0]})" if classes else "no class"
+    logger.warning("task '%s' is left out: %s shows %s; %s.", label_set.task, where, told, _TOGETHER)
+    return ()
+
+
+def _log_left_out(label_set: LabelSet, task: Task, images: int) -> None:
+    if unknown := [name for name in label_set.classes if name not in task.classes]:
+        count = f"{images} of {len(task)} images"
+        logger.warning(
+            "task '%s': no training image shows %s: %s are left out.", task.name, _listed(unknown), count
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED] + ["…"] * (len(names) > _NAMED))

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 from mermed_core.data.manifest import LabelSet
 from mermed_core.fitting import Labelled, fit_head, fit_temperature, negative_log_likelihood, one_hot
@@ -71,6 +73,21 @@ def test_likelihood_by_hand():
     assert negative_log_likelihood(logits, np.array([[0, 1, 0]]), "multiclass") == pytest.approx(np.log(4))
     assert negative_log_likelihood(np.zeros((2, 1)), np.array([[0], [1]]), "multilabel") == pytest.approx(
         np.log(2)
+    )
+
+
+def test_likelihood_of_several_labels_is_that_of_scikit_learn():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 3, (50, 3))
+    targets = (generator.random((50, 3)) < 0.3).astype(float)
+    targets[:, 2] = 1
+    expected = np.mean(
+        [log_loss(t, expit(x), labels=[0, 1]) for t, x in zip(targets.T, logits.T, strict=True)]
+    )
+    assert negative_log_likelihood(logits, targets, "multilabel") == pytest.approx(expected, rel=1e-12)
+    # A sure and wrong answer costs as much as the bound on probabilities says.
+    assert negative_log_likelihood(np.array([[99.0]]), np.zeros((1, 1)), "multilabel") == pytest.approx(
+        -np.log(1e-7), rel=1e-6
     )
 
 

@@ -79,6 +79,31 @@ def test_broken_images_are_named_also_from_the_cache(embedder, few, tmp_path):
         assert len(found.vectors) == len(found.manifest) == len(few) - 1
 
 
+def test_how_many_are_broken_is_logged_also_from_the_cache(embedder, few, tmp_path, caplog):
+    frame = few.frame.copy()
+    first = ~frame["source"].duplicated() & (frame["source"] != frame["source"].iat[0])
+    frame["image"] = frame["image"].where(~first, b"nothing")
+    broken = frame["case_id"][first].tolist()
+    cache = VectorCache(tmp_path / "vectors")
+    for _ in range(2):
+        caplog.clear()
+        cache.embed(embedder, Manifest.from_frame(frame))
+        summary = caplog.messages[-1]
+        assert summary.startswith(f"tiny: {len(broken)} of {len(few)} images cannot be read")
+        assert sum(f"{case_id} (This is not an image" in summary for case_id in broken) == 3
+    assert len(caplog.messages) == 1
+
+
+def test_a_source_without_any_readable_image_leaves_the_others(embedder, few, tmp_path, caplog):
+    frame = few.frame.copy()
+    whole = frame["source"] == frame["source"].iat[0]
+    frame["image"] = frame["image"].where(~whole, b"nothing")
+    found = VectorCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))
+    assert list(found.broken) == frame["case_id"][whole].tolist()
+    assert found.manifest.frame["case_id"].tolist() == frame["case_id"][~whole].tolist()
+    assert f"{whole.sum()} of {len(few)} images cannot be read" in caplog.messages[-1]
+
+
 def test_nothing_but_broken_images_is_an_error(embedder, few, tmp_path):
     frame = few.frame.assign(image=[b"nothing"] * len(few))
     with pytest.raises(ManifestError, match="Not one image"):

@@ -8,6 +8,14 @@ def test_sources_are_joined_in_order():
     assert len(open_all(["phantoms:2", "phantoms:1@1"])) == 21
 
 
+def test_tables_alike_in_name_can_be_opened_together(tmp_path):
+    files = [tmp_path / folder / "labels.csv" for folder in "ab"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("image_path\nx.png\n")
+    assert open_all([str(file) for file in files], "ct").frame["source"].tolist() == ["a/labels", "b/labels"]
+
+
 def test_a_users_mistake_ends_as_one_sentence():
     def step() -> None:
         raise ManifestError("is not a modality.", row=3, column="modality")

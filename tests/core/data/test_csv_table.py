@@ -45,6 +45,18 @@ def test_every_optional_column(tmp_path: Path):
     assert "label" not in frame
 
 
+def test_a_file_named_after_a_split_is_of_it_and_of_its_folders_set(tmp_path: Path):
+    (tmp_path / "lung").mkdir()
+    frame = read_csv(write(tmp_path / "lung", "image_path,modality\na.png,ct\n", "val.csv")).frame
+    row = frame[["source", "task", "split", "case_id"]].iloc[0]
+    assert row.tolist() == ["lung", "lung", "val", "lung/val/000000"]
+
+
+def test_ids_are_of_the_file_where_the_source_is_stated(tmp_path: Path):
+    file = write(tmp_path, "image_path,modality,source\na.png,ct,lung\n")
+    assert read_csv(file).frame[["source", "case_id"]].iloc[0].tolist() == ["lung", "images/000000"]
+
+
 def test_patient_ids_leave_only_a_pseudonym(tmp_path: Path):
     file = write(
         tmp_path, "image_path,modality,patient_id\na.png,ct,Jane Roe\nb.png,ct,\nc.png,ct,Jane Roe\n"

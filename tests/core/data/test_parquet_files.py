@@ -134,13 +134,24 @@ def test_an_image_of_neither_is_refused(tmp_path: Path):
 
 
 def test_a_file_with_nothing_but_images_takes_its_name_and_the_given_modality(tmp_path: Path):
-    file = write(tmp_path / "test-00000-of-00002.parquet", modality=None, source=None, image=[b"a", b"b"])
+    file = write(tmp_path / "scans.parquet", modality=None, source=None, image=[b"a", b"b"])
     frame = read_parquet(file, "oct").frame
     assert set(frame["modality"]) == {"oct"}
-    assert set(frame["source"]) == {"test-00000-of-00002"}
-    assert set(frame["split"]) == {"test"}
+    assert set(frame["source"]) == {"scans"}
+    assert set(frame["split"]) == {""}
     with pytest.raises(ManifestError, match="column 'modality': this column is missing"):
         read_parquet(file)
+
+
+def test_files_of_splits_are_one_set_named_after_their_folder(tmp_path: Path):
+    folder = tmp_path / "lung"
+    folder.mkdir()
+    for split in ("train", "test"):
+        write(folder / f"{split}-00000-of-00001.parquet", source=None, label=["a", "b"])
+    frame = read_parquet(folder).frame
+    assert frame["source"].tolist() == frame["task"].tolist() == ["lung"] * 4
+    assert frame["split"].tolist() == ["test", "test", "train", "train"]
+    assert frame["case_id"].iloc[2] == "lung/train-00000-of-00001/000000"
 
 
 def test_the_given_modality_fills_only_gaps(tmp_path: Path):

@@ -6,7 +6,7 @@ import pandas as pd
 import pydicom
 import pytest
 
-from mermed_core.data.sources import open_manifest
+from mermed_core.data.sources import open_manifest, open_manifests
 from mermed_core.errors import ManifestError
 
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -44,6 +44,36 @@ def test_parquet_files_and_saved_manifests_are_recognised(tmp_path: Path):
     assert from_folder == open_manifest(tmp_path / "set.parquet") == open_manifest(f"parquet:{tmp_path}")
     from_folder.save(tmp_path / "saved" / "manifest.parquet")
     assert open_manifest(tmp_path / "saved") == from_folder
+
+
+def write_csv(file: Path, rows: str) -> str:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"image_path,modality,label\n{rows}")
+    return str(file)
+
+
+def test_tables_alike_in_name_are_sets_of_their_own(tmp_path: Path):
+    specs = [write_csv(tmp_path / folder / "labels.csv", "x.png,ct,n\n") for folder in "ab"]
+    frame = open_manifests([specs[0], f"csv:{specs[1]}?modality=ct"]).frame
+    assert frame["case_id"].tolist() == ["a/labels/000000", "b/labels/000000"]
+    assert frame["task"].tolist() == ["a/labels", "b/labels"]
+    with pytest.raises(ManifestError, match="stands in an earlier row too"):
+        open_manifests([specs[0], specs[0]])
+
+
+def test_tables_of_splits_are_one_set_with_a_task_for_each_modality(tmp_path: Path):
+    train = write_csv(tmp_path / "eyes" / "train.csv", "a.png,oct,n\nb.png,fundus,n\n")
+    test = write_csv(tmp_path / "eyes" / "test.csv", "c.png,oct,n\n")
+    frame = open_manifests([train, test]).frame
+    assert frame["source"].tolist() == ["eyes"] * 3
+    assert frame["task"].tolist() == ["eyes-oct", "eyes-fundus", "eyes-oct"]
+    assert frame["split"].tolist() == ["train", "train", "test"]
+    assert open_manifest(test).frame["task"].tolist() == ["eyes"]
+
+
+def test_nothing_to_open_is_an_error():
+    with pytest.raises(ManifestError, match="no images were given"):
+        open_manifests([])
 
 
 def test_a_tree_of_dicom_files_is_recognised():

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mermed_core.data.manifest import Manifest
-from mermed_core.data.splits import split_by_group
+from mermed_core.data.splits import divided_groups, split_by_group
 from mermed_core.errors import ManifestError
 
 
@@ -72,6 +72,12 @@ def test_splits_that_are_given_stay_and_draw_in_their_group():
 def test_a_group_in_two_splits_is_named():
     with pytest.raises(ManifestError, match="row 2, column 'split': group 'p' lies in train and in test"):
         split_by_group(manifest(["p", "q", "p"], ["train", "", "test"]))
+
+
+def test_groups_in_several_splits_are_listed():
+    given_splits = ["train", "test", "test", "", "val", "train"]
+    assert divided_groups(manifest(["q", "p", "q", "p", "a", "a"], given_splits)) == ["a", "q"]
+    assert divided_groups(manifest(["p", "p"])) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,13 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from mermed_core.errors import EvaluationError
-from mermed_core.evaluation.linear_probe import fit_few, linear_probe, measured_split, predict
+from mermed_core.evaluation.linear_probe import (
+    fit_few,
+    fit_probe,
+    linear_probe,
+    measured_split,
+    predict,
+)
 from mermed_core.evaluation.task import Task
 from mermed_core.fitting import fit_head
 
@@ -76,6 +82,13 @@ def test_without_a_test_image_it_says_what_to_do():
         linear_probe(task, encoder="tiny")
     with pytest.raises(EvaluationError):
         measured_split(task)
+
+
+def test_without_a_training_image_it_says_what_to_do():
+    tested = clusters(150).split("test")
+    for refuse in (fit_probe, measured_split):
+        with pytest.raises(EvaluationError, match="'made up' has no image in the train split"):
+            refuse(tested)
 
 
 def test_few_images_are_fitted_with_the_middle_penalty_as_scikit_learn_does():

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from mermed_core.data.manifest import Manifest
+from mermed_core.data.splits import split_by_group
 from mermed_core.embed import Embeddings
 from mermed_core.errors import ManifestError
+from mermed_core.evaluation.cross_validation import cross_validation
 from mermed_core.evaluation.predictions import from_long, predictions_on, to_long
 from mermed_core.evaluation.task import tasks_of
 
@@ -40,6 +42,55 @@ def test_of_several_labels_images_without_any_stay():
     rows = [*ROWS[:2], ("ct", [], "train", "p6", "F"), ROWS[3], ROWS[4]]
     (task,) = tasks_of(embedded(rows, task_kind="multilabel"))
     assert task.targets.tolist() == [[1, 0], [0, 1], [0, 0], [0, 1], [0, 0]]
+
+
+def test_images_and_classes_that_are_left_out_are_counted_in_the_log(caplog):
+    tasks_of(embedded(ROWS))
+    assert caplog.messages == ["task 'lung': no training image shows c: 1 of 4 images are left out."]
+    caplog.clear()
+    tasks_of(embedded(ROWS, task_kind="multilabel"))
+    assert caplog.messages == ["task 'lung': no training image shows c: 0 of 4 images are left out."]
+    caplog.clear()
+    tasks_of(embedded(ROWS[:4]))
+    assert not caplog.messages
+
+
+def test_a_label_set_that_is_left_out_is_named_with_the_reason(caplog):
+    rows = [*ROWS[:4], ("ct", ["x"], "train", "p6", "F"), ("ct", ["y"], "test", "p7", "F")]
+    (task,) = tasks_of(embedded(rows, task=["lung"] * 4 + ["other"] * 2))
+    assert task.name == "lung"
+    (message,) = caplog.messages
+    assert message.startswith("task 'other' is left out: the train split shows only one class (x); sets that")
+
+
+def test_a_set_without_any_split_is_divided_by_its_groups(caplog):
+    rows = [("ct", ["ab"[number % 2]], "", f"p{number // 4}", "F") for number in range(240)]
+    images = embedded([*rows, *ROWS[:4]], task=["own"] * 240 + ["lung"] * 4)
+    lung, own = tasks_of(images)
+    assert lung.splits.tolist() == ["train", "train", "test"]
+    expected = split_by_group(images.manifest.select(np.arange(240)), fractions=(0.7, 0.1, 0.2))
+    assert own.splits.tolist() == expected.frame["split"].tolist()
+    assert set(own.splits) == {"train", "val", "test"}
+    assert pd.Series(own.splits).groupby(own.groups).nunique().max() == 1
+    counts = ", ".join(f"{name} {(own.splits == name).sum()}" for name in ("train", "val", "test"))
+    told = f"task 'own' states no split; its groups are divided into: {counts} images."
+    assert caplog.messages == [told]
+
+
+def test_a_set_of_test_images_alone_can_be_cross_validated(caplog):
+    rows = [("ct", ["abc"[number % 3]], "test", f"p{number}", "F") for number in range(12)]
+    (task,) = tasks_of(embedded(rows))
+    assert task.classes == ("a", "b", "c")
+    assert "can only be cross-validated" in caplog.text
+    assert cross_validation(task, encoder="tiny").probabilities.shape == (12, 3)
+
+
+def test_a_group_in_two_splits_is_warned_of(caplog):
+    (task,) = tasks_of(embedded([*ROWS[:4], ("ct", ["a"], "test", "p2", "M")]))
+    assert task.splits.tolist() == ["train", "train", "test", "test"]
+    assert caplog.messages == [
+        "task 'lung': 1 groups (p2) lie in several splits; a patient's images belong in one."
+    ]
 
 
 def test_label_sets_that_cannot_be_learned_are_an_error():
