@@ -4,8 +4,8 @@
     python -m train.evaluate --encoder vit_small_patch16_224.dino --data medmnist:pathmnist --out reports/path
 
 Writes figures.parquet (every number), comparisons.parquet, predictions.parquet, report.md and report.html.
-The first encoder is compared with each of the others. What was embedded and measured is kept in --cache, so
-that the same command goes on where it was stopped.
+Every two encoders are compared. What was embedded and measured is kept in --cache, so that the same command
+goes on where it was stopped.
 """
 
 import argparse
@@ -31,6 +31,17 @@ _PROTOCOLS = (
     "fine_tuning",
 )
 _USUAL = ("linear_probe", "knn", "retrieval")
+_SEVERITIES = (1, 3, 5)
+# What FineTuning has when nothing is said, and what it means.
+_FINE_TUNING = {
+    "epochs": (30, "at most"),
+    "patience": (8, "epochs without a better val AUROC until it stops"),
+    "batch": (32, "images in a step"),
+    "learning_rate": (3e-4, "of the classifier and the encoder's last layer"),
+    "layer_decay": (0.75, "factor of the learning rate from a layer to the one before it; 1 for none"),
+    "weight_decay": (0.05, "of AdamW"),
+    "mixup": (0.0, "parameter of the Beta distribution that shares are drawn from; 0 for none"),
+}
 _FIGURES = "figures.parquet"
 
 
@@ -42,9 +53,9 @@ def main(arguments: list[str] | None = None) -> None:
         action="append",
         required=True,
         metavar="SPEC",
-        help="model folder, timm:NAME, hf_hub:OWNER/NAME, open_clip:NAME/TAG, weights:NAME=START, "
-        "random:NAME or pixels, with @SIZE where the input's side is another; NAME= before it says what it "
-        "is called in the report; may be repeated",
+        help="model folder, timm:NAME, hf_hub:OWNER/NAME, open_clip:NAME/TAG, open_clip:hf-hub:OWNER/NAME, "
+        "weights:NAME=START, random:NAME or pixels, with @SIZE where the input's side is another; NAME= "
+        "before it says what it is called in the report; may be repeated",
     )
     parser.add_argument("--data", action="append", required=True, metavar="SPEC", help=DATA_HELP)
     parser.add_argument("--out", type=Path, required=True, help="report folder; replaced as a whole")
@@ -54,8 +65,11 @@ def main(arguments: list[str] | None = None) -> None:
         choices=_PROTOCOLS,
         help=f"may be repeated; default: {', '.join(_USUAL)}",
     )
-    parser.add_argument("--subgroup", action="append", default=[], metavar="COLUMN", help="such as sex")
-    parser.add_argument("--resamples", type=count, default=1000, help="of a bootstrap (default: %(default)s)")
+    told = "such as sex or source; many numbers are cut at their quartiles; may be repeated"
+    parser.add_argument("--subgroup", action="append", default=[], metavar="COLUMN", help=told)
+    parser.add_argument(
+        "--resamples", type=_from_one, default=1000, help="of a bootstrap (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=count, default=0)
     parser.add_argument(
         "--cache", type=Path, help="vectors/ and parts/; default: OUT.cache beside the report"
@@ -65,29 +79,62 @@ def main(arguments: list[str] | None = None) -> None:
         "--datasets", type=Path, default=DATASETS, help="TOML with title, licence and caveat of each source"
     )
     parser.add_argument("--workers", type=count, default=0, help="processes that read images ahead")
+    _add_protocol_options(parser)
     _evaluate(parser.parse_args(arguments))
+
+
+def _add_protocol_options(parser: argparse.ArgumentParser) -> None:
+    told = f"of the corruptions of robustness; may be repeated; default: {', '.join(map(str, _SEVERITIES))}"
+    parser.add_argument("--severity", type=int, action="append", choices=range(1, 6), help=told)
+    group = parser.add_argument_group(
+        "fine-tuning",
+        "The images of a task lie in a temporary file meanwhile, 150 kB each at 224 px; TMPDIR says where.",
+    )
+    for name, (default, meaning) in _FINE_TUNING.items():
+        option = f"--{name.replace('_', '-')}"
+        told = f"{meaning} (default: %(default)s)"
+        group.add_argument(option, type=type(default), default=default, metavar="NUMBER", help=told)
+
+
+def _from_one(text: str) -> int:
+    """Reads a number from 1 up."""
+    if not (number := count(text)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 up")
+    return number
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
-    from mermed_core.evaluation.evaluation import Plan, evaluate
+    from mermed_core.evaluation.evaluation import evaluate
 
-    check_replaceable(options.out, _FIGURES)
+    out = options.out.resolve()  # "." has no name that the cache could be called after
+    check_replaceable(out, _FIGURES)
     datasets = read_datasets(options.datasets)
+    plan = _plan(options)
     encoders = [_open(spec) for spec in options.encoder]
-    plan = Plan(
+    manifest = open_all(options.data)
+    cache = options.cache or out.with_name(out.name + ".cache")
+    evaluation = evaluate(encoders, manifest, plan, cache, workers=options.workers)
+    tasks = set(evaluation.figures["task"])
+    notes = {name: facts["caveat"] for name, facts in datasets.items() if name in tasks and facts["caveat"]}
+    notes |= {title: f"left out: {reason}" for title, reason in evaluation.left_out.items()}
+    facts = _facts(encoders, plan, len(manifest), len(evaluation.unreadable))
+    _write(out, evaluation, options.title, facts, notes)
+    print(options.out)
+
+
+def _plan(options: argparse.Namespace) -> "Plan":
+    from mermed_core.evaluation.evaluation import Plan
+    from mermed_core.evaluation.fine_tuning import FineTuning
+
+    return Plan(
         tuple(options.protocol or _USUAL),
         tuple(options.subgroup),
         resamples=options.resamples,
         seed=options.seed,
+        severities=tuple(sorted(set(options.severity or _SEVERITIES))),
+        fine_tuning=FineTuning(**{name: getattr(options, name) for name in _FINE_TUNING}, seed=options.seed),
     )
-    manifest = open_all(options.data)
-    cache = options.cache or options.out.with_name(options.out.name + ".cache")
-    evaluation = evaluate(encoders, manifest, plan, cache, workers=options.workers)
-    tasks = set(evaluation.figures["task"])
-    notes = {name: facts["caveat"] for name, facts in datasets.items() if name in tasks and facts["caveat"]}
-    _write(options.out, evaluation, options.title, _facts(encoders, plan, len(manifest)), notes)
-    print(options.out)
 
 
 def _open(spec: str) -> "Embedder":
@@ -104,7 +151,7 @@ def _open(spec: str) -> "Embedder":
     return embedder
 
 
-def _facts(encoders: "list[Embedder]", plan: "Plan", images: int) -> dict[str, str]:
+def _facts(encoders: "list[Embedder]", plan: "Plan", images: int, unreadable: int) -> dict[str, str]:
     from mermed_core.pretraining.provenance import code_revision
 
     shown = {
@@ -113,11 +160,22 @@ def _facts(encoders: "list[Embedder]", plan: "Plan", images: int) -> dict[str, s
         for each in encoders
     }
     return shown | {
-        "Images": f"{images:,}",
+        "Images": f"{images - unreadable:,}, and {unreadable:,} that cannot be read",
         "Protocols": ", ".join(plan.protocols),
-        "Bootstrap": f"{plan.resamples} draws of groups, seed {plan.seed}",
+        **_settings(plan),
+        "Bootstrap": f"{plan.resamples} draws of groups, more for many comparisons, seed {plan.seed}",
         "Code": code_revision(),
     }
+
+
+def _settings(plan: "Plan") -> dict[str, str]:
+    """Returns what else must be known to repeat the protocols that were asked for."""
+    tuning = [f"{name.replace('_', ' ')} {getattr(plan.fine_tuning, name):g}" for name in _FINE_TUNING]
+    told = {
+        "robustness": ("Severities of corruptions", ", ".join(map(str, plan.severities))),
+        "fine_tuning": ("Fine-tuning", ", ".join(tuning)),
+    }
+    return dict(told[protocol] for protocol in plan.protocols if protocol in told)
 
 
 def _write(

@@ -10,6 +10,7 @@ import timm
 import torch
 from huggingface_hub.errors import HfHubHTTPError
 from timm.data.config import resolve_data_config
+from timm.models import load_model_config_from_hf
 from torch import nn
 
 from mermed_core.backbone import Backbone
@@ -22,10 +23,12 @@ from mermed_core.weights import start_backbone
 
 ENCODER_HELP = (
     "a model folder; a timm name with its pretrained weights (timm:NAME, hf_hub:OWNER/NAME); "
-    "open_clip:NAME/TAG where that package is installed; weights:NAME=START (what encoder.start of a recipe "
-    "takes); or a floor: random:NAME, pixels. @SIZE behind a name sets the side of the input in pixels"
+    "open_clip:NAME/TAG or open_clip:hf-hub:OWNER/NAME where that package is installed; weights:NAME=START "
+    "(what encoder.start of a recipe takes); or a floor: random:NAME, pixels. @SIZE behind a name sets the "
+    "side of the input in pixels"
 )
 _PIXELS = 32
+_HUB = ("hf-hub:", "hf_hub:")
 
 
 def open_encoder(spec: str, device: torch.device | None = None) -> Embedder:
@@ -87,11 +90,10 @@ def _pixels(_: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
 
 
 def _pretrained(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
-    known = name.startswith(("hf-hub:", "hf_hub:")) or timm.is_model(name)
-    if not known:
+    if not name.startswith(_HUB) and not timm.is_model(name):
         raise EvaluationError(f"timm has no architecture '{name}'; see timm.list_models().")
-    options: dict[str, Any] = {"img_size": size} if size and _takes_size(name) else {}
     try:
+        options: dict[str, Any] = {"img_size": size} if size and _takes_size(name) else {}
         model = timm.create_model(name, pretrained=True, num_classes=0, **options)
     except (OSError, RuntimeError, ValueError, HfHubHTTPError) as error:
         raise EvaluationError(f"The weights of '{name}' cannot be had from the hub: {error}") from error
@@ -127,12 +129,20 @@ def _open_clip(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
         raise EvaluationError(
             "open_clip: names need the package open_clip_torch, which is not installed."
         ) from error
-    architecture, _, tag = name.rpartition("/")
-    model, _, _ = open_clip.create_model_and_transforms(architecture or name, pretrained=tag or None)
+    architecture, _, tag = (name, "", None) if name.startswith(_HUB) else name.rpartition("/")
+    if not architecture:
+        raise EvaluationError(f"'open_clip:{name}' says not which weights; write open_clip:NAME/TAG.")
+    options = {"force_image_size": size} if size else {}
+    try:
+        model, _, _ = open_clip.create_model_and_transforms(architecture, pretrained=tag, **options)
+    except (OSError, RuntimeError, TypeError, ValueError, HfHubHTTPError) as error:
+        raise EvaluationError(f"open_clip does not open '{name}': {error}") from error
     visual = model.visual
     side = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
+    if size not in (None, side):  # some weights bring a network of their own
+        raise EvaluationError(f"open_clip opens '{name}' for {side} px only; leave @{size} out.")
     return _ClipImages(model), Preprocessing(
-        size or side, "squash", (tuple(visual.image_mean), tuple(visual.image_std))
+        side, "squash", (tuple(visual.image_mean), tuple(visual.image_std))
     )
 
 
@@ -148,7 +158,10 @@ _KINDS: dict[str, Callable[[str, int | None], tuple[nn.Module, Preprocessing]]] 
 
 
 def _takes_size(name: str) -> bool:
-    return "vit" in name or "deit" in name or "eva" in name
+    """Returns whether a timm model is made for one size of input, which it then takes as `img_size`."""
+    architecture = load_model_config_from_hf(name.partition(":")[2])[1] if name.startswith(_HUB) else name
+    settings = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
+    return settings is not None and settings.fixed_input_size
 
 
 def _own_size(architecture: str) -> int:

@@ -1,7 +1,9 @@
-"""An evaluation: protocols on encoders and tasks, part by part, and the comparisons between encoders."""
+"""An evaluation: protocols on encoders and tasks, part by part, means and comparisons between encoders."""
 
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -10,8 +12,8 @@ from tqdm import tqdm
 
 from mermed_core.data.manifest import COLUMNS, Manifest
 from mermed_core.embed import Embedder
-from mermed_core.errors import EvaluationError
-from mermed_core.evaluation.comparisons import Comparison, compare, corrected
+from mermed_core.errors import EvaluationError, MermedError
+from mermed_core.evaluation.comparisons import Comparison, compare, corrected, enough_draws
 from mermed_core.evaluation.comparisons import to_frame as comparisons_frame
 from mermed_core.evaluation.cross_validation import cross_validation
 from mermed_core.evaluation.few_shot import few_shot
@@ -21,9 +23,10 @@ from mermed_core.evaluation.knn import knn
 from mermed_core.evaluation.label_efficiency import label_efficiency
 from mermed_core.evaluation.linear_probe import fit_probe, linear_probe
 from mermed_core.evaluation.measuring import measure, measure_subgroups
+from mermed_core.evaluation.modality_means import modality_means
 from mermed_core.evaluation.parts import Part, PartStore, part_name
 from mermed_core.evaluation.predictions import Predictions, from_long, to_long
-from mermed_core.evaluation.retrieval import modality_retrieval, retrieval
+from mermed_core.evaluation.retrieval import modality_task, retrieval
 from mermed_core.evaluation.robustness import robustness
 from mermed_core.evaluation.task import Task, tasks_of
 from mermed_core.vectors import VectorCache
@@ -37,8 +40,9 @@ class Plan:
 
     Attributes:
         protocols: names of `PROTOCOLS`.
-        subgroups: further columns of the manifest, such as sex, whose values are measured side by side.
-        resamples: draws of each bootstrap.
+        subgroups: further columns of the manifest, such as sex, or source; their values are measured side by
+            side.
+        resamples: draws of each bootstrap; comparisons take more where there are many.
         seed: of all draws that do not state theirs.
         severities: of the corruptions, 1..5.
         fine_tuning: its settings.
@@ -54,11 +58,21 @@ class Plan:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The three tables that a report is made from."""
+    """What a report is made from.
+
+    Attributes:
+        figures: a table with the columns of `figures.COLUMNS`.
+        comparisons: a table with the fields of `comparisons.Comparison`.
+        predictions: the long tables of all predictions, with the columns of the subgroups.
+        left_out: why something could not be measured, by encoder, task and protocol.
+        unreadable: why an image could not be read, by its case_id.
+    """
 
     figures: pd.DataFrame
     comparisons: pd.DataFrame
     predictions: pd.DataFrame
+    left_out: dict[str, str]
+    unreadable: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -68,12 +82,17 @@ class _Job:
     embedder: Embedder
     manifest: Manifest
     task: Task
+    protocol: str
     plan: Plan
     workers: int
 
     @property
     def encoder(self) -> str:
         return self.embedder.config.name
+
+    @property
+    def title(self) -> str:
+        return f"{self.encoder}, {self.task.name or f'all of {self.task.modality}'}, {self.protocol}"
 
 
 def _of_predictions(make: Callable[[_Job], Predictions]) -> Callable[[_Job], Part]:
@@ -94,6 +113,7 @@ def _robustness(job: _Job) -> Part:
             fit_probe(job.task),
             encoder=job.encoder,
             severities=job.plan.severities,
+            resamples=job.plan.resamples,
             seed=job.plan.seed,
             workers=job.workers,
         )
@@ -123,8 +143,8 @@ def evaluate(
 ) -> Evaluation:
     """Measures encoders on every label set of a manifest; what was done before is taken from the cache.
 
-    The first encoder is compared with each of the others. A protocol that cannot be applied to a task (no
-    test images, a single patient) is named in the log and left out.
+    Every two encoders are compared, in the order given. What cannot be measured (no test images, a single
+    patient, an image that is gone) is named in the log and in what is left out; all else goes on.
 
     Args:
         encoders: what is measured; their names differ.
@@ -137,65 +157,91 @@ def evaluate(
         EvaluationError: two encoders have one name, a subgroup is no column, or nothing could be measured.
         ManifestError: no image can be read, or no label set has two classes to train on.
     """
-    names = [embedder.config.name for embedder in encoders]
-    if len(set(names)) < len(names):
-        raise EvaluationError(f"two encoders have the same name ({', '.join(names)}); evaluate them apart.")
-    further = [str(name) for name in manifest.frame if name not in COLUMNS]
-    if missing := [name for name in plan.subgroups if name not in further]:
-        there = ", ".join(further) or "none"
-        raise EvaluationError(f"the images have no column '{missing[0]}' for subgroups; there are: {there}.")
+    _check(encoders, manifest, plan)
     figures: list[Figure] = []
     predictions: list[Predictions] = []
+    left_out: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
     for embedder in encoders:
         embeddings = VectorCache(cache / "vectors").embed(embedder, manifest, workers=workers)
-        tasks = tasks_of(embeddings)
-        jobs = [_Job(embedder, embeddings.manifest, task, plan, workers) for task in tasks]
-        found, said = _measured(jobs, PartStore(cache / "parts"))
-        if "retrieval" in plan.protocols:
-            found += _over_modalities(tasks, embedder.config.name, plan)
+        unreadable |= embeddings.broken
+        jobs = [
+            _Job(embedder, embeddings.manifest, task, protocol, plan, workers)
+            for task, protocol in _asked(tasks_of(embeddings), plan.protocols)
+        ]
+        found, said = _measured(jobs, PartStore(cache / "parts"), left_out)
         figures += found
         predictions += said
+    figures += modality_means(predictions, resamples=plan.resamples, seed=plan.seed)
     if not figures:
         raise EvaluationError("nothing could be measured; the lines above say why.")
-    tables = [to_long(each) for each in predictions]
+    tables = [to_long(each, plan.subgroups) for each in predictions]
     return Evaluation(
         to_frame(figures),
-        comparisons_frame(_compared(predictions, names[0], plan)),
+        comparisons_frame(_compared(predictions, plan, left_out)),
         pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+        left_out,
+        unreadable,
     )
 
 
-def _measured(jobs: list[_Job], store: PartStore) -> tuple[list[Figure], list[Predictions]]:
+def _check(encoders: Sequence[Embedder], manifest: Manifest, plan: Plan) -> None:
+    names = [embedder.config.name for embedder in encoders]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"two encoders have the same name ({', '.join(names)}); evaluate them apart.")
+    further = [*(str(name) for name in manifest.frame if name not in COLUMNS), "source"]
+    if missing := [name for name in plan.subgroups if name not in further]:
+        there = ", ".join(further)
+        raise EvaluationError(f"the images have no column '{missing[0]}' for subgroups; there are: {there}.")
+
+
+def _asked(tasks: Sequence[Task], protocols: Sequence[str]) -> list[tuple[Task, str]]:
+    """Returns every task with every protocol; retrieval also among all tasks of a modality that can ask."""
+    asked = [(task, protocol) for task in tasks for protocol in protocols]
+    if "retrieval" in protocols:
+        for modality in sorted({task.modality for task in tasks}):
+            own = [task for task in tasks if task.modality == modality and "test" in task.splits]
+            asked += [(modality_task(own), "retrieval")] if own else []
+    return asked
+
+
+def _measured(
+    jobs: list[_Job], store: PartStore, left_out: dict[str, str]
+) -> tuple[list[Figure], list[Predictions]]:
     """Does every part that is not done yet, and measures what the parts predict."""
     figures: list[Figure] = []
     predictions: list[Predictions] = []
-    total = sum(len(job.plan.protocols) for job in jobs)
-    with tqdm(total=total, desc=jobs[0].encoder, unit="part", disable=None) as bar:
-        for job in jobs:
-            for protocol in job.plan.protocols:
-                bar.set_postfix_str(f"{job.task.name}, {protocol}")
-                part = _part(job, protocol, store)
-                if part is not None:
-                    figures += part.figures
-                if part is not None and part.predictions is not None:
-                    said = from_long(part.predictions, job.task)
-                    figures += _figures_of(said, job.plan)
-                    predictions.append(said)
-                bar.update()
+    bar = tqdm(jobs, desc=jobs[0].encoder, unit="part", disable=None)
+    for job in bar:
+        bar.set_postfix_str(job.title)
+        with _going_on(job.title, left_out):
+            part = _part(job, store)
+            figures += part.figures
+            if part.predictions is not None:
+                said = from_long(part.predictions, job.task)
+                figures += measure(said, resamples=job.plan.resamples, seed=job.plan.seed)
+                predictions.append(said)
+                figures += _by_subgroup(said, job, left_out)
     return figures, predictions
 
 
-def _part(job: _Job, protocol: str, store: PartStore) -> Part | None:
+@contextmanager
+def _going_on(title: str, left_out: dict[str, str]) -> Iterator[None]:
+    """Notes an error that is the input's fault, and goes on."""
+    try:
+        yield
+    except MermedError as error:
+        logger.warning("%s is left out: %s", title, error)
+        left_out[title] = str(error)
+
+
+def _part(job: _Job, store: PartStore) -> Part:
     plan = asdict(job.plan)
-    settings = {name: plan[name] for name in _SETTINGS.get(protocol, ())}
-    name = part_name(job.embedder, job.task, protocol, settings)
+    settings = {name: plan[name] for name in _SETTINGS.get(job.protocol, ())}
+    name = part_name(job.embedder, job.task, job.protocol, settings)
     part = store.load(name)
     if part is None:
-        try:
-            part = PROTOCOLS[protocol](job)
-        except EvaluationError as error:
-            logger.warning("%s, %s, %s is left out: %s", job.encoder, job.task.name, protocol, error)
-            return None
+        part = PROTOCOLS[job.protocol](job)
         store.save(name, part)
     return part
 
@@ -204,36 +250,29 @@ def _part(job: _Job, protocol: str, store: PartStore) -> Part | None:
 _SETTINGS = {
     "cross_validation": ("seed",),
     "retrieval": ("resamples", "seed"),
-    "robustness": ("severities", "seed"),
+    "robustness": ("severities", "resamples", "seed"),
     "fine_tuning": ("fine_tuning",),
 }
 
 
-def _figures_of(predictions: Predictions, plan: Plan) -> list[Figure]:
-    options = {"resamples": plan.resamples, "seed": plan.seed}
-    figures = measure(predictions, **options)
-    for column in plan.subgroups:
-        if predictions.columns[column].notna().any():
-            figures += measure_subgroups(predictions, column, **options)
-    return figures
-
-
-def _over_modalities(tasks: Sequence[Task], encoder: str, plan: Plan) -> list[Figure]:
-    """Measures retrieval among all label sets of each modality that has several with test images."""
+def _by_subgroup(predictions: Predictions, job: _Job, left_out: dict[str, str]) -> list[Figure]:
+    options = {"resamples": job.plan.resamples, "seed": job.plan.seed}
     figures: list[Figure] = []
-    for modality in sorted({task.modality for task in tasks}):
-        own = [task for task in tasks if task.modality == modality and "test" in task.splits]
-        if len(own) > 1:
-            figures += modality_retrieval(own, encoder=encoder, resamples=plan.resamples, seed=plan.seed)
+    for column in job.plan.subgroups:
+        if predictions.columns[column].notna().any():
+            with _going_on(f"{job.title} by {column}", left_out):
+                figures += measure_subgroups(predictions, column, **options)
     return figures
 
 
-def _compared(predictions: Sequence[Predictions], first: str, plan: Plan) -> list[Comparison]:
-    ours = {(each.task, each.protocol): each for each in predictions if each.encoder == first}
-    pairs = [
-        (ours[each.task, each.protocol], each)
-        for each in predictions
-        if each.encoder != first and (each.task, each.protocol) in ours
-    ]
-    found = [compare(*pair, resamples=plan.resamples, seed=plan.seed) for pair in pairs]
-    return corrected([comparison for several in found for comparison in several])
+def _compared(predictions: Sequence[Predictions], plan: Plan, left_out: dict[str, str]) -> list[Comparison]:
+    alike: dict[tuple[str, str], list[Predictions]] = {}
+    for each in predictions:
+        alike.setdefault((each.task, each.protocol), []).append(each)
+    pairs = sum(math.comb(len(several), 2) for several in alike.values())
+    draws = enough_draws(pairs, plan.resamples)
+    found: list[Comparison] = []
+    for (task, protocol), several in tqdm(alike.items(), desc="comparisons", unit="task", disable=None):
+        with _going_on(f"comparisons, {task}, {protocol}", left_out):
+            found += compare(*several, resamples=draws, seed=plan.seed)
+    return corrected(found)

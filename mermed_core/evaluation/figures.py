@@ -25,7 +25,8 @@ class Figure:
     Attributes:
         encoder: name of the encoder.
         modality: key.
-        task: name of the label set.
+        task: name of the label set; "" over all tasks of a modality: searched together in retrieval, a mean
+            otherwise.
         protocol: linear_probe, knn, few_shot, label_efficiency, fine_tuning, cross_validation, retrieval or
             robustness.
         metric: see the names above.

@@ -3,7 +3,9 @@
 import copy
 import logging
 import math
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.embed import Embedder
+from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.classifier import Classifier, build_optimiser, build_schedule
 from mermed_core.evaluation.linear_probe import measured_split
 from mermed_core.evaluation.predictions import Predictions, predictions_on
@@ -35,13 +38,16 @@ class FineTuning:
 
     Attributes:
         epochs: at most, 1 or more.
-        batch: images in a step.
-        learning_rate: of the classifier and the encoder's last layer, after the warm-up.
-        layer_decay: factor of the learning rate from a layer to the one before it; 1 for none.
-        weight_decay: of AdamW; biases and norms have none.
+        batch: images in a step, 2 or more.
+        learning_rate: of the classifier and the encoder's last layer, after the warm-up; above 0.
+        layer_decay: factor of the learning rate from a layer to the one before it, above 0; 1 for none.
+        weight_decay: of AdamW, 0 or more; biases and norms have none.
         mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
-        patience: epochs without a better val AUROC until it stops.
+        patience: epochs without a better val AUROC until it stops, 1 or more.
         seed: of classifier, order, augmentation and mixup.
+
+    Raises:
+        EvaluationError: a value is out of its range.
     """
 
     epochs: int = 30
@@ -52,6 +58,21 @@ class FineTuning:
     mixup: float = 0.0
     patience: int = 8
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks every value; NaN is in no range."""
+        ranges = {
+            "epochs": (self.epochs >= 1, "1 or more"),
+            "batch": (self.batch >= 2, "2 or more"),  # of one image batch statistics are not defined
+            "learning_rate": (0 < self.learning_rate < math.inf, "above 0"),
+            "layer_decay": (0 < self.layer_decay <= 1, "above 0 and at most 1"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
+            "mixup": (0 <= self.mixup < math.inf, "0 or more"),
+            "patience": (self.patience >= 1, "1 or more"),
+        }
+        for name, (fits, allowed) in ranges.items():
+            if not fits:
+                raise EvaluationError(f"{name} of fine-tuning must be {allowed}, not {getattr(self, name)}.")
 
 
 def fine_tune(
@@ -66,7 +87,8 @@ def fine_tune(
     """Trains a copy of the encoder on the train split and applies it to the test split.
 
     The epoch with the best val AUROC is kept (of equals the lower loss) and calibrated on val; without val
-    images the last one, uncalibrated. All images are held in memory as uint8, 150 kB each at 224 px.
+    images the last one, uncalibrated. Meanwhile all images are kept as uint8 in a private temporary folder,
+    150 kB each at 224 px.
 
     Args:
         embedder: the encoder, which stays as it is.
@@ -79,18 +101,20 @@ def fine_tune(
     Raises:
         EvaluationError: there is no test image, an image is not in the manifest, or there are no weights.
         ImageError: an image cannot be read.
+        OSError: the temporary folder has no room for them.
     """
     test = measured_split(task)
     device = device or embedder.device
-    train, val, shown = (
-        _tensors(embedder.config.preprocessing, manifest, part)
-        for part in (task.split("train"), task.split("val"), test)
-    )
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(settings.seed)
-        model = Classifier(embedder, task.modality, dim=task.vectors.shape[1], classes=len(task.classes))
-        temperature = _Run(model.to(device), task, train, val, settings).train()
-    probabilities = to_probabilities(model.logits(shown.tensors[0]) / temperature, task.kind)
+    with tempfile.TemporaryDirectory(prefix="mermed-fine-tuning-") as folder:
+        train, val, shown = (
+            _tensors(embedder.config.preprocessing, manifest, task.split(name), Path(folder) / name)
+            for name in ("train", "val", "test")
+        )
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(settings.seed)
+            model = Classifier(embedder, task.modality, dim=task.vectors.shape[1], classes=len(task.classes))
+            temperature = _Run(model.to(device), task, train, val, settings).train()
+        probabilities = to_probabilities(model.logits(shown.tensors[0]) / temperature, task.kind)
     return predictions_on(test, probabilities, encoder=encoder, protocol="fine_tuning")
 
 
@@ -158,16 +182,20 @@ class _Run:
         return float(np.nan_to_num(reached)), -negative_log_likelihood(logits, self._val_targets, self._kind)
 
 
-def _tensors(preprocessing: Preprocessing, manifest: Manifest, images: Task) -> TensorDataset:
-    """Returns pixels (images, 3, side, side) uint8 at the encoder's size, and targets (images, classes)."""
+def _tensors(preprocessing: Preprocessing, manifest: Manifest, images: Task, file: Path) -> TensorDataset:
+    """Returns pixels (images, 3, side, side) uint8 at the encoder's size, and targets (images, classes).
+
+    The pixels are in a new file that is read as they are needed: a large set would not fit into memory.
+    """
     shown = images_of(manifest, images)
     # With mean 0 and std 1 the values are whole numbers over 255, so that nothing is lost on the way back.
     resize = replace(preprocessing, neutral=_PLAIN, modalities={})
+    with file.open("xb") as opened:  # written, not mapped: a full disk is then an error, not a crash
+        for row in range(len(images)):
+            image = resize(read_image(shown.image_source(row)).pixels)
+            opened.write((image * 255).round().to(torch.uint8).numpy().tobytes())
     shape = (len(images), 3, preprocessing.image_size, preprocessing.image_size)
-    pixels = torch.empty(shape, dtype=torch.uint8)
-    for row in range(len(images)):
-        image = resize(read_image(shown.image_source(row)).pixels)
-        pixels[row] = (image * 255).round().to(torch.uint8)
+    pixels = torch.from_numpy(np.memmap(file, np.uint8, mode="r+", shape=shape))
     return TensorDataset(pixels, torch.from_numpy(images.targets).float())
 
 

@@ -26,7 +26,7 @@ def markdown_report(
         published: shown beside.
         title: heading.
         facts: what was measured with what, by name.
-        notes: what a figure on a task cannot tell, by task.
+        notes: what a figure on a task cannot tell, by task, and why something was left out.
     """
     parts = [f"# {_escaped(title)}", f"**{RESEARCH_USE}**", _listed(facts)]
     if notes:

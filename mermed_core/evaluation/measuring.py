@@ -62,10 +62,11 @@ def measure_subgroups(
 ) -> list[Figure]:
     """Measures every metric for each value of a further column, and how far the values lie apart.
 
-    A column of numbers with more than eight distinct values is cut at its quartiles; images without a value
-    are left out. A value with fewer than ten images, or in which AUROC is not defined, is NaN; one with
-    fewer than five groups has no interval. The classes that a value does not show are left out of its means,
-    so values of unlike make-up differ for that reason too.
+    A column of numbers, or of texts that all are numbers (a CSV has no others), is cut at its quartiles where
+    it has more than eight distinct values; images without a value are left out. A value with fewer than ten
+    images, or in which AUROC is not defined, is NaN; one with fewer than five groups has no interval. The
+    classes that a value does not show are left out of its means, so values of unlike make-up differ for that
+    reason too.
 
     The gap of a metric, `GAP` behind its name, is the largest minus the smallest of the values where it is
     defined. It is never below 0, and chance alone makes it larger the smaller the values are: read it beside
@@ -155,12 +156,14 @@ def _subgroups(columns: pd.DataFrame, column: str) -> dict[str, np.ndarray]:
     if column not in columns:
         known = ", ".join(map(str, columns)) or "none"
         raise EvaluationError(f"There is no column '{column}' to divide by; the manifest has: {known}.")
-    values = columns[column].reset_index(drop=True).dropna().infer_objects()
-    if values.empty:
+    # As text first: truths and dates, which pandas would take as numbers too, stay what they are.
+    texts = columns[column].reset_index(drop=True).dropna().astype(object).map(str)
+    texts = texts[texts.str.strip() != ""]
+    if texts.empty:
         raise EvaluationError(f"The column '{column}' is empty; fill it in for the test images.")
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        values = values.map(str)
-        return {str(name): part.index.to_numpy() for name, part in values.groupby(values)}
+    values = pd.to_numeric(texts, errors="coerce")
+    if not np.isfinite(values).all():
+        return {str(name): part.index.to_numpy() for name, part in texts.groupby(texts)}
     if values.nunique() <= _MAX_VALUES:
         return {f"{name:.10g}": part.index.to_numpy() for name, part in values.groupby(values)}
     bands = values.groupby(pd.qcut(values, _BANDS, labels=False, duplicates="drop"))

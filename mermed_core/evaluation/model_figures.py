@@ -8,6 +8,7 @@ import pandas as pd
 
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.figures import AUROC, ECE
+from mermed_core.evaluation.selection import overall
 
 
 def model_figures(
@@ -30,13 +31,13 @@ def model_figures(
     Raises:
         EvaluationError: the encoder has no linear probe in the table, or the start is not in it.
     """
-    ours = _whole(figures, encoder, "linear_probe")
+    ours = overall(figures[figures["encoder"] == encoder], "linear_probe")
     if ours.empty:
         raise EvaluationError(f"the report has no linear probe of '{encoder}'; evaluate it first.")
-    theirs = _whole(figures, start, "linear_probe")
+    theirs = overall(figures[figures["encoder"] == start], "linear_probe")
     if start and theirs.empty:
         raise EvaluationError(f"the report has no linear probe of '{start}'; evaluate it too.")
-    crossed = _whole(figures, encoder, "cross_validation")
+    crossed = overall(figures[figures["encoder"] == encoder], "cross_validation")
     entries: dict[str, Any] = {}
     for task in sorted(ours["task"].unique()):
         auroc, ece = (_row(ours, task, metric) for metric in (AUROC, ECE))
@@ -52,12 +53,6 @@ def model_figures(
         if (crossed["task"] == task).any():
             entries[task] |= _interval("crossed", _row(crossed, task, AUROC))
     return entries | _means(entries, averaged)
-
-
-def _whole(figures: pd.DataFrame, encoder: str, protocol: str) -> pd.DataFrame:
-    """Returns the figures over all classes and all images."""
-    wanted = (figures["encoder"] == encoder) & (figures["protocol"] == protocol)
-    return figures[wanted & (figures["label"] == "") & (figures["subgroup"] == "")]
 
 
 def _row(figures: pd.DataFrame, task: str, metric: str) -> pd.Series:

@@ -68,7 +68,7 @@ def html_page(
         published: shown beside.
         title: heading.
         facts: what was measured with what, by name.
-        notes: what a figure on a task cannot tell, by task.
+        notes: what a figure on a task cannot tell, by task, and why something was left out.
     """
     if predictions.empty:  # of a table without rows the columns may be lost
         predictions = predictions.reindex(columns=["encoder", "protocol", "task"])

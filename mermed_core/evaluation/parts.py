@@ -14,7 +14,7 @@ from mermed_core.evaluation.figures import Figure, load_figures, save_figures, t
 from mermed_core.evaluation.task import Task
 
 # To be raised when a protocol computes something else than before: older parts are then done again.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What one encoder says of one task's test images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,10 +61,16 @@ def predictions_on(task: Task, probabilities: np.ndarray, *, encoder: str, proto
     )
 
 
-def to_long(predictions: Predictions) -> pd.DataFrame:
-    """Returns a row for each image and class, image by image: the table that a report is drawn from."""
+def to_long(predictions: Predictions, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Returns a row for each image and class, image by image: the table that a report is drawn from.
+
+    Args:
+        predictions: of one encoder on one task.
+        columns: further columns that are added as text, such as sex, so that subgroups can be measured again;
+            one that has the name of another column of the table gets a _ behind it.
+    """
     images, classes = predictions.targets.shape
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "encoder": predictions.encoder,
             "protocol": predictions.protocol,
@@ -71,11 +78,17 @@ def to_long(predictions: Predictions) -> pd.DataFrame:
             "modality": predictions.modality,
             "kind": predictions.kind,
             "case_id": np.repeat(predictions.case_ids, classes),
+            "group": np.repeat(predictions.groups, classes),
             "label": np.tile(np.array(predictions.classes, object), images),
             "target": predictions.targets.astype(np.int8).ravel(),
             "probability": predictions.probabilities.astype(np.float64).ravel(),
         }
     )
+    for name in columns:
+        # Of several tables one may have numbers and another words, which a parquet column cannot hold.
+        texts = predictions.columns[name].astype(object).map(str, na_action="ignore")
+        table[f"{name}_" if name in table else name] = np.repeat(texts.to_numpy(), classes)
+    return table
 
 
 def from_long(frame: pd.DataFrame, task: Task) -> Predictions:

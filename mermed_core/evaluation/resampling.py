@@ -1,6 +1,6 @@
 """The bootstrap by group: whole patients are drawn with replacement, because their images are alike."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ MIN_GROUPS = 5
 _CELLS = 1_000_000
 
 
-def draws(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def draws(groups: np.ndarray, resamples: int, seed: int | Sequence[int]) -> Iterator[np.ndarray]:
     """Yields blocks (some draws, images) of how often each image was drawn, `resamples` draws in all.
 
     A draw takes as many groups as there are, with replacement, each with all its images. Blocks bound the
@@ -33,7 +33,10 @@ def draws(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]
 
 
 def resample(
-    score: Callable[[np.ndarray], np.ndarray], groups: np.ndarray, resamples: int, seed: int
+    score: Callable[[np.ndarray], np.ndarray],
+    groups: np.ndarray,
+    resamples: int,
+    seed: int | Sequence[int],
 ) -> np.ndarray:
     """Returns a score of every draw, (draws, …); with fewer groups than `MIN_GROUPS` a single row of NaN.
 

@@ -60,34 +60,41 @@ def retrieval(
     return _figures(queries.rows(found), scores[found], metrics, encoder, resamples, seed)
 
 
-def modality_retrieval(
-    tasks: Sequence[Task], *, encoder: str, resamples: int = 1000, seed: int = 0
-) -> list[Figure]:
-    """Searches all tasks of one modality together, as `retrieval` does: a hit is of the same task and class.
+def modality_task(tasks: Sequence[Task]) -> Task:
+    """Returns the tasks of one modality as one without a name, for `retrieval` among all of them together.
 
-    The figures have no task; their labels are "task/class".
+    Its classes are "task/class", so that a hit is of the same task and class; its groups are told apart by
+    source, so that patient 1 of two data sets is two, and a patient in two label sets of one source is still
+    one.
+
+    Args:
+        tasks: with the column source.
 
     Raises:
-        EvaluationError: the tasks are of several modalities or none, or there is nothing to find.
+        EvaluationError: the tasks are of several modalities or none.
     """
     modalities = sorted({task.modality for task in tasks})
     if len(modalities) != 1:
         raise EvaluationError(
             f"give the tasks of one modality at a time, not of {', '.join(modalities) or 'none'}."
         )
-    together = Task(
+    return Task(
         name="",
         modality=modalities[0],
         kind="multilabel",
         classes=tuple(f"{task.name}/{name}" for task in tasks for name in task.classes),
         vectors=np.concatenate([task.vectors for task in tasks]),
         targets=np.asarray(block_diag(*(task.targets for task in tasks))),
-        groups=np.concatenate([task.groups for task in tasks]),
+        groups=np.concatenate([_groups_by_source(task) for task in tasks]),
         splits=np.concatenate([task.splits for task in tasks]),
         case_ids=np.concatenate([task.case_ids for task in tasks]),
         columns=pd.DataFrame(index=range(sum(map(len, tasks)))),
     )
-    return retrieval(together, encoder=encoder, resamples=resamples, seed=seed)
+
+
+def _groups_by_source(task: Task) -> np.ndarray:
+    pairs = zip(task.columns["source"], task.groups, strict=True)
+    return np.array([f"{source}/{group}" for source, group in pairs])
 
 
 def _scores(queries: Task, gallery: Task, ks: tuple[int, ...]) -> Iterator[np.ndarray]:

@@ -3,6 +3,10 @@
 Every score takes targets (images, classes) of 0 and 1, probabilities (images, classes) in 0..1 and weights
 (draws, images), 0 or more, and returns (draws,); those by class return (draws, classes). A row of ones gives
 the plain score. What is not defined in a draw is NaN and is left out of means over classes.
+
+Two classes that exclude each other are two columns like any more: average precision and F1 are means over
+both, not those of a positive class, and the Brier score is twice the one of a single column, which
+scikit-learn's brier_score_loss gives.
 """
 
 from collections.abc import Callable

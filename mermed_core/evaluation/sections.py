@@ -61,8 +61,10 @@ _CONTENTS: tuple[tuple[str, str, _Make], ...] = (
         "AUROC by modality",
         "Linear probes on frozen embeddings: macro AUROC (each class against the rest, all classes counting "
         "alike), mean over the tasks of a modality; a dash where an encoder was not measured on all of them. "
-        "The last column is what the paper reports of its own sets. Those are other data: take it as "
-        "orientation, not as a comparison. Source: {paper}.",
+        "In brackets the 95 % interval: whole groups are drawn with replacement in each task, and the draws "
+        "of the tasks averaged; it does not tell what other tasks would show. The last column is what the "
+        "paper reports of its own sets. Those are other data: take it as orientation, not as a comparison. "
+        "Source: {paper}.",
         lambda figures, _, published: [tables.modality_table(figures, published)],
     ),
     (
@@ -78,16 +80,19 @@ _CONTENTS: tuple[tuple[str, str, _Make], ...] = (
     ),
     (
         "Differences between encoders",
-        "Both encoders are measured on the same draws of groups (paired bootstrap), or compared by DeLong's "
-        "test where there are two classes and one image a group. p is two-sided, and corrected by Holm's "
-        "method for all comparisons of one metric and method. Stars stand for a corrected p below 0.05 (*), "
-        "0.01 (**) and 0.001 (***). No star is no proof that there is no difference.",
+        "Every two encoders are measured on the same draws of groups (paired bootstrap, with the more draws "
+        "the more comparisons there are, as no p is below 2 / (1 + draws)), or compared by DeLong's test "
+        "where there are two classes and one image a group. p is two-sided, and corrected by Holm's method "
+        "for all comparisons of one metric and method. Stars stand for a corrected p below 0.05 (*), 0.01 "
+        "(**) and 0.001 (***). No star is no proof that there is no difference.",
         lambda _, comparisons, __: tables.comparison_tables(comparisons),
     ),
     (
         "Further metrics",
         f"Linear probes on frozen embeddings. {_INTERVAL} Of calibration error and Brier score less is "
-        "better, of the others more.",
+        "better, of the others more. Of two classes, average precision and F1 are means over both, not those "
+        "of a positive one. The Brier score is the squared error summed over the classes, 0 to 2 (of two "
+        "classes twice the usual score of one); in multi-label sets it is the mean over them, 0 to 1.",
         lambda figures, *_: tables.metric_tables(figures, "linear_probe", without=AUROC),
     ),
     (
@@ -130,14 +135,15 @@ _CONTENTS: tuple[tuple[str, str, _Make], ...] = (
         "Retrieval",
         "Every test image searches the images of the other splits by cosine, never those of its own group; "
         "means over classes. mAP: mean average precision of the whole ranking. Precision at k: the share of "
-        "the first k that shows the class. Recall at k: the share of queries with at least one among them.",
-        lambda figures, *_: [tables.retrieval_table(figures)],
+        "the first k that shows the class. Recall at k: the share of queries with at least one among them. "
+        f"Images and groups are those of the queries. {_INTERVAL}",
+        lambda figures, *_: [tables.retrieval_table(figures), *tables.retrieval_class_tables(figures)],
     ),
     (
         "Robustness",
         "Linear probes fitted on clean images: macro AUROC on test images spoilt in ways that happen to "
         "their modality, each in several severities. Loss: clean minus the mean over all. Worst: the "
-        "corruption with the lowest mean over its severities.",
+        f"corruption with the lowest mean over its severities. {_INTERVAL}",
         lambda figures, *_: [tables.robustness_table(figures)],
     ),
 )

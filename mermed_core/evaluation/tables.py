@@ -3,19 +3,21 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import pandas as pd
 
 from mermed_core.evaluation import words
-from mermed_core.evaluation.figures import AUROC, BRIER, ECE
+from mermed_core.evaluation.figures import AUROC, BRIER, ECE, MEAN_AVERAGE_PRECISION, RECALL
 from mermed_core.evaluation.measuring import GAP
 from mermed_core.evaluation.published import Published
 from mermed_core.evaluation.robustness import CLEAN, MEAN
-from mermed_core.evaluation.selection import overall
+from mermed_core.evaluation.selection import by_modality, over_tasks, overall
 from mermed_core.modalities import MODALITY_KEYS
 
 _Choice = Callable[[list[float]], float]
 _LOWER_IS_BETTER = (ECE, BRIER)
+_NOTHING = (math.nan, math.nan, math.nan)
 _HEADINGS = {"label": "Class", "groups": "Groups", "images": "Test images", "part": "Images of"}
 
 
@@ -39,25 +41,33 @@ class Table:
 def modality_table(figures: pd.DataFrame, published: Published) -> Table:
     """Returns the mean macro AUROC of linear probes by modality and encoder, beside the paper's own.
 
-    A mean is given only where the encoder was measured on everything that it is taken over, so that the
-    means of a row are over the same tasks; tasks without AUROC for any encoder do not count.
+    The means are rows of the figures themselves, see `modality_means`; the last line is their mean over the
+    modalities, without interval, and only where an encoder has all of them.
     """
-    rows = overall(figures, "linear_probe", AUROC)
+    rows = over_tasks(figures, "linear_probe", AUROC)
     if rows.empty:
         return Table("", (), ())
     encoders = list(dict.fromkeys(rows["encoder"]))
-    names = ["modality", "task", "encoder"]
-    by_task = rows.drop_duplicates(names).set_index(names)["value"].unstack("encoder").dropna(how="all")
-    means = by_task.groupby("modality").mean(skipna=False)
-    means = means.reindex([key for key in MODALITY_KEYS if key in means.index])[encoders]
-    means["paper"] = [published.modality_auroc.get(str(key), math.nan) for key in means.index]
-    values = [*means.to_numpy().tolist(), means.mean(skipna=False).to_list()]
-    labels = [*(words.modality_name(str(key)) for key in means.index), "Mean"]
+    keys = [key for key in MODALITY_KEYS if rows["modality"].eq(key).any()]
+    cells = rows[["modality", "encoder", "value", "low", "high"]].itertuples(index=False)
+    found = {cell[:2]: cell[2:] for cell in cells}
+    paper = [(published.modality_auroc.get(key, math.nan), math.nan, math.nan) for key in keys]
+    lines = [
+        [*(found.get((key, encoder), _NOTHING) for encoder in encoders), last]
+        for key, last in zip(keys, paper, strict=True)
+    ]
+    lines.append(
+        [(fmean(cell[0] for cell in column), math.nan, math.nan) for column in zip(*lines, strict=True)]
+    )
+    labels = [*(words.modality_name(key) for key in keys), "Mean"]
     return Table(
         "",
         ("Modality", *encoders, "MerMED-FM paper (other data)"),
-        tuple((label, *map(words.number, line)) for label, line in zip(labels, values, strict=True)),
-        _best([line[:-1] for line in values], 1, max),
+        tuple(
+            (label, *(words.number(*cell) for cell in line))
+            for label, line in zip(labels, lines, strict=True)
+        ),
+        _best([[cell[0] for cell in line[:-1]] for line in lines], 1, max),
     )
 
 
@@ -145,16 +155,25 @@ def subgroup_tables(figures: pd.DataFrame) -> list[Table]:
 def retrieval_table(figures: pd.DataFrame) -> Table:
     """Returns the mean average precision, and precision and recall at every k, by task and encoder.
 
-    Figures without a task are of all tasks of a modality together.
+    Behind the tasks of a modality stand all of them, searched together.
     """
-    rows = overall(figures, "retrieval").sort_values("metric", kind="stable")
-    together = "all of " + rows["modality"].map(words.modality_name)
-    rows = rows.assign(task=rows["task"].where(rows["task"] != "", together))
-    columns = [
-        words.metric_name(metric) + (f" at {words.setting_number(setting):g}" if setting else "")
-        for metric, setting in zip(rows["metric"], rows["setting"], strict=True)
+    rows = pd.concat([overall(figures, "retrieval"), over_tasks(figures, "retrieval")])
+    return _hits(by_modality(rows), ["task", "encoder", "images", "groups"])
+
+
+def retrieval_class_tables(figures: pd.DataFrame) -> list[Table]:
+    """Returns the mean average precision and recall at every k by class of the query, a table an encoder.
+
+    Classes among all tasks of a modality stand there only where it has several.
+    """
+    rows = figures[figures["protocol"].eq("retrieval") & figures["label"].ne("")]
+    rows = rows[rows["metric"].isin([MEAN_AVERAGE_PRECISION, RECALL])]
+    tasks = rows.groupby(["encoder", "modality"])["task"].transform("nunique")
+    rows = by_modality(rows[rows["task"].ne("") | tasks.gt(2)])
+    return [
+        _hits(part, ["modality", "task", "label", "images", "groups"], caption=f"By class: {encoder}")
+        for encoder, part in rows.groupby("encoder", sort=False)
     ]
-    return _grid(rows.assign(column=columns, low=math.nan), ["task", "encoder"], over="column")
 
 
 def robustness_table(figures: pd.DataFrame) -> Table:
@@ -162,12 +181,14 @@ def robustness_table(figures: pd.DataFrame) -> Table:
     rows = overall(figures, "robustness", AUROC)
     lines = []
     for (task, encoder), part in rows.groupby(["task", "encoder"], sort=False):
-        values = part.set_index("setting")["value"]
-        clean, mean = (float(values.get(name, math.nan)) for name in (CLEAN, MEAN))
-        corrupted = values.drop([CLEAN, MEAN], errors="ignore")
+        cells = part[["value", "low", "high"]].to_numpy(float).tolist()
+        found = dict(zip(part["setting"], cells, strict=True))
+        clean, mean = (found.get(name, _NOTHING) for name in (CLEAN, MEAN))
+        corrupted = part.set_index("setting")["value"].drop([CLEAN, MEAN], errors="ignore")
         kinds = corrupted.groupby(words.setting_kind).mean().dropna()
         worst = f"{kinds.idxmin()} {words.number(kinds.min())}" if len(kinds) else words.MISSING
-        lines.append((task, encoder, *map(words.number, (clean, mean, clean - mean)), worst))
+        loss = words.number(clean[0] - mean[0])
+        lines.append((task, encoder, words.number(*clean), words.number(*mean), loss, worst))
     header = ("Task", "Encoder", "Clean", "Corrupted, mean", "Loss", "Worst corruption")
     return Table("", header, tuple(_together(lines)))
 
@@ -197,6 +218,20 @@ def _compared(line: dict) -> tuple[str, ...]:
     )
 
 
+def _hits(retrieved: pd.DataFrame, names: list[str], *, caption: str = "") -> Table:
+    """Returns a column for each metric of retrieval and k."""
+    rows = retrieved.sort_values("metric", kind="stable")
+    modality = rows["modality"].map(words.modality_name)
+    columns = [
+        words.metric_name(metric) + (f" at {words.setting_number(setting):g}" if setting else "")
+        for metric, setting in zip(rows["metric"], rows["setting"], strict=True)
+    ]
+    rows = rows.assign(
+        modality=modality, task=rows["task"].where(rows["task"] != "", "all of " + modality), column=columns
+    )
+    return _grid(rows, names, over="column", caption=caption)
+
+
 def _grid(
     figures: pd.DataFrame,
     names: list[str],
@@ -211,8 +246,7 @@ def _grid(
     cells = figures[[*names, over, "value", "low", "high"]].itertuples(index=False)
     found = {(cell[: len(names)], cell[len(names)]): cell[-3:] for cell in cells}
     keys = _together(list(dict.fromkeys(key for key, _ in found)))
-    nothing = [math.nan] * 3
-    lines = [[found.get((key, column), nothing) for column in columns] for key in keys]
+    lines = [[found.get((key, column), _NOTHING) for column in columns] for key in keys]
     return Table(
         caption,
         (*(_HEADINGS.get(name, name.capitalize()) for name in names), *columns),

@@ -38,7 +38,10 @@ def make_results(
     for position, (task, (modality, classes)) in enumerate(tasks.items()):
         for rank, encoder in enumerate(encoders):
             blank = Figure(encoder, modality, task, "", AUROC, 0.0, images=images, groups=images // 2)
-            figures += figures_of(blank, classes, 0.7 + 0.02 * position + 0.04 * rank)
+            value = 0.7 + 0.02 * position + 0.04 * rank
+            figures += figures_of(blank, classes, value)
+            mean = replace(blank, task="", protocol="linear_probe", value=value)  # each modality has one task
+            figures.append(replace(mean, low=value - 0.03, high=value + 0.02))
             predictions.append(predictions_of(blank, classes, 1 + rank, random))
         for first, second in pairwise(encoders):
             comparisons += [compared(task, modality, metric, first, second) for metric in (AUROC, ECE)]
@@ -73,7 +76,10 @@ def figures_of(blank: Figure, classes: tuple[str, ...], value: float) -> Iterato
         hits = replace(blank, protocol="retrieval", setting=f"k={k}")
         yield replace(hits, metric="recall", value=value + k / 100, **around)
         yield replace(hits, metric="precision", value=value - k / 100, **around)
-    yield replace(blank, protocol="retrieval", metric="map", value=value - 0.2, **around)
+    average = replace(blank, protocol="retrieval", metric="map")
+    yield replace(average, value=value - 0.2, **around)
+    for label in classes:
+        yield replace(average, label=label, value=value - 0.2, images=blank.images // len(classes), **around)
     spoilt = {"clean": 0.0, "noise=1": 0.01, "noise=5": 0.05, "blur=1": 0.03, "blur=5": 0.09, "mean": 0.045}
     for setting, loss in spoilt.items():
         yield replace(blank, protocol="robustness", setting=setting, value=value - loss)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score, roc_auc_score
 
 from mermed_core import metrics
 from mermed_core.errors import EvaluationError
@@ -19,11 +19,12 @@ from mermed_core.evaluation.comparisons import (
     Comparison,
     compare,
     corrected,
+    enough_draws,
     holm,
     to_frame,
 )
 from mermed_core.evaluation.delong import delong
-from mermed_core.evaluation.figures import AUPRC, AUROC, BALANCED_ACCURACY, ECE
+from mermed_core.evaluation.figures import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1
 from mermed_core.evaluation.predictions import Predictions
 from mermed_core.evaluation.resampling import draws
 
@@ -69,11 +70,21 @@ def balanced_accuracy(targets, probabilities):
     return balanced_accuracy_score(targets.argmax(1), probabilities.argmax(1))
 
 
+def f1(targets, probabilities):
+    return f1_score(targets.argmax(1), probabilities.argmax(1), average="macro")
+
+
+def brier(targets, probabilities):
+    return ((probabilities - targets) ** 2).sum() / len(targets)
+
+
 REFERENCES = {
     AUROC: roc_auc_score,
     AUPRC: auprc,
     BALANCED_ACCURACY: balanced_accuracy,
+    F1: f1,
     ECE: metrics.expected_calibration_error,
+    BRIER: brier,
 }
 
 
@@ -101,6 +112,43 @@ def test_differences_intervals_and_p_values_are_those_of_paired_draws():
         assert (comparison.images, comparison.groups) == (60, 25)
 
 
+def test_every_two_encoders_are_compared_as_if_they_were_alone():
+    one, two, three = (
+        predictions(name, skill) for name, skill in (("one", 0.2), ("two", 0.15), ("six", 0.3))
+    )
+    found = compare(one, two, three, resamples=20, seed=3)
+    assert list(dict.fromkeys((c.first, c.second) for c in found)) == [
+        ("one", "two"),
+        ("one", "six"),
+        ("two", "six"),
+    ]
+    alone = [compare(*pair, resamples=20, seed=3) for pair in ((one, two), (one, three), (two, three))]
+    pd.testing.assert_frame_equal(to_frame(found), to_frame(c for several in alone for c in several))
+    assert compare(one) == []
+
+
+def test_a_huge_difference_stays_significant_on_forty_tasks_and_with_seven_encoders():
+    better, worse = predictions("one", 0.7), predictions("two", 0.0)
+    for comparisons in (40, 21 * 23):  # 40 tasks and a pair; 23 tasks and all pairs of seven encoders
+        found = compare(better, worse, resamples=enough_draws(comparisons, 1000))
+        for comparison in corrected([only(found, AUROC)] * comparisons):
+            assert comparison.p_corrected < 0.05
+
+
+def test_draws_are_never_fewer_than_wanted_and_where_they_cannot_do_it_is_said(caplog):
+    assert [enough_draws(*given) for given in ((1, 1000), (5, 1000), (6, 1000), (40, 9000))] == [
+        1000,
+        1000,
+        1200,
+        9000,
+    ]
+    assert enough_draws(500, 1000) == 20_000
+    assert not caplog.messages
+    assert (enough_draws(501, 1000), enough_draws(501, 30_000)) == (20_000, 30_000)
+    (told,) = caplog.messages
+    assert "no bootstrap of 20000 draws can be significant among 501 comparisons" in told
+
+
 def test_an_encoder_does_not_differ_from_itself():
     encoder = predictions("one", 0.2, classes=2)
     for comparison in compare(encoder, replace(encoder, encoder="copy"), resamples=30):
@@ -112,7 +160,7 @@ def test_a_much_better_encoder_is_found_and_the_other_way_round_alike():
     better, worse = predictions("one", 0.6, classes=2), predictions("two", 0.0, classes=2)
     ahead, behind = compare(better, worse, resamples=200), compare(worse, better, resamples=200)
     for there, back in zip(ahead, behind, strict=True):
-        if there.metric != ECE:
+        if there.metric not in (ECE, BRIER):
             assert there.low > 0
             assert there.p_value < 0.02
         assert (there.first, there.second) == (back.second, back.first) == ("one", "two")

@@ -3,7 +3,9 @@
 import copy
 import io
 import logging
-from dataclasses import replace
+import math
+import tempfile
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -140,10 +142,11 @@ def test_a_vision_transformer_is_tuned_too(make_model, fundus, task, tmp_path):
     assert tuned(vit, fundus, wide, epochs=1).shape == (len(task.split("test")), 2)
 
 
-def test_images_are_found_by_their_names_and_lose_nothing(embedder, fundus, task):
+def test_images_are_found_by_their_names_and_lose_nothing(embedder, fundus, task, tmp_path):
     images, preprocessing = task.rows(np.array([5, 2])), embedder.config.preprocessing
     reordered = fundus.select(np.arange(len(fundus))[::-1])
-    pixels, targets = _tensors(preprocessing, reordered, images).tensors
+    pixels, targets = _tensors(preprocessing, reordered, images, tmp_path / "pixels").tensors
+    assert (tmp_path / "pixels").stat().st_size == pixels.numel() == 2 * 3 * 48 * 48
     case_ids = fundus.frame["case_id"].tolist()
     for row, case_id in enumerate(images.case_ids):
         original = read_image(fundus.image_source(case_ids.index(case_id))).pixels
@@ -152,8 +155,28 @@ def test_images_are_found_by_their_names_and_lose_nothing(embedder, fundus, task
     np.testing.assert_array_equal(targets, images.targets)
 
 
-def test_augmentation_changes_images_but_not_what_they_show(embedder, fundus, task):
-    train = _tensors(embedder.config.preprocessing, fundus, task.rows(np.arange(20)))
+def test_pixels_lie_in_a_private_folder_and_nothing_of_it_stays(
+    embedder, fundus, task, tmp_path, monkeypatch
+):
+    seen = []
+
+    def look(*arguments, **options):
+        (folder,) = tmp_path.iterdir()
+        seen.append((folder.stat().st_mode & 0o777, sorted(path.name for path in folder.iterdir())))
+        raise EvaluationError("stopped in the middle")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tuned(embedder, fundus, task, epochs=1)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(fine_tuning, "Classifier", look)
+    with pytest.raises(EvaluationError, match="stopped in the middle"):
+        tuned(embedder, fundus, task)
+    assert seen == [(0o700, ["test", "train", "val"])]
+    assert not list(tmp_path.iterdir())
+
+
+def test_augmentation_changes_images_but_not_what_they_show(embedder, fundus, task, tmp_path):
+    train = _tensors(embedder.config.preprocessing, fundus, task.rows(np.arange(20)), tmp_path / "pixels")
     torch.manual_seed(0)
     batches = list(_augmenting_loader(train, 8))
     assert [pixels.shape for pixels, _ in batches] == [(8, 3, 48, 48)] * 2
@@ -178,3 +201,26 @@ def test_what_cannot_be_tuned_is_refused(embedder, fundus, task):
         tuned(embedder, fundus.select(np.arange(3)), task)
     with pytest.raises(EvaluationError, match="no image in the test split"):
         tuned(embedder, fundus, replace(task, splits=np.full(len(task), "train")))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("epochs", (0, -1)),
+        ("batch", (1, 0)),
+        ("learning_rate", (0.0, -0.1, math.nan, math.inf)),
+        ("layer_decay", (0.0, 1.1, math.nan)),
+        ("weight_decay", (-0.1, math.nan, math.inf)),
+        ("mixup", (-0.2, math.nan, math.inf)),
+        ("patience", (0,)),
+    ],
+)
+def test_settings_out_of_range_are_told(name, wrong):
+    for value in wrong:
+        with pytest.raises(EvaluationError, match=f"{name} of fine-tuning must be .*, not {value}"):
+            FineTuning(**{name: value})
+
+
+def test_settings_at_the_edge_of_their_range_are_taken():
+    edge = {"epochs": 1, "batch": 2, "layer_decay": 1.0, "weight_decay": 0.0, "mixup": 0.0, "patience": 1}
+    assert edge.items() <= asdict(FineTuning(**edge)).items()

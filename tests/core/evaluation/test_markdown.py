@@ -36,7 +36,7 @@ def test_every_section_stands_in_the_report_with_a_sentence(results, published):
     ]
     assert report.startswith("# Four encoders\n\n**Research use only.")
     assert "| head_ct | CT | 60 | 30 | 0.700 (0.650–0.740) | **0.740 (0.690–0.780)** |" in report
-    assert "| Ultrasound | 0.720 | **0.760** | 0.951 |" in report
+    assert "| Ultrasound | 0.720 (0.690–0.740) | **0.760 (0.730–0.780)** | 0.951 |" in report
     assert "- Images: 120" in report
     assert "- busi: Small test split." in report
     for told in ("bootstrap", "Holm", "t-interval", "other data", "2507.00185"):

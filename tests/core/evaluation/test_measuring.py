@@ -8,12 +8,15 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from mermed_core import metrics
+from mermed_core.data.sources import open_manifest
+from mermed_core.embed import Embeddings
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.figures import AUPRC, AUROC, BRIER, F1, KAPPA
 from mermed_core.evaluation.measuring import GAP, measure, measure_subgroups
-from mermed_core.evaluation.predictions import Predictions
+from mermed_core.evaluation.predictions import Predictions, predictions_on
 from mermed_core.evaluation.resampling import draws
 from mermed_core.evaluation.scores import SCORES
+from mermed_core.evaluation.task import tasks_of
 
 CLASSES = ("benign", "malignant", "normal")
 
@@ -214,6 +217,30 @@ def test_many_numbers_are_cut_at_their_quartiles():
     assert {figure.images for figure in figures if figure.metric == AUROC} == {15}
 
 
+def test_numbers_of_a_csv_are_numbers(tmp_path):
+    ages = np.random.default_rng(0).permutation(np.arange(60) + 20)
+    rows = [f"{row}.png,ct,{'ab'[row % 2]},train,{age}" for row, age in enumerate(ages)]
+    text = "\n".join(["image_path,modality,label,split,age", *rows, "60.png,ct,a,train,"])
+    (tmp_path / "images.csv").write_text(text)
+    manifest = open_manifest(tmp_path / "images.csv")
+    (task,) = tasks_of(Embeddings(np.eye(61, dtype=np.float32), manifest, (), {}))
+    said = predictions_on(task, np.full((61, 2), 0.5), encoder="e", protocol="knn")
+    figures = measure_subgroups(said, "age", resamples=5)
+    assert subgroups(figures) == ["age=20–34", "age=35–49", "age=50–64", "age=65–79"]
+    assert {figure.images for figure in figures if figure.metric == AUROC} == {15}
+
+
+def test_a_single_word_among_numbers_makes_all_of_them_names():
+    shown = predictions(age=["20", "30", "90 or more"] * 20)
+    assert subgroups(measure_subgroups(shown, "age", resamples=5)) == ["age=20", "age=30", "age=90 or more"]
+    dates = pd.to_datetime(["2020-01-01", "2021-01-01"] * 30)
+    found = subgroups(measure_subgroups(predictions(day=dates), "day", resamples=5))
+    assert found == ["day=2020-01-01 00:00:00", "day=2021-01-01 00:00:00"]
+    mixed = [20, "30", 40.0] * 20
+    found = subgroups(measure_subgroups(predictions(age=mixed), "age", resamples=5))
+    assert found == ["age=20", "age=30", "age=40"]
+
+
 def test_few_numbers_and_truths_stand_by_themselves():
     shown = predictions(grade=[10.0, 2.0, 3.5] * 20, dense=[True, False] * 30)
     assert subgroups(measure_subgroups(shown, "grade", resamples=5)) == ["grade=2", "grade=3.5", "grade=10"]
@@ -221,11 +248,12 @@ def test_few_numbers_and_truths_stand_by_themselves():
 
 
 def test_images_without_a_value_are_left_out():
-    shown = predictions(sex=["F", "M", None] * 20, age=[np.nan, 50, 60] * 20)
+    shown = predictions(sex=["F", "M", None] * 20, age=[np.nan, 50, 60] * 20, blank=["1", "2", " "] * 20)
     figures = measure_subgroups(shown, "sex", resamples=5)
     assert subgroups(figures) == ["sex=F", "sex=M"]
     assert only(figures, metric=AUROC + GAP).images == 40
     assert subgroups(measure_subgroups(shown, "age", resamples=5)) == ["age=50", "age=60"]
+    assert subgroups(measure_subgroups(shown, "blank", resamples=5)) == ["blank=1", "blank=2"]
 
 
 def test_a_missing_or_empty_column_is_an_error_that_names_the_others():

@@ -79,6 +79,13 @@ def test_charts_of_one_task_are_open_and_each_can_be_read(page):
     assert "<details><summary>busi" in by_task
 
 
+def test_retrieval_by_class_is_folded_behind_the_whole(page):
+    section = page[page.index('<h2 id="retrieval"') : page.index('<h2 id="robustness"')]
+    assert section.index("<th>Precision at 10</th>") < section.index("<details>")
+    assert re.findall(r"<details><summary>([^<]+)", section) == ["By class: random", "By class: better"]
+    assert "<details open>" not in section
+
+
 def test_an_encoder_has_one_colour_on_all_charts(page):
     charts = [
         json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)

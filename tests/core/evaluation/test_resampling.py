@@ -14,7 +14,7 @@ from mermed_core.evaluation.scores import auroc
 GROUPS = np.array(["b", "a", "b", "c", "a", "b", "d", "e", "f"])
 
 
-def drawn(groups, resamples=50, seed=0):
+def drawn(groups, resamples=50, seed: int | tuple[int, int] = 0):
     return np.concatenate(list(draws(groups, resamples, seed)))
 
 
@@ -36,6 +36,12 @@ def test_every_group_is_drawn_as_often_as_any_other():
     # Of six groups each is drawn a binomial number of times, 1 on average with variance 5/6.
     np.testing.assert_allclose(once.mean(axis=0), 1, atol=0.06)
     np.testing.assert_allclose(once.var(axis=0), 5 / 6, atol=0.08)
+
+
+def test_a_seed_of_several_numbers_draws_otherwise_than_one():
+    assert (drawn(GROUPS, seed=(0, 97)) == drawn(GROUPS, seed=(0, 97))).all()
+    assert (drawn(GROUPS, seed=(0, 97)) != drawn(GROUPS, seed=(0, 98))).any()
+    assert (drawn(GROUPS, seed=(0, 97)) != drawn(GROUPS, seed=0)).any()
 
 
 def test_the_size_of_a_block_changes_no_draw(monkeypatch):

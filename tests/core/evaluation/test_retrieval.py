@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation import retrieval as module
 from mermed_core.evaluation.figures import to_frame
-from mermed_core.evaluation.retrieval import modality_retrieval, retrieval
+from mermed_core.evaluation.retrieval import modality_task, retrieval
 from mermed_core.evaluation.task import Task
 
 
@@ -33,7 +33,7 @@ def make_task(images=60, classes=3, groups=20, kind="multiclass", seed=0, name="
         np.array([f"g{group}" for group in random.integers(0, groups, images)]),
         random.choice(["train", "val", "test"], images),
         np.array([f"{name}/{index}" for index in range(images)]),
-        pd.DataFrame(index=range(images)),
+        pd.DataFrame({"source": [name] * images}),
     )
 
 
@@ -169,7 +169,7 @@ def test_few_groups_have_no_interval():
 
 def test_the_tasks_of_a_modality_are_searched_together():
     tasks = [make_task(seed=seed, name=name, classes=seed + 2) for seed, name in ((0, "a"), (1, "b"))]
-    figures = by_name(modality_retrieval(tasks, encoder="e", resamples=2))
+    figures = by_name(retrieval(modality_task(tasks), encoder="e", resamples=2))
     assert {label for label, *_ in figures} == {"", "a/c0", "a/c1", "b/c0", "b/c1", "b/c2"}
     assert {figure.task for figure in figures.values()} == {""}
     # One by one with the other task's images as hits that are never relevant:
@@ -181,10 +181,10 @@ def test_the_tasks_of_a_modality_are_searched_together():
         make_task(120),
         classes=("a/c0", "a/c1", "b/c0", "b/c1", "b/c2"),
         targets=targets,
-        **{
-            name: np.concatenate([getattr(task, name) for task in tasks])
-            for name in ("vectors", "groups", "splits")
-        },
+        vectors=np.concatenate([task.vectors for task in tasks]),
+        splits=np.concatenate([task.splits for task in tasks]),
+        # patient g1 of one set is another than g1 of the other
+        groups=np.array([f"{task.name} {group}" for task in tasks for group in task.groups]),
     )
     expected, _ = plain(joined, (1, 5, 10))
     for key, figure in figures.items():
@@ -198,6 +198,28 @@ def test_what_cannot_be_searched_is_a_sentence():
     with pytest.raises(EvaluationError, match="no test image"):
         retrieval(task.split("test"), encoder="e")
     with pytest.raises(EvaluationError, match="one modality"):
-        modality_retrieval([task, make_task(modality="cxr")], encoder="e")
+        modality_task([task, make_task(modality="cxr")])
     with pytest.raises(EvaluationError, match="one modality"):
-        modality_retrieval([], encoder="e")
+        modality_task([])
+
+
+def test_groups_are_told_apart_by_source_and_are_one_in_two_label_sets_of_a_source():
+    first, second, third = (
+        replace(make_task(20, name=name, groups=4), columns=pd.DataFrame({"source": [source] * 20}))
+        for name, source in (("grade", "one"), ("stage", "one"), ("other", "two"))
+    )
+    together = modality_task([first, second, third])
+    assert together.groups.tolist() == [
+        f"{source}/{group}" for source in ("one", "one", "two") for group in first.groups
+    ]
+
+
+def test_a_modality_of_one_task_finds_what_the_task_finds():
+    task = make_task(seed=3)
+    alone, whole = (
+        by_name(retrieval(one, encoder="e", resamples=20)) for one in (task, modality_task([task]))
+    )
+    for (label, metric, setting), figure in alone.items():
+        same = whole[label and f"made_up/{label}", metric, setting]
+        numbers = [(one.value, one.low, one.high, one.images, one.groups) for one in (figure, same)]
+        assert numbers[0] == pytest.approx(numbers[1], nan_ok=True)

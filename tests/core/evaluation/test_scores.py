@@ -222,3 +222,14 @@ def test_every_kind_measures_the_same_and_grades_have_kappa_besides():
 def test_the_mean_over_classes_leaves_out_what_is_not_defined():
     values = np.array([[0.2, np.nan, 0.6], [np.nan] * 3])
     np.testing.assert_array_equal(ours(over_classes, values), [0.4, np.nan])
+
+
+def test_of_two_classes_the_brier_score_is_twice_and_f1_the_mean_of_both():
+    generator = np.random.default_rng(0)
+    shown, second = generator.integers(0, 2, 40), generator.random(40)
+    data = np.eye(2)[shown], np.column_stack([1 - second, second]), np.ones((1, 40))
+    of_two = SCORES["multiclass"]
+    assert of_two[BRIER](*data)[0] == pytest.approx(2 * sk.brier_score_loss(shown, second))
+    assert of_two[F1](*data)[0] == pytest.approx(sk.f1_score(shown, second > 0.5, average="macro"))
+    both = sk.average_precision_score(shown, second), sk.average_precision_score(1 - shown, 1 - second)
+    assert of_two[AUPRC](*data)[0] == pytest.approx(np.mean(both))

@@ -1,10 +1,10 @@
 """Which rows of a table of figures are meant."""
 
 from mermed_core.evaluation.figures import AUROC, ECE, Figure, to_frame
-from mermed_core.evaluation.selection import by_modality, overall
+from mermed_core.evaluation.selection import by_modality, over_tasks, overall
 
 
-def test_overall_leaves_out_classes_subgroups_draws_and_other_protocols():
+def test_classes_subgroups_draws_and_other_protocols_are_left_out_and_tasks_told_from_modalities():
     figures = to_frame(
         [
             Figure("a", "ct", "x", "few_shot", AUROC, 0.1),
@@ -13,10 +13,15 @@ def test_overall_leaves_out_classes_subgroups_draws_and_other_protocols():
             Figure("a", "ct", "x", "few_shot", AUROC, 0.4, label="ill"),
             Figure("a", "ct", "x", "few_shot", AUROC, 0.5, subgroup="sex=F"),
             Figure("a", "ct", "x", "knn", AUROC, 0.6),
+            Figure("a", "ct", "", "few_shot", AUROC, 0.7),
+            Figure("a", "ct", "", "few_shot", AUROC, 0.8, label="x/ill"),
+            Figure("a", "ct", "", "knn", AUROC, 0.9),
         ]
     )
     assert overall(figures, "few_shot")["value"].tolist() == [0.1, 0.2]
     assert overall(figures, "few_shot", AUROC)["value"].tolist() == [0.1]
+    assert over_tasks(figures, "few_shot")["value"].tolist() == [0.7]
+    assert over_tasks(figures, "knn", ECE).empty
 
 
 def test_modalities_come_in_their_own_order_and_rows_in_theirs():

@@ -1,6 +1,7 @@
 """Tables: the right number in the right cell, and the best of a row."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -21,35 +22,46 @@ def best(table: tables.Table) -> set[str]:
     return {table.rows[row][column] for row, column in table.best}
 
 
-def test_the_modality_table_holds_means_over_tasks_beside_the_paper(published):
+def test_the_modality_table_holds_means_and_intervals_beside_the_paper(published):
     figures = to_frame(
         [
-            probe("b", "oct", "x", 0.9),
-            probe("a", "oct", "x", 0.8),
-            probe("b", "ct", "y", 0.7),
-            probe("b", "ct", "z", 0.8),
-            probe("a", "ct", "y", 0.6),
-            probe("a", "ct", "z", 0.95),
+            probe("b", "oct", "", 0.9, low=0.85, high=0.94),
+            probe("a", "oct", "", 0.805),
+            probe("b", "ct", "", 0.75),
+            probe("a", "ct", "", 0.775, low=0.7, high=0.8),
+            probe("a", "ct", "z", 0.1),
             probe("a", "ct", "z", 0.1, label="class"),
-            probe("a", "ct", "z", 0.1, subgroup="sex=F"),
-            probe("a", "ct", "undefined", math.nan),
         ]
     )
     table = tables.modality_table(figures, published)
     assert table.header == ("Modality", "b", "a", "MerMED-FM paper (other data)")
     assert table.rows == (
-        ("CT", "0.750", "0.775", "0.943"),
-        ("OCT", "0.900", "0.800", "0.988"),
-        ("Mean", "0.825", "0.787", "0.966"),
+        ("CT", "0.750", "0.775 (0.700–0.800)", "0.943"),
+        ("OCT", "0.900 (0.850–0.940)", "0.805", "0.988"),
+        ("Mean", "0.825", "0.790", "0.966"),
     )
     assert table.best == {(0, 2), (1, 1), (2, 1)}
 
 
-def test_no_mean_is_given_over_other_tasks_than_those_of_its_row(published):
-    figures = to_frame([probe("a", "ct", "x", 0.9), probe("a", "ct", "y", 0.5), probe("b", "ct", "x", 0.9)])
+def test_no_mean_is_given_over_other_modalities_than_those_of_the_table(published):
+    figures = to_frame(
+        [probe("a", "ct", "", 0.7), probe("b", "ct", "", math.nan), probe("a", "oct", "", 0.9)]
+    )
     table = tables.modality_table(figures, published)
-    assert table.rows == (("CT", "0.700", "–", "0.943"), ("Mean", "0.700", "–", "0.943"))
+    assert table.rows == (
+        ("CT", "0.700", "–", "0.943"),
+        ("OCT", "0.900", "–", "0.988"),
+        ("Mean", "0.800", "–", "0.966"),
+    )
     assert not table.best
+
+
+def test_means_over_a_modality_are_no_task(results):
+    alone = results.figures[results.figures["task"] != ""]
+    for make in (tables.task_table, tables.class_tables, tables.subgroup_tables, tables.robustness_table):
+        assert make(results.figures) == make(alone)
+    for protocol in ("linear_probe", "few_shot"):
+        assert tables.metric_tables(results.figures, protocol) == tables.metric_tables(alone, protocol)
 
 
 def test_the_task_table_holds_value_and_interval():
@@ -130,29 +142,66 @@ def test_subgroups_are_shown_with_their_gap(results):
 
 
 def test_retrieval_is_a_row_for_each_task_and_encoder(results):
-    whole = Figure("better", "ct", "", "retrieval", "map", 0.25)
+    whole = Figure("better", "ct", "", "retrieval", "map", 0.25, 0.2, 0.3, images=80, groups=40)
     figures = pd.concat([results.figures, to_frame([whole])])
     rows = cells(tables.retrieval_table(figures))
     assert [(row["Task"], row["Encoder"]) for row in rows] == [
         ("head_ct", "random"),
         ("head_ct", "better"),
+        ("all of CT", "better"),
         ("busi", "random"),
         ("busi", "better"),
-        ("all of CT", "better"),
     ]
-    assert rows[0]["mAP"] == "0.500"
-    assert (rows[0]["Recall at 1"], rows[0]["Recall at 10"], rows[0]["Precision at 10"]) == (
-        "0.710",
-        "0.800",
-        "0.600",
-    )
-    assert rows[-1]["Recall at 1"] == "–"
+    assert rows[0] == {
+        "Task": "head_ct",
+        "Encoder": "random",
+        "Test images": "60",
+        "Groups": "30",
+        "mAP": "0.500 (0.650–0.740)",
+        "Precision at 1": "0.690 (0.650–0.740)",
+        "Precision at 10": "0.600 (0.650–0.740)",
+        "Recall at 1": "0.710 (0.650–0.740)",
+        "Recall at 10": "0.800 (0.650–0.740)",
+    }
+    assert (rows[2]["mAP"], rows[2]["Test images"]) == ("0.250 (0.200–0.300)", "80")
+    assert rows[2]["Recall at 1"] == "–"
+
+
+def test_retrieval_by_class_is_a_table_an_encoder_with_support_and_intervals():
+    def hits(encoder: str, modality: str, task: str, label: str) -> list[Figure]:
+        blank = Figure(encoder, modality, task, "retrieval", "map", 0.5, 0.4, 0.6, 9, 7, label=label)
+        recall = replace(blank, metric="recall", setting="k=5", value=0.8, low=math.nan, high=math.nan)
+        return [recall, blank, replace(recall, metric="precision"), replace(blank, label="")]
+
+    tasks = [
+        ("oct", "z", "dry"),
+        ("oct", "", "z/dry"),
+        ("ct", "x", "ill"),
+        ("ct", "y", "ill"),
+        ("ct", "", "x/ill"),
+    ]
+    figures = to_frame([figure for encoder in "ba" for task in tasks for figure in hits(encoder, *task)])
+    made = tables.retrieval_class_tables(figures)
+    assert [table.caption for table in made] == ["By class: b", "By class: a"]
+    header = ("Modality", "Task", "Class", "Test images", "Groups", "mAP", "Recall at 5")
+    numbers = ("9", "7", "0.500 (0.400–0.600)", "0.800")
+    for table in made:
+        assert table.header == header
+        assert table.rows == (
+            ("CT", "x", "ill", *numbers),
+            ("CT", "y", "ill", *numbers),
+            ("CT", "all of CT", "x/ill", *numbers),
+            ("OCT", "z", "dry", *numbers),  # all of OCT would be the same again
+        )
 
 
 def test_robustness_names_the_worst_corruption(results):
     row = cells(tables.robustness_table(results.figures))[0]
     assert (row["Clean"], row["Corrupted, mean"], row["Loss"]) == ("0.700", "0.655", "0.045")
     assert row["Worst corruption"] == "blur 0.640"
+    bounded = results.figures.assign(low=0.6, high=0.8)
+    row = cells(tables.robustness_table(bounded))[0]
+    assert (row["Clean"], row["Corrupted, mean"]) == ("0.700 (0.600–0.800)", "0.655 (0.600–0.800)")
     clean = results.figures[results.figures["setting"] == "clean"]
     assert cells(tables.robustness_table(clean))[0]["Worst corruption"] == "–"
 
@@ -177,3 +226,4 @@ def test_no_figures_make_tables_without_rows(published, protocol):
     assert tables.medmnist_table(nothing, published).rows == tables.task_table(nothing).rows == ()
     assert tables.modality_table(nothing, published).rows == ()
     assert tables.class_tables(nothing) == tables.subgroup_tables(nothing) == []
+    assert tables.retrieval_class_tables(nothing) == []
