@@ -32,15 +32,17 @@ format: $(VENV)/.installed-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA (about half an hour on two cores)
+model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA, in two runs (one to two hours on two cores)
 	$(BIN)/python -m train.pretrain train/recipes/cpu.toml
+	$(BIN)/python -m train.pretrain train/recipes/cpu.toml run.folder=runs/second encoder.start=runs/cpu/model \
+		schedule.length=1000
 
-report: $(VENV)/.installed-dev ## write the curves and neighbours of that run as one page, runs/cpu/report.html
-	$(BIN)/python -m train.report runs/cpu
+report: $(VENV)/.installed-dev ## write the curves and neighbours of the second run as one page
+	$(BIN)/python -m train.report runs/second
 
 heads: $(VENV)/.installed-dev ## join the trained model's stages, fit heads and gate, and put it into assets/model
-	$(BIN)/python -m train.join_stages --model runs/cpu/model $(REAL) --out runs/cpu/joined --size 160
-	$(BIN)/python -m train.fit_heads --model runs/cpu/joined $(REAL) --data phantoms:100 --out assets/model --cache runs/evaluation
+	$(BIN)/python -m train.join_stages --model runs/second/model $(REAL) --out runs/second/joined --size 160
+	$(BIN)/python -m train.fit_heads --model runs/second/joined $(REAL) --data phantoms:100 --out assets/model --cache runs/evaluation
 
 model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start and put the figures into it (reports/model)
 	$(BIN)/python -m train.evaluate --encoder assets/model --encoder start=$(START) $(REAL) --cache runs/evaluation \
