@@ -46,8 +46,12 @@ heads: $(VENV)/.installed-dev ## join the trained model's stages, fit heads and 
 
 model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start and put the figures into it (reports/model)
 	$(BIN)/python -m train.evaluate --encoder assets/model --encoder start=$(START) $(REAL) --cache runs/evaluation \
-		--protocol linear_probe --protocol cross_validation --protocol retrieval --out reports/model --title "The bundled model"
-	$(BIN)/python -m train.model_report --model assets/model --report reports/model --start start $(REAL) --data phantoms:100
+		--protocol linear_probe --protocol retrieval --out reports/model --title "The bundled model"
+	$(BIN)/python -m train.evaluate --encoder assets/model --encoder start=$(START) --cache runs/evaluation \
+		--data "$$MERMED_DATA/head_ct.parquet" --data "$$MERMED_DATA/oct_macula.parquet" \
+		--protocol cross_validation --out reports/smallest --title "The bundled model on its smallest sets"
+	$(BIN)/python -m train.model_report --model assets/model --report reports/model --report reports/smallest \
+		--start start $(REAL) --data phantoms:100
 
 collection: $(VENV)/.installed ## build the bundled synthetic collection for assets/model
 	$(BIN)/python -m train.build_collection --model assets/model --data phantoms:60@1 --out assets/collection \

@@ -24,8 +24,9 @@ DIMENSIONS = 64
 # Share of known images, each modality counting alike, that the gate lets pass.
 ACCEPTANCE = 0.98
 # Images of another hospital lie farther out than held-out images of the same sets. Leaving out one class of a
-# set at a time, this margin lets 0.78 of its images pass instead of 0.71, and still no photograph.
-MARGIN = 1.15
+# set at a time, this margin lets 0.76 of its images pass instead of 0.74. A wider one, 1.15, would let 0.79
+# pass, but a quarter of plain coloured areas too.
+MARGIN = 1.05
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
     python -m train.model_report --model assets/model --report report --start start --data $MERMED_DATA
 
 Measured on the way, on images that need no download: whether unknown input is turned away, and which class
-activation map points best at the findings of phantoms (a table, pointing.csv, beside the report). Figures of
-label sets that the report does not have stay as fit_heads wrote them.
+activation map points best at the findings of phantoms (pointing.csv in the first report's folder). Figures of
+label sets that no report has stay as fit_heads wrote them.
 """
 
 import argparse
@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs the step."""
     parser = step_parser("model_report", __doc__)
     add_common(parser)
-    parser.add_argument("--report", type=Path, required=True, help="folder that train.evaluate wrote")
+    parser.add_argument(
+        "--report", type=Path, action="append", required=True, help="folder of train.evaluate; repeatable"
+    )
     parser.add_argument("--start", default="", help="name in the report of the encoder it was trained from")
     parser.add_argument(
         "--datasets", type=Path, default=DATASETS, help="TOML with title, licence and caveat of each source"
@@ -38,6 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
+    import pandas as pd
+
     from mermed_core.card import POINTING_PREFIX, REJECTED_PREFIX, described, model_card
     from mermed_core.embed import Embedder
     from mermed_core.evaluation.figures import load_figures
@@ -54,7 +58,7 @@ def _report(options: argparse.Namespace) -> None:
     heads, gate = load_heads(folder, dim), load_gate(folder, dim)
     averaged = [name for name, facts in datasets.items() if facts.get("averaged")]
     figures = model_figures(
-        load_figures(options.report / "figures.parquet"),
+        pd.concat([load_figures(report / "figures.parquet") for report in options.report]),
         embedder.config.name,
         start=options.start,
         averaged=averaged,
@@ -65,7 +69,7 @@ def _report(options: argparse.Namespace) -> None:
     }
     if options.pointing:
         pointed = pointing_game(embedder, cam_methods(embedder), count_per_finding=options.pointing)
-        pointed.to_csv(options.report / "pointing.csv", index=False)
+        pointed.to_csv(options.report[0] / "pointing.csv", index=False)
         hits = pointed.groupby("method")["in_finding"].mean().sort_values(ascending=False)
         shares |= {f"{POINTING_PREFIX}{method}": float(share) for method, share in hits.items()}
     manifest = open_all(options.data)
