@@ -53,6 +53,16 @@ def test_metrics_and_card_are_those_of_the_report(model, tmp_path):
     assert Predictor.load(model).metrics[task]["title"].startswith("Synthetic")
 
 
+def test_cross_validation_may_come_from_a_second_report(model, tmp_path):
+    second = ["--encoder", f"tiny={model}", "--data", "phantoms:20", "--out", str(tmp_path / "second")]
+    evaluate.main([*second, "--protocol", "cross_validation", "--resamples", "20"])
+    reports = ["--report", str(tmp_path / "report"), "--report", str(tmp_path / "second")]
+    main(["--model", str(model), *reports, "--data", "phantoms:20", "--pointing", "0"])
+    metrics = json.loads((model / "metrics.json").read_text())
+    assert 0 <= metrics["phantom_ct"]["crossed_auroc"] <= 1
+    assert not any(name.startswith("pointing_") for name in metrics)
+
+
 def test_a_report_of_another_model_is_told_and_nothing_changes(model, tmp_path):
     before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
     with pytest.raises(EvaluationError, match="no linear probe of 'other'"):
