@@ -32,14 +32,12 @@ def _summary(figures: dict[str, float]) -> list[str]:
         told.append(f"Mean AUROC of the sets with enough test images: {figures['mean_auroc']:.3f}{than}.")
     if "modality_accuracy" in figures:
         told.append(
-            f"The modality is right on {figures['modality_accuracy']:.1%} of the test images; the gate "
+            f"The modality is right on {figures['modality_accuracy']:.2%} of the test images; the gate "
             f"for unknown input lets {figures['known_accepted']:.1%} of them pass."
         )
     rejected = {name: share for name, share in figures.items() if name.startswith(_REJECTED)}
     if rejected:
-        shares = ", ".join(
-            f"{spoken(name.removeprefix(_REJECTED)).lower()} {share:.0%}" for name, share in rejected.items()
-        )
+        shares = ", ".join(f"{name.removeprefix(_REJECTED)} {share:.0%}" for name, share in rejected.items())
         told.append(f"Of what it does not know, the gate turns away: {shares}.")
     return told
 

@@ -154,13 +154,18 @@ def test_the_banner_says_what_is_loaded(services):
 def test_evidence_shows_intervals_and_says_where_there_are_none():
     html = evidence.evidence({"retina": FIGURE}, {"modality_accuracy": 0.99, "known_accepted": 0.98})
     assert "left:60.0%;right:10.0%" in html.replace(" ", "")
-    assert "99.0%" in html
+    assert "99.00%" in html
     assert "Mean AUROC" not in html
     assert "No figures were measured" in evidence.evidence({}, {})
 
 
 def test_evidence_tells_what_was_measured_of_the_whole_model():
-    whole = {"mean_auroc": 0.9712, "start_mean_auroc": 0.9434, "rejected_photographs": 0.995}
+    whole = {
+        "mean_auroc": 0.9712,
+        "start_mean_auroc": 0.9434,
+        "rejected_photographs": 0.995,
+        "rejected_MR": 0.9,
+    }
     html = evidence.evidence({"retina": FIGURE}, whole)
     assert "0.971; 0.943 for the encoder that it was trained from" in html
-    assert "turns away: photographs 100%" in html
+    assert "turns away: photographs 100%, MR 90%." in html
