@@ -14,6 +14,7 @@ EMPTY = (
 _DOUBTFUL = 0.8
 # Above this calibration error a probability says nothing that a person may lean on.
 _MISCALIBRATED = 0.2
+_CHANCE = 0.5  # the AUROC of a coin
 
 
 def findings_card(analysis: Analysis, metrics: Metrics, chosen: str = "") -> str:
@@ -47,11 +48,10 @@ def _label_set(task: str, findings: list[Finding], metrics: Metrics, chosen: str
     names = [class_name(metrics, task, finding.label) for finding in findings]
     figure = metrics.get(task, {})
     exclusive = abs(sum(finding.probability for finding in findings) - 1) < 1e-3
-    headline = (
-        f'<p class="mm-headline">{text(verdict(names, [finding.probability for finding in findings]))}</p>'
-        if exclusive
-        else ""
-    )
+    told = verdict(names, [finding.probability for finding in findings]) if exclusive else ""
+    if _no_better_than_chance(figure):
+        told = "No verdict: on images it never saw, the model told these apart no better than chance"
+    headline = f'<p class="mm-headline">{text(told)}</p>' if told else ""
     doubt = ""
     if findings[0].relevance < _DOUBTFUL:
         doubt = (
@@ -63,6 +63,12 @@ def _label_set(task: str, findings: list[Finding], metrics: Metrics, chosen: str
         f'<div class="mm-set"><h3>{text(figure.get("title") or task)}</h3>{headline}{rows}{doubt}'
         f"{_evidence(figure)}</div>"
     )
+
+
+def _no_better_than_chance(figure: dict[str, Any]) -> bool:
+    lowest = figure.get("auroc_low")
+    lowest = figure.get("auroc") if lowest is None else lowest
+    return lowest is not None and lowest <= _CHANCE
 
 
 def _row(finding: Finding, name: str, chosen: str) -> str:

@@ -16,9 +16,12 @@ def modality_card(analysis: Analysis, chosen: str | None) -> str:
         chosen: the modality that the visitor set, None where it was detected.
     """
     if not analysis.known:
+        read = ""
+        if chosen:
+            read = f'<p class="mm-small">Read as {text(modality_name(chosen))}, set by you.</p>'
         return (
             '<section class="mm-card mm-unknown" role="alert"><h2>Not an image I know</h2>'
-            f"<p>{text(analysis.gate)}</p></section>"
+            f"<p>{text(analysis.gate)}</p>{read}</section>"
         )
     key = chosen or next(iter(analysis.modality))
     how = "set by you" if chosen else percent(analysis.modality[key])

@@ -41,8 +41,8 @@ def test_nothing_to_do_changes_nothing(answers):
 
 
 def test_a_modality_that_is_set_is_obeyed(answers):
-    query = answers.open_example("cxr", "")[0]
-    shown = answers.change_modality(query, "ct")
+    query = answers.open_example("fundus", "")[0]
+    shown = answers.change_modality(query, "dermatology")
     assert "set by you" in shown[3]
 
 

@@ -68,6 +68,24 @@ def test_findings_warn_of_bad_calibration_and_of_a_label_set_that_fits_badly():
     assert "read it with that doubt" in html
 
 
+@pytest.mark.parametrize(
+    ("change", "withheld"),
+    [
+        ({"auroc": 0.398, "auroc_low": None}, True),
+        ({"auroc": 0.6, "auroc_low": 0.42}, True),
+        ({"auroc": 0.6, "auroc_low": None}, False),
+        ({"auroc": 0.9, "auroc_low": 0.8}, False),
+        ({"auroc": None, "auroc_low": None}, False),
+    ],
+)
+def test_no_verdict_is_given_where_the_model_is_no_better_than_chance(change, withheld):
+    found = analysis(Finding("retina", "drusen", 0.93), Finding("retina", "normal", 0.07))
+    html = findings.findings_card(found, {"retina": FIGURE | change})
+    assert ("No verdict" in html) == withheld
+    assert ("Likely: Drusen" in html) != withheld
+    assert "93 %" in html
+
+
 def test_findings_that_do_not_exclude_each_other_get_no_common_verdict():
     html = findings.findings_card(analysis(Finding("chest", "mass", 0.9), Finding("chest", "edema", 0.8)), {})
     assert "Likely" not in html
@@ -155,17 +173,10 @@ def test_evidence_shows_intervals_and_says_where_there_are_none():
     html = evidence.evidence({"retina": FIGURE}, {"modality_accuracy": 0.99, "known_accepted": 0.98})
     assert "left:60.0%;right:10.0%" in html.replace(" ", "")
     assert "99.00%" in html
-    assert "Mean AUROC" not in html
     assert "No figures were measured" in evidence.evidence({}, {})
 
 
-def test_evidence_tells_what_was_measured_of_the_whole_model():
-    whole = {
-        "mean_auroc": 0.9712,
-        "start_mean_auroc": 0.9434,
-        "rejected_photographs": 0.995,
-        "rejected_MR": 0.9,
-    }
-    html = evidence.evidence({"retina": FIGURE}, whole)
-    assert "0.971; 0.943 for the encoder that it was trained from" in html
-    assert "turns away: photographs 100%, MR 90%." in html
+def test_an_unknown_image_says_what_it_was_read_as_by_whose_will():
+    unknown = analysis(known=False)
+    assert "set by you" not in modality.modality_card(unknown, None)
+    assert "Read as Skin, set by you" in modality.modality_card(unknown, "dermatology")
