@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
+import timm
 import torch
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
@@ -19,6 +20,15 @@ RESIZES = ("squash", "pad")
 def paper_normalisation() -> dict[str, Statistics]:
     """Returns the paper's mean and standard deviation of each modality."""
     return {key: (modality.mean, modality.std) for key, modality in MODALITIES.items()}
+
+
+def timm_normalisation(architecture: str) -> Statistics:
+    """Returns the mean and standard deviation that the weights of a timm architecture were trained with.
+
+    ImageNet's where timm knows no weights for it.
+    """
+    settings = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
+    return (settings.mean, settings.std) if settings else IMAGENET
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,15 @@ from mermed_core.pretraining.provenance import code_revision
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.sections import Encoder
 from mermed_core.pretraining.state import Progress
-from mermed_core.transforms import Preprocessing, paper_normalisation
+from mermed_core.transforms import IMAGENET, Preprocessing, paper_normalisation, timm_normalisation
 
 
 def preprocessing_of(encoder: Encoder) -> Preprocessing:
     """Returns the preprocessing that a recipe trains with and the finished model carries."""
-    statistics = paper_normalisation() if encoder.normalisation == "modality" else {}
-    return Preprocessing(encoder.image_size, encoder.resize, modalities=statistics)
+    if encoder.normalisation == "modality":
+        return Preprocessing(encoder.image_size, encoder.resize, modalities=paper_normalisation())
+    own = timm_normalisation(encoder.architecture) if encoder.normalisation == "timm" else IMAGENET
+    return Preprocessing(encoder.image_size, encoder.resize, neutral=own)
 
 
 def export_model(

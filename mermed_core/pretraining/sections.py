@@ -36,7 +36,8 @@ class Encoder:
         start: see `weights.start_backbone`.
         image_size: side of the input at serving, pixels.
         resize: how the finished model makes its input square, see `transforms.Preprocessing`.
-        normalisation: the paper's mean and std of each modality, or ImageNet's for all.
+        normalisation: the paper's mean and std of each modality; or for all modalities ImageNet's, or those
+            that timm names for the architecture's weights.
         drop_path: stochastic depth of the student.
         freeze_batch_norm: keep the batch-norm statistics of the start (its scales and shifts still learn).
     """
@@ -45,7 +46,7 @@ class Encoder:
     start: str
     image_size: Side
     resize: Literal["squash", "pad"]
-    normalisation: Literal["modality", "imagenet"]
+    normalisation: Literal["modality", "imagenet", "timm"]
     drop_path: Share
     freeze_batch_norm: bool
 

@@ -13,6 +13,7 @@ from mermed_core.transforms import (
     normalise,
     pad_to_square,
     paper_normalisation,
+    timm_normalisation,
     to_tensor,
 )
 
@@ -57,6 +58,18 @@ def test_a_padded_image_is_square_and_whole(height, width):
 def test_it_survives_a_trip_through_json():
     before = Preprocessing(96, "pad", IMAGENET, paper_normalisation())
     assert Preprocessing.from_dict(json.loads(json.dumps(before.to_dict()))) == before
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        ("tf_efficientnet_lite0", ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))),
+        ("convnext_tiny", IMAGENET),
+        ("no_such_network", IMAGENET),
+    ],
+)
+def test_the_statistics_of_a_timm_architecture_are_those_of_its_weights(architecture, expected):
+    assert timm_normalisation(architecture) == expected
 
 
 @pytest.mark.parametrize(

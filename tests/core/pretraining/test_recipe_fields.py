@@ -9,9 +9,11 @@ from safetensors.torch import load_file
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import RecipeError
+from mermed_core.pretraining.export import preprocessing_of
 from mermed_core.pretraining.pretrainer import Pretrainer
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.recipes import read_recipe, write_recipe
+from mermed_core.transforms import IMAGENET
 
 # What another value does to the trained weights. The values beside these of the smoke recipe must not matter.
 CHANGES_WEIGHTS = {
@@ -179,6 +181,17 @@ def test_the_model_carries_what_the_recipe_says(manifest, smoke, tmp_path):
     assert (config["name"], config["licence"]) == ("other", "CC0")
     assert (config["preprocessing"]["resize"], config["preprocessing"]["image_size"]) == ("pad", 40)
     assert "Told here." in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("named", "neutral", "by_modality"),
+    [("timm", (0.5, 0.5, 0.5), 0), ("imagenet", IMAGENET[0], 0), ("modality", IMAGENET[0], 7)],
+)
+def test_each_normalisation_is_what_it_says(smoke, named, neutral, by_modality):
+    recipe = smoke(f"encoder.normalisation={named}", "encoder.architecture=tf_efficientnet_lite0")
+    preprocessing = preprocessing_of(recipe.encoder)
+    assert preprocessing.neutral[0] == neutral
+    assert len(preprocessing.modalities) == by_modality
 
 
 def test_a_start_is_taken(manifest, smoke):
