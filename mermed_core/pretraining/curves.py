@@ -35,6 +35,7 @@ class Curve:
 LOG_CURVES = (
     Curve("Loss", "loss", "cross-entropy, nats", "Memory consistency. It rises while the memory fills."),
     Curve("KoLeo", "koleo", "−log distance, nats", "Falls as embeddings spread."),
+    Curve("Distillation", "distillation", "1 − cosine", "Distance to the frozen encoder."),
     Curve("Gradient norm", "gradient_norm", "global norm", "Before clipping."),
     Curve(
         "Spread of the batch", "embedding_std", "standard deviation × √dim", "1: at random. 0: a collapse."
@@ -45,6 +46,7 @@ LOG_CURVES = (
     Curve("Teacher momentum", "momentum", "share kept", "As applied."),
     Curve("Teacher temperature", "teacher_temperature", "temperature", "As applied."),
     Curve("KoLeo weight", "koleo_weight", "factor", "As applied."),
+    Curve("Distillation weight", "distillation_weight", "factor", "As applied."),
     Curve("Speed", "images_per_second", "images/s", "All processes together."),
 )
 SIGHT_CURVES = (

@@ -9,6 +9,7 @@ import torch
 
 from mermed_core.pretraining.augmentation import alter
 from mermed_core.pretraining.bank import MemoryBank
+from mermed_core.pretraining.distillation import build_reference, distance
 from mermed_core.pretraining.ema import BufferGuard, follow
 from mermed_core.pretraining.export import preprocessing_of
 from mermed_core.pretraining.heap import keep_freed_memory
@@ -35,6 +36,7 @@ class Outcome:
     Attributes:
         loss: memory consistency; None while there is no memory to compare with.
         koleo: None where it has no weight.
+        distillation: None where nothing is distilled.
         gradient_norm: global norm before clipping; None like the loss.
         embedding_std: spread of the teacher's embeddings over the batch: 1 for directions at random, 0 for a
             collapse to one point.
@@ -42,13 +44,14 @@ class Outcome:
 
     loss: float | None
     koleo: float | None
+    distillation: float | None
     gradient_norm: float | None
     embedding_std: float
 
     @property
     def skipped(self) -> bool:
         """Whether something was not finite, so that nothing was changed."""
-        values = (self.loss, self.koleo, self.gradient_norm, self.embedding_std)
+        values = (self.loss, self.koleo, self.distillation, self.gradient_norm, self.embedding_std)
         return not all(value is None or math.isfinite(value) for value in values)
 
 
@@ -72,6 +75,8 @@ class Engine:
         torch.manual_seed(derive_seed(recipe.compute.seed, Stream.START))
         self.student, self.teacher = build_pair(recipe, ranks)
         self._learner = ranks.wrap(self.student)
+        reference = build_reference(recipe, modalities)
+        self._reference = reference.to(ranks.device) if reference is not None else None
         rings = tuple(modalities) if recipe.memory.by_modality else (_SHARED,)
         self._ring_of = torch.arange(len(modalities)) % len(rings)
         slots = math.ceil(recipe.memory.size / len(rings))
@@ -121,12 +126,13 @@ class Engine:
 
         Returns:
             The teacher's embeddings of the first global view of the whole batch (batch, dim), and this rank's
-            losses (2,), memory consistency and KoLeo; None where no ring holds anything yet.
+            losses (3,), memory consistency, KoLeo and distillation; None where no ring holds anything yet.
         """
         parts = self._recipe.compute.accumulate
         known = int(self.bank.knows(rings).sum())
         self.optimiser.zero_grad(set_to_none=True)
-        taught, losses = [], torch.zeros(2, device=self._ranks.device)
+        weights = torch.tensor([1.0, applied.koleo_weight, applied.distillation_weight])
+        taught, losses = [], torch.zeros(3, device=self._ranks.device)
         for index in range(parts):
             part = batch.part(index, parts)
             global_views, local_views = self._prepare(part)
@@ -138,23 +144,25 @@ class Engine:
             with contextlib.nullcontext() if last else self._ranks.without_averaging(self._learner):
                 with self._precision():
                     output = self._learner(global_views, local_views)
-                each = self._losses(output, target, self._ring_of[part.modality], known, number, applied)
-                total = each[0] + applied.koleo_weight * each[1] if applied.koleo_weight else each[0]
+                consistency = self._consistency(output, target, part, known, number, applied)
+                each = torch.stack([consistency, *self._beside(output, global_views, part, applied)])
+                total = (each * weights.to(each.device)).sum()
                 # Averaging over the ranks divides by their number what was already divided by all images.
                 self.scaler.scale(total * self._ranks.world).backward()
             losses += each.detach()
         return self._ranks.gather_places(interleave(taught)), losses if known else None
 
-    def _losses(
+    def _consistency(
         self,
         output: Output,
         target: torch.Tensor,
-        rings: torch.Tensor,
+        part: Batch,
         known: int,
         number: int,
         applied: Applied,
     ) -> torch.Tensor:
-        """Returns the shares of these images in the losses (2,) of the whole batch."""
+        """Returns the share of these images in the memory consistency of the whole batch."""
+        rings = self._ring_of[part.modality]
         consistency = memory_consistency(
             output.projected,
             target,
@@ -165,15 +173,24 @@ class Engine:
             teacher_temperature=applied.teacher_temperature,
             generator=generator(self._recipe.compute.seed, Stream.BLOCKS, number),
         )
-        spreading = output.projected.new_zeros(())
+        if consistency is None:  # none of these images has a memory, but others of the batch do
+            return 0.0 * output.projected.sum()
+        return consistency * (int(self.bank.knows(rings).sum()) / known)
+
+    def _beside(
+        self, output: Output, global_views: torch.Tensor, part: Batch, applied: Applied
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the shares of these images in KoLeo and distillation of the whole batch."""
+        spreading = distilled = output.projected.new_zeros(())
         if applied.koleo_weight:
             gather = gather_with_gradient if self._ranks.world > 1 else None
             spreading = koleo(output.embeddings, gather, self._ranks.rank)
+        if self._reference is not None:
+            with self._precision():
+                target = self._reference(global_views, part.modality.to(global_views.device))
+            distilled = distance(output.aligned, target)
         parts = self._recipe.compute.accumulate * self._ranks.world
-        if consistency is None:  # none of these images has a memory, but others of the batch do
-            consistency = 0.0 * output.projected.sum()
-        share = int(self.bank.knows(rings).sum()) / known
-        return torch.stack([consistency * share, spreading / parts])
+        return spreading / parts, distilled / parts
 
     def _prepare(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns global and local views, altered and normalised."""
@@ -206,11 +223,17 @@ class Engine:
         self.scaler.step(self.optimiser)
         follow(self.teacher, self.student, applied.momentum)
 
-    def _totals(self, losses: torch.Tensor | None, applied: Applied) -> tuple[float | None, float | None]:
+    def _totals(
+        self, losses: torch.Tensor | None, applied: Applied
+    ) -> tuple[float | None, float | None, float | None]:
         if losses is None:
-            return None, None
-        consistency, spreading = self._ranks.total(losses).tolist()
-        return consistency, spreading if applied.koleo_weight else None
+            return None, None, None
+        consistency, spreading, distilled = self._ranks.total(losses).tolist()
+        return (
+            consistency,
+            spreading if applied.koleo_weight else None,
+            distilled if self._reference is not None else None,
+        )
 
 
 def _spread(embeddings: torch.Tensor) -> float:

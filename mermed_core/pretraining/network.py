@@ -16,10 +16,12 @@ class Output(NamedTuple):
     Attributes:
         projected: (views, batch, dim) of unit norm, what the loss compares.
         embeddings: (views, batch, width) of the encoder, of the first group of views only.
+        aligned: the same in the space of the encoder that is distilled from.
     """
 
     projected: torch.Tensor
     embeddings: torch.Tensor
+    aligned: torch.Tensor
 
 
 class SelfSupervisedNetwork(nn.Module):
@@ -29,12 +31,21 @@ class SelfSupervisedNetwork(nn.Module):
         backbone: the encoder.
         head: the projection head.
         freeze_batch_norm: the encoder's batch norms use and keep their running statistics while training.
+        aligner: see `distillation.build_aligner`; embeddings stay as they are without it.
     """
 
-    def __init__(self, backbone: Backbone, head: ProjectionHead, *, freeze_batch_norm: bool) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: ProjectionHead,
+        *,
+        freeze_batch_norm: bool,
+        aligner: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.aligner = aligner or nn.Identity()
         self.freeze_batch_norm = freeze_batch_norm
 
     def train(self, mode: bool = True) -> Self:
@@ -55,4 +66,5 @@ class SelfSupervisedNetwork(nn.Module):
         batch = groups[0].shape[1]
         embeddings = [self.backbone(group.flatten(0, 1)) for group in groups if len(group)]
         projected = self.head(torch.cat(embeddings)).unflatten(0, (-1, batch))
-        return Output(projected, embeddings[0].unflatten(0, (-1, batch)))
+        first = embeddings[0].unflatten(0, (-1, batch))
+        return Output(projected, first, self.aligner(first))

@@ -14,7 +14,7 @@ def build_optimiser(student: SelfSupervisedNetwork, recipe: Optimiser) -> torch.
     """Makes AdamW over the student: no weight decay on biases, norms and position embeddings.
 
     The learning rate of the encoder's layers falls by `layer_decay` from its end to its start; timm says
-    which parameters make up a layer. The head has the full rate.
+    which parameters make up a layer. Head and aligner have the full rate.
     """
     encoder = student.backbone.encoder
     spared = set(getattr(encoder, "no_weight_decay", set)())
@@ -23,7 +23,7 @@ def build_optimiser(student: SelfSupervisedNetwork, recipe: Optimiser) -> torch.
         *param_groups_layer_decay(
             encoder, weight_decay=1.0, no_weight_decay_list=spared, layer_decay=recipe.layer_decay
         ),
-        *param_groups_weight_decay(student.head, weight_decay=1.0),
+        *param_groups_weight_decay(nn.ModuleList([student.head, student.aligner]), weight_decay=1.0),
     ]
     for group in groups:
         group.setdefault("lr_scale", 1.0)

@@ -10,6 +10,7 @@ from timm.models import VisionTransformer
 from mermed_core.backbone import Backbone
 from mermed_core.errors import RecipeError
 from mermed_core.pretraining.batch_norm import unite_batch_norm
+from mermed_core.pretraining.distillation import build_aligner
 from mermed_core.pretraining.head import ProjectionHead
 from mermed_core.pretraining.network import SelfSupervisedNetwork
 from mermed_core.pretraining.ranks import Ranks
@@ -54,15 +55,18 @@ def build_network(recipe: Recipe) -> SelfSupervisedNetwork:
     head = ProjectionHead(
         backbone.dim, layers=recipe.head.layers, hidden=recipe.head.hidden, dim=recipe.head.dim
     )
-    return SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm)
+    aligner = build_aligner(recipe, backbone.dim)
+    return SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm, aligner=aligner)
 
 
 def _teacher_of(student: SelfSupervisedNetwork, recipe: Recipe) -> SelfSupervisedNetwork:
     """Makes a copy of the student without stochastic depth and without gradients."""
     encoder = recipe.encoder
     backbone = Backbone(encoder.architecture, image_size=encoder.image_size)
-    head = copy.deepcopy(student.head)
-    teacher = SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm)
+    head, aligner = copy.deepcopy(student.head), copy.deepcopy(student.aligner)
+    teacher = SelfSupervisedNetwork(
+        backbone, head, freeze_batch_norm=encoder.freeze_batch_norm, aligner=aligner
+    )
     teacher.load_state_dict(student.state_dict())
     return teacher.requires_grad_(False)
 

@@ -10,6 +10,7 @@ from mermed_core.errors import RecipeError
 from mermed_core.pretraining.sections import (
     Compute,
     Data,
+    Distillation,
     Encoder,
     Head,
     Loss,
@@ -33,6 +34,7 @@ class Recipe:
     head: Head
     memory: Memory
     loss: Loss
+    distillation: Distillation
     teacher: Teacher
     optimiser: Optimiser
     schedule: Schedule

@@ -60,6 +60,7 @@ class Reporter:
         values = {
             "loss": _finite(outcome.loss),
             "koleo": _finite(outcome.koleo),
+            "distillation": _finite(outcome.distillation),
             **asdict(self._schedules[progress.step - 1]),
             "gradient_norm": _finite(outcome.gradient_norm),
             "embedding_std": _finite(outcome.embedding_std),

@@ -43,6 +43,7 @@ class Applied:
     momentum: float
     teacher_temperature: float
     koleo_weight: float
+    distillation_weight: float
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Schedules:
     momentum: Schedule
     teacher_temperature: Schedule
     koleo_weight: Schedule
+    distillation_weight: Schedule
 
     def __getitem__(self, step: int) -> Applied:
         """Returns the values of a step, counted from 0."""
@@ -68,6 +70,7 @@ class Schedules:
             self.momentum[step],
             self.teacher_temperature[step],
             self.koleo_weight[step],
+            self.distillation_weight[step],
         )
 
 
@@ -94,4 +97,5 @@ def build_schedules(recipe: Recipe, steps_per_epoch: int) -> Schedules:
             warmup=round(recipe.schedule.temperature_warmup * unit),
         ),
         Schedule(loss.koleo_weight_start, loss.koleo_weight_end, steps),
+        Schedule(recipe.distillation.weight_start, recipe.distillation.weight_end, steps),
     )

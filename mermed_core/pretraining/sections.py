@@ -137,6 +137,23 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """A frozen encoder that the student's embeddings of the global views are kept near, see `distillation`.
+
+    Attributes:
+        architecture: a timm name.
+        start: its weights, see `weights.start_backbone`.
+        weight_start: of 1 − cosine beside the memory consistency; 0 at both ends leaves it out.
+        weight_end: reached by cosine.
+    """
+
+    architecture: str
+    start: str
+    weight_start: Amount
+    weight_end: Amount
+
+
+@dataclass(frozen=True)
 class Teacher:
     """Momentum of the teacher's moving average, from start to end by cosine."""
 

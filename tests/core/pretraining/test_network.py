@@ -45,7 +45,7 @@ def test_views_of_two_sizes_come_back_in_order(architecture):
     student = network(architecture).eval()
     large, small = views(2, 32), views(3, 16)
     with torch.no_grad():
-        together, embeddings = student(large, small)
+        together, embeddings, _ = student(large, small)
         alone = [student(view[None]).projected[0] for view in [*large, *small]]
     assert together.shape == (5, 3, 8)
     assert embeddings.shape == (2, 3, student.backbone.dim)

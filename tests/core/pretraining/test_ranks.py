@@ -18,6 +18,11 @@ from mermed_core.pretraining.ranks import Ranks, interleave
 
 ROOT = Path(__file__).parents[3]
 OPTIONS = ("encoder.drop_path=0", "schedule.length=6", "data.batch=28", "optimiser.learning_rate=1e-3")
+DISTILLED = (
+    "distillation.architecture=test_resnet",
+    "distillation.weight_start=0.5",
+    "distillation.weight_end=0.5",
+)
 
 
 def start(folder, world, *overrides):
@@ -54,15 +59,16 @@ def result(folder, process):
             "loss.koleo_weight_end=0.1",
         ),
         ("encoder.architecture=test_vit", "compute.accumulate=2", "head.layers=1", "memory.prefill=0"),
+        ("encoder.architecture=test_vit", "compute.accumulate=2", "head.layers=1", *DISTILLED),
     ],
-    ids=["batch_norm_and_koleo", "in_parts_from_an_empty_memory"],
+    ids=["batch_norm_and_koleo", "in_parts_from_an_empty_memory", "in_parts_with_distillation"],
 )
 def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path, overrides):
     whole, weights, _ = result(tmp_path / "one", start(tmp_path / "one", 1, *overrides))
     halves, shared, _ = result(tmp_path / "two", start(tmp_path / "two", 2, *overrides))
     assert [line["step"] for line in halves] == [line["step"] for line in whole]
     for ours, expected in zip(halves, whole, strict=True):
-        for key in ("loss", "koleo", "gradient_norm", "embedding_std"):
+        for key in ("loss", "koleo", "distillation", "gradient_norm", "embedding_std"):
             wanted = expected[key] if expected[key] is None else pytest.approx(expected[key], rel=1e-3)
             assert ours[key] == wanted, (key, ours["step"])
         assert ours["memory"] == expected["memory"]

@@ -51,6 +51,9 @@ CHANGES_WEIGHTS = {
     "loss.teacher_temperature_end": 0.09,
     "loss.koleo_weight_start": 0.5,
     "loss.koleo_weight_end": 0.5,
+    "distillation.architecture": "test_efficientnet",
+    "distillation.weight_start": 0.0,
+    "distillation.weight_end": 2.0,
     "teacher.momentum_start": 0.5,
     "teacher.momentum_end": 0.95,
     "optimiser.learning_rate": 2e-2,
@@ -76,6 +79,7 @@ SEEN_ELSEWHERE = {
     "encoder.start": "test_a_start_is_taken",
     "encoder.image_size": "test_the_model_carries_what_the_recipe_says",
     "encoder.resize": "test_the_model_carries_what_the_recipe_says",
+    "distillation.start": "test_distillation.py, the embeddings are those of the start",
     "optimiser.patience": "test_pretrainer.py, too many bad steps",
     "compute.channels_last": "test_pretrainer.py, the layout of the weights",
     "compute.checkpoint_activations": "test_compute.py",
@@ -118,6 +122,7 @@ def trained(in_shards, smoke, monkeypatch):
     def train(*overrides, folder):
         own = ("data.mixed_shards=1", 'data.splits=["train"]', "data.batch=7")
         own = (*own, "encoder.architecture=test_resnet")  # residual and with batch norm: every field applies
+        own = (*own, "distillation.architecture=test_resnet", "distillation.weight_start=0.5")
         recipe = smoke(*own, *overrides, folder=folder)
         return load_file(Pretrainer(recipe, in_shards).run() / "model.safetensors")
 

@@ -24,7 +24,8 @@ def labelled(make_manifest):
 
 @pytest.fixture
 def run(make_manifest, smoke):
-    recipe = smoke("run.monitor_every=2", "model.name=<i>name</i>", "loss.koleo_weight_start=0.1")
+    weights = ("loss.koleo_weight_start=0.1", "distillation.weight_start=0.1")
+    recipe = smoke("run.monitor_every=2", "model.name=<i>name</i>", *weights)
     images = labelled(make_manifest)
     return Pretrainer(recipe, images).run().parent, recipe, images
 

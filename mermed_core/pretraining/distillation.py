@@ -1,0 +1,84 @@
+"""Distillation: the student's embeddings are kept near those of a frozen encoder.
+
+With the encoder that the run started from it holds on to what the start knows; with another one it teaches a
+network that has no good start of its own, such as a small ViT from a ConvNet.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mermed_core.backbone import Backbone
+from mermed_core.checkpoint import load_config
+from mermed_core.pretraining.export import preprocessing_of
+from mermed_core.pretraining.recipe import Recipe
+from mermed_core.pretraining.views import ModalityNormaliser
+from mermed_core.transforms import Preprocessing, timm_normalisation
+from mermed_core.weights import start_backbone
+
+
+class Reference(nn.Module):
+    """The frozen encoder.
+
+    It reads images with the mean and std that it was trained with, whatever the student does.
+
+    Args:
+        backbone: the encoder.
+        own: its normalisation.
+        given: the normalisation that its input comes with.
+    """
+
+    def __init__(self, backbone: Backbone, own: ModalityNormaliser, given: ModalityNormaliser) -> None:
+        super().__init__()
+        self.backbone = backbone.requires_grad_(False).for_inference()
+        self._own, self._given = own, given
+
+    @torch.no_grad()
+    def forward(self, views: torch.Tensor, modality: torch.Tensor) -> torch.Tensor:
+        """Embeds normalised views (views, batch, 3, height, width) as (views, batch, width)."""
+        pixels = self._given.undo(views, modality)
+        return self.backbone(self._own(pixels, modality).flatten(0, 1)).unflatten(0, views.shape[:2])
+
+
+def build_reference(recipe: Recipe, modalities: Sequence[str]) -> Reference | None:
+    """Makes the frozen encoder of a recipe, or None where distillation has no weight.
+
+    Raises:
+        ModelError: its weights are not found or do not fit.
+    """
+    told = recipe.distillation
+    if not is_distilled(recipe):
+        return None
+    backbone = start_backbone(told.architecture, told.start, image_size=recipe.encoder.image_size)
+    if Path(told.start).is_dir():
+        own = load_config(Path(told.start)).preprocessing
+    else:
+        own = Preprocessing(neutral=timm_normalisation(told.architecture))
+    given = preprocessing_of(recipe.encoder)
+    return Reference(
+        backbone, ModalityNormaliser(own, modalities), ModalityNormaliser(given, modalities)
+    ).eval()
+
+
+def is_distilled(recipe: Recipe) -> bool:
+    """Tells whether distillation has a weight at any step."""
+    return bool(recipe.distillation.weight_start or recipe.distillation.weight_end)
+
+
+def build_aligner(recipe: Recipe, width: int) -> nn.Module:
+    """Makes what brings the student's embeddings (…, width) into the space of the frozen encoder's.
+
+    Within one architecture that is one space already; else a linear layer is learned with the student.
+    """
+    told = recipe.distillation
+    if not is_distilled(recipe) or told.architecture == recipe.encoder.architecture:
+        return nn.Identity()
+    return nn.Linear(width, Backbone(told.architecture, image_size=recipe.encoder.image_size).dim)
+
+
+def distance(aligned: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Returns the mean of 1 − cosine, 0 to 2, between embeddings (views, batch, width) and their targets."""
+    return (1 - functional.cosine_similarity(aligned.float(), target.float(), dim=-1)).mean()
