@@ -7,6 +7,7 @@ network that has no good start of its own, such as a small ViT from a ConvNet.
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -16,31 +17,28 @@ from mermed_core.checkpoint import load_config
 from mermed_core.pretraining.export import preprocessing_of
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.views import ModalityNormaliser
-from mermed_core.transforms import Preprocessing, timm_normalisation
+from mermed_core.transforms import Preprocessing, Statistics, timm_normalisation
 from mermed_core.weights import start_backbone
 
 
 class Reference(nn.Module):
     """The frozen encoder.
 
-    It reads images with the mean and std that it was trained with, whatever the student does.
-
     Args:
         backbone: the encoder.
-        own: its normalisation.
-        given: the normalisation that its input comes with.
+        normaliser: brings the student's views to the mean and std that the encoder was trained with.
     """
 
-    def __init__(self, backbone: Backbone, own: ModalityNormaliser, given: ModalityNormaliser) -> None:
+    def __init__(self, backbone: Backbone, normaliser: ModalityNormaliser) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(False).for_inference()
-        self._own, self._given = own, given
+        self._normaliser = normaliser
 
     @torch.no_grad()
     def forward(self, views: torch.Tensor, modality: torch.Tensor) -> torch.Tensor:
-        """Embeds normalised views (views, batch, 3, height, width) as (views, batch, width)."""
-        pixels = self._given.undo(views, modality)
-        return self.backbone(self._own(pixels, modality).flatten(0, 1)).unflatten(0, views.shape[:2])
+        """Embeds the student's views (views, batch, 3, height, width) as (views, batch, width)."""
+        own = self._normaliser(views, modality)
+        return self.backbone(own.flatten(0, 1)).unflatten(0, views.shape[:2])
 
 
 def build_reference(recipe: Recipe, modalities: Sequence[str]) -> Reference | None:
@@ -57,10 +55,8 @@ def build_reference(recipe: Recipe, modalities: Sequence[str]) -> Reference | No
         own = load_config(Path(told.start)).preprocessing
     else:
         own = Preprocessing(neutral=timm_normalisation(told.architecture))
-    given = preprocessing_of(recipe.encoder)
-    return Reference(
-        backbone, ModalityNormaliser(own, modalities), ModalityNormaliser(given, modalities)
-    ).eval()
+    between = _from_to(preprocessing_of(recipe.encoder), own, modalities)
+    return Reference(backbone, ModalityNormaliser(between, modalities))
 
 
 def is_distilled(recipe: Recipe) -> bool:
@@ -82,3 +78,14 @@ def build_aligner(recipe: Recipe, width: int) -> nn.Module:
 def distance(aligned: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Returns the mean of 1 − cosine, 0 to 2, between embeddings (views, batch, width) and their targets."""
     return (1 - functional.cosine_similarity(aligned.float(), target.float(), dim=-1)).mean()
+
+
+def _from_to(given: Preprocessing, wanted: Preprocessing, modalities: Sequence[str]) -> Preprocessing:
+    """Returns the normalisation that turns views normalised as `given` into views normalised as `wanted`."""
+
+    def of(key: str) -> Statistics:
+        old_mean, old_std = np.array(given.statistics(key))
+        mean, std = np.array(wanted.statistics(key))
+        return tuple(((mean - old_mean) / old_std).tolist()), tuple((std / old_std).tolist())
+
+    return Preprocessing(modalities={key: of(key) for key in modalities})

@@ -131,7 +131,9 @@ class Engine:
         parts = self._recipe.compute.accumulate
         known = int(self.bank.knows(rings).sum())
         self.optimiser.zero_grad(set_to_none=True)
-        weights = torch.tensor([1.0, applied.koleo_weight, applied.distillation_weight])
+        weights = torch.tensor(
+            [1.0, applied.koleo_weight, applied.distillation_weight], device=self._ranks.device
+        )
         taught, losses = [], torch.zeros(3, device=self._ranks.device)
         for index in range(parts):
             part = batch.part(index, parts)
@@ -146,7 +148,7 @@ class Engine:
                     output = self._learner(global_views, local_views)
                 consistency = self._consistency(output, target, part, known, number, applied)
                 each = torch.stack([consistency, *self._beside(output, global_views, part, applied)])
-                total = (each * weights.to(each.device)).sum()
+                total = (each * weights).sum()
                 # Averaging over the ranks divides by their number what was already divided by all images.
                 self.scaler.scale(total * self._ranks.world).backward()
             losses += each.detach()

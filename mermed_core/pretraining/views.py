@@ -63,10 +63,6 @@ class ModalityNormaliser(nn.Module):
         """Normalises views (views, batch, 3, height, width), 0..1, of modalities (batch,)."""
         return (views - self.mean[modality]) / self.std[modality]
 
-    def undo(self, views: torch.Tensor, modality: torch.Tensor) -> torch.Tensor:
-        """Returns normalised views as they were, 0..1."""
-        return views * self.std[modality] + self.mean[modality]
-
 
 def _crop(recipe: Views, size: int, scale: tuple[float, float]) -> v2.RandomResizedCrop:
     return v2.RandomResizedCrop(

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from mermed_core.data.manifest import Manifest
+from mermed_core.pretraining.loader import Batch
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.recipes import read_recipe
 
@@ -48,3 +50,21 @@ def smoke(tmp_path):
         return read_recipe(Recipe, RECIPES / "smoke.toml", [*own, *overrides])
 
     return read
+
+
+@pytest.fixture
+def batch():
+    """Six images of two modalities, two large and two small views of each, not altered."""
+    generator = torch.Generator().manual_seed(0)
+
+    def views(count, size):
+        return torch.randint(0, 256, (count, 6, 3, size, size), generator=generator, dtype=torch.uint8)
+
+    amounts = torch.tensor([0.0, 0, 1, 1, 1, 0, 0]).expand(4, 6, -1)
+    return Batch(views(2, 32), views(2, 16), amounts, torch.tensor([0, 0, 0, 1, 1, 1]), {})
+
+
+@pytest.fixture
+def first_views(batch):
+    """The first large view of each, which the memory is filled with."""
+    return Batch(batch.global_views[:1], batch.local_views[:0], batch.amounts[:1], batch.modality, {})
