@@ -23,6 +23,7 @@ class Backbone(nn.Module):
         drop_path_rate: stochastic depth while training.
         pretrained: take the tag's weights from the Hugging Face hub.
         stages: how many of the last stages are joined to the pooled features, see `joining`; 0 for none.
+        focus: how closely joined stages look at the middle, see `joining.focus_weights`; 0 for not at all.
 
     Raises:
         ModelError: timm does not know the architecture, or it has not so many stages.
@@ -36,6 +37,7 @@ class Backbone(nn.Module):
         drop_path_rate: float = 0.0,
         pretrained: bool = False,
         stages: int = 0,
+        focus: float = 0.0,
     ) -> None:
         super().__init__()
         if not timm.is_model(architecture):
@@ -49,7 +51,7 @@ class Backbone(nn.Module):
             architecture, pretrained=pretrained, num_classes=0, drop_path_rate=drop_path_rate, **options
         )
         self.stages = stages
-        self.join = StageJoin(self._joined_dim()) if stages else None
+        self.join = StageJoin(self._joined_dim(), focus) if stages else None
 
     @property
     def dim(self) -> int:
@@ -62,6 +64,9 @@ class Backbone(nn.Module):
             return self.encoder(images)
         encoder = cast(Any, self.encoder)  # every timm model has these two
         last, maps = encoder.forward_intermediates(images, indices=self.stages)
+        if last.ndim == 4:  # a ViT gives tokens, and its class token has chosen where to look
+            by_channel = getattr(encoder, "output_fmt", "NCHW") == "NHWC"
+            last = self.join.focused(last, channels_last=by_channel)
         return self.join(encoder.forward_head(last, pre_logits=True), maps)
 
     def for_inference(self) -> Self:

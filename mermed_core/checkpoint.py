@@ -36,6 +36,7 @@ class ModelConfig:
         training: where the weights come from (recipe, data, steps, code revision); free of paths.
         licence: licence of the weights.
         stages: how many of the encoder's last stages are joined in an embedding, see `joining`.
+        focus: how closely the joined stages look at the middle of the image.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ModelConfig:
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = "unknown"
     stages: int = 0
+    focus: float = 0.0
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> Self:
@@ -55,6 +57,7 @@ class ModelConfig:
             training=dict(value["training"]),
             licence=str(value["licence"]),
             stages=int(value.get("stages", 0)),
+            focus=float(value.get("focus", 0.0)),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,6 +70,7 @@ class ModelConfig:
             "training": self.training,
             "licence": self.licence,
             "stages": self.stages,
+            "focus": self.focus,
         }
 
 
@@ -107,7 +111,7 @@ def load_model(folder: Path, device: torch.device | None = None) -> tuple[Backbo
     """
     config = load_config(folder)
     size = config.preprocessing.image_size
-    backbone = Backbone(config.architecture, image_size=size, stages=config.stages)
+    backbone = Backbone(config.architecture, image_size=size, stages=config.stages, focus=config.focus)
     try:
         tensors = load_file(folder / WEIGHTS)
         joined = {name: tensors.pop(name) for name in list(tensors) if name.startswith(f"{JOIN}.")}
@@ -126,7 +130,10 @@ def load_model(folder: Path, device: torch.device | None = None) -> tuple[Backbo
 def fingerprint(folder: Path) -> str:
     """Returns 16 hexadecimal digits that change with the weights or the preprocessing, not with the heads."""
     config = load_config(folder)
-    identity = json.dumps([config.architecture, config.preprocessing.to_dict()], sort_keys=True)
+    parts = [config.architecture, config.preprocessing.to_dict()]
+    if config.focus:  # models from before there was one keep their fingerprint
+        parts.append(config.focus)
+    identity = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(identity.encode())
     try:
         digest.update((folder / WEIGHTS).read_bytes())

@@ -11,7 +11,13 @@ from mermed_core.errors import ManifestError, ModelError
 
 
 def joined(
-    embedder: Embedder, manifest: Manifest, stages: int, *, size: int | None = None, workers: int = 0
+    embedder: Embedder,
+    manifest: Manifest,
+    stages: int,
+    *,
+    size: int | None = None,
+    focus: float = 0.0,
+    workers: int = 0,
 ) -> Embedder:
     """Returns an encoder that joins its last stages, standardised on the train split without its labels.
 
@@ -20,6 +26,7 @@ def joined(
         manifest: images of all kinds that it is for.
         stages: how many of the last stages.
         size: side of the input in pixels, where it is to be another.
+        focus: how closely the stages look at the middle, see `joining.focus_weights`; 0 for not at all.
         workers: processes that read images ahead.
 
     Raises:
@@ -30,7 +37,7 @@ def joined(
         raise ManifestError("no image belongs to the train split.", column="split")
     old = embedder.config
     side = size or old.preprocessing.image_size
-    backbone = Backbone(old.architecture, image_size=side, stages=stages)
+    backbone = Backbone(old.architecture, image_size=side, stages=stages, focus=focus)
     try:
         backbone.encoder.load_state_dict(embedder.backbone.encoder.state_dict())
     except RuntimeError as error:
@@ -38,7 +45,7 @@ def joined(
     backbone = backbone.to(embedder.device).for_inference()
     preprocessing = replace(old.preprocessing, image_size=side)
     training = {**old.training, "joined_stages": stages}
-    config = replace(old, preprocessing=preprocessing, stages=stages, training=training)
+    config = replace(old, preprocessing=preprocessing, stages=stages, focus=focus, training=training)
     result = Embedder(backbone, config, "", embedder.device)
     if backbone.join is not None:
         features = embed_manifest(result, manifest.split("train"), unit=False, workers=workers).vectors

@@ -45,6 +45,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """Reads a number in 0..1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
+    return value
+
+
 def run(step: Callable[[], None]) -> None:
     """Runs a step: logs to stderr; a user's mistake ends as one sentence and exit code 1, Ctrl-C as 130.
 

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from mermed_core.artefacts import check_replaceable, write_folder
-from train.arguments import add_common, count, open_all, run, step_parser
+from train.arguments import add_common, count, open_all, run, share, step_parser
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -20,6 +20,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new model")
     parser.add_argument("--stages", type=count, default=3, help="how many of the last (default: %(default)s)")
     parser.add_argument("--size", type=count, help="side of the input in pixels; default: as it is")
+    focus = (
+        "how closely to look at the middle: deviation of a Gaussian, share of the side (default: not at all)"
+    )
+    parser.add_argument("--focus", type=share, default=0.0, metavar="SHARE", help=focus)
     _join(parser.parse_args(arguments))
 
 
@@ -32,7 +36,9 @@ def _join(options: argparse.Namespace) -> None:
     check_replaceable(options.out, CONFIG)
     embedder = Embedder.load(options.model)
     manifest = open_all(options.data)
-    result = joined(embedder, manifest, options.stages, size=options.size, workers=options.workers)
+    result = joined(
+        embedder, manifest, options.stages, size=options.size, focus=options.focus, workers=options.workers
+    )
     with write_folder(options.out) as staging:
         save_model(staging, result.backbone, result.config)
     print(options.out)

@@ -9,14 +9,14 @@ from mermed_core.backbone import Backbone
 from mermed_core.checkpoint import CONFIG, WEIGHTS, load_model, save_model
 from mermed_core.embed import Embedder, embed_manifest
 from mermed_core.errors import ManifestError, ModelError
-from mermed_core.joining import StageJoin
+from mermed_core.joining import StageJoin, focus_weights
 from mermed_core.stages import joined
 from mermed_core.weights import start_backbone
 
 
 @pytest.fixture(scope="module")
 def result(embedder, phantoms) -> Embedder:
-    return joined(embedder, phantoms, 2, size=64)
+    return joined(embedder, phantoms, 2, size=64, focus=0.25)
 
 
 def test_it_is_the_mean_and_deviation_of_every_channel_standardised():
@@ -34,6 +34,42 @@ def test_it_is_the_mean_and_deviation_of_every_channel_standardised():
     np.testing.assert_allclose(fitted.std(axis=0), 1, atol=1e-4)
 
 
+def test_focused_it_weighs_each_cell_by_its_distance_from_the_middle():
+    pooled, values, focus = torch.randn(2, 3), torch.randn(2, 4, 5, 7), 0.25
+    found = StageJoin(3 + 2 * 4, focus)(pooled, [values]).numpy()[:, 3:]
+    weights = np.empty((5, 7))
+    for row, column in np.ndindex(5, 7):
+        down, right = (row - 2) / 5, (column - 3) / 7
+        weights[row, column] = np.exp(-(down**2 + right**2) / (2 * focus**2))
+    flat, weights = values.flatten(2).numpy(), weights.ravel()
+    mean = np.average(flat, axis=2, weights=weights)
+    deviation = np.sqrt(np.average((flat - mean[..., None]) ** 2, axis=2, weights=weights))
+    np.testing.assert_allclose(found, np.concatenate([mean, deviation], axis=1), atol=1e-5)
+
+
+def test_focused_the_last_map_is_pooled_by_the_same_weights():
+    backbone = Backbone("test_efficientnet", image_size=96, stages=1, focus=0.2).eval()
+    images, seen = torch.randn(2, 3, 96, 96), []
+    hook = backbone.encoder.get_submodule("bn2").register_forward_hook(lambda *call: seen.append(call[2]))
+    with torch.no_grad():
+        found = backbone(images)
+    hook.remove()
+    weights = focus_weights(*seen[0].shape[2:], 0.2)
+    pooled = (seen[0] * weights).sum((2, 3)) / weights.sum()
+    expected = torch.nn.functional.normalize(pooled, dim=1)
+    torch.testing.assert_close(found[:, : pooled.shape[1]], expected)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_the_mean_of_a_focused_map_is_the_focused_mean(channels_last):
+    values = torch.randn(2, 3, 4, 6)
+    weights = focus_weights(4, 6, 0.2)
+    expected = (values * weights).sum((2, 3)) / weights.sum()
+    given = values.permute(0, 2, 3, 1) if channels_last else values
+    found = StageJoin(1, 0.2).focused(given, channels_last=channels_last)
+    torch.testing.assert_close(found.mean((1, 2) if channels_last else (2, 3)), expected)
+
+
 def test_a_channel_that_never_changes_does_not_blow_up():
     join = StageJoin(2)
     join.fit(torch.tensor([[1.0, 3.0], [1.0, 5.0]]))
@@ -49,9 +85,10 @@ def test_a_map_that_is_the_same_everywhere_has_a_finite_gradient():
     assert torch.isfinite(maps[0].grad).all()
 
 
+@pytest.mark.parametrize("focus", [0.0, 0.25])
 @pytest.mark.parametrize("architecture", ["test_efficientnet", "test_vit", "test_resnet", "test_convnext"])
-def test_any_encoder_can_join_its_stages(architecture):
-    backbone = Backbone(architecture, image_size=64, stages=2).eval()
+def test_any_encoder_can_join_its_stages(architecture, focus):
+    backbone = Backbone(architecture, image_size=64, stages=2, focus=focus).eval()
     assert backbone(torch.randn(2, 3, 64, 64)).shape == (2, backbone.dim)
     assert backbone.dim > Backbone(architecture, image_size=64).dim
 
@@ -68,7 +105,7 @@ def test_training_images_are_standardised_and_the_weights_are_as_they_were(resul
     ours, theirs = (each.backbone.encoder.state_dict() for each in (result, embedder))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert (result.config.stages, result.config.preprocessing.image_size) == (2, 64)
-    assert result.config.training["joined_stages"] == 2
+    assert (result.config.focus, result.config.training["joined_stages"]) == (0.25, 2)
 
 
 def test_a_model_folder_gives_the_same_embedding(result, tmp_path):

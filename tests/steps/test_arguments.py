@@ -1,7 +1,9 @@
+import argparse
+
 import pytest
 
 from mermed_core.errors import ManifestError
-from train.arguments import add_common, open_all, run, step_parser
+from train.arguments import add_common, open_all, run, share, step_parser
 
 
 def test_sources_are_joined_in_order():
@@ -69,3 +71,10 @@ def test_a_number_of_workers_is_a_number(capsys, wrong):
     with pytest.raises(SystemExit):
         parser.parse_args(["--model", "m", "--data", "a", f"--workers={wrong}"])
     assert "--workers" in capsys.readouterr().err
+
+
+def test_a_share_is_a_number_from_0_to_1():
+    assert [share(text) for text in ("0", ".25", "1")] == [0.0, 0.25, 1.0]
+    for wrong in ("-0.1", "1.01", "nan", "half", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="from 0 to 1"):
+            share(wrong)
