@@ -23,7 +23,7 @@ class Backbone(nn.Module):
         drop_path_rate: stochastic depth while training.
         pretrained: take the tag's weights from the Hugging Face hub.
         stages: how many of the last stages are joined to the pooled features, see `joining`; 0 for none.
-        focus: how closely joined stages look at the middle, see `joining.focus_weights`; 0 for not at all.
+        focus: how wide the middle is that joined stages look at beside the whole; 0 for the whole alone.
 
     Raises:
         ModelError: timm does not know the architecture, or it has not so many stages.
@@ -51,7 +51,7 @@ class Backbone(nn.Module):
             architecture, pretrained=pretrained, num_classes=0, drop_path_rate=drop_path_rate, **options
         )
         self.stages = stages
-        self.join = StageJoin(self._joined_dim(), focus) if stages else None
+        self.join = StageJoin(self._joined_dim(bool(focus)), focus) if stages else None
 
     @property
     def dim(self) -> int:
@@ -64,9 +64,6 @@ class Backbone(nn.Module):
             return self.encoder(images)
         encoder = cast(Any, self.encoder)  # every timm model has these two
         last, maps = encoder.forward_intermediates(images, indices=self.stages)
-        if last.ndim == 4:  # a ViT gives tokens, and its class token has chosen where to look
-            by_channel = getattr(encoder, "output_fmt", "NCHW") == "NHWC"
-            last = self.join.focused(last, channels_last=by_channel)
         return self.join(encoder.forward_head(last, pre_logits=True), maps)
 
     def for_inference(self) -> Self:
@@ -78,11 +75,12 @@ class Backbone(nn.Module):
         widened = getattr(self.encoder, "head_hidden_size", None)
         return int(cast(int, widened or self.encoder.num_features))
 
-    def _joined_dim(self) -> int:
+    def _joined_dim(self, with_middle: bool) -> int:
         known = list(getattr(self.encoder, "feature_info", None) or [])
         if self.stages > len(known) or not hasattr(self.encoder, "forward_intermediates"):
             raise ModelError(f"'{self.architecture}' has not {self.stages} stages to join.")
-        return self._pooled_dim() + sum(2 * stage["num_chs"] for stage in known[-self.stages :])
+        channels = sum(stage["num_chs"] for stage in known[-self.stages :])
+        return self._pooled_dim() + (4 if with_middle else 2) * channels
 
     def cam_layers(self) -> list[nn.Module]:
         """Returns the layers whose activations a class activation map weighs, in the order of the encoder.

@@ -36,7 +36,7 @@ class ModelConfig:
         training: where the weights come from (recipe, data, steps, code revision); free of paths.
         licence: licence of the weights.
         stages: how many of the encoder's last stages are joined in an embedding, see `joining`.
-        focus: how closely the joined stages look at the middle of the image.
+        focus: how wide the middle is that joined stages look at beside the whole; 0 for the whole alone.
     """
 
     name: str

@@ -8,33 +8,16 @@ from torch.nn import functional
 _LEAST_VARIANCE = 1e-8
 
 
-def focus_weights(rows: int, columns: int, focus: float) -> torch.Tensor:
-    """Returns how much each cell of a map counts when it is pooled, (rows, columns) with mean 1.
-
-    What matters is mostly in the middle of a medical image, and its border is skin, frame or nothing.
-
-    Args:
-        rows: cells of the map from top to bottom.
-        columns: cells of the map from left to right.
-        focus: standard deviation of a Gaussian around the middle, as a share of the side.
-    """
-    falls = []
-    for cells in (rows, columns):
-        offsets = (torch.arange(cells) + 0.5) / cells - 0.5
-        falls.append(torch.exp(-(offsets**2) / (2 * focus**2)))
-    weights = falls[0].unsqueeze(1) * falls[1]
-    return weights / weights.mean()
-
-
 class StageJoin(nn.Module):
     """Joins the pooled features with mean and standard deviation of each channel of some stages.
 
-    Every number is then standardised by `center` and `scale`, which are found on training images without
-    their labels (`fit`), so that no stage outweighs another.
+    With a focus both are also taken of the middle, where a lesion or an organ mostly lies: over the whole a
+    small one is lost among skin and frame. Every number is then standardised by `center` and `scale`, which
+    are found on training images without their labels (`fit`), so that no stage outweighs another.
 
     Args:
         dim: length of the joined features.
-        focus: see `focus_weights`; 0 counts every cell alike.
+        focus: how wide the middle is, see `focus_weights`; 0 for the whole alone.
     """
 
     center: torch.Tensor
@@ -50,26 +33,11 @@ class StageJoin(nn.Module):
         """Returns (batch, dim) of pooled (batch, width) and maps (batch, channels, rows, columns)."""
         parts = [functional.normalize(pooled, dim=1)]
         for values in maps:
-            mean = self._pool(values)
-            parts.append(mean)
-            parts.append((self._pool((values - mean[..., None, None]) ** 2) + _LEAST_VARIANCE).sqrt())
+            parts += _mean_and_deviation(values)
+            if self.focus:
+                weights = focus_weights(values.shape[2], values.shape[3], self.focus).to(values)
+                parts += _mean_and_deviation(values, weights)
         return (torch.cat(parts, dim=1) - self.center) / self.scale
-
-    def focused(self, values: torch.Tensor, *, channels_last: bool = False) -> torch.Tensor:
-        """Returns a map whose plain mean is the focused one.
-
-        Args:
-            values: (batch, channels, rows, columns).
-            channels_last: they are (batch, rows, columns, channels).
-        """
-        if not self.focus:
-            return values
-        rows, columns = values.shape[1:3] if channels_last else values.shape[2:]
-        weights = focus_weights(rows, columns, self.focus).to(values)
-        return values * (weights.unsqueeze(-1) if channels_last else weights)
-
-    def _pool(self, values: torch.Tensor) -> torch.Tensor:
-        return self.focused(values).mean((2, 3))
 
     @torch.no_grad()
     def fit(self, features: torch.Tensor) -> None:
@@ -78,3 +46,29 @@ class StageJoin(nn.Module):
         spread = features.std(dim=0, correction=0)
         # A channel that is always the same tells nothing and must not blow up.
         self.scale.copy_(torch.where(spread > 1e-6 * spread.max(), spread, torch.ones_like(spread)))
+
+
+def focus_weights(rows: int, columns: int, focus: float) -> torch.Tensor:
+    """Returns how much each cell of a map counts in its middle, (rows, columns) with sum 1.
+
+    Args:
+        rows: cells of the map from top to bottom.
+        columns: cells of the map from left to right.
+        focus: standard deviation of a Gaussian around the centre, as a share of the side.
+    """
+    falls = []
+    for cells in (rows, columns):
+        offsets = (torch.arange(cells) + 0.5) / cells - 0.5
+        falls.append(torch.exp(-(offsets**2) / (2 * focus**2)))
+    weights = falls[0].unsqueeze(1) * falls[1]
+    return weights / weights.sum()
+
+
+def _mean_and_deviation(values: torch.Tensor, weights: torch.Tensor | None = None) -> list[torch.Tensor]:
+    """Returns both (batch, channels) of a map (batch, channels, rows, columns)."""
+    if weights is None:
+        mean, variance = values.mean((2, 3)), values.var((2, 3), correction=0)
+    else:
+        mean = (values * weights).sum((2, 3))
+        variance = ((values - mean[..., None, None]) ** 2 * weights).sum((2, 3))
+    return [mean, (variance + _LEAST_VARIANCE).sqrt()]

@@ -26,7 +26,8 @@ def joined(
         manifest: images of all kinds that it is for.
         stages: how many of the last stages.
         size: side of the input in pixels, where it is to be another.
-        focus: how closely the stages look at the middle, see `joining.focus_weights`; 0 for not at all.
+        focus: how wide the middle is that they look at beside the whole, see `joining.focus_weights`;
+            0 for the whole alone.
         workers: processes that read images ahead.
 
     Raises:

@@ -34,9 +34,9 @@ def test_it_is_the_mean_and_deviation_of_every_channel_standardised():
     np.testing.assert_allclose(fitted.std(axis=0), 1, atol=1e-4)
 
 
-def test_focused_it_weighs_each_cell_by_its_distance_from_the_middle():
+def test_with_a_focus_the_middle_stands_beside_the_whole():
     pooled, values, focus = torch.randn(2, 3), torch.randn(2, 4, 5, 7), 0.25
-    found = StageJoin(3 + 2 * 4, focus)(pooled, [values]).numpy()[:, 3:]
+    found = StageJoin(3 + 4 * 4, focus)(pooled, [values]).numpy()
     weights = np.empty((5, 7))
     for row, column in np.ndindex(5, 7):
         down, right = (row - 2) / 5, (column - 3) / 7
@@ -44,30 +44,12 @@ def test_focused_it_weighs_each_cell_by_its_distance_from_the_middle():
     flat, weights = values.flatten(2).numpy(), weights.ravel()
     mean = np.average(flat, axis=2, weights=weights)
     deviation = np.sqrt(np.average((flat - mean[..., None]) ** 2, axis=2, weights=weights))
-    np.testing.assert_allclose(found, np.concatenate([mean, deviation], axis=1), atol=1e-5)
+    np.testing.assert_allclose(found[:, 11:], np.concatenate([mean, deviation], axis=1), atol=1e-5)
+    np.testing.assert_allclose(found[:, :11], StageJoin(3 + 2 * 4)(pooled, [values]).numpy(), atol=1e-6)
 
 
-def test_focused_the_last_map_is_pooled_by_the_same_weights():
-    backbone = Backbone("test_efficientnet", image_size=96, stages=1, focus=0.2).eval()
-    images, seen = torch.randn(2, 3, 96, 96), []
-    hook = backbone.encoder.get_submodule("bn2").register_forward_hook(lambda *call: seen.append(call[2]))
-    with torch.no_grad():
-        found = backbone(images)
-    hook.remove()
-    weights = focus_weights(*seen[0].shape[2:], 0.2)
-    pooled = (seen[0] * weights).sum((2, 3)) / weights.sum()
-    expected = torch.nn.functional.normalize(pooled, dim=1)
-    torch.testing.assert_close(found[:, : pooled.shape[1]], expected)
-
-
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_the_mean_of_a_focused_map_is_the_focused_mean(channels_last):
-    values = torch.randn(2, 3, 4, 6)
-    weights = focus_weights(4, 6, 0.2)
-    expected = (values * weights).sum((2, 3)) / weights.sum()
-    given = values.permute(0, 2, 3, 1) if channels_last else values
-    found = StageJoin(1, 0.2).focused(given, channels_last=channels_last)
-    torch.testing.assert_close(found.mean((1, 2) if channels_last else (2, 3)), expected)
+def test_a_middle_as_wide_as_can_be_is_the_whole():
+    torch.testing.assert_close(focus_weights(4, 6, 1e3), torch.full((4, 6), 1 / 24))
 
 
 def test_a_channel_that_never_changes_does_not_blow_up():
