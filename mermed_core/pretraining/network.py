@@ -7,7 +7,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mermed_core.backbone import Backbone
+from mermed_core.pretraining.class_token import end_in_class_token
 from mermed_core.pretraining.head import ProjectionHead
+from mermed_core.pretraining.stochastic_depth import skip_dropped
 
 
 class Output(NamedTuple):
@@ -28,7 +30,8 @@ class SelfSupervisedNetwork(nn.Module):
     """A backbone with a projection head that takes views of several sizes.
 
     Args:
-        backbone: the encoder.
+        backbone: the encoder; a ViT's blocks are made to leave out what has no effect, see `class_token` and
+            `stochastic_depth`.
         head: the projection head.
         freeze_batch_norm: the encoder's batch norms use and keep their running statistics while training.
         aligner: see `distillation.build_aligner`; embeddings stay as they are without it.
@@ -44,6 +47,8 @@ class SelfSupervisedNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.backbone = backbone
+        end_in_class_token(backbone.encoder)
+        skip_dropped(backbone.encoder)
         self.head = head
         self.aligner = aligner or nn.Identity()
         self.freeze_batch_norm = freeze_batch_norm

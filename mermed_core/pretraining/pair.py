@@ -10,7 +10,6 @@ from timm.models import VisionTransformer
 from mermed_core.backbone import Backbone
 from mermed_core.errors import RecipeError
 from mermed_core.pretraining.batch_norm import unite_batch_norm
-from mermed_core.pretraining.class_token import end_in_class_token
 from mermed_core.pretraining.distillation import build_aligner
 from mermed_core.pretraining.head import ProjectionHead
 from mermed_core.pretraining.network import SelfSupervisedNetwork
@@ -41,8 +40,6 @@ def build_pair(recipe: Recipe, ranks: Ranks) -> tuple[SelfSupervisedNetwork, Sel
         .train()
         for network in (student, teacher)
     ]
-    for network in pair:
-        end_in_class_token(network.backbone.encoder)
     if recipe.compute.compile:
         for network in pair:
             network.backbone.encoder.compile(dynamic=False)

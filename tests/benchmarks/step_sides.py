@@ -4,7 +4,6 @@ import io
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -83,8 +82,8 @@ def _ours(recipe: Recipe, batch: Batch) -> Callable[[], object]:
 
 def _plain(recipe: Recipe, batch: Batch) -> Callable[[], object]:
     student, teacher = build_pair(recipe, Ranks("cpu"))
-    for network in (student, teacher):  # the authors' ViT carries all tokens to its end
-        vars(cast(Any, network.backbone.encoder).blocks[-1]).pop("forward")
+    for module in (*student.modules(), *teacher.modules()):  # the authors' ViT is timm's as it is
+        vars(module).pop("forward", None)
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, weight_decay=0.04)
     memory = PlainMemory(recipe.memory.size, recipe.head.dim, recipe.memory.block_size)
     memories = functional.normalize(torch.randn(recipe.memory.size, recipe.head.dim), dim=-1)
