@@ -82,6 +82,10 @@ def _training(config: ModelConfig) -> str:
         f'- encoder: `{config.architecture}` at {size} × {size} px, resize "{config.preprocessing.resize}"'
     ]
     facts += [f"- {name.replace('_', ' ')}: {_flat(value)}" for name, value in config.training.items()]
+    if config.focus:
+        facts.append(
+            f"- focus: the middle, σ {config.focus:g} of the side, beside the whole of each joined stage"
+        )
     return "## Training\n\n" + "\n".join(facts)
 
 

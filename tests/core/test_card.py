@@ -1,6 +1,7 @@
 """The model card says what was measured, and nothing that was not."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -107,6 +108,9 @@ def test_front_matter_warning_and_training_stand(manifest):
     assert "- data: images 3" in card
     assert "- start: `random`" in card
     assert "64 × 64 px" in card
+    assert "- focus" not in card
+    focused = model_card(replace(CONFIG, focus=0.1), {}, manifest, DATASETS)
+    assert "- focus: the middle, σ 0.1 of the side" in focused
 
 
 def test_described_figures_bring_names_for_people():
