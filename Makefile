@@ -41,7 +41,7 @@ report: $(VENV)/.installed-dev ## write the curves and neighbours of the second 
 	$(BIN)/python -m train.report runs/second
 
 heads: $(VENV)/.installed-dev ## join the trained model's stages, fit heads and gate, and put it into assets/model
-	$(BIN)/python -m train.join_stages --model runs/second/model $(REAL) --out runs/second/joined --size 160
+	$(BIN)/python -m train.join_stages --model runs/second/model $(REAL) --out runs/second/joined --size 160 --focus 0.1
 	$(BIN)/python -m train.fit_heads --model runs/second/joined $(REAL) --data phantoms:100 --out assets/model --cache runs/evaluation
 
 model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start and put the figures into it (reports/model)
