@@ -164,7 +164,11 @@ def _fit_gate(embeddings: Embeddings) -> Gate:
     held_out = val if val.any() else train
     modalities = frame["modality"].to_numpy()
     return fit_gate(
-        embeddings.vectors[train], shown[train], embeddings.vectors[held_out], modalities[held_out]
+        embeddings.vectors[train],
+        shown[train],
+        modalities[train],
+        embeddings.vectors[held_out],
+        modalities[held_out],
     )
 
 

@@ -2,11 +2,12 @@
 
 The score of a unit vector is its Mahalanobis distance to the nearest class of the training images inside
 their principal subspace, per dimension (Lee et al. 2018), plus the part of it outside that subspace, in units
-of what is usual (as in Wang et al. 2022, ViM). Both are about 1 for a known image.
+of what is usual (as in Wang et al. 2022, ViM). Both are about 1 for a known image. The spread within a class
+is half that of all classes and half that of its own modality's: what one of them varies in, another may not.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,16 @@ from mermed_core.modalities import MODALITIES
 
 SETTINGS = "gate.json"
 NUMBERS = "gate.safetensors"
-# With 32 of them the gate turns 0.81 of unknown input away, with 48 0.98, with 96 0.96, each at a threshold
-# that lets 0.98 of known test images pass; more let fewer retinal scans pass (docs/experiments.md).
-DIMENSIONS = 48
+# Unknown input that the gate turns away with 32 of them and the margin below: 0.936; with 40 0.951, with 48
+# and more 0.995 (docs/experiments.md).
+DIMENSIONS = 64
+# Share of its own modality in the spread within a class; the rest is that of all.
+OWN_SPREAD = 0.5
 # Share of known images, each modality counting alike, that the gate lets pass.
 ACCEPTANCE = 0.98
 # Images of another hospital lie farther out than held-out images of the same sets. A wider margin lets more
-# of them pass, but unknown ones too: 0.951 of these are turned away with 1.05, 0.961 with 1.02.
-MARGIN = 1.02
+# of them pass, but unknown ones too: all of these are turned away with 1.05, 0.98 with 1.15.
+MARGIN = 1.1
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Gate:
     Attributes:
         mean: (dim,) of the training vectors.
         basis: (rank, dim) orthonormal rows, the principal subspace.
-        whitening: (rank, rank) makes the spread within a class the identity.
-        centres: (classes, rank) means of the classes, whitened.
+        whitening: (modalities, rank, rank) makes the spread within a class of each modality the identity.
+        centres: (classes, rank) means of the classes.
+        owners: (classes,) the modality of each, as a position in `whitening`.
         residual: mean squared length outside the subspace.
         quantiles: (101,) scores of known held-out images at 0, 1, … 100 %, rising.
         threshold: the score above which an image is not known.
@@ -48,6 +52,7 @@ class Gate:
     basis: np.ndarray
     whitening: np.ndarray
     centres: np.ndarray
+    owners: np.ndarray
     residual: float
     quantiles: np.ndarray
     threshold: float
@@ -55,12 +60,11 @@ class Gate:
     def scores(self, vectors: np.ndarray) -> np.ndarray:
         """Returns how far unit vectors (images, dim) are from the training images; about 2 is usual."""
         inside, outside = _split(vectors, self.mean, self.basis)
-        whitened = inside @ self.whitening
-        # ‖a − b‖² without the (images, classes, rank) array that the plain difference would need
-        squares = (
-            (whitened**2).sum(1)[:, None] - 2 * whitened @ self.centres.T + (self.centres**2).sum(1)[None]
-        )
-        return squares.min(axis=1).clip(min=0) / len(self.basis) + outside / self.residual
+        nearest = [
+            _nearest(inside @ whitening, self.centres[self.owners == owner] @ whitening)
+            for owner, whitening in enumerate(self.whitening)
+        ]
+        return np.min(nearest, axis=0) / len(self.basis) + outside / self.residual
 
     def judge(self, vector: np.ndarray, modality: str) -> tuple[bool, str]:
         """Tells for one unit vector (dim,) whether it is known, with the reason in words."""
@@ -84,13 +88,18 @@ class Gate:
 
 
 def fit_gate(
-    vectors: np.ndarray, classes: np.ndarray, held_out: np.ndarray, held_out_modalities: np.ndarray
+    vectors: np.ndarray,
+    classes: np.ndarray,
+    modalities: np.ndarray,
+    held_out: np.ndarray,
+    held_out_modalities: np.ndarray,
 ) -> Gate:
     """Fits the gate on embeddings alone, without any example of unknown input.
 
     Args:
         vectors: (images, dim) unit vectors of training images.
         classes: (images,) what each shows; only the grouping matters.
+        modalities: (images,) their modalities.
         held_out: (others, dim) unit vectors of known images that were not trained on.
         held_out_modalities: (others,) their modalities.
     """
@@ -98,25 +107,29 @@ def fit_gate(
     pca = PCA(rank, svd_solver="randomized", random_state=0).fit(vectors)
     mean, basis = np.asarray(pca.mean_, np.float32), np.asarray(pca.components_, np.float32)
     inside, outside = _split(vectors, mean, basis)
-    names, member = np.unique(classes, return_inverse=True)
-    centres = np.stack([inside[member == index].mean(axis=0) for index in range(len(names))])
+    names, modality = np.unique(modalities, return_inverse=True)
+    pairs = np.stack([modality, np.unique(classes, return_inverse=True)[1]], axis=1)
+    shown, member = np.unique(pairs, axis=0, return_inverse=True)
+    centres = np.stack([inside[member == index].mean(axis=0) for index in range(len(shown))])
     deviations = inside - centres[member]
-    covariance = deviations.T @ deviations / len(deviations)
+    pooled = _covariance(deviations)
     # Shrunk a little to the sphere, so that few images still give a covariance that can be inverted.
-    covariance += 0.01 * np.trace(covariance) / rank * np.eye(rank)
-    whitening = np.linalg.cholesky(np.linalg.inv(covariance)).astype(np.float32)
+    pooled += 0.01 * np.trace(pooled) / rank * np.eye(rank)
+    own = [_covariance(deviations[modality == index]) for index in range(len(names))]
+    whitening = np.stack([_whitening(OWN_SPREAD * each + (1 - OWN_SPREAD) * pooled) for each in own])
     residual = max(float(outside.mean()), 1e-12)
-    gate = Gate(mean, basis, whitening, centres @ whitening, residual, np.zeros(101), 0.0)
+    gate = Gate(mean, basis, whitening, centres, shown[:, 0], residual, np.zeros(101), 0.0)
     quantiles = _balanced_quantiles(gate.scores(held_out), held_out_modalities)
     threshold = MARGIN * float(np.interp(ACCEPTANCE * 100, np.arange(101), quantiles))
-    return Gate(mean, basis, whitening, centres @ whitening, residual, quantiles, threshold)
+    return replace(gate, quantiles=quantiles, threshold=threshold)
 
 
 def save_gate(folder: Path, gate: Gate) -> None:
     """Writes the gate into an existing folder."""
-    arrays = {name: getattr(gate, name) for name in ("mean", "basis", "whitening", "centres", "quantiles")}
+    names = ("mean", "basis", "whitening", "centres", "quantiles")
+    arrays = {name: np.ascontiguousarray(getattr(gate, name), np.float32) for name in names}
     with write_file(folder / NUMBERS) as staging:
-        save_file({name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()}, staging)
+        save_file(arrays | {"owners": np.ascontiguousarray(gate.owners, np.int64)}, staging)
     write_json(folder / SETTINGS, {"residual": gate.residual, "threshold": gate.threshold})
 
 
@@ -128,8 +141,14 @@ def load_gate(folder: Path, dim: int) -> Gate:
     """
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        arrays = load_file(folder / NUMBERS)
+        if arrays and "owners" not in arrays:
+            raise ModelError(
+                f"The gate in '{folder}' is of an earlier version; "
+                "fit it again with python -m train.fit_heads."
+            )
         gate = Gate(
-            **load_file(folder / NUMBERS),
+            **arrays,
             residual=float(settings["residual"]),
             threshold=float(settings["threshold"]),
         )
@@ -149,6 +168,21 @@ def _split(vectors: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> tuple[np
     centred = vectors - mean
     inside = centred @ basis.T
     return inside, np.maximum((centred**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
+
+
+def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Returns the squared distance (images,) of points (images, rank) to the nearest of centres."""
+    # ‖a − b‖² without the (images, classes, rank) array that the plain difference would need
+    squares = (points**2).sum(1)[:, None] - 2 * points @ centres.T + (centres**2).sum(1)[None]
+    return squares.min(axis=1).clip(min=0)
+
+
+def _covariance(deviations: np.ndarray) -> np.ndarray:
+    return deviations.T @ deviations / len(deviations)
+
+
+def _whitening(covariance: np.ndarray) -> np.ndarray:
+    return np.linalg.cholesky(np.linalg.inv(covariance)).astype(np.float32)
 
 
 def _balanced_quantiles(scores: np.ndarray, modalities: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """What the paper's run costs: the arithmetic of its step, counted, and the loss by size of the memory, timed.
 
     python tests/benchmarks/paper_cost.py --tflops 300 --gpus 8
+    python tests/benchmarks/paper_cost.py --measure --batch 128    # what a step sustains on the device here
 
 Hours = images · epochs · GFLOP an image / (GPUs · TFLOP/s that one GPU sustains). The last is yours to put
-in: what a GPU sustains in training is a third to a half of what its data sheet says for dense bf16.
+in or to measure: what a GPU sustains in training is a third to a half of what its data sheet says for bf16.
 """
 
 import argparse
@@ -16,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 from loss_sides import Size, ours
+from step_sides import recipe_seconds
 from torch.utils.flop_counter import FlopCounterMode
 
 from mermed_core.pretraining.pair import build_network
@@ -51,6 +53,17 @@ def loss_seconds(size: int, batch: int, repeats: int = 5) -> float:
     return statistics.median(seconds)
 
 
+def measure(architecture: str, batch: int, device: str, gpus: int) -> None:
+    """Prints what a step sustains on a device, and how long the paper's run would take on several of them."""
+    recipe = read_recipe(
+        Recipe, PAPER, ["encoder.start=random", f"encoder.architecture={architecture}", f"data.batch={batch}"]
+    )
+    speed = batch / statistics.median(recipe_seconds(recipe, device, repeats=3))
+    gflop, hours = gflop_an_image(recipe), IMAGES * recipe.schedule.length / speed / gpus / 3600
+    print(f"{architecture}, batch {batch}, {recipe.compute.precision}: {speed:.2f} images/s, ", end="")
+    print(f"{speed * gflop / 1e3:.3g} TFLOP/s sustained; the run on {gpus} of these: {hours:,.1f} hours")
+
+
 def main() -> None:
     """Prints the counts, the times and the estimate."""
     parser = argparse.ArgumentParser(
@@ -58,7 +71,14 @@ def main() -> None:
     )
     parser.add_argument("--tflops", type=float, default=300.0, help="that one GPU sustains")
     parser.add_argument("--gpus", type=int, default=8)
+    parser.add_argument("--measure", action="store_true", help="time the recipe's step here, nothing else")
+    parser.add_argument("--architecture", default="vit_base_patch16_224", help="that --measure times")
+    parser.add_argument("--batch", type=int, default=56, help="images in a step that --measure times")
+    parser.add_argument("--device", default="auto", help="that --measure uses")
     options = parser.parse_args()
+    if options.measure:
+        measure(options.architecture, options.batch, options.device, options.gpus)
+        return
     recipe = read_recipe(Recipe, PAPER, ["encoder.start=random"])
     gflop, epochs = gflop_an_image(recipe), recipe.schedule.length
     seconds = IMAGES * epochs * gflop / (options.gpus * options.tflops * 1e3)

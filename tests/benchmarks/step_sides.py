@@ -41,14 +41,23 @@ def step_seconds(side: str, precision: str, *, quick: bool, repeats: int) -> lis
     The plain form is given views that are altered and normalised already; ours does that in its step.
     """
     recipe = _recipe(precision, quick)
-    run = {"plain": _plain, "ours": _ours}[side](recipe, _batch(recipe))
-    run()
+    return _timed({"plain": _plain, "ours": _ours}[side](recipe, _batch(recipe)), repeats)
+
+
+def recipe_seconds(recipe: Recipe, device: str, repeats: int) -> list[float]:
+    """Returns the seconds of each step of a recipe on a device, after a warm-up."""
+    return _timed(_ours(recipe, _batch(recipe), device), repeats)
+
+
+def _timed(run: Callable[[], object], repeats: int) -> list[float]:
     seconds = []
-    for _ in range(repeats):
+    for _ in range(1 + repeats):
         start = time.perf_counter()
         run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
-    return seconds
+    return seconds[1:]
 
 
 def batch_size(quick: bool) -> int:
@@ -72,11 +81,13 @@ def _batch(recipe: Recipe) -> Batch:
     )
 
 
-def _ours(recipe: Recipe, batch: Batch) -> Callable[[], object]:
-    engine, schedules = Engine(recipe, MODALITY_KEYS, Ranks("cpu")), build_schedules(recipe, 1000)
+def _ours(recipe: Recipe, batch: Batch, device: str = "cpu") -> Callable[[], object]:
+    ranks, schedules = Ranks(device), build_schedules(recipe, 1000)
+    engine = Engine(recipe, MODALITY_KEYS, ranks)
     count = engine.bank.slots * len(MODALITY_KEYS)
     memories = functional.normalize(torch.randn(count, recipe.head.dim), dim=-1)
-    engine.bank.add(memories, torch.arange(count) % len(MODALITY_KEYS))
+    modalities = torch.arange(count) % len(MODALITY_KEYS)
+    engine.bank.add(memories.to(ranks.device), modalities.to(ranks.device))
     return lambda: engine.step(batch, 0, schedules[0])
 
 

@@ -2,6 +2,7 @@ import re
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from mermed_core.errors import ModelError
 from mermed_core.gate import ACCEPTANCE, MARGIN, NUMBERS, SETTINGS, fit_gate, load_gate, save_gate
@@ -22,7 +23,7 @@ def known(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def gate():
     (train, classes), (held_out, modalities) = known(400, 0), known(300, 1)
-    return fit_gate(train, classes, held_out, modalities)
+    return fit_gate(train, classes, classes, held_out, modalities)
 
 
 def test_it_lets_known_images_pass(gate):
@@ -46,10 +47,44 @@ def test_the_scores_are_the_distance_worked_out_the_plain_way(gate):
     centred = vectors - gate.mean
     inside = centred @ gate.basis.T
     outside = ((centred - inside @ gate.basis) ** 2).sum(1)
-    whitened = inside @ gate.whitening
-    nearest = ((whitened[:, None] - gate.centres[None]) ** 2).sum(2).min(1)
-    expected = nearest / len(gate.basis) + outside / gate.residual
+    distances = []
+    for centre, owner in zip(gate.centres, gate.owners, strict=True):
+        distances.append((((inside - centre) @ gate.whitening[owner]) ** 2).sum(1))
+    expected = np.min(distances, axis=0) / len(gate.basis) + outside / gate.residual
     np.testing.assert_allclose(gate.scores(vectors), expected, rtol=1e-3)
+
+
+def test_the_spread_is_half_of_the_own_modality_and_half_of_all():
+    (train, classes), (held_out, _) = known(400, 0), known(100, 1)
+    wide = np.where(classes == "1", "oct", "ct")
+    gate = fit_gate(train, classes, wide, held_out, np.full(100, "ct"))
+    inside = (train - gate.mean) @ gate.basis.T
+    parts = [inside[classes == name] - inside[classes == name].mean(0) for name in "01"]
+    pooled = np.cov(np.concatenate(parts).T, bias=True)
+    pooled += 0.01 * np.trace(pooled) / len(pooled) * np.eye(len(pooled))
+    for whitening, part in zip(gate.whitening, parts, strict=True):
+        expected = (np.cov(part.T, bias=True) + pooled) / 2
+        np.testing.assert_allclose(np.linalg.inv(whitening @ whitening.T), expected, rtol=0.02, atol=1e-6)
+
+
+def test_a_class_that_two_modalities_share_has_a_centre_in_each():
+    (train, classes), (held_out, _) = known(400, 0), known(100, 1)
+    gate = fit_gate(train, np.full(400, "none"), classes, held_out, np.full(100, "ct"))
+    assert gate.owners.tolist() == [0, 1]
+    assert np.linalg.norm(gate.centres[0] - gate.centres[1]) > 1
+
+
+def test_an_image_that_varies_as_only_another_modality_does_is_farther_off():
+    generator = np.random.default_rng(0)
+    vectors = np.concatenate([np.tile(np.eye(DIM)[0], (300, 1)), np.tile(np.eye(DIM)[1], (300, 1))])
+    vectors += 0.01 * generator.normal(size=vectors.shape)
+    vectors[:300, 2] += 0.3 * generator.normal(size=300)
+    vectors[300:, 3] += 0.3 * generator.normal(size=300)
+    modalities = np.repeat(["ct", "oct"], 300)
+    own = fit_gate(vectors, modalities, modalities, vectors, modalities)
+    shared = fit_gate(vectors, modalities, np.full(600, "ct"), vectors, modalities)
+    strange = (np.eye(DIM)[0] + 0.6 * np.eye(DIM)[3])[None]
+    assert own.scores(strange) / own.threshold > 1.2 * shared.scores(strange) / shared.threshold
 
 
 def test_it_says_why_in_three_degrees(gate):
@@ -71,8 +106,8 @@ def test_every_modality_counts_alike_in_the_threshold():
     (train, classes), (held_out, _) = known(400, 0), known(100, 1)
     far = np.eye(DIM, dtype=np.float32)[-1:]
     both = np.concatenate([held_out, far])
-    rare = fit_gate(train, classes, both, np.array(["common"] * 100 + ["rare"]))
-    pooled = fit_gate(train, classes, both, np.array(["one"] * 101))
+    rare = fit_gate(train, classes, classes, both, np.array(["common"] * 100 + ["rare"]))
+    pooled = fit_gate(train, classes, classes, both, np.array(["one"] * 101))
     assert rare.threshold > 1.5 * pooled.threshold
 
 
@@ -109,12 +144,22 @@ def test_it_says_what_share_of_known_images_is_farther_off(gate):
         assert int(said[1]) == pytest.approx(100 * farther, abs=1)
 
 
-def test_the_subspace_is_orthonormal_and_the_classes_are_white_in_it(gate):
-    train, classes = known(400, 0)
+def test_the_subspace_is_orthonormal_and_the_classes_are_white_in_it():
+    (train, classes), (held_out, modalities) = known(400, 0), known(300, 1)
+    gate = fit_gate(train, classes, np.full(400, "ct"), held_out, modalities)
     np.testing.assert_allclose(gate.basis @ gate.basis.T, np.eye(len(gate.basis)), atol=1e-4)
-    inside = (train - gate.mean) @ gate.basis.T @ gate.whitening
+    inside = (train - gate.mean) @ gate.basis.T
     for name, centre in zip(np.unique(classes), gate.centres, strict=True):
         np.testing.assert_allclose(inside[classes == name].mean(0), centre, atol=1e-3)
-    spread = np.cov((inside - gate.centres[classes.astype(int)]).T, bias=True)
+    spread = np.cov(((inside - gate.centres[classes.astype(int)]) @ gate.whitening[0]).T, bias=True)
     assert 0.3 < np.diag(spread).min() <= np.diag(spread).max() < 1.01
     assert np.linalg.eigvalsh(spread).max() < 1.01
+
+
+def test_a_gate_of_an_earlier_version_is_to_be_fitted_again(gate, tmp_path):
+    save_gate(tmp_path, gate)
+    arrays = load_file(tmp_path / NUMBERS)
+    del arrays["owners"]
+    save_file(arrays, tmp_path / NUMBERS)
+    with pytest.raises(ModelError, match=r"earlier version.*train\.fit_heads"):
+        load_gate(tmp_path, DIM)
