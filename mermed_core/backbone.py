@@ -26,7 +26,8 @@ class Backbone(nn.Module):
         focus: how wide the middle is that joined stages look at beside the whole; 0 for the whole alone.
 
     Raises:
-        ModelError: timm does not know the architecture, or it has not so many stages.
+        ModelError: timm does not know the architecture, or it has not so many stages, or none are joined that
+            could have a focus.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Backbone(nn.Module):
         self.encoder = timm.create_model(
             architecture, pretrained=pretrained, num_classes=0, drop_path_rate=drop_path_rate, **options
         )
+        if focus and not stages:
+            raise ModelError("A focus needs stages to join.")
         self.stages = stages
         self.join = StageJoin(self._joined_dim(bool(focus)), focus) if stages else None
 

@@ -56,12 +56,13 @@ def focus_weights(rows: int, columns: int, focus: float) -> torch.Tensor:
         columns: cells of the map from left to right.
         focus: standard deviation of a Gaussian around the centre, as a share of the side.
     """
-    falls = []
-    for cells in (rows, columns):
-        offsets = (torch.arange(cells) + 0.5) / cells - 0.5
-        falls.append(torch.exp(-(offsets**2) / (2 * focus**2)))
-    weights = falls[0].unsqueeze(1) * falls[1]
-    return weights / weights.sum()
+    down, right = (torch.softmax(-(_offsets(cells) ** 2) / (2 * focus**2), 0) for cells in (rows, columns))
+    return down.unsqueeze(1) * right
+
+
+def _offsets(cells: int) -> torch.Tensor:
+    """Returns how far each cell's middle lies from the map's, as a share of the side."""
+    return (torch.arange(cells) + 0.5) / cells - 0.5
 
 
 def _mean_and_deviation(values: torch.Tensor, weights: torch.Tensor | None = None) -> list[torch.Tensor]:

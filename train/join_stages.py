@@ -20,9 +20,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the new model")
     parser.add_argument("--stages", type=count, default=3, help="how many of the last (default: %(default)s)")
     parser.add_argument("--size", type=count, help="side of the input in pixels; default: as it is")
-    focus = (
-        "how closely to look at the middle: deviation of a Gaussian, share of the side (default: not at all)"
-    )
+    focus = "look at the middle too, through a Gaussian of this deviation, a share of the side; default: not"
     parser.add_argument("--focus", type=share, default=0.0, metavar="SHARE", help=focus)
     _join(parser.parse_args(arguments))
 

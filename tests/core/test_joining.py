@@ -48,8 +48,16 @@ def test_with_a_focus_the_middle_stands_beside_the_whole():
     np.testing.assert_allclose(found[:, :11], StageJoin(3 + 2 * 4)(pooled, [values]).numpy(), atol=1e-6)
 
 
-def test_a_middle_as_wide_as_can_be_is_the_whole():
+def test_a_middle_as_wide_as_can_be_is_the_whole_and_a_narrow_one_the_cells_at_the_centre():
     torch.testing.assert_close(focus_weights(4, 6, 1e3), torch.full((4, 6), 1 / 24))
+    central = torch.zeros(4, 5)
+    central[1:3, 2] = 0.5
+    torch.testing.assert_close(focus_weights(4, 5, 1e-4), central)
+
+
+def test_a_focus_without_stages_is_a_sentence():
+    with pytest.raises(ModelError, match="needs stages"):
+        Backbone("test_efficientnet", image_size=64, focus=0.1)
 
 
 def test_a_channel_that_never_changes_does_not_blow_up():
