@@ -13,6 +13,7 @@ from mermed_core.pretraining.batch_norm import unite_batch_norm
 from mermed_core.pretraining.distillation import build_aligner
 from mermed_core.pretraining.head import ProjectionHead
 from mermed_core.pretraining.network import SelfSupervisedNetwork
+from mermed_core.pretraining.padded_convolutions import keep_single
 from mermed_core.pretraining.ranks import Ranks
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.weights import start_backbone
@@ -40,6 +41,9 @@ def build_pair(recipe: Recipe, ranks: Ranks) -> tuple[SelfSupervisedNetwork, Sel
         .train()
         for network in (student, teacher)
     ]
+    if _is_half_on_cpu(recipe, ranks.device):
+        for network in pair:
+            keep_single(network)
     if recipe.compute.compile:
         for network in pair:
             network.backbone.encoder.compile(dynamic=False)
@@ -99,9 +103,13 @@ def _may_be_channels_last(recipe: Recipe, device: torch.device) -> bool:
     On the CPU in bf16 the gradient of a depthwise convolution on a map of one pixel holds whatever was in the
     memory before, if the layout is channels last (PyTorch 2.15, oneDNN).
     """
-    broken = device.type == "cpu" and recipe.compute.precision != "fp32"
+    broken = _is_half_on_cpu(recipe, device)
     if recipe.compute.channels_last and broken:
         logger.warning(
             "compute.channels_last is left out: in half precision on the CPU its gradients can be wrong"
         )
     return recipe.compute.channels_last and not broken
+
+
+def _is_half_on_cpu(recipe: Recipe, device: torch.device) -> bool:
+    return device.type == "cpu" and recipe.compute.precision != "fp32"
