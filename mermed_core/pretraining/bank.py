@@ -56,7 +56,7 @@ class MemoryBank(nn.Module):
         """
         ring = ring.cpu()
         for index in range(len(self.rings)):
-            rows = torch.nonzero(ring == index).flatten().to(embeddings.device)
+            rows = torch.nonzero(ring == index).flatten().to(embeddings.device, non_blocking=True)
             self._write(index, embeddings[rows])
 
     def get_extra_state(self) -> torch.Tensor:

@@ -28,7 +28,8 @@ class _Meeting(torch.autograd.Function):
         rows = torch.cat([student, teacher])
         normaliser, expected = rows.new_zeros(len(rows)), torch.zeros_like(rows)
         for cut in cuts:
-            block = memories.index_select(0, cut.to(memories.device))
+            # without waiting, or a GPU would stand still between any two blocks
+            block = memories.index_select(0, cut.to(memories.device, non_blocking=True))
             similarity = rows @ block.T
             share = torch.softmax(similarity, dim=-1)
             # log softmax of the largest is the largest minus logsumexp: no second pass over the exponentials
@@ -117,7 +118,7 @@ def memory_consistency(
     """
     terms = []
     for index in range(len(bank.rings)):
-        rows = torch.nonzero(ring == index).flatten().to(student.device)
+        rows = torch.nonzero(ring == index).flatten().to(student.device, non_blocking=True)
         memories = bank.memories(index)
         cuts = random_blocks(len(memories), blocks, generator)
         if len(rows) and cuts:

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/bench_pretraining.py            # about a quarter of an hour on two cores
     python tests/benchmarks/bench_pretraining.py --quick    # seconds, at a size that says little
+    python tests/benchmarks/bench_pretraining.py --device cuda --workers 14 data.batch=128   # on a GPU
 
 (a) loss and memory, forward, backward and update, against the authors' procedure written plainly (plain.py)
 and against the floor, a bare matmul forward and backward of the useful size; (b) a whole step with a ViT-S
@@ -23,7 +24,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 from loss_sides import SIDES, Size, check_equal
-from step_sides import batch_size, pipeline_speed, step_seconds
+from step_sides import pipeline_speed, step_recipe, step_seconds
+
+from mermed_core.device import describe
+from mermed_core.pretraining.recipe import Recipe
 
 MEMORY = Size(size=131_072, block=16_384, dim=256, modalities=7, views=12, teacher_views=2)
 QUICK = Size(size=7 * 512, block=512, dim=32, modalities=7, views=4, teacher_views=2)
@@ -53,9 +57,9 @@ class LossResult:
         return self.seconds["ours"] / self.seconds["floor"]
 
 
-def measure_loss(size: Size, batch: int, repeats: int) -> LossResult:
+def measure_loss(size: Size, batch: int, repeats: int, device: str) -> LossResult:
     """Measures all sides in turn, so that a busy moment of the machine meets all of them."""
-    runs = {name: side(size, batch) for name, side in SIDES.items()}
+    runs = {name: side(size, batch, device) for name, side in SIDES.items()}
     for run in runs.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in runs}
@@ -64,17 +68,18 @@ def measure_loss(size: Size, batch: int, repeats: int) -> LossResult:
             # The fast sides are over before a clock can tell: several in one measurement.
             times = 1 if name == "plain" else 5
             seconds[name].append(clock(lambda run=run, times=times: [run() for _ in range(times)]) / times)
-        note(f"batch {batch}: " + ", ".join(f"{name} {values[-1]:.3f} s" for name, values in seconds.items()))
-    peak = {name: peak_in_own_process(name, size, batch) for name in ("plain", "ours")}
+        note(f"batch {batch}: " + ", ".join(f"{name} {values[-1]:.4f} s" for name, values in seconds.items()))
+    peak = {name: peak_in_own_process(name, size, batch, device) for name in ("plain", "ours")}
     return LossResult(batch, {name: statistics.median(values) for name, values in seconds.items()}, peak)
 
 
-def peak_in_own_process(name: str, size: Size, batch: int) -> int:
+def peak_in_own_process(name: str, size: Size, batch: int, device: str) -> int:
     """Returns the bytes that a side adds to a process: memory bank, inputs, and all it makes in a step."""
-    return _in_own_process("--peak", name, "--size", json.dumps(vars(size)), "--batch", str(batch))
+    wanted = ("--peak", name, "--size", json.dumps(vars(size)), "--batch", str(batch))
+    return _in_own_process(*wanted, "--device", device)
 
 
-def measure_step(precision: str, *, quick: bool, rounds: int) -> dict[str, float]:
+def measure_step(options: argparse.Namespace, rounds: int) -> dict[str, float]:
     """Returns the median seconds of a step, plain and ours, in turn, each time in a process of its own.
 
     In one process each would be given the memory that the other has had mapped.
@@ -82,8 +87,9 @@ def measure_step(precision: str, *, quick: bool, rounds: int) -> dict[str, float
     seconds: dict[str, list[float]] = {"plain": [], "ours": []}
     for number in range(rounds):
         for side, values in seconds.items():
-            values += _in_own_process("--step", side, "--precision", precision, *["--quick"] * quick)
-            note(f"step, round {number + 1} of {rounds}, {side}: {values[-1]:.2f} s")
+            wanted = ("--step", side, "--precision", options.precision, "--device", options.device)
+            values += _in_own_process(*wanted, *["--quick"] * options.quick, *options.overrides)
+            note(f"step, round {number + 1} of {rounds}, {side}: {values[-1]:.3f} s")
     return {side: statistics.median(values) for side, values in seconds.items()}
 
 
@@ -92,14 +98,15 @@ def _in_own_process(*arguments: str) -> Any:
     return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def print_peak(name: str, size: Size, batch: int) -> None:
-    """Prints how far the resident memory of this fresh process rises by two steps of one side."""
+def print_peak(name: str, size: Size, batch: int, device: str) -> None:
+    """Prints how far the memory of this fresh process, or what it holds of a GPU's, rises by two steps."""
     torch.mm(torch.randn(64, 64), torch.randn(64, 64))  # what the libraries themselves take is not counted
     before = _highest()
-    run = SIDES[name](size, batch)
+    run = SIDES[name](size, batch, device)
     run()
     run()
-    print(max(1, _highest() - before))
+    on_gpu = torch.device(device).type == "cuda"
+    print(torch.cuda.max_memory_allocated() if on_gpu else max(1, _highest() - before))
 
 
 def _highest() -> int:
@@ -112,6 +119,8 @@ def clock(run: Callable[[], object]) -> float:
     """Returns the seconds of a call."""
     start = time.perf_counter()
     run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -120,9 +129,9 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def show(results: list[LossResult], step: dict[str, float], pipeline: dict[str, float]) -> None:
+def show(results: list[LossResult], step: dict[str, float], pipeline: dict[str, float], device: str) -> None:
     """Prints the tables for people."""
-    print(f"\n{torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"\n{describe(torch.device(device))}, torch {torch.__version__}")
     print(
         "\n| (a) loss and memory | plain | ours | floor | plain / ours | ours / floor | memory plain / ours |"
     )
@@ -130,8 +139,8 @@ def show(results: list[LossResult], step: dict[str, float], pipeline: dict[str, 
     for result in results:
         seconds, peak = result.seconds, result.peak
         print(
-            f"| batch {result.batch} | {seconds['plain']:.2f} s, {peak['plain'] / 1e9:.2f} GB "
-            f"| {seconds['ours']:.3f} s, {peak['ours'] / 1e9:.2f} GB | {seconds['floor']:.3f} s "
+            f"| batch {result.batch} | {seconds['plain']:.3g} s, {peak['plain'] / 1e9:.2f} GB "
+            f"| {seconds['ours']:.3g} s, {peak['ours'] / 1e9:.2f} GB | {seconds['floor']:.3g} s "
             f"| {result.speedup:.1f} | {result.floor_ratio:.2f} | {result.memory_ratio:.1f} |"
         )
     print("\n| (b) whole step | plain | ours | plain / ours |\n|---|---|---|---|")
@@ -158,17 +167,26 @@ def main() -> None:
         default="bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32",
         help="of both sides in (b); without it bf16 where this CPU computes in it",
     )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for (a) and (b)")
+    parser.add_argument("--workers", type=int, default=2, help="that read images in (c)")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the recipe, for (b) and (c)")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
-        print_peak(options.peak, Size(**options.size), options.batch)
+        print_peak(options.peak, Size(**options.size), options.batch, options.device)
     elif options.step:
-        print(json.dumps(step_seconds(options.step, options.precision, quick=options.quick, repeats=2)))
+        print(json.dumps(step_seconds(options.step, recipe_of(options), options.device, repeats=2)))
     else:
         compare(options)
+
+
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """Returns the recipe of a whole step."""
+    precision = f"compute.precision={options.precision}"
+    return step_recipe((precision, *options.overrides), quick=options.quick)
 
 
 def compare(options: argparse.Namespace) -> None:
@@ -176,11 +194,13 @@ def compare(options: argparse.Namespace) -> None:
     size, repeats = (QUICK, 2) if options.quick else (MEMORY, options.repeats)
     difference = check_equal()
     note(f"the two forms agree in loss and gradient to {difference:.1e}")
-    results = [measure_loss(size, batch, repeats) for batch in options.batches]
-    step = measure_step(options.precision, quick=options.quick, rounds=1 if options.quick else 2)
-    step["batch"] = batch_size(options.quick)
-    pipeline = pipeline_speed(quick=options.quick, need=step["batch"] / step["ours"])
-    show(results, step, pipeline)
+    results = [measure_loss(size, batch, repeats, options.device) for batch in options.batches]
+    recipe = recipe_of(options)
+    step = measure_step(options, rounds=1 if options.quick else 2)
+    step["batch"] = recipe.data.batch
+    need = step["batch"] / step["ours"]
+    pipeline = pipeline_speed(recipe, quick=options.quick, need=need, workers=options.workers)
+    show(results, step, pipeline, options.device)
     figures = {
         "loss_speedup": min(result.speedup for result in results),
         "loss_memory_ratio": min(result.memory_ratio for result in results),

@@ -36,35 +36,38 @@ class Size:
         return self.size // self.block
 
 
-def _unit(*shape: int) -> torch.Tensor:
-    return functional.normalize(torch.randn(*shape), dim=-1)
+def _unit(*shape: int, device: str = "cpu") -> torch.Tensor:
+    return functional.normalize(torch.randn(*shape, device=device), dim=-1)
 
 
-def _batch(size: Size, batch: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    student = _unit(size.views, batch, size.dim)
+def _batch(size: Size, batch: int, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    student = _unit(size.views, batch, size.dim, device=device)
     modality = torch.arange(size.modalities).repeat_interleave(batch // size.modalities)
     return student.requires_grad_(), student.detach()[: size.teacher_views].clone(), modality
 
 
-def plain(size: Size, batch: int) -> Callable[[], object]:
+def plain(size: Size, batch: int, device: str = "cpu") -> Callable[[], object]:
     """The authors' procedure."""
-    memory = PlainMemory(size.size, size.dim, size.block)
-    memory.add(_unit(size.size, size.dim), torch.arange(size.size) % size.modalities)
+    memory = PlainMemory(size.size, size.dim, size.block, device)
+    memory.add(
+        _unit(size.size, size.dim, device=device), torch.arange(size.size, device=device) % size.modalities
+    )
 
     def run() -> None:
-        student, teacher, modality = _batch(size, batch)
+        student, teacher, modality = _batch(size, batch, device)
+        modality = modality.to(device)
         memory.loss(student, teacher, modality, TEMPERATURES).backward()
         memory.add(teacher[0], modality)
 
     return run
 
 
-def ours(size: Size, batch: int) -> Callable[[], object]:
-    """The memory by modality."""
-    bank = _filled(size)
+def ours(size: Size, batch: int, device: str = "cpu") -> Callable[[], object]:
+    """The memory by modality; which modality an image is of stays on the host."""
+    bank = _filled(size, device)
 
     def run() -> None:
-        student, teacher, modality = _batch(size, batch)
+        student, teacher, modality = _batch(size, batch, device)
         loss = _our_loss(student, teacher, modality, bank, size)
         loss.backward()
         bank.add(teacher[0], modality)
@@ -72,12 +75,12 @@ def ours(size: Size, batch: int) -> Callable[[], object]:
     return run
 
 
-def floor(size: Size, batch: int) -> Callable[[], object]:
+def floor(size: Size, batch: int, device: str = "cpu") -> Callable[[], object]:
     """Nothing but the similarities of the student with the memories of its modality, and their gradient."""
-    bank = _filled(size)
+    bank = _filled(size, device)
 
     def run() -> None:
-        student, _, modality = _batch(size, batch)
+        student, _, modality = _batch(size, batch, device)
         for index in range(size.modalities):
             similarities = student[:, modality == index].flatten(0, 1) @ bank.memories(index).T
             similarities.backward(torch.ones_like(similarities))
@@ -95,11 +98,11 @@ def check_equal() -> float:
     """
     torch.manual_seed(0)
     size = Size(size=48, block=12, dim=6, modalities=3, views=5, teacher_views=2)
-    bank = _filled(size).double()
+    bank = _filled(size, "cpu").double()
     memory = PlainMemory(size.size, size.dim, size.block)
     memory.bank = torch.cat([bank.memories(index) for index in range(3)])
     memory.owner = torch.arange(3).repeat_interleave(size.slots)
-    student, teacher, modality = _batch(size, 12)
+    student, teacher, modality = _batch(size, 12, "cpu")
     student = student.detach().double().requires_grad_()
     generator = torch.Generator().manual_seed(0)
     rings = [random_blocks(size.slots, size.blocks, generator) for _ in range(3)]
@@ -115,10 +118,11 @@ def check_equal() -> float:
     return difference
 
 
-def _filled(size: Size) -> MemoryBank:
+def _filled(size: Size, device: str) -> MemoryBank:
     bank = MemoryBank([str(index) for index in range(size.modalities)], slots=size.slots, dim=size.dim)
+    bank.to(device)
     count = size.slots * size.modalities
-    bank.add(_unit(count, size.dim), torch.arange(count) % size.modalities)
+    bank.add(_unit(count, size.dim, device=device), torch.arange(count) % size.modalities)
     return bank
 
 

@@ -1,10 +1,11 @@
-"""What the paper's run costs: the arithmetic of its step, counted, and the loss by size of the memory, timed.
+"""What the paper's run costs: the arithmetic of its step, counted, and its step and loss, timed.
 
     python tests/benchmarks/paper_cost.py --tflops 300 --gpus 8
-    python tests/benchmarks/paper_cost.py --measure --batch 128    # what a step sustains on the device here
+    python tests/benchmarks/paper_cost.py --measure            # ViT-B, 128 images, on the device here
+    python tests/benchmarks/paper_cost.py --measure data.batch=256 compute.compile=true
 
 Hours = images · epochs · GFLOP an image / (GPUs · TFLOP/s that one GPU sustains). The last is yours to put
-in or to measure: what a GPU sustains in training is a third to a half of what its data sheet says for bf16.
+in, or --measure times the recipe's whole step, with its memory full, on whatever device is at hand.
 """
 
 import argparse
@@ -17,9 +18,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 from loss_sides import Size, ours
-from step_sides import recipe_seconds
+from step_sides import step_seconds
 from torch.utils.flop_counter import FlopCounterMode
 
+from mermed_core.device import describe
 from mermed_core.pretraining.pair import build_network
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.recipes import read_recipe
@@ -41,27 +43,32 @@ def gflop_an_image(recipe: Recipe) -> float:
     return counter.get_total_flops() / _BATCH / 1e9
 
 
-def loss_seconds(size: int, batch: int, repeats: int = 5) -> float:
-    """Returns the median seconds of loss, gradient and update of the memory, on this machine."""
-    run = ours(Size(size, 16_384, 256, 7, 12, 2), batch)
+def loss_seconds(size: int, batch: int, device: str, repeats: int = 5) -> float:
+    """Returns the median seconds of loss, gradient and update of the memory, on a device of this machine."""
+    run = ours(Size(size, 16_384, 256, 7, 12, 2), batch, device)
     run()
     seconds = []
     for _ in range(repeats):
+        _wait(device)
         start = time.perf_counter()
         run()
+        _wait(device)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)
 
 
-def measure(architecture: str, batch: int, device: str, gpus: int) -> None:
+def measure(overrides: list[str], device: str, gpus: int) -> None:
     """Prints what a step sustains on a device, and how long the paper's run would take on several of them."""
-    recipe = read_recipe(
-        Recipe, PAPER, ["encoder.start=random", f"encoder.architecture={architecture}", f"data.batch={batch}"]
-    )
-    speed = batch / statistics.median(recipe_seconds(recipe, device, repeats=3))
+    recipe = read_recipe(Recipe, PAPER, ["encoder.start=random", "data.batch=128", *overrides])
+    speed = recipe.data.batch / statistics.median(step_seconds("ours", recipe, device, repeats=3))
     gflop, hours = gflop_an_image(recipe), IMAGES * recipe.schedule.length / speed / gpus / 3600
-    print(f"{architecture}, batch {batch}, {recipe.compute.precision}: {speed:.2f} images/s, ", end="")
-    print(f"{speed * gflop / 1e3:.3g} TFLOP/s sustained; the run on {gpus} of these: {hours:,.1f} hours")
+    on_gpu = torch.device(device).type == "cuda"
+    memory = f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB" if on_gpu else "not counted"
+    print(f"{describe(torch.device(device))}, torch {torch.__version__}, {recipe.compute.precision}")
+    print(f"| encoder | GFLOP an image | images/s | sustained | memory | the run on {gpus} of these |")
+    print("|---|---|---|---|---|---|")
+    print(f"| {recipe.encoder.architecture}, batch {recipe.data.batch} | {gflop:.0f} | {speed:.4g} ", end="")
+    print(f"| {speed * gflop / 1e3:.3g} TFLOP/s | {memory} | {hours:,.1f} hours |")
 
 
 def main() -> None:
@@ -72,12 +79,15 @@ def main() -> None:
     parser.add_argument("--tflops", type=float, default=300.0, help="that one GPU sustains")
     parser.add_argument("--gpus", type=int, default=8)
     parser.add_argument("--measure", action="store_true", help="time the recipe's step here, nothing else")
-    parser.add_argument("--architecture", default="vit_base_patch16_224", help="that --measure times")
-    parser.add_argument("--batch", type=int, default=56, help="images in a step that --measure times")
-    parser.add_argument("--device", default="auto", help="that --measure uses")
+    parser.add_argument(
+        "--device",
+        default="cuda" if torch.cuda.is_available() else "cpu",
+        help="that --measure and the table of the loss use",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the recipe, for --measure")
     options = parser.parse_args()
     if options.measure:
-        measure(options.architecture, options.batch, options.device, options.gpus)
+        measure(options.overrides, options.device, options.gpus)
         return
     recipe = read_recipe(Recipe, PAPER, ["encoder.start=random"])
     gflop, epochs = gflop_an_image(recipe), recipe.schedule.length
@@ -86,10 +96,17 @@ def main() -> None:
     print(f"{options.gpus} GPUs at {options.tflops:g} TFLOP/s: {seconds / 3600:.1f} hours")
     small = read_recipe(Recipe, PAPER, ["encoder.start=random", "encoder.architecture=vit_small_patch16_224"])
     print(f"with a ViT-S: {gflop_an_image(small):.0f} GFLOP an image\n")
+    print(f"{describe(torch.device(options.device))}")
     print("| memories K | loss, batch 56 | loss, batch 112 | memory bank |\n|---|---|---|---|")
     for size in (32_768, 131_072, 524_288):
-        times = " | ".join(f"{loss_seconds(size, batch):.3f} s" for batch in (56, 112))
-        print(f"| {size:,} | {times} | {size * 256 * 4 / 1e6:.0f} MB |")
+        times = (loss_seconds(size, batch, options.device) for batch in (56, 112))
+        row = " | ".join(f"{each:.3g} s" for each in times)
+        print(f"| {size:,} | {row} | {size * 256 * 4 / 1e6:.0f} MB |")
+
+
+def _wait(device: str) -> None:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

@@ -22,17 +22,19 @@ class PlainMemory:
         size: number of embeddings; a multiple of the batch and of the block.
         dim: length of each.
         block: embeddings in a block.
+        device: where they are kept.
     """
 
-    def __init__(self, size: int, dim: int, block: int) -> None:
-        self.bank = torch.zeros(size, dim)
-        self.owner = torch.zeros(size, dtype=torch.long)
+    def __init__(self, size: int, dim: int, block: int, device: torch.device | str = "cpu") -> None:
+        self.bank = torch.zeros(size, dim, device=device)
+        self.owner = torch.zeros(size, dtype=torch.long, device=device)
         self.block = block
         self.pointer = 0
 
     def add(self, embeddings: torch.Tensor, modality: torch.Tensor) -> None:
         """Writes embeddings (batch, dim) of modalities (batch,) over the oldest ones."""
-        places = torch.arange(self.pointer, self.pointer + len(embeddings)) % len(self.bank)
+        last = self.pointer + len(embeddings)
+        places = torch.arange(self.pointer, last, device=self.bank.device) % len(self.bank)
         self.bank[places] = embeddings
         self.owner[places] = modality
         self.pointer = (self.pointer + len(embeddings)) % len(self.bank)
@@ -55,8 +57,8 @@ class PlainMemory:
             order: (size,) in which the memory is cut into blocks; by chance where None.
         """
         memory = self.bank.clone()
-        order = torch.randperm(len(memory)) if order is None else order
-        mask = torch.zeros(len(modality), len(memory), dtype=student.dtype)
+        order = torch.randperm(len(memory), device=memory.device) if order is None else order
+        mask = torch.zeros(len(modality), len(memory), dtype=student.dtype, device=memory.device)
         mask[self.owner[None, :] != modality[:, None]] = -math.inf
         predictions = self._blocks(student, memory, mask, temperatures[0], order)
         targets = self._blocks(teacher, memory, mask, temperatures[1], order)
@@ -98,7 +100,7 @@ def plain_step(
     half: bool,
 ) -> float:
     """Learns from global and local views (views, batch, 3, size, size), normalised; returns the loss."""
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    with torch.autocast(modality.device.type, torch.bfloat16, enabled=half):
         with torch.no_grad():
             taught = teacher(views[0]).projected
         learned = student(*views).projected

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,39 +30,31 @@ FULL = ("encoder.architecture=vit_small_patch16_224", "data.batch=56")
 SMALL = ("encoder.architecture=test_vit", "data.batch=14", "memory.size=1792", "memory.block_size=896")
 
 
-def _recipe(precision: str, quick: bool) -> Recipe:
-    overrides = (SMALL if quick else FULL) + ("encoder.start=random", f"compute.precision={precision}")
-    return read_recipe(Recipe, PAPER, overrides)
+def step_recipe(overrides: Sequence[str] = (), *, quick: bool = False) -> Recipe:
+    """Returns the paper's recipe with a ViT-S and a batch of 56 (quick: far smaller), then with overrides."""
+    return read_recipe(Recipe, PAPER, (*(SMALL if quick else FULL), "encoder.start=random", *overrides))
 
 
-def step_seconds(side: str, precision: str, *, quick: bool, repeats: int) -> list[float]:
+def step_seconds(side: str, recipe: Recipe, device: str, *, repeats: int) -> list[float]:
     """Returns the seconds of each step of one side after a warm-up; to be called in a process of its own.
 
-    The plain form is given views that are altered and normalised already; ours does that in its step.
+    The plain form is given views that are altered, normalised and on the device already; ours brings them
+    there and does the rest in its step.
     """
-    recipe = _recipe(precision, quick)
-    return _timed({"plain": _plain, "ours": _ours}[side](recipe, _batch(recipe)), repeats)
-
-
-def recipe_seconds(recipe: Recipe, device: str, repeats: int) -> list[float]:
-    """Returns the seconds of each step of a recipe on a device, after a warm-up."""
-    return _timed(_ours(recipe, _batch(recipe), device), repeats)
+    return _timed({"plain": _plain, "ours": _ours}[side](recipe, _batch(recipe), device), repeats)
 
 
 def _timed(run: Callable[[], object], repeats: int) -> list[float]:
+    # On a GPU a step is short, and its libraries choose their kernels in the first ones.
+    first, repeats = (3, 5 * repeats) if torch.cuda.is_available() else (1, repeats)
     seconds = []
-    for _ in range(1 + repeats):
+    for _ in range(first + repeats):
         start = time.perf_counter()
         run()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
-    return seconds[1:]
-
-
-def batch_size(quick: bool) -> int:
-    """Returns the images in a step."""
-    return _recipe("fp32", quick).data.batch
+    return seconds[first:]
 
 
 def _batch(recipe: Recipe) -> Batch:
@@ -76,35 +68,39 @@ def _batch(recipe: Recipe) -> Batch:
         crops(views.global_count, views.global_size),
         crops(views.local_count, views.local_size),
         torch.stack([draw_amounts(views, generator) for _ in range(count)], dim=1),
-        torch.arange(len(MODALITY_KEYS)).repeat_interleave(count // len(MODALITY_KEYS)),
+        torch.arange(count) * len(MODALITY_KEYS) // count,  # sorted, as equal shares as can be
         {},
     )
 
 
-def _ours(recipe: Recipe, batch: Batch, device: str = "cpu") -> Callable[[], object]:
+def _ours(recipe: Recipe, batch: Batch, device: str) -> Callable[[], object]:
     ranks, schedules = Ranks(device), build_schedules(recipe, 1000)
     engine = Engine(recipe, MODALITY_KEYS, ranks)
     count = engine.bank.slots * len(MODALITY_KEYS)
     memories = functional.normalize(torch.randn(count, recipe.head.dim), dim=-1)
     modalities = torch.arange(count) % len(MODALITY_KEYS)
-    engine.bank.add(memories.to(ranks.device), modalities.to(ranks.device))
+    engine.bank.add(memories.to(ranks.device), modalities)
+    batch = batch.pin_memory() if ranks.device.type == "cuda" else batch  # as the run's loader does
     return lambda: engine.step(batch, 0, schedules[0])
 
 
-def _plain(recipe: Recipe, batch: Batch) -> Callable[[], object]:
-    student, teacher = build_pair(recipe, Ranks("cpu"))
+def _plain(recipe: Recipe, batch: Batch, device: str) -> Callable[[], object]:
+    ranks = Ranks(device)
+    student, teacher = build_pair(recipe, ranks)
+    place = ranks.device
     for module in (*student.modules(), *teacher.modules()):  # the authors' ViT is timm's as it is
         vars(module).pop("forward", None)
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, weight_decay=0.04)
-    memory = PlainMemory(recipe.memory.size, recipe.head.dim, recipe.memory.block_size)
+    memory = PlainMemory(recipe.memory.size, recipe.head.dim, recipe.memory.block_size, place)
     memories = functional.normalize(torch.randn(recipe.memory.size, recipe.head.dim), dim=-1)
-    memory.add(memories, torch.arange(recipe.memory.size) % len(MODALITY_KEYS))
-    views = (batch.global_views.float() / 255, batch.local_views.float() / 255)
+    memory.add(memories.to(place), torch.arange(recipe.memory.size, device=place) % len(MODALITY_KEYS))
+    views = (batch.global_views.to(place).float() / 255, batch.local_views.to(place).float() / 255)
+    modality = batch.modality.to(place)
     half = recipe.compute.precision == "bf16"
 
     def run() -> float:
         return plain_step(
-            *(student, teacher, optimiser, memory, views, batch.modality),
+            *(student, teacher, optimiser, memory, views, modality),
             temperatures=(recipe.loss.student_temperature, recipe.loss.teacher_temperature_start),
             clip=recipe.optimiser.clip_norm,
             momentum=recipe.teacher.momentum_start,
@@ -114,11 +110,10 @@ def _plain(recipe: Recipe, batch: Batch) -> Callable[[], object]:
     return run
 
 
-def pipeline_speed(*, quick: bool, need: float) -> dict[str, float]:
+def pipeline_speed(recipe: Recipe, *, quick: bool, need: float, workers: int) -> dict[str, float]:
     """Returns the images/s of reading JPEGs of 512 × 512 px and cutting the paper's views."""
-    recipe = _recipe("fp32", quick)
     skipped = 1 if quick else 5
-    count, steps, workers = 28, 4 if quick else 30, 2
+    count, steps = 28, 4 if quick else 30
     chance = np.random.default_rng(0)
     images = []
     for _ in range(count):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import binary_dilation
 
 from mermed_core.assembly import FEWEST_GROUPS
@@ -67,6 +68,30 @@ def test_the_map_points_at_the_finding_more_often_than_not(bundled):
                 near = binary_dilation(phantom.mask, iterations=8)
                 hits.append(near[np.unravel_index(heat.argmax(), heat.shape)])
     assert np.mean(hits) > 0.6
+
+
+@pytest.mark.gpu
+def test_a_gpu_answers_as_the_cpu_does(monkeypatch):
+    """TF32 is allowed, as it is when people use it: probabilities to a hundredth, the map to the eye."""
+    on_gpu = Predictor.load(ASSETS / "model", ASSETS / "collection")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        on_cpu = Predictor.load(ASSETS / "model", ASSETS / "collection")
+    assert "cuda" in on_gpu.device
+    assert "cpu" in on_cpu.device
+    for key, findings in FINDINGS.items():
+        label = next(iter(findings))
+        image = MedicalImage(draw_phantom(key, label, seed=60_000).pixels, 1, 0, "PNG", ())
+        ours, expected = on_gpu.analyse(image), on_cpu.analyse(image)
+        assert ours.known == expected.known
+        assert ours.modality == pytest.approx(expected.modality, abs=0.01)
+        for mine, other in zip(ours.findings, expected.findings, strict=True):
+            assert (mine.task, mine.label) == (other.task, other.label)
+            assert mine.probability == pytest.approx(other.probability, abs=0.01)
+        ours, expected = (
+            each.explain(image, task=f"phantom_{key}", label=label).heat for each in (on_gpu, on_cpu)
+        )
+        assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.99
 
 
 @pytest.mark.data
