@@ -58,11 +58,12 @@ def alter(views: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
     """Alters views (batch, 3, height, width) uint8 or float 0..1 by amounts (batch, amounts); float 0..1.
 
     In this order: rotation about the centre (what comes from outside is black), flip, brightness, contrast,
-    saturation, hue, blur. Every operation is torchvision's, for amounts that differ from view to view.
+    saturation, hue, blur. Every operation is torchvision's, for amounts that differ from view to view. The
+    amounts are best left on the CPU, which has to know which views to blur and how widely.
     """
     if not len(views):
         return views.float()
-    amounts = amounts.to(views.device)
+    amounts = amounts.cpu()
     if views.device.type != "cpu":
         return _alter_part(views, amounts)
     size = max(1, _PART_PIXELS // views.shape[-2:].numel())
@@ -114,6 +115,7 @@ def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
 def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     """Blurs images (batch, 3, height, width) with Gaussians of sigmas (batch,) pixels, above 0; reflects."""
     radius = max(1, min(int(3 * sigma.max().item() + 0.999), min(images.shape[-2:]) - 1))
+    sigma = sigma.to(images.device, non_blocking=True)
     places = torch.arange(-radius, radius + 1, device=images.device)
     kernel = torch.exp(-0.5 * (places / sigma[:, None]) ** 2)
     kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(3, dim=0)
@@ -125,11 +127,13 @@ def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 def _alter_part(views: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
     images = views.float() / 255 if views.dtype == torch.uint8 else views
-    images = rotate_and_flip(images, amounts[:, Amount.ANGLE], amounts[:, Amount.FLIP])
-    images = jitter(images, amounts)
+    there = amounts.to(images.device, non_blocking=True)
+    images = rotate_and_flip(images, there[:, Amount.ANGLE], there[:, Amount.FLIP])
+    images = jitter(images, there)
     blurred = torch.nonzero(amounts[:, Amount.SIGMA]).flatten()
     if len(blurred):
-        images[blurred] = blur(images[blurred], amounts[blurred, Amount.SIGMA])
+        rows = blurred.to(images.device, non_blocking=True)
+        images[rows] = blur(images[rows], amounts[blurred, Amount.SIGMA])
     return images
 
 

@@ -84,8 +84,10 @@ def ring_consistency(
     normaliser, target = cast(tuple[torch.Tensor, torch.Tensor], meeting)
     agreement = torch.einsum("ubd,vbd->uvb", target.view_as(teacher), scaled)
     cross_entropy = normaliser.view(student.shape[:2]) - agreement
-    different = ~torch.eye(len(teacher), len(student), dtype=torch.bool, device=student.device)
-    return cross_entropy[different].mean(dim=0)
+    same = torch.eye(*cross_entropy.shape[:2], dtype=torch.bool, device=student.device)
+    # not picked by the mask: a GPU would have to tell the host how many there are, and stand still meanwhile
+    pairs = cross_entropy.masked_fill(same.unsqueeze(-1), 0.0).sum(dim=(0, 1))
+    return pairs / (len(teacher) * (len(student) - 1))
 
 
 def memory_consistency(

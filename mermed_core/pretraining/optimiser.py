@@ -28,7 +28,8 @@ def build_optimiser(student: SelfSupervisedNetwork, recipe: Optimiser) -> torch.
     for group in groups:
         group.setdefault("lr_scale", 1.0)
         group["decays"] = bool(group["weight_decay"])
-    return torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas)
+    on_gpu = next(student.parameters()).device.type == "cuda"
+    return torch.optim.AdamW(groups, lr=0.0, betas=recipe.betas, fused=on_gpu)
 
 
 def apply_schedule(optimiser: torch.optim.Optimizer, *, learning_rate: float, weight_decay: float) -> None:

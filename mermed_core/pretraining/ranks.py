@@ -47,9 +47,10 @@ class Ranks:
             )
         except (ValueError, ImportError) as error:
             raise RecipeError(f"'run.tracker' is '{tracker}', which cannot be used: {error}") from error
-        self.device = self._accelerator.device
         self.rank = self._accelerator.process_index
         self.world = self._accelerator.num_processes
+        # Accelerate keeps to the first device that a process asked for; alone, another may be wanted later.
+        self.device = self._accelerator.device if self.world > 1 else wanted
         if not self.is_main:  # what all of them see, one tells; warnings may be of one rank's images alone
             logging.getLogger("mermed_core").setLevel(logging.WARNING)
 
@@ -60,7 +61,7 @@ class Ranks:
 
     def wrap(self, network: nn.Module) -> nn.Module:
         """Returns the network so that its gradients are averaged over the ranks after every backward."""
-        return cast(nn.Module, self._accelerator.prepare_model(network))
+        return network if self.world == 1 else cast(nn.Module, self._accelerator.prepare_model(network))
 
     def without_averaging(self, wrapped: nn.Module) -> contextlib.AbstractContextManager[Any]:
         """While it is entered, backward only adds to the gradients of this rank."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mermed_core.pretraining.augmentation import alter, draw_amounts
 from mermed_core.pretraining.engine import Engine
@@ -22,6 +23,31 @@ ROOT = Path(__file__).parents[3]
 KEYS = ("ct", "oct")
 # Nothing random in the network: the devices draw differently.
 STILL = ("encoder.architecture=test_vit", "encoder.drop_path=0")
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+
+ALONE = """
+import torch
+from torch import distributed
+from mermed_core.pretraining.ranks import Ranks, gather_with_gradient
+
+ranks = Ranks()
+assert distributed.get_backend() == "nccl", distributed.get_backend()
+share = torch.ones(2, 3, device=ranks.device, requires_grad=True)
+gathered = gather_with_gradient(share)
+gathered.square().sum().backward()
+assert torch.equal(gathered, share) and torch.equal(share.grad, 2 * share)
+distributed.destroy_process_group()
+"""
+# NCCL refuses two processes on one GPU; Gloo takes them. All else is as on two GPUs.
+TOGETHER = """
+import sys
+from accelerate.state import PartialState
+from train.pretrain import main
+
+prepare = PartialState._prepare_backend
+PartialState._prepare_backend = lambda *given, **named: ("gloo", prepare(*given, **named)[1])
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +72,8 @@ def test_steps_are_those_of_the_cpu(smoke, batch, first_views, architecture):
     seen = {}
     for device in ("cpu", "cuda"):
         engine = Engine(recipe, KEYS, Ranks(device))
+        held = (*engine.student.parameters(), *engine.teacher.parameters(), *engine.bank.buffers())
+        assert {tensor.device.type for tensor in held} == {device}
         engine.prefill(first_views)
         schedules = build_schedules(recipe, 5)
         outcomes = [engine.step(batch, number, schedules[number]) for number in range(3)]
@@ -132,33 +160,51 @@ def test_a_run_is_continued(smoke, manifest):
         assert ours["memory"] == expected["memory"]
 
 
-def test_under_torchrun_the_processes_speak_nccl(tmp_path):
-    """One process, for one GPU: NCCL refuses two that share one."""
-    script = tmp_path / "speak.py"
-    script.write_text(
-        "import torch\n"
-        "from torch import distributed\n"
-        "from mermed_core.pretraining.ranks import Ranks, gather_with_gradient\n"
-        "ranks = Ranks()\n"
-        "assert distributed.get_backend() == 'nccl', distributed.get_backend()\n"
-        "share = torch.ones(2, 3, device=ranks.device, requires_grad=True)\n"
-        "gathered = gather_with_gradient(share)\n"
-        "gathered.square().sum().backward()\n"
-        "assert torch.equal(gathered, share) and torch.equal(share.grad, 2 * share)\n"
-        "assert ranks.merge({'a': 'b'}) == {'a': 'b'}\n"
-        "distributed.destroy_process_group()\n"
-    )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
-    spoken = subprocess.run([*launch, str(script)], cwd=ROOT, env=_here(), capture_output=True, text=True)
-    assert spoken.returncode == 0, spoken.stderr
-    folder = tmp_path / "run"
-    step = ("-m", "train.pretrain", "train/recipes/smoke.toml", f"run.folder={folder}", "schedule.length=4")
-    trained = subprocess.run([*launch, *step], cwd=ROOT, capture_output=True, text=True)
-    assert trained.returncode == 0, trained.stderr
-    assert "cuda" in trained.stderr
-    assert (folder / "model" / "model.safetensors").exists()
-
-
-def _here() -> dict[str, str]:
+def launch(tmp_path, code, world, *arguments):
+    script = tmp_path / "script.py"
+    script.write_text(code)
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(
+        [*LAUNCH, f"--nproc-per-node={world}", str(script), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_under_torchrun_a_process_speaks_nccl(tmp_path):
+    launch(tmp_path, ALONE, 1)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (
+            "encoder.architecture=test_efficientnet",
+            "loss.koleo_weight_start=0.1",
+            "loss.koleo_weight_end=0.1",
+        ),
+        ("encoder.architecture=test_vit", "compute.accumulate=2", "head.layers=1", "memory.prefill=0"),
+    ],
+    ids=["batch_norm_and_koleo", "in_parts_from_an_empty_memory"],
+)
+def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path, overrides):
+    options = ("encoder.drop_path=0", "schedule.length=6", "data.batch=28", "optimiser.learning_rate=1e-3")
+    logs, weights = [], []
+    for world in (1, 2):
+        folder = tmp_path / str(world)
+        smoke = str(ROOT / "train" / "recipes" / "smoke.toml")
+        told = launch(tmp_path, TOGETHER, world, smoke, f"run.folder={folder}", *options, *overrides)
+        assert "cuda" in told
+        logs.append(read_log(folder / "log.jsonl"))
+        weights.append(load_file(folder / "model" / "model.safetensors"))
+    for ours, expected in zip(logs[1], logs[0], strict=True):
+        for key in ("loss", "koleo", "gradient_norm", "embedding_std"):
+            wanted = expected[key] if expected[key] is None else pytest.approx(expected[key], rel=5e-3)
+            assert ours[key] == wanted, (key, ours["step"])
+        assert ours["memory"] == expected["memory"]
+    for name, tensor in weights[0].items():
+        torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=5e-3)

@@ -167,6 +167,10 @@ def test_a_loss_that_is_not_finite_on_one_rank_skips_the_step_on_all(tmp_path, b
     assert [line["loss"] is None for line in lines] == [False, True, False, True, False, False]
 
 
+def test_alone_a_process_may_use_one_device_after_another():
+    assert [Ranks(name).device.type for name in ("cpu", "meta", "cpu")] == ["cpu", "meta", "cpu"]
+
+
 def test_alone_every_method_is_the_identity():
     ranks, table = Ranks("cpu"), {"a": "b"}
     value = torch.arange(6.0).reshape(3, 2)
