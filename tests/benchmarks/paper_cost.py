@@ -2,7 +2,7 @@
 
     python tests/benchmarks/paper_cost.py --tflops 300 --gpus 8
     python tests/benchmarks/paper_cost.py --measure            # ViT-B, 128 images, on the device here
-    python tests/benchmarks/paper_cost.py --measure data.batch=256 compute.compile=true
+    python tests/benchmarks/paper_cost.py --measure data.batch=256 encoder.architecture=vit_small_patch16_224
 
 Hours = images · epochs · GFLOP an image / (GPUs · TFLOP/s that one GPU sustains). The last is yours to put
 in, or --measure times the recipe's whole step, with its memory full, on whatever device is at hand.
@@ -59,10 +59,11 @@ def loss_seconds(size: int, batch: int, device: str, repeats: int = 5) -> float:
 
 def measure(overrides: list[str], device: str, gpus: int) -> None:
     """Prints what a step sustains on a device, and how long the paper's run would take on several of them."""
-    recipe = read_recipe(Recipe, PAPER, ["encoder.start=random", "data.batch=128", *overrides])
+    on_gpu = torch.device(device).type == "cuda"
+    own = ["encoder.start=random", "data.batch=128", f"compute.compile={str(on_gpu).lower()}"]
+    recipe = read_recipe(Recipe, PAPER, [*own, *overrides])
     speed = recipe.data.batch / statistics.median(step_seconds("ours", recipe, device, repeats=3))
     gflop, hours = gflop_an_image(recipe), IMAGES * recipe.schedule.length / speed / gpus / 3600
-    on_gpu = torch.device(device).type == "cuda"
     memory = f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB" if on_gpu else "not counted"
     print(f"{describe(torch.device(device))}, torch {torch.__version__}, {recipe.compute.precision}")
     print(f"| encoder | GFLOP an image | images/s | sustained | memory | the run on {gpus} of these |")

@@ -22,8 +22,9 @@ pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[3]
 KEYS = ("ct", "oct")
 # Nothing random in the network: the devices draw differently.
-STILL = ("encoder.architecture=test_vit", "encoder.drop_path=0")
+STILL = ("run.device=cuda", "encoder.architecture=test_vit", "encoder.drop_path=0")
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+SMOKE = str(ROOT / "train" / "recipes" / "smoke.toml")
 
 ALONE = """
 import torch
@@ -37,16 +38,6 @@ gathered = gather_with_gradient(share)
 gathered.square().sum().backward()
 assert torch.equal(gathered, share) and torch.equal(share.grad, 2 * share)
 distributed.destroy_process_group()
-"""
-# NCCL refuses two processes on one GPU; Gloo takes them. All else is as on two GPUs.
-TOGETHER = """
-import sys
-from accelerate.state import PartialState
-from train.pretrain import main
-
-prepare = PartialState._prepare_backend
-PartialState._prepare_backend = lambda *given, **named: ("gloo", prepare(*given, **named)[1])
-sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -160,12 +151,10 @@ def test_a_run_is_continued(smoke, manifest):
         assert ours["memory"] == expected["memory"]
 
 
-def launch(tmp_path, code, world, *arguments):
-    script = tmp_path / "script.py"
-    script.write_text(code)
+def launch(world, *arguments):
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [*LAUNCH, f"--nproc-per-node={world}", str(script), *arguments],
+        [*LAUNCH, f"--nproc-per-node={world}", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -176,9 +165,15 @@ def launch(tmp_path, code, world, *arguments):
 
 
 def test_under_torchrun_a_process_speaks_nccl(tmp_path):
-    launch(tmp_path, ALONE, 1)
+    script = tmp_path / "script.py"
+    script.write_text(ALONE)
+    launch(1, str(script))
+    folder = tmp_path / "run"
+    launch(1, "-m", "train.pretrain", SMOKE, f"run.folder={folder}", *STILL, "schedule.length=4")
+    assert (folder / "model" / "model.safetensors").exists()
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NCCL refuses two processes on one GPU")
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -192,13 +187,11 @@ def test_under_torchrun_a_process_speaks_nccl(tmp_path):
     ids=["batch_norm_and_koleo", "in_parts_from_an_empty_memory"],
 )
 def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path, overrides):
-    options = ("encoder.drop_path=0", "schedule.length=6", "data.batch=28", "optimiser.learning_rate=1e-3")
+    options = (*STILL, "schedule.length=6", "data.batch=28", "optimiser.learning_rate=1e-3")
     logs, weights = [], []
     for world in (1, 2):
         folder = tmp_path / str(world)
-        smoke = str(ROOT / "train" / "recipes" / "smoke.toml")
-        told = launch(tmp_path, TOGETHER, world, smoke, f"run.folder={folder}", *options, *overrides)
-        assert "cuda" in told
+        launch(world, "-m", "train.pretrain", SMOKE, f"run.folder={folder}", *options, *overrides)
         logs.append(read_log(folder / "log.jsonl"))
         weights.append(load_file(folder / "model" / "model.safetensors"))
     for ours, expected in zip(logs[1], logs[0], strict=True):
