@@ -1,5 +1,6 @@
 """The encoder: any timm model without its classifier, from an image to an embedding."""
 
+import math
 from typing import Any, Self, cast
 
 import timm
@@ -45,9 +46,8 @@ class Backbone(nn.Module):
             raise ModelError(f"timm has no architecture '{architecture}'; see timm.list_models().")
         self.architecture = architecture
         self.image_size = image_size
-        is_vit = _is_vit(architecture)
-        # Multi-crop feeds a ViT two input sizes: its position embedding is interpolated for the smaller.
-        options = {"img_size": image_size, "dynamic_img_size": True} if is_vit else {}
+        # Multi-crop feeds it two input sizes: a position embedding is interpolated for the smaller.
+        options = {"img_size": image_size, "dynamic_img_size": True} if _is_transformer(architecture) else {}
         self.encoder = timm.create_model(
             architecture, pretrained=pretrained, num_classes=0, drop_path_rate=drop_path_rate, **options
         )
@@ -55,6 +55,23 @@ class Backbone(nn.Module):
             raise ModelError("A focus needs stages to join.")
         self.stages = stages
         self.join = StageJoin(self._joined_dim(bool(focus)), focus) if stages else None
+
+    @torch.no_grad()
+    def check_size(self, size: int) -> None:
+        """Makes sure that images of size × size pixels can be embedded.
+
+        Raises:
+            ModelError: they cannot; some architectures are made for one size.
+        """
+        training = self.training
+        try:
+            self.eval()(torch.zeros(1, 3, size, size))
+        except (RuntimeError, AssertionError) as error:
+            raise ModelError(
+                f"'{self.architecture}' cannot take images of {size} × {size} pixels: {error}"
+            ) from error
+        finally:
+            self.train(training)
 
     @property
     def dim(self) -> int:
@@ -97,21 +114,36 @@ class Backbone(nn.Module):
         stages = getattr(self.encoder, "feature_info", None)
         if not stages:
             raise ModelError(f"No feature map is known for '{self.architecture}'.")
-        fine = [stage for stage in stages if self.image_size / stage["reduction"] >= FEWEST_CELLS]
-        return [self.encoder.get_submodule(stage["module"]) for stage in fine[-2:] or stages[:1]]
+        try:
+            fine = [stage for stage in stages if self.image_size / stage["reduction"] >= FEWEST_CELLS]
+            return [self.encoder.get_submodule(stage["module"]) for stage in fine[-2:] or stages[:1]]
+        except (AttributeError, KeyError) as error:  # timm's list is not always that of the model
+            raise ModelError(f"No feature map is known for '{self.architecture}': {error}") from error
 
     def to_feature_map(self, activations: torch.Tensor) -> torch.Tensor:
         """Brings activations of one of `cam_layers` to (batch, channels, rows, columns).
 
-        Tokens (batch, tokens, channels) lose the prefix tokens and take the grid of the square input.
+        Tokens (batch, tokens, channels) take the grid of the square input; prefix tokens are left out where
+        the layer carries them. A Swin's maps have their channels last.
+
+        Raises:
+            ModelError: these are no activations of a square grid.
         """
-        if activations.ndim == 4:
-            return activations
-        tokens = activations[:, int(getattr(self.encoder, "num_prefix_tokens", 0)) :]
-        side = round(tokens.shape[1] ** 0.5)
-        return tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], side, -1)
+        shape = tuple(getattr(activations, "shape", ()))
+        if len(shape) == 4:
+            channels_last = shape[1] == shape[2] != shape[3]
+            return activations.permute(0, 3, 1, 2) if channels_last else activations
+        if len(shape) == 3:
+            for prefix in (0, int(getattr(self.encoder, "num_prefix_tokens", 0))):
+                side = math.isqrt(shape[1] - prefix)
+                if side * side == shape[1] - prefix:
+                    return activations[:, prefix:].transpose(1, 2).unflatten(2, (side, side))
+        found = list(shape) or "several tensors"
+        raise ModelError(f"The feature map of '{self.architecture}' is none: {found}.")
 
 
-def _is_vit(architecture: str) -> bool:
-    name = architecture.split(".")[0]
-    return is_model_in_modules(name, ("vision_transformer", "deit", "eva"))
+def _is_transformer(architecture: str) -> bool:
+    """Tells whether timm makes it for a size of input, and can let it take others."""
+    kinds = ("vision_transformer", "vision_transformer_hybrid", "deit", "eva")
+    swins = ("swin_transformer", "swin_transformer_v2")
+    return is_model_in_modules(architecture.split(".")[0], (*kinds, *swins))

@@ -31,7 +31,7 @@ def joined(
         workers: processes that read images ahead.
 
     Raises:
-        ModelError: the encoder has not so many stages, or its weights are made for its size.
+        ModelError: the encoder has not so many stages, or it or its weights are made for another size.
         ManifestError: there are no training images, or none can be read.
     """
     if not (manifest.frame["split"] == "train").any():
@@ -43,6 +43,7 @@ def joined(
         backbone.encoder.load_state_dict(embedder.backbone.encoder.state_dict())
     except RuntimeError as error:
         raise ModelError(f"The weights of '{old.name}' are made for another size: {error}") from error
+    backbone.check_size(side)
     backbone = backbone.to(embedder.device).for_inference()
     preprocessing = replace(old.preprocessing, image_size=side)
     training = {**old.training, "joined_stages": stages}

@@ -119,6 +119,7 @@ def _weights(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
 def _started(architecture: str, start: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
     side = size or _own_size(architecture)
     backbone = start_backbone(architecture, start, image_size=side)
+    backbone.check_size(side)
     return backbone, _of_timm(backbone.encoder, side)
 
 

@@ -45,12 +45,13 @@ def build_reference(recipe: Recipe, modalities: Sequence[str]) -> Reference | No
     """Makes the frozen encoder of a recipe, or None where distillation has no weight.
 
     Raises:
-        ModelError: its weights are not found or do not fit.
+        ModelError: its weights are not found or do not fit, or it cannot take the large views.
     """
     told = recipe.distillation
     if not is_distilled(recipe):
         return None
     backbone = start_backbone(told.architecture, told.start, image_size=recipe.encoder.image_size)
+    backbone.check_size(recipe.views.global_size)
     if Path(told.start).is_dir():
         own = load_config(Path(told.start)).preprocessing
     else:

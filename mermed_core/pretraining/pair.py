@@ -8,7 +8,7 @@ import torch
 from timm.models import VisionTransformer
 
 from mermed_core.backbone import Backbone
-from mermed_core.errors import RecipeError
+from mermed_core.errors import ModelError, RecipeError
 from mermed_core.pretraining.batch_norm import unite_batch_norm
 from mermed_core.pretraining.distillation import build_aligner
 from mermed_core.pretraining.head import ProjectionHead
@@ -75,17 +75,14 @@ def _teacher_of(student: SelfSupervisedNetwork, recipe: Recipe) -> SelfSupervise
     return teacher.requires_grad_(False)
 
 
-@torch.no_grad()
 def _check_sizes(backbone: Backbone, recipe: Recipe) -> None:
     views = recipe.views
     sizes = {"global_size": views.global_size, "local_size": views.local_size}
     for name, size in sizes.items() if views.local_count else [*sizes.items()][:1]:
         try:
-            backbone.eval()(torch.zeros(1, 3, size, size))
-        except (RuntimeError, AssertionError) as error:
-            raise RecipeError(
-                f"'views.{name}' is {size}, which '{backbone.architecture}' cannot take: {error}"
-            ) from error
+            backbone.check_size(size)
+        except ModelError as error:
+            raise RecipeError(f"'views.{name}' is {size}. {error}") from error
 
 
 def _checkpoint_activations(backbone: Backbone) -> None:

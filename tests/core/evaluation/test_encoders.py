@@ -21,6 +21,11 @@ def test_a_model_folder_is_opened_with_its_own_name(encoder_folder):
     assert np.linalg.norm(embedder.embed(PIXELS, "ct")) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_size_that_an_architecture_cannot_take_is_a_sentence():
+    with pytest.raises(ModelError, match="'cait_xxs24_224' cannot take images of 96 × 96 pixels"):
+        open_encoder("random:cait_xxs24_224@96")
+
+
 def test_random_weights_are_the_same_each_time_and_of_the_size_asked_for():
     first, second = (open_encoder("random:test_efficientnet@48") for _ in range(2))
     assert first.config.preprocessing.image_size == 48

@@ -49,6 +49,12 @@ def test_a_start_that_is_not_there_is_refused(smoke, tmp_path):
         build_reference(smoke(*ALONE, f"distillation.start={tmp_path / 'none.pth'}"), KEYS)
 
 
+def test_a_frozen_encoder_that_cannot_take_the_views_is_refused(smoke):
+    recipe = smoke(*ALONE, "distillation.architecture=cait_xxs24_224")
+    with pytest.raises(ModelError, match="'cait_xxs24_224' cannot take images of 32 × 32 pixels"):
+        build_reference(recipe, KEYS)
+
+
 def test_only_between_architectures_a_layer_is_learned(smoke):
     assert isinstance(build_aligner(smoke(*ALONE), 8), torch.nn.Identity)
     other = build_aligner(smoke(*ALONE, "distillation.architecture=test_resnet"), 8)
