@@ -12,6 +12,7 @@ from mermed_core.errors import ModelError, RecipeError
 from mermed_core.pretraining.batch_norm import unite_batch_norm
 from mermed_core.pretraining.distillation import build_aligner
 from mermed_core.pretraining.head import ProjectionHead
+from mermed_core.pretraining.kernels import compile_encoder
 from mermed_core.pretraining.network import SelfSupervisedNetwork
 from mermed_core.pretraining.padded_convolutions import keep_single
 from mermed_core.pretraining.ranks import Ranks
@@ -46,7 +47,7 @@ def build_pair(recipe: Recipe, ranks: Ranks) -> tuple[SelfSupervisedNetwork, Sel
             keep_single(network)
     if recipe.compute.compile:
         for network in pair:
-            network.backbone.encoder.compile(dynamic=False)
+            compile_encoder(network)
     return pair[0], pair[1]
 
 

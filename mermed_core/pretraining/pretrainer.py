@@ -15,6 +15,7 @@ from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.pretraining.engine import Engine, Outcome
 from mermed_core.pretraining.export import export_model
 from mermed_core.pretraining.interruption import Interrupted, Interruption
+from mermed_core.pretraining.kernels import compiler_in_words
 from mermed_core.pretraining.loader import Batch, ViewDataset, load_batches
 from mermed_core.pretraining.monitor import Monitor
 from mermed_core.pretraining.pair import build_network
@@ -70,9 +71,10 @@ class Pretrainer:
 
         Raises:
             Interrupted: SIGINT or SIGTERM came; the run can be continued.
+            RecipeError: its kernels cannot be compiled here.
             TrainingError: the loss was not finite too many times in a row.
         """
-        with Interruption() as interruption:
+        with Interruption() as interruption, compiler_in_words():
             if self._continued:
                 logger.info("continued at step %d of %d", self.state.progress.step, self.schedules.steps)
             else:

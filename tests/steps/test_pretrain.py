@@ -91,6 +91,20 @@ def start(folder, *overrides):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_kernels_that_cannot_be_compiled_are_told_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))  # nothing is compiled already
+    small = ("encoder.architecture=test_vit", "views.local_count=0", "schedule.length=1")
+    with start(tmp_path / "run", "compute.compile=true", *small) as process:
+        error = process.communicate(timeout=100)[1]
+    assert process.returncode == 2
+    told = error.splitlines()[-1]
+    assert told.startswith("'compute.compile' is true, but nothing can be compiled here: InvalidCxxCompiler")
+    assert told.endswith("or set it to false in a 'run.folder' of its own.")
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_at_any_moment_the_same_command_ends_in_the_same_weights(tmp_path):
     options = ("schedule.length=60", "run.checkpoint_every=1", "run.workers=1", "run.monitor_every=7")

@@ -1,0 +1,33 @@
+"""The encoder's kernels, compiled by torch where the recipe wants them so."""
+
+import contextlib
+from collections.abc import Iterator
+
+from mermed_core.errors import RecipeError
+from mermed_core.pretraining.network import SelfSupervisedNetwork
+
+_COMPILER = ("torch._dynamo", "torch._inductor")  # where its errors are made; to import them takes seconds
+
+
+def compile_encoder(network: SelfSupervisedNetwork) -> None:
+    """Lets an encoder be compiled when it meets its first views, once for each size of them."""
+    network.backbone.encoder.compile(dynamic=False)
+
+
+@contextlib.contextmanager
+def compiler_in_words() -> Iterator[None]:
+    """Says in a sentence what the compiler cannot do here.
+
+    Raises:
+        RecipeError: the kernels could not be compiled; mostly no compiler for C or C++ is installed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(_COMPILER):
+            raise
+        reason = str(error).strip().partition("\n")[0]
+        raise RecipeError(
+            f"'compute.compile' is true, but nothing can be compiled here: {reason}. Install compilers for C "
+            "and C++ and Python's headers, or set it to false in a 'run.folder' of its own."
+        ) from error
