@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
+import torch
+
 from mermed_core.errors import RecipeError
 from mermed_core.pretraining.network import SelfSupervisedNetwork
 
@@ -12,6 +14,14 @@ _COMPILER = ("torch._dynamo", "torch._inductor")  # where its errors are made; t
 def compile_encoder(network: SelfSupervisedNetwork) -> None:
     """Lets an encoder be compiled when it meets its first views, once for each size of them."""
     network.backbone.encoder.compile(dynamic=False)
+
+
+def without_compiling(compiled: bool) -> contextlib.AbstractContextManager[object]:
+    """While it is entered, an encoder that was compiled runs as it was written.
+
+    For a few images in other batches and another precision it is not worth the minute of compiling.
+    """
+    return torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from mermed_core.embed import Embedder, embed_manifest
 from mermed_core.fitting import one_hot
 from mermed_core.metrics import auroc
 from mermed_core.pretraining.export import preprocessing_of
+from mermed_core.pretraining.kernels import without_compiling
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.seeds import Stream, derive_seed
 
@@ -66,6 +67,7 @@ class Monitor:
     def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
         self._config = ModelConfig("monitor", recipe.encoder.architecture, preprocessing_of(recipe.encoder))
         self._workers = recipe.run.workers
+        self._compiled = recipe.compute.compile
         chance = np.random.default_rng(derive_seed(recipe.compute.seed, Stream.MONITOR))
         val = manifest.frame.index[manifest.frame["split"] == "val"].to_numpy()
         kind = (manifest.frame["modality"] + "/" + manifest.frame["task"]).to_numpy(str)[val]
@@ -78,7 +80,7 @@ class Monitor:
         if not len(self.images):
             return Sight()
         device = next(teacher.parameters()).device
-        with _evaluating(teacher):
+        with _evaluating(teacher), without_compiling(self._compiled):
             seen = embed_manifest(
                 Embedder(teacher, self._config, "", device), self.images, workers=self._workers
             )

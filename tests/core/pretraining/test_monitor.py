@@ -104,3 +104,23 @@ def test_without_val_images_or_labels_there_is_no_score(make_manifest, smoke):
     sight = Monitor(smoke(), unlabelled).look(teacher)
     assert sight.score is None
     assert sight.embedding_rank["ct"] > 1
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_look_compiles_nothing(smoke, make_manifest, compiled):
+    recipe = smoke(f"compute.compile={str(compiled).lower()}", "encoder.architecture=test_vit")
+    backbone = build_network(recipe).backbone
+    graphs = []
+
+    def note(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    if compiled:
+        backbone.encoder.compile(backend=note, dynamic=False)
+    sight = Monitor(recipe, labelled(make_manifest)).look(backbone)
+    assert not graphs
+    assert sight.embedding_rank
+    if compiled:
+        backbone(torch.zeros(2, 3, 32, 32))
+        assert graphs
