@@ -14,8 +14,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
+from clock import is_gpu, seconds_of
 from loss_sides import SIDES, Size, check_equal
 from step_sides import pipeline_speed, step_recipe, step_seconds
 
@@ -67,7 +66,8 @@ def measure_loss(size: Size, batch: int, repeats: int, device: str) -> LossResul
         for name, run in runs.items():
             # The fast sides are over before a clock can tell: several in one measurement.
             times = 1 if name == "plain" else 5
-            seconds[name].append(clock(lambda run=run, times=times: [run() for _ in range(times)]) / times)
+            several = seconds_of(lambda run=run, times=times: [run() for _ in range(times)], device)
+            seconds[name].append(several / times)
         note(f"batch {batch}: " + ", ".join(f"{name} {values[-1]:.4f} s" for name, values in seconds.items()))
     peak = {name: peak_in_own_process(name, size, batch, device) for name in ("plain", "ours")}
     return LossResult(batch, {name: statistics.median(values) for name, values in seconds.items()}, peak)
@@ -105,23 +105,13 @@ def print_peak(name: str, size: Size, batch: int, device: str) -> None:
     run = SIDES[name](size, batch, device)
     run()
     run()
-    on_gpu = torch.device(device).type == "cuda"
-    print(torch.cuda.max_memory_allocated() if on_gpu else max(1, _highest() - before))
+    print(torch.cuda.max_memory_allocated() if is_gpu(device) else max(1, _highest() - before))
 
 
 def _highest() -> int:
     # Not getrusage: its highest mark outlives the start of another program and is then the parent's.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
-def clock(run: Callable[[], object]) -> float:
-    """Returns the seconds of a call."""
-    start = time.perf_counter()
-    run()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
 
 
 def note(text: str) -> None:
@@ -164,8 +154,7 @@ def main() -> None:
     parser.add_argument(
         "--precision",
         choices=("bf16", "fp32"),
-        default="bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32",
-        help="of both sides in (b); without it bf16 where this CPU computes in it",
+        help="of both sides in (b); without it bf16 where the device computes in it",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for (a) and (b)")
     parser.add_argument("--workers", type=int, default=2, help="that read images in (c)")
@@ -175,6 +164,8 @@ def main() -> None:
     parser.add_argument("--size", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--batch", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    bf16 = is_gpu(options.device) or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    options.precision = options.precision or ("bf16" if bf16 else "fp32")
     if options.peak:
         print_peak(options.peak, Size(**options.size), options.batch, options.device)
     elif options.step:

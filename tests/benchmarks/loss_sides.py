@@ -36,7 +36,7 @@ class Size:
         return self.size // self.block
 
 
-def _unit(*shape: int, device: str = "cpu") -> torch.Tensor:
+def _unit(*shape: int, device: str) -> torch.Tensor:
     return functional.normalize(torch.randn(*shape, device=device), dim=-1)
 
 
@@ -46,7 +46,7 @@ def _batch(size: Size, batch: int, device: str) -> tuple[torch.Tensor, torch.Ten
     return student.requires_grad_(), student.detach()[: size.teacher_views].clone(), modality
 
 
-def plain(size: Size, batch: int, device: str = "cpu") -> Callable[[], object]:
+def plain(size: Size, batch: int, device: str) -> Callable[[], object]:
     """The authors' procedure."""
     memory = PlainMemory(size.size, size.dim, size.block, device)
     memory.add(
@@ -62,7 +62,7 @@ def plain(size: Size, batch: int, device: str = "cpu") -> Callable[[], object]:
     return run
 
 
-def ours(size: Size, batch: int, device: str = "cpu") -> Callable[[], object]:
+def ours(size: Size, batch: int, device: str) -> Callable[[], object]:
     """The memory by modality; which modality an image is of stays on the host."""
     bank = _filled(size, device)
 
@@ -75,7 +75,7 @@ def ours(size: Size, batch: int, device: str = "cpu") -> Callable[[], object]:
     return run
 
 
-def floor(size: Size, batch: int, device: str = "cpu") -> Callable[[], object]:
+def floor(size: Size, batch: int, device: str) -> Callable[[], object]:
     """Nothing but the similarities of the student with the memories of its modality, and their gradient."""
     bank = _filled(size, device)
 
@@ -99,7 +99,7 @@ def check_equal() -> float:
     torch.manual_seed(0)
     size = Size(size=48, block=12, dim=6, modalities=3, views=5, teacher_views=2)
     bank = _filled(size, "cpu").double()
-    memory = PlainMemory(size.size, size.dim, size.block)
+    memory = PlainMemory(size.size, size.dim, size.block, "cpu")
     memory.bank = torch.cat([bank.memories(index) for index in range(3)])
     memory.owner = torch.arange(3).repeat_interleave(size.slots)
     student, teacher, modality = _batch(size, 12, "cpu")

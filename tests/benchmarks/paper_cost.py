@@ -11,12 +11,12 @@ in, or --measure times the recipe's whole step, with its memory full, on whateve
 import argparse
 import statistics
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
+from clock import is_gpu, seconds_of
 from loss_sides import Size, ours
 from step_sides import step_seconds
 from torch.utils.flop_counter import FlopCounterMode
@@ -47,19 +47,12 @@ def loss_seconds(size: int, batch: int, device: str, repeats: int = 5) -> float:
     """Returns the median seconds of loss, gradient and update of the memory, on a device of this machine."""
     run = ours(Size(size, 16_384, 256, 7, 12, 2), batch, device)
     run()
-    seconds = []
-    for _ in range(repeats):
-        _wait(device)
-        start = time.perf_counter()
-        run()
-        _wait(device)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return statistics.median(seconds_of(run, device) for _ in range(repeats))
 
 
 def measure(overrides: list[str], device: str, gpus: int) -> None:
     """Prints what a step sustains on a device, and how long the paper's run would take on several of them."""
-    on_gpu = torch.device(device).type == "cuda"
+    on_gpu = is_gpu(device)
     own = ["encoder.start=random", "data.batch=128", f"compute.compile={str(on_gpu).lower()}"]
     recipe = read_recipe(Recipe, PAPER, [*own, *overrides])
     speed = recipe.data.batch / statistics.median(step_seconds("ours", recipe, device, repeats=3))
@@ -103,11 +96,6 @@ def main() -> None:
         times = (loss_seconds(size, batch, options.device) for batch in (56, 112))
         row = " | ".join(f"{each:.3g} s" for each in times)
         print(f"| {size:,} | {row} | {size * 256 * 4 / 1e6:.0f} MB |")
-
-
-def _wait(device: str) -> None:
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class PlainMemory:
         device: where they are kept.
     """
 
-    def __init__(self, size: int, dim: int, block: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, size: int, dim: int, block: int, device: torch.device | str) -> None:
         self.bank = torch.zeros(size, dim, device=device)
         self.owner = torch.zeros(size, dtype=torch.long, device=device)
         self.block = block

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from clock import is_gpu, seconds_of
 from PIL import Image
 from plain import PlainMemory, plain_step
 from torch.nn import functional
@@ -42,20 +43,10 @@ def step_seconds(side: str, recipe: Recipe, device: str, *, repeats: int) -> lis
     The plain form is given views that are altered, normalised and on the device already; ours brings them
     there and does the rest in its step.
     """
-    return _timed({"plain": _plain, "ours": _ours}[side](recipe, _batch(recipe), device), repeats)
-
-
-def _timed(run: Callable[[], object], repeats: int) -> list[float]:
+    run = {"plain": _plain, "ours": _ours}[side](recipe, _batch(recipe), device)
     # On a GPU a step is short, and its libraries choose their kernels in the first ones.
-    first, repeats = (3, 5 * repeats) if torch.cuda.is_available() else (1, repeats)
-    seconds = []
-    for _ in range(first + repeats):
-        start = time.perf_counter()
-        run()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return seconds[first:]
+    first, repeats = (3, 5 * repeats) if is_gpu(device) else (1, repeats)
+    return [seconds_of(run, device) for _ in range(first + repeats)][first:]
 
 
 def _batch(recipe: Recipe) -> Batch:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from mermed_core.pretraining.augmentation import alter, draw_amounts
 from mermed_core.pretraining.engine import Engine
@@ -23,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 KEYS = ("ct", "oct")
 # Nothing random in the network: the devices draw differently.
 STILL = ("run.device=cuda", "encoder.architecture=test_vit", "encoder.drop_path=0")
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
 SMOKE = str(ROOT / "train" / "recipes" / "smoke.toml")
 
 ALONE = """
@@ -102,8 +101,8 @@ def test_a_run_ends_in_every_precision_and_form(smoke, manifest, overrides):
     assert [line["step"] for line in lines] == list(range(1, 13))
     assert all(math.isfinite(line["loss"]) for line in lines)
     assert pretrainer.state.progress.skipped < 6  # fp16 finds its scale first
-    after = pretrainer.engine.teacher.parameters()
-    assert all(torch.isfinite(new).all() for new in pretrainer.engine.teacher.parameters())
+    after = list(pretrainer.engine.teacher.parameters())
+    assert all(torch.isfinite(new).all() for new in after)
     assert any(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
@@ -151,53 +150,18 @@ def test_a_run_is_continued(smoke, manifest):
         assert ours["memory"] == expected["memory"]
 
 
-def launch(world, *arguments):
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [*LAUNCH, f"--nproc-per-node={world}", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
 def test_under_torchrun_a_process_speaks_nccl(tmp_path):
-    script = tmp_path / "script.py"
+    script, folder = tmp_path / "script.py", tmp_path / "run"
     script.write_text(ALONE)
-    launch(1, str(script))
-    folder = tmp_path / "run"
-    launch(1, "-m", "train.pretrain", SMOKE, f"run.folder={folder}", *STILL, "schedule.length=4")
+    step = ("-m", "train.pretrain", SMOKE, f"run.folder={folder}", *STILL, "schedule.length=4")
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    for command in ((str(script),), step):
+        done = subprocess.run(
+            [*LAUNCH, *command],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
     assert (folder / "model" / "model.safetensors").exists()
-
-
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NCCL refuses two processes on one GPU")
-@pytest.mark.parametrize(
-    "overrides",
-    [
-        (
-            "encoder.architecture=test_efficientnet",
-            "loss.koleo_weight_start=0.1",
-            "loss.koleo_weight_end=0.1",
-        ),
-        ("encoder.architecture=test_vit", "compute.accumulate=2", "head.layers=1", "memory.prefill=0"),
-    ],
-    ids=["batch_norm_and_koleo", "in_parts_from_an_empty_memory"],
-)
-def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path, overrides):
-    options = (*STILL, "schedule.length=6", "data.batch=28", "optimiser.learning_rate=1e-3")
-    logs, weights = [], []
-    for world in (1, 2):
-        folder = tmp_path / str(world)
-        launch(world, "-m", "train.pretrain", SMOKE, f"run.folder={folder}", *options, *overrides)
-        logs.append(read_log(folder / "log.jsonl"))
-        weights.append(load_file(folder / "model" / "model.safetensors"))
-    for ours, expected in zip(logs[1], logs[0], strict=True):
-        for key in ("loss", "koleo", "gradient_norm", "embedding_std"):
-            wanted = expected[key] if expected[key] is None else pytest.approx(expected[key], rel=5e-3)
-            assert ours[key] == wanted, (key, ours["step"])
-        assert ours["memory"] == expected["memory"]
-    for name, tensor in weights[0].items():
-        torch.testing.assert_close(weights[1][name], tensor, rtol=0, atol=5e-3)

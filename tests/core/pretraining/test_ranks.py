@@ -18,6 +18,10 @@ from mermed_core.pretraining.ranks import Ranks, interleave
 
 ROOT = Path(__file__).parents[3]
 OPTIONS = ("encoder.drop_path=0", "schedule.length=6", "data.batch=28", "optimiser.learning_rate=1e-3")
+TWO_GPUS = (
+    pytest.mark.gpu,
+    pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NCCL refuses two processes on one GPU"),
+)
 DISTILLED = (
     "distillation.architecture=test_resnet",
     "distillation.weight_start=0.5",
@@ -50,6 +54,7 @@ def result(folder, process):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=TWO_GPUS)])
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -63,9 +68,10 @@ def result(folder, process):
     ],
     ids=["batch_norm_and_koleo", "in_parts_from_an_empty_memory", "in_parts_with_distillation"],
 )
-def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path, overrides):
-    whole, weights, _ = result(tmp_path / "one", start(tmp_path / "one", 1, *overrides))
-    halves, shared, _ = result(tmp_path / "two", start(tmp_path / "two", 2, *overrides))
+def test_two_processes_learn_what_one_learns_from_the_whole_batch(tmp_path, overrides, device):
+    there = f"run.device={device}"
+    whole, weights, _ = result(tmp_path / "one", start(tmp_path / "one", 1, there, *overrides))
+    halves, shared, _ = result(tmp_path / "two", start(tmp_path / "two", 2, there, *overrides))
     assert [line["step"] for line in halves] == [line["step"] for line in whole]
     for ours, expected in zip(halves, whole, strict=True):
         for key in ("loss", "koleo", "distillation", "gradient_norm", "embedding_std"):
