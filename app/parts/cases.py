@@ -12,9 +12,16 @@ from mermed_core.records import Case, Neighbour
 
 
 def neighbour_grid(collection: Collection, neighbours: Iterable[Neighbour]) -> str:
-    """Returns the cases with their similarity, most similar first."""
-    cards = [_card(collection, hit.case, f"{hit.similarity:.2f}") for hit in neighbours]
-    return _grid(cards) if cards else nothing("No case passes these filters. Loosen one of them.")
+    """Returns the cases with their similarity, most similar first, and says if none of them is near."""
+    hits = list(neighbours)
+    if not hits:
+        return nothing("No case passes these filters. Loosen one of them.")
+    cards = [_card(collection, hit.case, f"{hit.similarity:.2f}") for hit in hits]
+    best, usual = hits[0].similarity, collection.usual_similarity
+    if best >= usual:
+        return _grid(cards)
+    others = f"while nearly every case here has another at {usual:.2f} or more"
+    return nothing(f"None is near: the best similarity is {best:.2f}, {others}.") + _grid(cards)
 
 
 def case_grid(collection: Collection, cases: Sequence[Case], shown: int) -> str:

@@ -88,6 +88,19 @@ def test_a_map_keeps_the_modalities_together(collection):
     assert np.mean(of[distances.argmin(axis=1)] == of) > 0.6
 
 
+def test_how_near_cases_usually_are(collection):
+    similarity = collection.vectors @ collection.vectors.T
+    np.fill_diagonal(similarity, -np.inf)
+    nearest = similarity.max(axis=1)
+    assert len(collection) < 200  # so all of them are asked
+    assert collection.usual_similarity == pytest.approx(np.quantile(nearest, 0.01), abs=1e-5)
+
+
+def test_a_case_that_is_alone_makes_no_other_far(build, three, tmp_path):
+    build(tmp_path / "one", three.select([0]))
+    assert load_collection(tmp_path / "one").usual_similarity == -1
+
+
 def test_unknown_case_is_told(collection):
     for ask in (collection.position, collection.case, collection.thumbnail):
         with pytest.raises(CollectionError, match="no case 'nobody'"):

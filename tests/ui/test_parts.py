@@ -28,7 +28,7 @@ def analysis(*found: Finding, known: bool = True) -> Analysis:
 
 
 class FakeCollection:
-    name, description, synthetic = NASTY, NASTY, False
+    name, description, synthetic, usual_similarity = NASTY, NASTY, False, 0.6
     cases = tuple(
         Case(f"{NASTY}{i}", "oct" if i % 2 else "ct", (NASTY, f"label {i % 20}"), f"source {i}", "g", "")
         for i in range(30)
@@ -116,6 +116,19 @@ def test_a_selection_is_shown_spread_over_all_of_it():
     html = cases.case_grid(collection, collection.cases, 10)  # pyright: ignore[reportArgumentType]
     assert html.count("mm-case") == 10
     assert "10 of the 30, spread evenly" in html
+
+
+@pytest.mark.parametrize(("best", "far"), [(0.59, True), (0.61, False)])
+def test_hits_that_are_all_far_are_told(best, far):
+    collection = FakeCollection()
+    hits = [Neighbour(case, best - place) for place, case in enumerate(collection.cases[:2])]
+    html = cases.neighbour_grid(collection, hits)  # pyright: ignore[reportArgumentType]
+    told = (
+        "None is near: the best similarity is 0.59, while nearly every case here has another at 0.60 or more."
+    )
+    assert (told in html) == far
+    assert ("None is near" in html) == far
+    assert html.count("data-pick") == 2
 
 
 def test_no_hit_is_a_sentence():
