@@ -5,10 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-from app.parts import cases, figure, findings, modality, notice
+from app.components import cases, figure, findings, modality, notice
 from app.services import ASSETS, Services
+from app.text import class_name
 from app.uploads import Query, open_upload
-from app.words import class_name
 from mermed_core.errors import ImageError, MermedError
 from mermed_core.records import Analysis, Finding
 

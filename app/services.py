@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mermed_core.errors import CollectionError
-from mermed_core.predictor import MedicalImage, Predictor
+from mermed_core.inference.predictor import MedicalImage, Predictor
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 MODEL = "MERMED_MODEL"

@@ -8,13 +8,13 @@ from typing import Any
 
 import gradio as gr
 
-from app import style
+from app import theme as style
+from app.components.clickable_html import picked, plain
+from app.components.header import header
 from app.pages.about import AboutPage
 from app.pages.classify import ClassifyPage
 from app.pages.explore import ExplorePage
 from app.pages.similar import A_CASE, MY_IMAGE, SimilarPage
-from app.parts.header import header
-from app.parts.picking import picked, plain
 from app.services import Services, load_services
 from app.uploads import keep_uploads_apart, use_private_folder
 from mermed_core.errors import MermedError

@@ -16,7 +16,7 @@ from gradio.route_utils import GradioUploadFile
 from PIL import Image
 
 from mermed_core.errors import DamagedImageError
-from mermed_core.predictor import MedicalImage, Predictor
+from mermed_core.inference.predictor import MedicalImage, Predictor
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 # The longest side that a visitor's image keeps in memory; the encoder sees far less.

@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _analyse(options: argparse.Namespace) -> int:
-    from mermed_core.predictor import Predictor  # torch takes seconds to import; --help should not
+    from mermed_core.inference.predictor import Predictor  # torch takes seconds to import; --help should not
 
     try:
         bundled = DEFAULT_COLLECTION if DEFAULT_COLLECTION.is_dir() else None
@@ -98,7 +98,7 @@ def _lines(analysis: Analysis) -> list[str]:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from mermed_core.doctor import examine
+    from mermed_core.cli.doctor import examine
 
     report, healthy = examine(options.model, options.collection or DEFAULT_COLLECTION)
     print(report)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mermed_core.data.manifest import Manifest
-from mermed_core.data.sources import open_manifests
+from mermed_core.data.sources.opener import open_manifests
 from mermed_core.errors import MermedError
 
 DATA_HELP = (

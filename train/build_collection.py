@@ -24,9 +24,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _build(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
-    from mermed_core.card import SYNTHETIC_PREFIX
-    from mermed_core.collection import build_collection
-    from mermed_core.embed import Embedder
+    from mermed_core.collections.collection import build_collection
+    from mermed_core.fitting.model_card import SYNTHETIC_PREFIX
+    from mermed_core.models.embedder import Embedder
 
     embedder = Embedder.load(options.model)
     manifest = open_all(options.data, options.modality)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from mermed_core.artefacts import check_replaceable, write_folder
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.files import check_replaceable, write_folder
 from mermed_core.modalities import MODALITY_KEYS
 from train.arguments import run, step_parser
 

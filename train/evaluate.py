@@ -12,13 +12,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mermed_core.artefacts import check_replaceable, write_folder
+from mermed_core.files import check_replaceable, write_folder
 from train.arguments import DATA_HELP, count, open_all, run, step_parser
 from train.datasets import DATASETS, read_datasets
 
 if TYPE_CHECKING:
-    from mermed_core.embed import Embedder
-    from mermed_core.evaluation.evaluation import Evaluation, Plan
+    from mermed_core.evaluation.runner import Evaluation, Plan
+    from mermed_core.models.embedder import Embedder
 
 _PROTOCOLS = (
     "linear_probe",
@@ -105,7 +105,7 @@ def _from_one(text: str) -> int:
 
 def _evaluate(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
-    from mermed_core.evaluation.evaluation import evaluate
+    from mermed_core.evaluation.runner import evaluate
 
     out = options.out.resolve()  # "." has no name that the cache could be called after
     check_replaceable(out, _FIGURES)
@@ -124,8 +124,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> "Plan":
-    from mermed_core.evaluation.evaluation import Plan
-    from mermed_core.evaluation.fine_tuning import FineTuning
+    from mermed_core.evaluation.protocols.fine_tuning import FineTuning
+    from mermed_core.evaluation.runner import Plan
 
     return Plan(
         tuple(options.protocol or _USUAL),
@@ -181,9 +181,9 @@ def _settings(plan: "Plan") -> dict[str, str]:
 def _write(
     out: Path, evaluation: "Evaluation", title: str, facts: dict[str, str], notes: dict[str, str]
 ) -> None:
-    from mermed_core.evaluation.markdown import markdown_report
-    from mermed_core.evaluation.page import html_page
-    from mermed_core.evaluation.published import load_published
+    from mermed_core.evaluation.published_results import load_published
+    from mermed_core.reports.markdown import markdown_report
+    from mermed_core.reports.page import html_page
 
     published = load_published()
     figures, comparisons = evaluation.figures, evaluation.comparisons

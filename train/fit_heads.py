@@ -9,7 +9,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from mermed_core.artefacts import check_replaceable, write_folder, write_json
+from mermed_core.files import check_replaceable, write_folder, write_json
 from train.arguments import add_common, open_all, run, step_parser
 from train.datasets import DATASETS, read_datasets
 
@@ -30,14 +30,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _fit(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
-    from mermed_core.assembly import assemble
-    from mermed_core.card import described, model_card
-    from mermed_core.checkpoint import CONFIG, WEIGHTS
-    from mermed_core.embed import Embedder
-    from mermed_core.gate import save_gate
-    from mermed_core.heads import save_heads
-    from mermed_core.predictor import CARD, HEADS_FOLDER, METRICS
-    from mermed_core.vectors import VectorCache
+    from mermed_core.fitting.model_card import described, model_card
+    from mermed_core.fitting.model_fit import assemble
+    from mermed_core.inference.predictor import CARD, HEADS_FOLDER, METRICS
+    from mermed_core.models.embedder import Embedder
+    from mermed_core.models.embedding_cache import VectorCache
+    from mermed_core.models.heads import save_heads
+    from mermed_core.models.model_folder import CONFIG, WEIGHTS
+    from mermed_core.models.ood import save_gate
 
     out = options.out or options.model
     if options.out:

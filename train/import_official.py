@@ -9,7 +9,7 @@ The file is a pickle; nothing in it is executed. Its teacher becomes the encoder
 import argparse
 from pathlib import Path
 
-from mermed_core.artefacts import check_replaceable, write_folder
+from mermed_core.files import check_replaceable, write_folder
 from train.arguments import run, step_parser
 
 
@@ -32,10 +32,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _import(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
-    from mermed_core.backbone import Backbone
-    from mermed_core.checkpoint import CONFIG, save_model
-    from mermed_core.official import IMAGE_SIZE, official_card, official_config
-    from mermed_core.weights import load_weights, locate_weights
+    from mermed_core.models.backbone import Backbone
+    from mermed_core.models.mermed_weights import IMAGE_SIZE, official_card, official_config
+    from mermed_core.models.model_folder import CONFIG, save_model
+    from mermed_core.models.pretrained import load_weights, locate_weights
 
     check_replaceable(options.out, CONFIG)
     backbone = Backbone(options.architecture, image_size=IMAGE_SIZE)

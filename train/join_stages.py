@@ -9,7 +9,7 @@ are of the embedding that they were made for: fit and build them anew.
 import argparse
 from pathlib import Path
 
-from mermed_core.artefacts import check_replaceable, write_folder
+from mermed_core.files import check_replaceable, write_folder
 from train.arguments import add_common, count, open_all, run, share, step_parser
 
 
@@ -27,9 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _join(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
-    from mermed_core.checkpoint import CONFIG, save_model
-    from mermed_core.embed import Embedder
-    from mermed_core.stages import joined
+    from mermed_core.fitting.pooled_stages import joined
+    from mermed_core.models.embedder import Embedder
+    from mermed_core.models.model_folder import CONFIG, save_model
 
     check_replaceable(options.out, CONFIG)
     embedder = Embedder.load(options.model)

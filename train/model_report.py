@@ -13,7 +13,7 @@ import json
 import shutil
 from pathlib import Path
 
-from mermed_core.artefacts import write_folder, write_json
+from mermed_core.files import write_folder, write_json
 from train.arguments import add_common, open_all, run, step_parser
 from train.datasets import DATASETS, read_datasets
 
@@ -42,15 +42,15 @@ def _report(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
     import pandas as pd
 
-    from mermed_core.card import POINTING_PREFIX, REJECTED_PREFIX, described, model_card
-    from mermed_core.embed import Embedder
-    from mermed_core.evaluation.figures import load_figures
-    from mermed_core.evaluation.model_figures import model_figures
-    from mermed_core.evaluation.pointing import cam_methods, pointing_game
-    from mermed_core.evaluation.unknown_input import rejection_by_kind
-    from mermed_core.gate import load_gate
-    from mermed_core.heads import MODALITY_TASK, load_heads
-    from mermed_core.predictor import CARD, HEADS_FOLDER, METRICS
+    from mermed_core.evaluation.model_metrics import model_figures
+    from mermed_core.evaluation.protocols.pointing import cam_methods, pointing_game
+    from mermed_core.evaluation.protocols.unknown_input import rejection_by_kind
+    from mermed_core.evaluation.results import load_figures
+    from mermed_core.fitting.model_card import POINTING_PREFIX, REJECTED_PREFIX, described, model_card
+    from mermed_core.inference.predictor import CARD, HEADS_FOLDER, METRICS
+    from mermed_core.models.embedder import Embedder
+    from mermed_core.models.heads import MODALITY_TASK, load_heads
+    from mermed_core.models.ood import load_gate
 
     datasets = read_datasets(options.datasets)
     embedder = Embedder.load(options.model)

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _pack(options: argparse.Namespace) -> None:
     # these take seconds to import; --help should not
     from mermed_core.data.fingerprint import data_fingerprint
-    from mermed_core.data.shard_writer import pack
+    from mermed_core.data.sources.shard_writer import pack
 
     manifest = open_all(options.data)
     packed = pack(

@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the step and returns its exit code: 0, 2 for wrong input, 130 or 143 when it was stopped."""
     options = _parser().parse_args(arguments)
     # torch takes seconds to import; --help should not
-    from mermed_core.data.sources import open_manifest
+    from mermed_core.config import read_recipe
+    from mermed_core.data.sources.opener import open_manifest
     from mermed_core.pretraining.interruption import Interrupted
     from mermed_core.pretraining.pretrainer import Pretrainer
     from mermed_core.pretraining.recipe import Recipe
-    from mermed_core.recipes import read_recipe
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:

@@ -10,8 +10,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from mermed_core.artefacts import write_file
 from mermed_core.errors import MermedError
+from mermed_core.files import write_file
 from train.arguments import DATA_HELP, count, run, step_parser
 
 logger = logging.getLogger(__name__)
@@ -31,10 +31,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     # torch takes seconds to import; --help should not
+    from mermed_core.config import read_recipe
     from mermed_core.pretraining.examples import find_examples
     from mermed_core.pretraining.recipe import Recipe
     from mermed_core.pretraining.report import read_run, report_page
-    from mermed_core.recipes import read_recipe
     from train.arguments import open_all
 
     read_run(options.run)

@@ -2,10 +2,10 @@
 
 import gradio as gr
 
-from app.parts.evidence import evidence
-from app.parts.picking import plain
+from app.components.clickable_html import plain
+from app.components.evidence import evidence
 from app.services import Services
-from app.words import RESEARCH_ONLY
+from app.text import RESEARCH_ONLY
 
 _PRIVACY = """
 ### Your images

@@ -6,8 +6,8 @@ from typing import Any
 import gradio as gr
 
 from app.answers import NO_CASES, Answers
-from app.parts import cases, examples, figure, findings, modality
-from app.parts.picking import picked, picking, plain
+from app.components import cases, examples, figure, findings, modality
+from app.components.clickable_html import picked, picking, plain
 from app.services import Services
 from mermed_core.modalities import MODALITIES
 

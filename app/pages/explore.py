@@ -4,12 +4,12 @@ from typing import Any
 
 import gradio as gr
 
-from app import table
-from app.parts import cases
-from app.parts.collection_map import COLOUR_BY, collection_map, map_value
-from app.parts.picking import picking, plain
+from app import case_table as table
+from app.components import cases
+from app.components.clickable_html import picking, plain
+from app.components.collection_map import COLOUR_BY, collection_map, map_value
 from app.services import Services
-from app.style import script
+from app.theme import script
 from mermed_core.errors import MermedError
 from mermed_core.records import MapPoint
 

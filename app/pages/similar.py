@@ -4,11 +4,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.parts import cases, notice, query_view
-from app.parts.picking import picking, plain
+from app.components import cases, notice, query_view
+from app.components.clickable_html import picking, plain
 from app.services import Services
+from app.text import modality_name, spoken
 from app.uploads import Query
-from app.words import modality_name, spoken
 from mermed_core.errors import MermedError
 
 MY_IMAGE, A_CASE = "My image", "A case of the collection"

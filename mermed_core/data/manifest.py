@@ -21,10 +21,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mermed_core.artefacts import write_file
-from mermed_core.data.byte_ranges import is_url, read_range
+from mermed_core.data.remote import is_url, read_range
 from mermed_core.data.validation import COLUMNS, SPLITS, TASK_KINDS, validated
 from mermed_core.errors import ManifestError
+from mermed_core.files import write_file
 from mermed_core.records import Case
 
 __all__ = ["COLUMNS", "SPLITS", "TASK_KINDS", "LabelSet", "Manifest", "concatenate"]

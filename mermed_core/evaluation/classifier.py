@@ -8,10 +8,10 @@ import torch
 from timm.optim._param_groups import param_groups_layer_decay, param_groups_weight_decay
 from torch import nn
 
-from mermed_core.backbone import Backbone
-from mermed_core.embed import Embedder
 from mermed_core.errors import EvaluationError
-from mermed_core.transforms import normalise
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.embedder import Embedder
+from mermed_core.models.preprocessing import normalise
 
 _WARMUP = 0.1  # share of all steps
 _BATCH = 64

@@ -10,12 +10,12 @@ import pandas as pd
 from scipy.stats import norm
 
 from mermed_core.errors import EvaluationError
-from mermed_core.evaluation.delong import delong
-from mermed_core.evaluation.figures import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1
-from mermed_core.evaluation.measuring import check_filled
+from mermed_core.evaluation.measurement import check_filled
 from mermed_core.evaluation.predictions import Predictions
-from mermed_core.evaluation.resampling import interval, resample, two_sided_p_value
-from mermed_core.evaluation.scores import SCORES
+from mermed_core.evaluation.results import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1
+from mermed_core.metrics.bootstrap import interval, resample, two_sided_p_value
+from mermed_core.metrics.delong import delong
+from mermed_core.metrics.scores import SCORES
 
 logger = logging.getLogger(__name__)
 

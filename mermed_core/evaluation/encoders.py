@@ -13,13 +13,13 @@ from timm.data.config import resolve_data_config
 from timm.models import load_model_config_from_hf
 from torch import nn
 
-from mermed_core.backbone import Backbone
-from mermed_core.checkpoint import ModelConfig
 from mermed_core.device import choose_device
-from mermed_core.embed import Embedder
 from mermed_core.errors import EvaluationError
-from mermed_core.transforms import Preprocessing
-from mermed_core.weights import start_backbone
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.embedder import Embedder
+from mermed_core.models.model_folder import ModelConfig
+from mermed_core.models.preprocessing import Preprocessing
+from mermed_core.models.pretrained import start_backbone
 
 ENCODER_HELP = (
     "a model folder; a timm name with its pretrained weights (timm:NAME, hf_hub:OWNER/NAME); "

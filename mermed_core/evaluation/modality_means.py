@@ -5,10 +5,10 @@ from itertools import groupby
 
 import numpy as np
 
-from mermed_core.evaluation.figures import AUROC, Figure
 from mermed_core.evaluation.predictions import Predictions
-from mermed_core.evaluation.resampling import interval, resample
-from mermed_core.evaluation.scores import auroc
+from mermed_core.evaluation.results import AUROC, Figure
+from mermed_core.metrics.bootstrap import interval, resample
+from mermed_core.metrics.scores import auroc
 
 
 def modality_means(

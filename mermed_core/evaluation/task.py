@@ -9,9 +9,9 @@ import pandas as pd
 
 from mermed_core.data.manifest import COLUMNS, LabelSet, Manifest
 from mermed_core.data.splits import divided_groups, split_by_group
-from mermed_core.embed import Embeddings
 from mermed_core.errors import EvaluationError, ManifestError
-from mermed_core.fitting import Labelled, one_hot
+from mermed_core.fitting.linear_heads import Labelled, one_hot
+from mermed_core.models.embedder import Embeddings
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from timm.layers.norm_act import convert_sync_batchnorm
 from torch import distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mermed_core.pretraining.ranks import Ranks, gather_with_gradient
+from mermed_core.pretraining.distributed import Ranks, gather_with_gradient
 
 
 def unite_batch_norm(network: nn.Module, ranks: Ranks) -> nn.Module:

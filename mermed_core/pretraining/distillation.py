@@ -12,13 +12,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mermed_core.backbone import Backbone
-from mermed_core.checkpoint import load_config
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.model_folder import load_config
+from mermed_core.models.preprocessing import Preprocessing, Statistics, timm_normalisation
+from mermed_core.models.pretrained import start_backbone
 from mermed_core.pretraining.export import preprocessing_of
+from mermed_core.pretraining.multicrop import ModalityNormaliser
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.pretraining.views import ModalityNormaliser
-from mermed_core.transforms import Preprocessing, Statistics, timm_normalisation
-from mermed_core.weights import start_backbone
 
 
 class Reference(nn.Module):

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 import torch
 
 from mermed_core.pretraining.augmentation import alter
-from mermed_core.pretraining.bank import MemoryBank
 from mermed_core.pretraining.distillation import build_reference, distance
+from mermed_core.pretraining.distributed import Ranks, gather_with_gradient, interleave
 from mermed_core.pretraining.ema import BufferGuard, follow
 from mermed_core.pretraining.export import preprocessing_of
 from mermed_core.pretraining.heap import keep_freed_memory
 from mermed_core.pretraining.koleo import koleo
 from mermed_core.pretraining.loader import Batch
 from mermed_core.pretraining.losses import memory_consistency
+from mermed_core.pretraining.memory_bank import MemoryBank
+from mermed_core.pretraining.multicrop import ModalityNormaliser
 from mermed_core.pretraining.network import Output
 from mermed_core.pretraining.optimiser import apply_schedule, build_optimiser, clip_gradients
 from mermed_core.pretraining.pair import build_pair
-from mermed_core.pretraining.ranks import Ranks, gather_with_gradient, interleave
+from mermed_core.pretraining.random_streams import Stream, derive_seed, generator
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.schedules import Applied
-from mermed_core.pretraining.seeds import Stream, derive_seed, generator
-from mermed_core.pretraining.views import ModalityNormaliser
 
 _SHARED = "all"  # the ring where modalities are not kept apart
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}

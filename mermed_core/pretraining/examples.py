@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mermed_core.backbone import Backbone
-from mermed_core.checkpoint import CONFIG, ModelConfig, load_model
 from mermed_core.data.manifest import Manifest
-from mermed_core.embed import Embedder, Embeddings, embed_manifest
 from mermed_core.errors import TrainingError
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
+from mermed_core.models.model_folder import CONFIG, ModelConfig, load_model
+from mermed_core.pretraining.checkpoints import below, checkpoints, read_checkpoint
 from mermed_core.pretraining.export import preprocessing_of
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.pretraining.state import below, checkpoints, read_checkpoint
 
 logger = logging.getLogger(__name__)
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import torch
 
-from mermed_core.artefacts import write_folder
-from mermed_core.backbone import Backbone
-from mermed_core.checkpoint import CONFIG, ModelConfig, load_config, save_model
+from mermed_core.files import write_folder
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.model_folder import CONFIG, ModelConfig, load_config, save_model
+from mermed_core.models.preprocessing import IMAGENET, Preprocessing, paper_normalisation, timm_normalisation
+from mermed_core.pretraining.checkpoints import Progress
 from mermed_core.pretraining.provenance import code_revision
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.sections import Encoder
-from mermed_core.pretraining.state import Progress
-from mermed_core.transforms import IMAGENET, Preprocessing, paper_normalisation, timm_normalisation
 
 
 def preprocessing_of(encoder: Encoder) -> Preprocessing:

@@ -10,10 +10,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ImageError, ManifestError
-from mermed_core.images import read_image
+from mermed_core.imaging.reader import read_image
+from mermed_core.pretraining.multicrop import MultiCrop
+from mermed_core.pretraining.random_streams import Stream, derive_seed
 from mermed_core.pretraining.sampler import BalancedSampler
-from mermed_core.pretraining.seeds import Stream, derive_seed
-from mermed_core.pretraining.views import MultiCrop
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import torch
 
-from mermed_core.pretraining.bank import MemoryBank
 from mermed_core.pretraining.blocks import random_blocks
+from mermed_core.pretraining.memory_bank import MemoryBank
 
 
 class _Meeting(torch.autograd.Function):

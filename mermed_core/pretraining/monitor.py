@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from mermed_core.backbone import Backbone
-from mermed_core.checkpoint import ModelConfig
 from mermed_core.data.manifest import LabelSet, Manifest
-from mermed_core.embed import Embedder, embed_manifest
-from mermed_core.fitting import one_hot
-from mermed_core.metrics import auroc
+from mermed_core.fitting.linear_heads import one_hot
+from mermed_core.metrics.head_metrics import auroc
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.embedder import Embedder, embed_manifest
+from mermed_core.models.model_folder import ModelConfig
 from mermed_core.pretraining.export import preprocessing_of
 from mermed_core.pretraining.kernels import without_compiling
+from mermed_core.pretraining.random_streams import Stream, derive_seed
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.pretraining.seeds import Stream, derive_seed
 
 # The protocol of DINO (arXiv 2104.14294, appendix F): k and the temperature of the votes.
 _NEIGHBOURS = 20

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mermed_core.backbone import Backbone
+from mermed_core.models.backbone import Backbone
 from mermed_core.pretraining.class_token import end_in_class_token
 from mermed_core.pretraining.head import ProjectionHead
 from mermed_core.pretraining.stochastic_depth import skip_dropped

@@ -7,17 +7,17 @@ from typing import cast
 import torch
 from timm.models import VisionTransformer
 
-from mermed_core.backbone import Backbone
 from mermed_core.errors import ModelError, RecipeError
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.pretrained import start_backbone
 from mermed_core.pretraining.batch_norm import unite_batch_norm
 from mermed_core.pretraining.distillation import build_aligner
+from mermed_core.pretraining.distributed import Ranks
 from mermed_core.pretraining.head import ProjectionHead
 from mermed_core.pretraining.kernels import compile_encoder
 from mermed_core.pretraining.network import SelfSupervisedNetwork
 from mermed_core.pretraining.padded_convolutions import keep_single
-from mermed_core.pretraining.ranks import Ranks
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.weights import start_backbone
 
 logger = logging.getLogger(__name__)
 

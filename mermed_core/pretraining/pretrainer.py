@@ -12,21 +12,21 @@ from mermed_core.data.fingerprint import data_fingerprint
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError, RecipeError, TrainingError
 from mermed_core.modalities import MODALITY_KEYS
+from mermed_core.pretraining.checkpoints import TrainingState, below, read_checkpoint
+from mermed_core.pretraining.distributed import Ranks
 from mermed_core.pretraining.engine import Engine, Outcome
 from mermed_core.pretraining.export import export_model
 from mermed_core.pretraining.interruption import Interrupted, Interruption
 from mermed_core.pretraining.kernels import compiler_in_words
 from mermed_core.pretraining.loader import Batch, ViewDataset, load_batches
 from mermed_core.pretraining.monitor import Monitor
+from mermed_core.pretraining.multicrop import MultiCrop
 from mermed_core.pretraining.pair import build_network
-from mermed_core.pretraining.ranks import Ranks
+from mermed_core.pretraining.progress import Reporter
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.pretraining.reporter import Reporter
-from mermed_core.pretraining.runfolder import RunFolder
+from mermed_core.pretraining.run_folder import RunFolder
 from mermed_core.pretraining.sampler import BalancedSampler, shards_of
 from mermed_core.pretraining.schedules import build_schedules
-from mermed_core.pretraining.state import TrainingState, below, read_checkpoint
-from mermed_core.pretraining.views import MultiCrop
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mermed_core.artefacts import write_file
+from mermed_core.files import write_file
 
 
 class RunLog:

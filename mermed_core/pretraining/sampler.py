@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 from mermed_core.data.manifest import Manifest
-from mermed_core.pretraining.seeds import Stream, derive_seed
+from mermed_core.pretraining.random_streams import Stream, derive_seed
 
 
 class BalancedSampler:

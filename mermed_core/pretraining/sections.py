@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from mermed_core.recipes import Amount, Between, Count, Natural, Share
+from mermed_core.config import Amount, Between, Count, Natural, Share
 
 Interval = tuple[Amount, Amount]
 Side = Annotated[int, Between(8, 4096)]

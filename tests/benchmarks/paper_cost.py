@@ -21,10 +21,10 @@ from loss_sides import Size, ours
 from step_sides import step_seconds
 from torch.utils.flop_counter import FlopCounterMode
 
+from mermed_core.config import read_recipe
 from mermed_core.device import describe
 from mermed_core.pretraining.pair import build_network
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.recipes import read_recipe
 
 PAPER = Path(__file__).parents[2] / "train" / "recipes" / "paper.toml"
 IMAGES = 3_300_000

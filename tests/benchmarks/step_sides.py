@@ -13,18 +13,18 @@ from PIL import Image
 from plain import PlainMemory, plain_step
 from torch.nn import functional
 
+from mermed_core.config import read_recipe
 from mermed_core.data.manifest import Manifest
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.pretraining.augmentation import draw_amounts
+from mermed_core.pretraining.distributed import Ranks
 from mermed_core.pretraining.engine import Engine
 from mermed_core.pretraining.loader import Batch, ViewDataset, load_batches
+from mermed_core.pretraining.multicrop import MultiCrop
 from mermed_core.pretraining.pair import build_pair
-from mermed_core.pretraining.ranks import Ranks
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.sampler import BalancedSampler
 from mermed_core.pretraining.schedules import build_schedules
-from mermed_core.pretraining.views import MultiCrop
-from mermed_core.recipes import read_recipe
 
 PAPER = Path(__file__).parents[2] / "train" / "recipes" / "paper.toml"
 FULL = ("encoder.architecture=vit_small_patch16_224", "data.batch=56")

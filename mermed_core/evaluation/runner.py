@@ -1,0 +1,278 @@
+"""An evaluation: protocols on encoders and tasks, part by part, means and comparisons between encoders."""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from mermed_core.data.manifest import COLUMNS, Manifest
+from mermed_core.errors import EvaluationError, MermedError
+from mermed_core.evaluation.comparisons import Comparison, compare, corrected, enough_draws
+from mermed_core.evaluation.comparisons import to_frame as comparisons_frame
+from mermed_core.evaluation.measurement import measure, measure_subgroups
+from mermed_core.evaluation.modality_means import modality_means
+from mermed_core.evaluation.predictions import Predictions, from_long, to_long
+from mermed_core.evaluation.protocols.cross_validation import cross_validation
+from mermed_core.evaluation.protocols.few_shot import few_shot
+from mermed_core.evaluation.protocols.fine_tuning import FineTuning, fine_tune
+from mermed_core.evaluation.protocols.knn import knn
+from mermed_core.evaluation.protocols.label_efficiency import label_efficiency
+from mermed_core.evaluation.protocols.linear_probe import fit_probe, linear_probe
+from mermed_core.evaluation.protocols.retrieval import modality_task, retrieval
+from mermed_core.evaluation.protocols.robustness import robustness
+from mermed_core.evaluation.result_cache import Part, PartStore, part_name
+from mermed_core.evaluation.results import Figure, to_frame
+from mermed_core.evaluation.task import Task, tasks_of
+from mermed_core.models.embedder import Embedder
+from mermed_core.models.embedding_cache import VectorCache
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured.
+
+    Attributes:
+        protocols: names of `PROTOCOLS`.
+        subgroups: further columns of the manifest, such as sex, or source; their values are measured side by
+            side.
+        resamples: draws of each bootstrap; comparisons take more where there are many.
+        seed: of all draws that do not state theirs.
+        severities: of the corruptions, 1..5.
+        fine_tuning: its settings.
+    """
+
+    protocols: tuple[str, ...]
+    subgroups: tuple[str, ...] = ()
+    resamples: int = 1000
+    seed: int = 0
+    severities: tuple[int, ...] = (1, 3, 5)
+    fine_tuning: FineTuning = field(default_factory=FineTuning)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a report is made from.
+
+    Attributes:
+        figures: a table with the columns of `figures.COLUMNS`.
+        comparisons: a table with the fields of `comparisons.Comparison`.
+        predictions: the long tables of all predictions, with the columns of the subgroups.
+        left_out: why something could not be measured, by encoder, task and protocol.
+        unreadable: why an image could not be read, by its case_id.
+    """
+
+    figures: pd.DataFrame
+    comparisons: pd.DataFrame
+    predictions: pd.DataFrame
+    left_out: dict[str, str]
+    unreadable: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One protocol on one task of one encoder."""
+
+    embedder: Embedder
+    manifest: Manifest
+    task: Task
+    protocol: str
+    plan: Plan
+    workers: int
+
+    @property
+    def encoder(self) -> str:
+        return self.embedder.config.name
+
+    @property
+    def title(self) -> str:
+        return f"{self.encoder}, {self.task.name or f'all of {self.task.modality}'}, {self.protocol}"
+
+
+def _of_predictions(make: Callable[[_Job], Predictions]) -> Callable[[_Job], Part]:
+    return lambda job: Part([], to_long(make(job)))
+
+
+def _retrieval(job: _Job) -> Part:
+    plan = job.plan
+    return Part(retrieval(job.task, encoder=job.encoder, resamples=plan.resamples, seed=plan.seed))
+
+
+def _robustness(job: _Job) -> Part:
+    return Part(
+        robustness(
+            job.embedder,
+            job.manifest,
+            job.task,
+            fit_probe(job.task),
+            encoder=job.encoder,
+            severities=job.plan.severities,
+            resamples=job.plan.resamples,
+            seed=job.plan.seed,
+            workers=job.workers,
+        )
+    )
+
+
+def _fine_tuned(job: _Job) -> Predictions:
+    return fine_tune(job.embedder, job.manifest, job.task, settings=job.plan.fine_tuning, encoder=job.encoder)
+
+
+PROTOCOLS: dict[str, Callable[[_Job], Part]] = {
+    "linear_probe": _of_predictions(lambda job: linear_probe(job.task, encoder=job.encoder)),
+    "knn": _of_predictions(lambda job: knn(job.task, encoder=job.encoder)),
+    "cross_validation": _of_predictions(
+        lambda job: cross_validation(job.task, encoder=job.encoder, seed=job.plan.seed)
+    ),
+    "retrieval": _retrieval,
+    "few_shot": lambda job: Part(few_shot(job.task, encoder=job.encoder)),
+    "label_efficiency": lambda job: Part(label_efficiency(job.task, encoder=job.encoder)),
+    "robustness": _robustness,
+    "fine_tuning": _of_predictions(_fine_tuned),
+}
+
+
+def evaluate(
+    encoders: Sequence[Embedder], manifest: Manifest, plan: Plan, cache: Path, *, workers: int = 0
+) -> Evaluation:
+    """Measures encoders on every label set of a manifest; what was done before is taken from the cache.
+
+    Every two encoders are compared, in the order given. What cannot be measured (no test images, a single
+    patient, an image that is gone) is named in the log and in what is left out; all else goes on.
+
+    Args:
+        encoders: what is measured; their names differ.
+        manifest: the images with their labels and splits.
+        plan: protocols and settings.
+        cache: folder of vectors and parts.
+        workers: processes that read images ahead.
+
+    Raises:
+        EvaluationError: two encoders have one name, a subgroup is no column, or nothing could be measured.
+        ManifestError: no image can be read, or no label set has two classes to train on.
+    """
+    _check(encoders, manifest, plan)
+    figures: list[Figure] = []
+    predictions: list[Predictions] = []
+    left_out: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
+    for embedder in encoders:
+        embeddings = VectorCache(cache / "vectors").embed(embedder, manifest, workers=workers)
+        unreadable |= embeddings.broken
+        jobs = [
+            _Job(embedder, embeddings.manifest, task, protocol, plan, workers)
+            for task, protocol in _asked(tasks_of(embeddings), plan.protocols)
+        ]
+        found, said = _measured(jobs, PartStore(cache / "parts"), left_out)
+        figures += found
+        predictions += said
+    figures += modality_means(predictions, resamples=plan.resamples, seed=plan.seed)
+    if not figures:
+        raise EvaluationError("nothing could be measured; the lines above say why.")
+    tables = [to_long(each, plan.subgroups) for each in predictions]
+    return Evaluation(
+        to_frame(figures),
+        comparisons_frame(_compared(predictions, plan, left_out)),
+        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+        left_out,
+        unreadable,
+    )
+
+
+def _check(encoders: Sequence[Embedder], manifest: Manifest, plan: Plan) -> None:
+    names = [embedder.config.name for embedder in encoders]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"two encoders have the same name ({', '.join(names)}); evaluate them apart.")
+    further = [*(str(name) for name in manifest.frame if name not in COLUMNS), "source"]
+    if missing := [name for name in plan.subgroups if name not in further]:
+        there = ", ".join(further)
+        raise EvaluationError(f"the images have no column '{missing[0]}' for subgroups; there are: {there}.")
+
+
+def _asked(tasks: Sequence[Task], protocols: Sequence[str]) -> list[tuple[Task, str]]:
+    """Returns every task with every protocol; retrieval also among all tasks of a modality that can ask."""
+    asked = [(task, protocol) for task in tasks for protocol in protocols]
+    if "retrieval" in protocols:
+        for modality in sorted({task.modality for task in tasks}):
+            own = [task for task in tasks if task.modality == modality and "test" in task.splits]
+            asked += [(modality_task(own), "retrieval")] if own else []
+    return asked
+
+
+def _measured(
+    jobs: list[_Job], store: PartStore, left_out: dict[str, str]
+) -> tuple[list[Figure], list[Predictions]]:
+    """Does every part that is not done yet, and measures what the parts predict."""
+    figures: list[Figure] = []
+    predictions: list[Predictions] = []
+    bar = tqdm(jobs, desc=jobs[0].encoder, unit="part", disable=None)
+    for job in bar:
+        bar.set_postfix_str(job.title)
+        with _going_on(job.title, left_out):
+            part = _part(job, store)
+            figures += part.figures
+            if part.predictions is not None:
+                said = from_long(part.predictions, job.task)
+                figures += measure(said, resamples=job.plan.resamples, seed=job.plan.seed)
+                predictions.append(said)
+                figures += _by_subgroup(said, job, left_out)
+    return figures, predictions
+
+
+@contextmanager
+def _going_on(title: str, left_out: dict[str, str]) -> Iterator[None]:
+    """Notes an error that is the input's fault, and goes on."""
+    try:
+        yield
+    except MermedError as error:
+        logger.warning("%s is left out: %s", title, error)
+        left_out[title] = str(error)
+
+
+def _part(job: _Job, store: PartStore) -> Part:
+    plan = asdict(job.plan)
+    settings = {name: plan[name] for name in _SETTINGS.get(job.protocol, ())}
+    name = part_name(job.embedder, job.task, job.protocol, settings)
+    part = store.load(name)
+    if part is None:
+        part = PROTOCOLS[job.protocol](job)
+        store.save(name, part)
+    return part
+
+
+# Which settings of a plan change what a protocol finds.
+_SETTINGS = {
+    "cross_validation": ("seed",),
+    "retrieval": ("resamples", "seed"),
+    "robustness": ("severities", "resamples", "seed"),
+    "fine_tuning": ("fine_tuning",),
+}
+
+
+def _by_subgroup(predictions: Predictions, job: _Job, left_out: dict[str, str]) -> list[Figure]:
+    options = {"resamples": job.plan.resamples, "seed": job.plan.seed}
+    figures: list[Figure] = []
+    for column in job.plan.subgroups:
+        if predictions.columns[column].notna().any():
+            with _going_on(f"{job.title} by {column}", left_out):
+                figures += measure_subgroups(predictions, column, **options)
+    return figures
+
+
+def _compared(predictions: Sequence[Predictions], plan: Plan, left_out: dict[str, str]) -> list[Comparison]:
+    alike: dict[tuple[str, str], list[Predictions]] = {}
+    for each in predictions:
+        alike.setdefault((each.task, each.protocol), []).append(each)
+    pairs = sum(math.comb(len(several), 2) for several in alike.values())
+    draws = enough_draws(pairs, plan.resamples)
+    found: list[Comparison] = []
+    for (task, protocol), several in tqdm(alike.items(), desc="comparisons", unit="task", disable=None):
+        with _going_on(f"comparisons, {task}, {protocol}", left_out):
+            found += compare(*several, resamples=draws, seed=plan.seed)
+    return corrected(found)

@@ -1,0 +1,211 @@
+"""All that is fitted on a frozen encoder: the modality head, the label-set heads, the findings, the gate."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mermed_core.data.manifest import LabelSet, Manifest
+from mermed_core.errors import ManifestError
+from mermed_core.fitting.linear_heads import Labelled, fit_head, one_hot
+from mermed_core.metrics.head_metrics import Estimate, auroc, bootstrap, expected_calibration_error
+from mermed_core.modalities import MODALITY_KEYS
+from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
+from mermed_core.models.embedding_cache import VectorCache
+from mermed_core.models.heads import MODALITY_TASK, Head, HeadSet, label_set_task
+from mermed_core.models.ood import Gate, fit_gate
+
+logger = logging.getLogger(__name__)
+
+# More of one kind teach the heads that only sort images nothing new, and take minutes.
+SORTING_IMAGES = 1500
+# An interval from fewer patients would be narrow by accident.
+FEWEST_GROUPS = 5
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What was fitted, and how good it is on the test split.
+
+    Attributes:
+        heads: every head.
+        gate: the gate for unknown input.
+        metrics: for each label set modality, n_test, n_groups (patients, say), auroc, auroc_low, auroc_high
+            and ece, None where one is not defined; beside them modality_accuracy and known_accepted (share
+            of the test images that the gate lets pass).
+    """
+
+    heads: HeadSet
+    gate: Gate
+    metrics: dict[str, Any]
+
+
+def assemble(
+    embedder: Embedder,
+    manifest: Manifest,
+    *,
+    cache: VectorCache | None = None,
+    workers: int = 0,
+    seed: int = 0,
+) -> Assembly:
+    """Embeds a manifest once and fits everything on its train split, val choosing and test measuring.
+
+    Args:
+        embedder: the encoder.
+        manifest: the images with their labels and splits.
+        cache: vectors of an earlier fit or evaluation are taken from here, new ones kept.
+        workers: processes that read images ahead.
+        seed: of the draw of images for the heads that only sort.
+
+    Raises:
+        ManifestError: there are no training images.
+    """
+    if not (manifest.frame["split"] == "train").any():
+        raise ManifestError("no image belongs to the train split.", column="split")
+    embed = cache.embed if cache else embed_manifest
+    by_modality = embed(embedder, manifest, workers=workers)
+    neutral = by_modality
+    if not embedder.preprocessing_is_shared:
+        neutral = embed(embedder, manifest, neutral=True, workers=workers)
+    generator = np.random.default_rng(seed)
+    findings = [_fit_task(label_set, by_modality) for label_set in by_modality.manifest.label_sets()]
+    heads = HeadSet(
+        (
+            _fit_sorting(MODALITY_TASK, "", "modality", neutral, generator),
+            *_fit_label_set_heads(findings, by_modality, generator),
+            *findings,
+        )
+    )
+    gate = _fit_gate(by_modality)
+    return Assembly(heads, gate, _measure(heads, gate, by_modality, neutral))
+
+
+def _fit_task(label_set: LabelSet, embeddings: Embeddings) -> Head:
+    frame = embeddings.manifest.frame
+    rows = ((frame["task"] == label_set.task) & frame["labels"].notna()).to_numpy()
+    modalities = frame.loc[rows, "modality"].unique()
+    if len(modalities) != 1:
+        raise ManifestError(
+            f"task '{label_set.task}' mixes the modalities {', '.join(modalities)}.", column="task"
+        )
+    in_train = rows & (frame["split"] == "train").to_numpy()
+    taught = {name for labels in frame.loc[in_train, "labels"] for name in labels}
+    classes = tuple(name for name in label_set.classes if name in taught)
+    if len(classes) < (1 if label_set.kind == "multilabel" else 2):
+        raise ManifestError(
+            f"task '{label_set.task}' has fewer than two classes to train on.", column="labels"
+        )
+    known = LabelSet(label_set.task, label_set.kind, classes)
+    logger.info("fitting %s (%s)", label_set.task, ", ".join(classes))
+    train, held_out = (_labelled(known, embeddings, rows, split) for split in ("train", "val"))
+    return fit_head(known, str(modalities[0]), train, held_out)
+
+
+def _labelled(label_set: LabelSet, embeddings: Embeddings, rows: np.ndarray, split: str) -> Labelled:
+    frame = embeddings.manifest.frame
+    chosen = np.flatnonzero(rows & (frame["split"] == split).to_numpy())
+    labels = [list(value) for value in frame["labels"].iloc[chosen]]
+    return Labelled(
+        embeddings.vectors[chosen], one_hot(labels, label_set.classes), frame["group"].to_numpy()[chosen]
+    )
+
+
+def _fit_label_set_heads(
+    findings: list[Head], embeddings: Embeddings, generator: np.random.Generator
+) -> list[Head]:
+    return [
+        _fit_sorting(label_set_task(modality), modality, "task", embeddings, generator)
+        for modality in MODALITY_KEYS
+        if sum(head.modality == modality for head in findings) > 1
+    ]
+
+
+def _fit_sorting(
+    task: str, modality: str, column: str, embeddings: Embeddings, generator: np.random.Generator
+) -> Head:
+    """Fits a head that sorts images by a column of the manifest, on a balanced sample."""
+    frame = embeddings.manifest.frame
+    eligible = frame["labels"].notna() if modality else frame["modality"].notna()
+    if modality:
+        eligible &= frame["modality"] == modality
+    names = frame[column].to_numpy()
+    classes = tuple(sorted(set(names[eligible & (frame["split"] == "train")])))
+    chosen = []
+    for name in classes:
+        for split in ("train", "val"):
+            rows = np.flatnonzero(eligible & (frame["split"] == split) & (names == name))
+            chosen.append(generator.permutation(rows)[:SORTING_IMAGES])
+    sample = np.concatenate(chosen)
+    everything = Labelled(
+        embeddings.vectors[sample],
+        one_hot([[names[row]] for row in sample], classes),
+        frame["group"].to_numpy()[sample],
+    )
+    splits = frame["split"].to_numpy()[sample]
+    logger.info("fitting %s (%s)", task, ", ".join(classes))
+    return fit_head(
+        LabelSet(task, "multiclass", classes),
+        modality,
+        everything.rows(np.flatnonzero(splits == "train")),
+        everything.rows(np.flatnonzero(splits == "val")),
+    )
+
+
+def _fit_gate(embeddings: Embeddings) -> Gate:
+    frame = embeddings.manifest.frame
+    shown = np.array(
+        [
+            f"{task}/{'' if labels is None else '|'.join(labels)}"
+            for task, labels in zip(frame["task"], frame["labels"], strict=True)
+        ]
+    )
+    train, val = ((frame["split"] == split).to_numpy() for split in ("train", "val"))
+    held_out = val if val.any() else train
+    modalities = frame["modality"].to_numpy()
+    return fit_gate(
+        embeddings.vectors[train],
+        shown[train],
+        modalities[train],
+        embeddings.vectors[held_out],
+        modalities[held_out],
+    )
+
+
+def _measure(heads: HeadSet, gate: Gate, by_modality: Embeddings, neutral: Embeddings) -> dict[str, Any]:
+    frame = by_modality.manifest.frame
+    test = (frame["split"] == "test").to_numpy()
+    metrics: dict[str, Any] = {}
+    for head in heads.findings:
+        rows = ((frame["task"] == head.task) & frame["labels"].notna()).to_numpy()
+        label_set = LabelSet(head.task, head.kind, head.classes)
+        if (rows & test).any():
+            metrics[head.task] = _measure_head(head, _labelled(label_set, by_modality, rows, "test"))
+    if test.any():
+        head = heads.get(MODALITY_TASK)
+        best = head.probabilities(neutral.vectors[test]).argmax(axis=1)
+        truth = frame["modality"].to_numpy()[test]
+        metrics["modality_accuracy"] = float(np.mean(np.array(head.classes)[best] == truth))
+        metrics["known_accepted"] = float(np.mean(gate.scores(by_modality.vectors[test]) <= gate.threshold))
+    return metrics
+
+
+def _measure_head(head: Head, test: Labelled) -> dict[str, Any]:
+    probabilities = head.probabilities(test.vectors)
+    groups = len(np.unique(test.groups))
+    estimate = Estimate(auroc(test.targets, probabilities), np.nan, np.nan)
+    if groups >= FEWEST_GROUPS:
+        estimate = bootstrap(auroc, test.targets, probabilities, test.groups)
+    return {
+        "modality": head.modality,
+        "n_test": len(test),
+        "n_groups": groups,
+        "auroc": _defined(estimate.value),
+        "auroc_low": _defined(estimate.low),
+        "auroc_high": _defined(estimate.high),
+        "ece": expected_calibration_error(test.targets, probabilities),
+    }
+
+
+def _defined(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,49 @@
+"""Where the model looked: a class activation map for one class of one head."""
+
+import copy
+import threading
+
+import numpy as np
+import torch
+from torchvision.transforms.v2 import functional as F
+
+from mermed_core.models.cam import DEFAULT, activation_map
+from mermed_core.models.embedder import Embedder
+from mermed_core.models.heads import Head
+from mermed_core.records import Saliency
+
+
+class Explainer:
+    """Draws class activation maps; thread-safe.
+
+    It works on a copy of the encoder, because a map needs hooks and gradients, and hooks on the encoder that
+    serves would mix the images of two users.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._prepare = embedder.prepare
+        self._pads = embedder.config.preprocessing.resize == "pad"
+        self._backbone = copy.deepcopy(embedder.backbone).requires_grad_(False)
+        self._lock = threading.Lock()
+
+    def explain(self, pixels: np.ndarray, modality: str, head: Head, label: str) -> Saliency:
+        """Returns where an image (height, width, 3) uint8 speaks for one class of a head.
+
+        Raises:
+            ValueError: the head has no such class.
+        """
+        weight = head.weight[head.classes.index(label)]
+        with self._lock:
+            found = activation_map(self._backbone, self._prepare(pixels, modality).unsqueeze(0), weight)
+        return Saliency(self._to_image(found.heat, pixels), found.peak, head.task, label, DEFAULT)
+
+    def _to_image(self, heat: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """Brings a square map back to the size of the image (height, width), undoing the resize."""
+        height, width = pixels.shape[:2]
+        square = torch.from_numpy(np.ascontiguousarray(heat, dtype=np.float32))[None]
+        if self._pads:
+            side = max(height, width)
+            top, left = (side - height) // 2, (side - width) // 2  # as transforms.pad_to_square puts it
+            full = F.resize(square, [side, side])
+            return F.crop(full, top, left, height, width)[0].clamp(0, 1).numpy()
+        return F.resize(square, [height, width])[0].clamp(0, 1).numpy()

@@ -1,0 +1,198 @@
+"""Images to unit vectors: one image or a whole manifest, through the model folder's own preprocessing."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from mermed_core.data.manifest import Manifest
+from mermed_core.device import choose_device
+from mermed_core.errors import ImageError, ManifestError
+from mermed_core.imaging.reader import read_image
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.model_folder import ModelConfig, fingerprint, load_model
+
+logger = logging.getLogger(__name__)
+
+THUMBNAIL_SIDE = 160
+
+
+class Embedder:
+    """A model folder's encoder with its preprocessing, ready to embed.
+
+    Args:
+        backbone: the encoder, in evaluation mode on `device`.
+        config: the model folder's config.
+        fingerprint: what identifies weights and preprocessing.
+        device: where the encoder stands.
+    """
+
+    def __init__(
+        self, backbone: Backbone, config: ModelConfig, fingerprint: str, device: torch.device
+    ) -> None:
+        self.backbone = backbone
+        self.config = config
+        self.fingerprint = fingerprint
+        self.device = device
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | None = None) -> Self:
+        """Loads the encoder of a model folder.
+
+        Raises:
+            ModelError: the folder is not a complete model.
+        """
+        device = device or choose_device()
+        backbone, config = load_model(folder, device)
+        return cls(backbone, config, fingerprint(folder), device)
+
+    @property
+    def preprocessing_is_shared(self) -> bool:
+        """Whether every modality is normalised alike, so that an embedding needs no modality."""
+        return not self.config.preprocessing.modalities
+
+    def prepare(self, pixels: np.ndarray, modality: str | None) -> torch.Tensor:
+        """Returns the encoder's input (3, size, size) for pixels (height, width, 3) uint8."""
+        return self.config.preprocessing(pixels, modality)
+
+    @torch.inference_mode()
+    def embed_tensors(self, images: torch.Tensor, *, unit: bool = True) -> np.ndarray:
+        """Embeds prepared images (batch, 3, size, size) as float32 vectors (batch, dim)."""
+        vectors = self.backbone(images.to(self.device)).float()
+        return (torch.nn.functional.normalize(vectors, dim=1) if unit else vectors).cpu().numpy()
+
+    def embed(self, pixels: np.ndarray, modality: str | None) -> np.ndarray:
+        """Embeds one image (height, width, 3) uint8 as a float32 unit vector (dim,)."""
+        return self.embed_tensors(self.prepare(pixels, modality).unsqueeze(0))[0]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The vectors of a manifest.
+
+    Attributes:
+        vectors: (images, dim) float32, unit norm, one row for each image that could be read.
+        manifest: the rows that could be read, in the same order.
+        thumbnails: JPEG bytes of each, in the same order; empty where none were asked for.
+        broken: case_id and reason of each image that could not.
+    """
+
+    vectors: np.ndarray
+    manifest: Manifest
+    thumbnails: tuple[bytes, ...]
+    broken: dict[str, str]
+
+
+def embed_manifest(
+    embedder: Embedder,
+    manifest: Manifest,
+    *,
+    neutral: bool = False,
+    unit: bool = True,
+    thumbnails: bool = False,
+    batch_size: int = 64,
+    workers: int = 0,
+    alter: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    bar: tqdm | None = None,
+) -> Embeddings:
+    """Embeds every image of a manifest once, with a progress bar; broken images are left out and named.
+
+    Args:
+        embedder: the model.
+        manifest: the images.
+        neutral: normalise as if the modality were not known (for the modality head).
+        unit: bring the vectors to unit norm.
+        thumbnails: make a small picture of each image on the way.
+        batch_size: images in one forward pass.
+        workers: processes that read images ahead; 0 reads in this one.
+        alter: changes the pixels (height, width, 3) uint8 of the image at a position, as a corruption does.
+        bar: a progress bar to move on; without it one is shown.
+
+    Raises:
+        ManifestError: not one image could be read.
+    """
+    images = _PreparedImages(embedder, manifest, neutral, thumbnails, alter)
+    loader = DataLoader(images, batch_size, num_workers=workers, collate_fn=list)
+    vectors: list[np.ndarray] = []
+    kept: list[_Prepared] = []
+    broken: dict[str, str] = {}
+    with contextlib.ExitStack() as stack:
+        if bar is None:
+            shown = tqdm(total=len(manifest), desc="embedding", unit="image", disable=None)
+            bar = stack.enter_context(shown)
+        for batch in loader:
+            good = [item for item in batch if item.image is not None]
+            if good:
+                vectors.append(embedder.embed_tensors(torch.stack([item.image for item in good]), unit=unit))
+            kept += [replace(item, image=None) for item in good]
+            for item in batch:
+                if item.image is None:
+                    broken[str(manifest.frame["case_id"].iloc[item.position])] = item.reason
+            bar.update(len(batch))
+    for case_id, reason in broken.items():
+        logger.warning("left out %s: %s", case_id, reason)
+    if not vectors:
+        raise ManifestError("Not one image of the manifest could be read.", column="path")
+    pictures = tuple(item.thumbnail for item in kept) if thumbnails else ()
+    return Embeddings(
+        np.concatenate(vectors), manifest.select([item.position for item in kept]), pictures, broken
+    )
+
+
+def make_thumbnail(pixels: np.ndarray, side: int = THUMBNAIL_SIDE) -> bytes:
+    """Returns pixels (height, width, 3) uint8 as JPEG bytes, longest side at most `side` px."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """One image on its way to the encoder, or the reason why it cannot be read."""
+
+    position: int
+    image: torch.Tensor | None = None
+    thumbnail: bytes = b""
+    reason: str = ""
+
+
+class _PreparedImages(Dataset[_Prepared]):
+    def __init__(
+        self,
+        embedder: Embedder,
+        manifest: Manifest,
+        neutral: bool,
+        thumbnails: bool,
+        alter: Callable[[np.ndarray, int], np.ndarray] | None,
+    ) -> None:
+        self._prepare = embedder.config.preprocessing
+        self._manifest = manifest
+        self._thumbnails = thumbnails
+        self._alter = alter
+        self._modalities: Sequence[str | None] = (
+            [None] * len(manifest) if neutral else manifest.frame["modality"].tolist()
+        )
+
+    def __len__(self) -> int:
+        return len(self._manifest)
+
+    def __getitem__(self, position: int) -> _Prepared:
+        try:
+            pixels = read_image(self._manifest.image_source(position)).pixels
+        except ImageError as error:
+            return _Prepared(position, reason=str(error))
+        if self._alter is not None:
+            pixels = self._alter(pixels, position)
+        thumbnail = make_thumbnail(pixels) if self._thumbnails else b""
+        return _Prepared(position, self._prepare(pixels, self._modalities[position]), thumbnail)

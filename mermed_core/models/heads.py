@@ -1,0 +1,157 @@
+"""Linear heads on frozen embeddings: named classes in, calibrated probabilities out.
+
+Stored in a model folder's heads/ as heads.json (what each head tells apart) and heads.safetensors (numbers).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.special import expit, softmax
+
+from mermed_core.errors import ModelError
+from mermed_core.files import write_file, write_json
+
+MODALITY_TASK = "modality"
+HEADS = "heads.json"
+NUMBERS = "heads.safetensors"
+
+
+def label_set_task(modality: str) -> str:
+    """Returns the name of the head that tells which label set of a modality an image was made for."""
+    return f"label_set:{modality}"
+
+
+@dataclass(frozen=True)
+class Head:
+    """One linear head.
+
+    Attributes:
+        task: the label set; `MODALITY_TASK` or `label_set_task(...)` for the heads that only sort images.
+        modality: the modality whose embeddings it reads, "" for the modality head.
+        kind: multiclass, multilabel or ordinal.
+        classes: names, in the order of the outputs.
+        weight: (classes, dim) float32, acts on unit vectors.
+        bias: (classes,) float32.
+        temperature: divides the logits; fitted on held-out images.
+        training_images: how many images it was fitted on.
+    """
+
+    task: str
+    modality: str
+    kind: str
+    classes: tuple[str, ...]
+    weight: np.ndarray
+    bias: np.ndarray
+    temperature: float
+    training_images: int
+
+    def logits(self, vectors: np.ndarray) -> np.ndarray:
+        """Returns calibrated logits (images, classes) of unit vectors (images, dim)."""
+        return (vectors @ self.weight.T + self.bias) / self.temperature
+
+    def probabilities(self, vectors: np.ndarray) -> np.ndarray:
+        """Returns probabilities (images, classes): softmax, or a sigmoid each if multilabel."""
+        return to_probabilities(self.logits(vectors), self.kind)
+
+
+def to_probabilities(logits: np.ndarray, kind: str) -> np.ndarray:
+    """Turns logits (images, classes) into probabilities as the kind of label set asks."""
+    return expit(logits) if kind == "multilabel" else softmax(logits, axis=1)
+
+
+@dataclass(frozen=True)
+class HeadSet:
+    """All heads of a model: the modality head, the label-set heads and the heads of findings."""
+
+    heads: tuple[Head, ...]
+
+    def get(self, task: str) -> Head:
+        """Returns the head of a task.
+
+        Raises:
+            ModelError: there is none.
+        """
+        for head in self.heads:
+            if head.task == task:
+                return head
+        raise ModelError(f"This model has no head '{task}'.")
+
+    @property
+    def findings(self) -> tuple[Head, ...]:
+        """The heads that name findings, without those that only sort images."""
+        return tuple(
+            head
+            for head in self.heads
+            if head.task != MODALITY_TASK and head.task != label_set_task(head.modality)
+        )
+
+    def relevance(self, modality: str, vector: np.ndarray) -> dict[str, float]:
+        """Returns for each label set of a modality how much a unit vector (dim,) fits it, 0..1."""
+        tasks = [head.task for head in self.findings if head.modality == modality]
+        if len(tasks) < 2:
+            return dict.fromkeys(tasks, 1.0)
+        head = self.get(label_set_task(modality))
+        shares = head.probabilities(vector[None])[0]
+        return dict(zip(head.classes, map(float, shares), strict=True))
+
+
+def save_heads(folder: Path, heads: HeadSet) -> None:
+    """Writes the heads into an existing folder."""
+    numbers: dict[str, np.ndarray] = {}
+    entries = []
+    for head in heads.heads:
+        numbers[f"{head.task}/weight"] = np.ascontiguousarray(head.weight, dtype=np.float32)
+        numbers[f"{head.task}/bias"] = np.ascontiguousarray(head.bias, dtype=np.float32)
+        entries.append(
+            {
+                "task": head.task,
+                "modality": head.modality,
+                "kind": head.kind,
+                "classes": list(head.classes),
+                "temperature": head.temperature,
+                "training_images": head.training_images,
+            }
+        )
+    with write_file(folder / NUMBERS) as staging:
+        save_file(numbers, staging)
+    write_json(folder / HEADS, entries)
+
+
+def load_heads(folder: Path, dim: int) -> HeadSet:
+    """Reads heads that act on vectors of length `dim`.
+
+    Raises:
+        ModelError: the heads are missing, damaged or made for other vectors.
+    """
+    try:
+        entries = json.loads((folder / HEADS).read_text(encoding="utf-8"))
+        numbers = load_file(folder / NUMBERS)
+        heads = HeadSet(tuple(_head(entry, numbers) for entry in entries))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"The model has no heads yet ('{folder}' is incomplete); fit them with python -m train.fit_heads."
+        ) from error
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelError(f"The heads in '{folder}' are damaged: {error!r}.") from error
+    for head in heads.heads:
+        if head.weight.shape != (len(head.classes), dim) or head.bias.shape != (len(head.classes),):
+            raise ModelError(f"The head '{head.task}' in '{folder}' does not fit vectors of length {dim}.")
+    return heads
+
+
+def _head(entry: dict, numbers: dict[str, np.ndarray]) -> Head:
+    task = str(entry["task"])
+    return Head(
+        task=task,
+        modality=str(entry["modality"]),
+        kind=str(entry["kind"]),
+        classes=tuple(map(str, entry["classes"])),
+        weight=numbers[f"{task}/weight"],
+        bias=numbers[f"{task}/bias"],
+        temperature=float(entry["temperature"]),
+        training_images=int(entry["training_images"]),
+    )

@@ -1,0 +1,29 @@
+import csv
+import io
+
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import case_table as table
+
+
+def test_one_row_per_case_with_its_place(services):
+    collection = services.predictor.collection
+    cases = [collection.cases[5], collection.cases[2]]
+    frame = table.frame(collection, cases)
+    assert list(frame["case"]) == [case.case_id for case in cases]
+    assert list(frame["x"]) == [round(float(collection.coordinates[i, 0]), 3) for i in (5, 2)]
+
+
+@given(
+    st.lists(st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00\r")), max_size=5)
+)
+def test_no_cell_can_act_as_a_formula_and_none_is_lost(values):
+    text = table.to_csv(pd.DataFrame({"label": pd.Series(values, dtype=object), "x": [-1.5] * len(values)}))
+    rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert len(rows) == len(values)
+    for (label, x), value in zip(rows, values, strict=True):
+        assert not label.startswith(("=", "+", "-", "@", "\t", "\r"))
+        assert label.removeprefix("'") == value.removeprefix("'")
+        assert x == "-1.5"

@@ -1,0 +1,93 @@
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app import uploads
+from app.uploads import FOLDER_VARIABLE, open_upload, shrunk, take, use_private_folder
+from mermed_core.errors import ImageError
+from mermed_core.inference.predictor import MedicalImage
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    return tmp_path
+
+
+def uploaded(folder, data: bytes):
+    place = folder / "0f3c"
+    place.mkdir()
+    path = place / "scan.png"
+    path.write_bytes(data)
+    return path
+
+
+def stack(frames: int) -> bytes:
+    buffer = io.BytesIO()
+    pages = [Image.fromarray(np.full((8, 8), 40 * (i + 1), np.uint8)) for i in range(frames)]
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    return buffer.getvalue()
+
+
+def test_an_upload_is_gone_after_it_was_taken(folder):
+    path = uploaded(folder, b"bytes")
+    assert take(str(path)) == b"bytes"
+    assert list(folder.iterdir()) == []
+
+
+def test_strays_are_swept_but_uploads_under_way_stay(folder):
+    for name in ("tmpstray", "tmpunderway"):
+        (folder / name).touch()
+    os.utime(folder / "tmpstray", (0, 0))
+    take(str(uploaded(folder, b"bytes")))
+    assert [file.name for file in folder.iterdir()] == ["tmpunderway"]
+
+
+def test_a_file_elsewhere_is_only_read(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("elsewhere") / "example.png"
+    other.write_bytes(b"bytes")
+    assert take(str(other)) == b"bytes"
+    assert other.exists()
+
+
+def test_a_refused_upload_is_gone_too(services, folder):
+    path = uploaded(folder, b"nothing like an image")
+    with pytest.raises(ImageError):
+        open_upload(services.predictor, str(path))
+    assert list(folder.iterdir()) == []
+
+
+def test_only_files_with_more_frames_are_kept_in_memory(services, folder):
+    assert open_upload(services.predictor, str(uploaded(folder, stack(1)))).data is None
+    query = open_upload(services.predictor, str(uploaded(folder, stack(3))))
+    assert query.image.frames == 3
+    assert query.data is not None
+    third = query.at_frame(services.predictor, 2)
+    assert third.image.frame == 2
+    assert third.image.pixels[0, 0, 0] == 120
+    assert query.at_frame(services.predictor, 0) is query
+
+
+def test_large_images_are_shrunk_in_shape(services):
+    image = MedicalImage(np.zeros((300, 4000, 3), np.uint8), 1, 0, "PNG", ())
+    assert shrunk(image, 1000).pixels.shape == (75, 1000, 3)
+    assert shrunk(image, 4000) is image
+    thin = MedicalImage(np.zeros((1, 9000, 3), np.uint8), 1, 0, "PNG", ())
+    assert shrunk(thin, 100).pixels.shape == (1, 100, 3)
+
+
+def test_uploads_pass_through_a_private_folder(monkeypatch):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    registered = []
+    monkeypatch.setattr(
+        uploads.atexit, "register", lambda *call, **options: registered.append((call, options))
+    )
+    use_private_folder()
+    folder = os.environ[FOLDER_VARIABLE]
+    assert os.stat(folder).st_mode & 0o077 == 0
+    (call, options) = registered[0]
+    call[0](*call[1:], **options)
+    assert not os.path.exists(folder)

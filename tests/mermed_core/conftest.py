@@ -1,0 +1,125 @@
+"""A tiny random model with heads and gate, and a collection of phantoms made by it."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+from mermed_core.collections.collection import build_collection
+from mermed_core.data.manifest import Manifest
+from mermed_core.data.phantoms import phantom_manifest
+from mermed_core.files import write_folder
+from mermed_core.fitting.model_fit import Assembly, assemble
+from mermed_core.inference.predictor import HEADS_FOLDER, Predictor
+from mermed_core.models.backbone import Backbone
+from mermed_core.models.embedder import Embedder
+from mermed_core.models.heads import save_heads
+from mermed_core.models.model_folder import ModelConfig, save_model
+from mermed_core.models.ood import save_gate
+from mermed_core.models.preprocessing import IMAGENET, Preprocessing
+
+SIDE = 48
+
+
+def dicom(values: np.ndarray, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> bytes:
+    """Returns a DICOM file of values (height, width), (frames, height, width) or (height, width, 3)."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = UID(syntax)
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.2")
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    colour = values.shape[-1] == 3
+    frames = values.ndim == 3 and not colour
+    bits = values.dtype.itemsize * 8
+    stated = {
+        "Rows": values.shape[1 if frames else 0],
+        "Columns": values.shape[2 if frames else 1],
+        "SamplesPerPixel": 3 if colour else 1,
+        "PhotometricInterpretation": "RGB" if colour else "MONOCHROME2",
+        "BitsAllocated": bits,
+        "BitsStored": bits,
+        "HighBit": bits - 1,
+        "PixelRepresentation": int(values.dtype.kind == "i"),
+        **({"PlanarConfiguration": 0} if colour else {}),
+        **({"NumberOfFrames": len(values)} if frames else {}),
+        "PixelData": values.tobytes() + b"\0" * (values.nbytes % 2),
+    }
+    for name, value in (stated | elements).items():
+        if value is not None:
+            setattr(dataset, name, value)
+    dataset["PixelData"].VR = "OB" if bits == 8 else "OW"
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def make_dicom() -> Callable[..., bytes]:
+    return dicom
+
+
+def write_model(folder: Path, seed: int = 0, architecture: str = "test_efficientnet") -> Embedder:
+    torch.manual_seed(seed)
+    backbone = Backbone(architecture, image_size=SIDE).eval()
+    config = ModelConfig("tiny", architecture, Preprocessing(SIDE, "squash", IMAGENET), {"steps": 0}, "CC0")
+    with write_folder(folder) as staging:
+        save_model(staging, backbone, config)
+    return Embedder.load(folder)
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    return write_model
+
+
+@pytest.fixture(scope="session")
+def phantoms() -> Manifest:
+    return phantom_manifest(20, seed=0)
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder alone, without heads."""
+    folder = tmp_path_factory.mktemp("encoder") / "model"
+    write_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def embedder(encoder_folder: Path) -> Embedder:
+    return Embedder.load(encoder_folder)
+
+
+@pytest.fixture(scope="session")
+def assembly(embedder: Embedder, phantoms: Manifest) -> Assembly:
+    return assemble(embedder, phantoms)
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory, assembly: Assembly) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "model"
+    write_model(folder)
+    (folder / HEADS_FOLDER).mkdir()
+    save_heads(folder / HEADS_FOLDER, assembly.heads)
+    save_gate(folder / HEADS_FOLDER, assembly.gate)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def collection_folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Path:
+    folder = tmp_path_factory.mktemp("collection") / "collection"
+    manifest = phantom_manifest(6, seed=1)
+    build_collection(folder, embedder, manifest, name="Tiny", text="Drawn.", synthetic=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def predictor(model_folder: Path, collection_folder: Path) -> Predictor:
+    return Predictor.load(model_folder, collection_folder)

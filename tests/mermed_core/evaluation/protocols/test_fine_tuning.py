@@ -1,0 +1,232 @@
+"""Fine-tuning a tiny network on phantoms: it learns, repeatably, stops in time and touches nothing else."""
+
+import copy
+import io
+import logging
+import math
+import tempfile
+from dataclasses import asdict, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from mermed_core.data.manifest import Manifest
+from mermed_core.data.phantoms import FINDINGS, NORMAL, draw_phantom
+from mermed_core.errors import EvaluationError
+from mermed_core.evaluation.protocols import fine_tuning
+from mermed_core.evaluation.protocols.fine_tuning import (
+    FineTuning,
+    _augmenting_loader,
+    _mixed,
+    _tensors,
+    fine_tune,
+)
+from mermed_core.evaluation.task import Task, tasks_of
+from mermed_core.imaging.reader import read_image
+from mermed_core.metrics.head_metrics import auroc
+from mermed_core.models.embedder import Embedder, embed_manifest
+
+FAST = FineTuning(epochs=2, batch=8, learning_rate=3e-3)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """On a busy machine the threads of a tiny network wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def fundus() -> Manifest:
+    """Forty drawn retinas with exudates and the same forty without."""
+    rows = []
+    for number in range(80):
+        label = NORMAL if number % 2 else FINDINGS["fundus"][0]
+        buffer = io.BytesIO()
+        Image.fromarray(draw_phantom("fundus", label, seed=number // 2, size=96).pixels).save(buffer, "PNG")
+        split = (("train",) * 7 + ("val", "test", "test"))[number // 2 % 10]
+        row = {"image": buffer.getvalue(), "modality": "fundus", "labels": [label], "split": split}
+        rows.append({**row, "source": "drawn", "group": f"eye {number // 2}"})
+    return Manifest.from_frame(pd.DataFrame(rows))
+
+
+@pytest.fixture(scope="module")
+def task(embedder, fundus) -> Task:
+    return tasks_of(embed_manifest(embedder, fundus))[0]
+
+
+def tuned(embedder, manifest, task, **changes) -> np.ndarray:
+    settings = replace(FAST, **changes)
+    return fine_tune(embedder, manifest, task, settings=settings, encoder="tiny").probabilities
+
+
+def test_it_learns(embedder, fundus, task):
+    settings = replace(FAST, epochs=12)
+    predictions = fine_tune(embedder, fundus, task, settings=settings, encoder="tiny")
+    assert auroc(predictions.targets, predictions.probabilities) > 0.85
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(predictions.case_ids, task.split("test").case_ids)
+    assert (predictions.protocol, predictions.encoder) == ("fine_tuning", "tiny")
+
+
+def test_it_repeats_itself_and_leaves_encoder_and_chance_as_they_were(embedder, fundus, task):
+    weights = copy.deepcopy(embedder.backbone.state_dict())
+    state = torch.random.get_rng_state()
+    first = tuned(embedder, fundus, task, mixup=0.2)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.rand(3)
+    np.testing.assert_array_equal(first, tuned(embedder, fundus, task, mixup=0.2))
+    assert not np.allclose(first, tuned(embedder, fundus, task, mixup=0.2, seed=1), atol=1e-3)
+    assert not np.allclose(first, tuned(embedder, fundus, task), atol=1e-3)
+    assert all(torch.equal(value, weights[name]) for name, value in embedder.backbone.state_dict().items())
+    assert not embedder.backbone.training
+
+
+def scripted(monkeypatch, *values: float) -> None:
+    """Makes val reach these AUROCs in turn."""
+    left = iter(values)
+    monkeypatch.setattr(fine_tuning, "auroc", lambda targets, probabilities: next(left))
+
+
+def test_it_stops_early_with_the_weights_of_the_best_epoch(embedder, fundus, task, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, fine_tuning.__name__)
+    scripted(monkeypatch, 0.6, 0.9, 0.7, 0.8)
+    stopped = tuned(embedder, fundus, task, epochs=6, patience=2)
+    scripted(monkeypatch, 0.6, 0.9, 0.7, 0.8, 0.7, 0.8)
+    patient = tuned(embedder, fundus, task, epochs=6, patience=6)
+    scripted(monkeypatch, 0.6, 0.7, 0.7, 0.7, 0.7, 0.8)
+    last = tuned(embedder, fundus, task, epochs=6, patience=6)
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "trained 4 epochs, kept number 2",
+        "trained 6 epochs, kept number 2",
+        "trained 6 epochs, kept number 6",
+    ]
+    np.testing.assert_array_equal(stopped, patient)
+    assert not np.allclose(stopped, last, atol=1e-3)
+
+
+def test_where_val_has_one_class_its_loss_decides(embedder, fundus, task, caplog):
+    caplog.set_level(logging.INFO, fine_tuning.__name__)
+    one_class = replace(
+        task, splits=np.where((task.splits == "val") & (task.targets[:, 0] == 1), "", task.splits)
+    )
+    assert not one_class.split("val").targets[:, 0].any()
+    assert np.isfinite(tuned(embedder, fundus, one_class)).all()
+    assert "trained 2 epochs" in caplog.text
+
+
+def test_without_val_the_last_epoch_is_kept_uncalibrated(embedder, fundus, task, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, fine_tuning.__name__)
+    monkeypatch.setattr(fine_tuning, "fit_temperature", None)  # would fail, were it called
+    no_val = replace(task, splits=np.where(task.splits == "val", "", task.splits))
+    assert np.isfinite(tuned(embedder, fundus, no_val, patience=1, epochs=3)).all()
+    assert "trained 3 epochs, kept number 3" in caplog.text
+
+
+def test_what_test_images_show_teaches_nothing(embedder, fundus, task):
+    swapped = replace(
+        task, targets=np.where((task.splits == "test")[:, None], task.targets[:, ::-1], task.targets)
+    )
+    np.testing.assert_array_equal(tuned(embedder, fundus, swapped), tuned(embedder, fundus, task))
+
+
+def test_labels_that_do_not_exclude_each_other(embedder, fundus, task):
+    both = replace(task, kind="multilabel", targets=np.column_stack([task.targets[:, 0], np.ones(len(task))]))
+    probabilities = tuned(embedder, fundus, both, mixup=0.2)
+    assert probabilities[:, 1].mean() > 0.5
+    assert not np.allclose(probabilities.sum(axis=1), 1)
+
+
+def test_a_vision_transformer_is_tuned_too(make_model, fundus, task, tmp_path):
+    vit: Embedder = make_model(tmp_path / "model", architecture="test_vit")
+    wide = replace(task, vectors=np.zeros((len(task), vit.backbone.dim)))
+    assert tuned(vit, fundus, wide, epochs=1).shape == (len(task.split("test")), 2)
+
+
+def test_images_are_found_by_their_names_and_lose_nothing(embedder, fundus, task, tmp_path):
+    images, preprocessing = task.rows(np.array([5, 2])), embedder.config.preprocessing
+    reordered = fundus.select(np.arange(len(fundus))[::-1])
+    pixels, targets = _tensors(preprocessing, reordered, images, tmp_path / "pixels").tensors
+    assert (tmp_path / "pixels").stat().st_size == pixels.numel() == 2 * 3 * 48 * 48
+    case_ids = fundus.frame["case_id"].tolist()
+    for row, case_id in enumerate(images.case_ids):
+        original = read_image(fundus.image_source(case_ids.index(case_id))).pixels
+        again = preprocessing(pixels[row].permute(1, 2, 0).numpy(), "fundus")
+        torch.testing.assert_close(again, preprocessing(original, "fundus"))
+    np.testing.assert_array_equal(targets, images.targets)
+
+
+def test_pixels_lie_in_a_private_folder_and_nothing_of_it_stays(
+    embedder, fundus, task, tmp_path, monkeypatch
+):
+    seen = []
+
+    def look(*arguments, **options):
+        (folder,) = tmp_path.iterdir()
+        seen.append((folder.stat().st_mode & 0o777, sorted(path.name for path in folder.iterdir())))
+        raise EvaluationError("stopped in the middle")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tuned(embedder, fundus, task, epochs=1)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(fine_tuning, "Classifier", look)
+    with pytest.raises(EvaluationError, match="stopped in the middle"):
+        tuned(embedder, fundus, task)
+    assert seen == [(0o700, ["test", "train", "val"])]
+    assert not list(tmp_path.iterdir())
+
+
+def test_augmentation_changes_images_but_not_what_they_show(embedder, fundus, task, tmp_path):
+    train = _tensors(embedder.config.preprocessing, fundus, task.rows(np.arange(20)), tmp_path / "pixels")
+    torch.manual_seed(0)
+    batches = list(_augmenting_loader(train, 8))
+    assert [pixels.shape for pixels, _ in batches] == [(8, 3, 48, 48)] * 2
+    assert batches[0][0].dtype == torch.uint8
+    known = {tuple(image.flatten().tolist()) for image in train.tensors[0]}
+    assert not known & {tuple(image.flatten().tolist()) for image in batches[0][0]}
+    assert len(list(_augmenting_loader(train, 20))) == len(list(_augmenting_loader(train, 64))) == 1
+
+
+def test_mixup_is_a_weighted_mean_of_two_images_and_of_what_they_show():
+    torch.manual_seed(0)
+    pixels = torch.randint(0, 256, (4, 3, 2, 2), dtype=torch.uint8)
+    mixed, targets = _mixed(pixels, torch.eye(4), 0.5)
+    share = targets[0, 0]
+    assert 0 < share < 1
+    torch.testing.assert_close(targets, share * torch.eye(4) + (1 - share) * torch.eye(4).flip(0))
+    torch.testing.assert_close(mixed[1], share * pixels[1].float() + (1 - share) * pixels[2].float())
+
+
+def test_what_cannot_be_tuned_is_refused(embedder, fundus, task):
+    with pytest.raises(EvaluationError, match="is not in the manifest"):
+        tuned(embedder, fundus.select(np.arange(3)), task)
+    with pytest.raises(EvaluationError, match="no image in the test split"):
+        tuned(embedder, fundus, replace(task, splits=np.full(len(task), "train")))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("epochs", (0, -1)),
+        ("batch", (1, 0)),
+        ("learning_rate", (0.0, -0.1, math.nan, math.inf)),
+        ("layer_decay", (0.0, 1.1, math.nan)),
+        ("weight_decay", (-0.1, math.nan, math.inf)),
+        ("mixup", (-0.2, math.nan, math.inf)),
+        ("patience", (0,)),
+    ],
+)
+def test_settings_out_of_range_are_told(name, wrong):
+    for value in wrong:
+        with pytest.raises(EvaluationError, match=f"{name} of fine-tuning must be .*, not {value}"):
+            FineTuning(**{name: value})
+
+
+def test_settings_at_the_edge_of_their_range_are_taken():
+    edge = {"epochs": 1, "batch": 2, "layer_decay": 1.0, "weight_decay": 0.0, "mixup": 0.0, "patience": 1}
+    assert edge.items() <= asdict(FineTuning(**edge)).items()

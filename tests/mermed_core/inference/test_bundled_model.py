@@ -1,0 +1,119 @@
+"""The bundled model and collection: small enough, stated truly, and right on real images."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import binary_dilation
+
+from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.data.sources.opener import open_manifest
+from mermed_core.fitting.model_fit import FEWEST_GROUPS
+from mermed_core.inference.predictor import MedicalImage, Predictor
+from mermed_core.metrics.head_metrics import auroc
+from mermed_core.models.embedder import embed_manifest
+from mermed_core.models.heads import MODALITY_TASK
+
+ASSETS = Path(__file__).parents[3] / "assets"
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Predictor:
+    return Predictor.load(ASSETS / "model", ASSETS / "collection")
+
+
+def test_the_model_is_small():
+    assert sum(path.stat().st_size for path in (ASSETS / "model").rglob("*") if path.is_file()) <= 25 * 2**20
+
+
+def test_the_collection_is_synthetic_and_of_this_model(bundled):
+    assert bundled.collection is not None
+    assert bundled.collection.synthetic
+    assert bundled.made(bundled.collection)
+    assert len(bundled.collection.modalities()) == 7
+
+
+def test_the_card_shows_the_figures_that_were_measured(bundled):
+    metrics = json.loads((ASSETS / "model" / "metrics.json").read_text())
+    for task, figure in metrics.items():
+        if isinstance(figure, dict) and not task.startswith("phantom_"):
+            row = f"| {task} | {figure['modality']} | {figure['n_test']} | {figure['auroc']:.3f} ("
+            assert row in bundled.card
+            assert (figure["auroc_low"] is None) == (figure["n_groups"] < FEWEST_GROUPS)
+    assert "## Licence\n\nCC BY-NC 4.0" in bundled.card
+    assert "Research use only" in bundled.card
+
+
+def test_the_readme_shows_the_same_figures(bundled):
+    readme = (ASSETS.parent / "README.md").read_text(encoding="utf-8")
+    for task, figure in bundled.metrics.items():
+        if task.startswith("phantom_"):
+            continue
+        low, high = figure["auroc_low"], figure["auroc_high"]
+        words = "two patients: no interval" if low is None else f"{low:.3f} to {high:.3f}"
+        assert f"| {figure['auroc']:.3f} ({words}) |" in readme, task
+
+
+def test_the_map_points_at_the_finding_more_often_than_not(bundled):
+    """The pointing game (Zhang et al. 2016) on phantoms, whose masks are known; chance is below 0.15."""
+    hits = []
+    for key, findings in FINDINGS.items():
+        for label in findings:
+            for seed in range(50_000, 50_004):
+                phantom = draw_phantom(key, label, seed=seed)
+                image = MedicalImage(phantom.pixels, 1, 0, "PNG", ())
+                heat = bundled.explain(image, task=f"phantom_{key}", label=label).heat
+                near = binary_dilation(phantom.mask, iterations=8)
+                hits.append(near[np.unravel_index(heat.argmax(), heat.shape)])
+    assert np.mean(hits) > 0.6
+
+
+@pytest.mark.gpu
+def test_a_gpu_answers_as_the_cpu_does(monkeypatch):
+    """TF32 is allowed, as it is when people use it: probabilities to a hundredth, the map to the eye."""
+    on_gpu = Predictor.load(ASSETS / "model", ASSETS / "collection")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        on_cpu = Predictor.load(ASSETS / "model", ASSETS / "collection")
+    assert "cuda" in on_gpu.device
+    assert "cpu" in on_cpu.device
+    for key, findings in FINDINGS.items():
+        label = next(iter(findings))
+        image = MedicalImage(draw_phantom(key, label, seed=60_000).pixels, 1, 0, "PNG", ())
+        ours, expected = on_gpu.analyse(image), on_cpu.analyse(image)
+        assert ours.known == expected.known
+        assert ours.modality == pytest.approx(expected.modality, abs=0.01)
+        for mine, other in zip(ours.findings, expected.findings, strict=True):
+            assert (mine.task, mine.label) == (other.task, other.label)
+            assert mine.probability == pytest.approx(other.probability, abs=0.01)
+        ours, expected = (
+            each.explain(image, task=f"phantom_{key}", label=label).heat for each in (on_gpu, on_cpu)
+        )
+        assert np.corrcoef(ours.ravel(), expected.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.data
+def test_the_stated_figure_is_found_again_on_the_test_images(bundled, mermed_data):
+    """One small set, embedded again from its files."""
+    test = open_manifest(str(mermed_data / "busi.parquet")).split("test")
+    embeddings = embed_manifest(bundled._embedder, test)
+    head = bundled._heads.get("busi")
+    labels = embeddings.manifest.frame["labels"]
+    targets = np.array([[float(name in row) for name in head.classes] for row in labels])
+    assert auroc(targets, head.probabilities(embeddings.vectors)) == pytest.approx(
+        bundled.metrics["busi"]["auroc"], abs=0.005
+    )
+
+
+@pytest.mark.data
+def test_real_images_of_every_set_are_known_and_of_their_modality(bundled, mermed_data):
+    for path in sorted(mermed_data.glob("*.parquet")):
+        test = open_manifest(str(path)).split("test")
+        sample = test.select(np.unique(np.linspace(0, len(test) - 1, 100).astype(int)))
+        vectors = embed_manifest(bundled._embedder, sample).vectors
+        head = bundled._heads.get(MODALITY_TASK)
+        named = np.array(head.classes)[head.probabilities(vectors).argmax(1)]
+        assert (named == sample.frame["modality"].to_numpy()).mean() >= 0.9, path.stem
+        assert (bundled._gate.scores(vectors) <= bundled._gate.threshold).mean() >= 0.9, path.stem

@@ -1,0 +1,110 @@
+"""Images are embedded once: what is kept is what would be made, and a change of anything makes it anew."""
+
+import numpy as np
+import pytest
+
+from mermed_core.data.manifest import Manifest
+from mermed_core.errors import ManifestError
+from mermed_core.models import embedding_cache as vectors
+from mermed_core.models.embedder import embed_manifest
+from mermed_core.models.embedding_cache import VectorCache
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The case ids of every image that is embedded."""
+    embedded: list[str] = []
+
+    def embed(embedder, manifest, **options):
+        embedded.extend(manifest.frame["case_id"])
+        return embed_manifest(embedder, manifest, **options)
+
+    monkeypatch.setattr(vectors, "embed_manifest", embed)
+    return embedded
+
+
+@pytest.fixture
+def few(phantoms):
+    return phantoms.select(np.arange(0, len(phantoms), 9))
+
+
+def test_a_second_call_embeds_nothing_and_gives_the_same(embedder, few, counted, tmp_path):
+    cache = VectorCache(tmp_path / "vectors")
+    first, second = cache.embed(embedder, few), cache.embed(embedder, few)
+    assert sorted(counted) == sorted(few.frame["case_id"])
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+    np.testing.assert_allclose(first.vectors, embed_manifest(embedder, few).vectors, atol=1e-6)
+    assert first.manifest == second.manifest == few
+
+
+def test_what_was_stopped_loses_one_block_at_most(embedder, few, counted, tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "_BLOCK", 2)
+    cache = VectorCache(tmp_path / "vectors")
+    cache.embed(embedder, few)
+    for path in sorted((tmp_path / "vectors").iterdir())[:2]:
+        path.unlink()
+    counted.clear()
+    cache.embed(embedder, few)
+    assert 2 <= len(counted) <= 4
+
+
+def test_another_encoder_or_another_normalisation_is_embedded_anew(
+    embedder, few, counted, tmp_path, make_model
+):
+    cache, other = VectorCache(tmp_path / "vectors"), make_model(tmp_path / "other", seed=1)
+    for each, neutral in ((embedder, False), (other, False), (embedder, True)):
+        cache.embed(each, few, neutral=neutral)
+    assert len(counted) == 3 * len(few)
+
+
+def test_a_file_that_changed_is_embedded_anew(embedder, counted, tmp_path, few):
+    image = few.frame["image"].iat[0]
+    path = tmp_path / "image.png"
+    path.write_bytes(image)
+    frame = few.frame.iloc[:1].assign(image=None, path=str(path))
+    cache = VectorCache(tmp_path / "vectors")
+    cache.embed(embedder, Manifest.from_frame(frame))
+    path.write_bytes(few.frame["image"].iat[1])
+    cache.embed(embedder, Manifest.from_frame(frame))
+    assert len(counted) == 2
+
+
+def test_broken_images_are_named_also_from_the_cache(embedder, few, tmp_path):
+    frame = few.frame.copy()
+    frame["image"] = [b"nothing", *frame["image"][1:]]
+    cache = VectorCache(tmp_path / "vectors")
+    for _ in range(2):
+        found = cache.embed(embedder, Manifest.from_frame(frame))
+        assert list(found.broken) == [frame["case_id"].iat[0]]
+        assert len(found.vectors) == len(found.manifest) == len(few) - 1
+
+
+def test_how_many_are_broken_is_logged_also_from_the_cache(embedder, few, tmp_path, caplog):
+    frame = few.frame.copy()
+    first = ~frame["source"].duplicated() & (frame["source"] != frame["source"].iat[0])
+    frame["image"] = frame["image"].where(~first, b"nothing")
+    broken = frame["case_id"][first].tolist()
+    cache = VectorCache(tmp_path / "vectors")
+    for _ in range(2):
+        caplog.clear()
+        cache.embed(embedder, Manifest.from_frame(frame))
+        summary = caplog.messages[-1]
+        assert summary.startswith(f"tiny: {len(broken)} of {len(few)} images cannot be read")
+        assert sum(f"{case_id} (This is not an image" in summary for case_id in broken) == 3
+    assert len(caplog.messages) == 1
+
+
+def test_a_source_without_any_readable_image_leaves_the_others(embedder, few, tmp_path, caplog):
+    frame = few.frame.copy()
+    whole = frame["source"] == frame["source"].iat[0]
+    frame["image"] = frame["image"].where(~whole, b"nothing")
+    found = VectorCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))
+    assert list(found.broken) == frame["case_id"][whole].tolist()
+    assert found.manifest.frame["case_id"].tolist() == frame["case_id"][~whole].tolist()
+    assert f"{whole.sum()} of {len(few)} images cannot be read" in caplog.messages[-1]
+
+
+def test_nothing_but_broken_images_is_an_error(embedder, few, tmp_path):
+    frame = few.frame.assign(image=[b"nothing"] * len(few))
+    with pytest.raises(ManifestError, match="Not one image"):
+        VectorCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))

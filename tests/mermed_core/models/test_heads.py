@@ -1,0 +1,108 @@
+import json
+
+import numpy as np
+import pytest
+
+from mermed_core.errors import ModelError
+from mermed_core.models.heads import (
+    HEADS,
+    MODALITY_TASK,
+    NUMBERS,
+    Head,
+    HeadSet,
+    label_set_task,
+    load_heads,
+    save_heads,
+    to_probabilities,
+)
+
+
+def head(task="lung", modality="ct", kind="multiclass", classes=("a", "b", "c"), dim=4, seed=0) -> Head:
+    generator = np.random.default_rng(seed)
+    weight = generator.normal(size=(len(classes), dim)).astype(np.float32)
+    bias = generator.normal(size=len(classes)).astype(np.float32)
+    return Head(task, modality, kind, classes, weight, bias, 1.7, 12)
+
+
+def test_probabilities_are_softmax_of_the_calibrated_logits():
+    one = head()
+    vectors = np.random.default_rng(1).normal(size=(5, 4))
+    logits = (vectors @ one.weight.T + one.bias) / 1.7
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(one.probabilities(vectors), expected, rtol=1e-5)
+
+
+def test_labels_that_do_not_exclude_each_other_get_a_sigmoid_each():
+    logits = np.array([[0.0, 2.0, -2.0]])
+    np.testing.assert_allclose(to_probabilities(logits, "multilabel"), 1 / (1 + np.exp(-logits)))
+
+
+def test_heads_come_back_as_they_were(tmp_path):
+    before = HeadSet(
+        (head(MODALITY_TASK, "", classes=("ct", "oct")), head(), head("chest", "cxr", "multilabel"))
+    )
+    save_heads(tmp_path, before)
+    after = load_heads(tmp_path, 4)
+    for left, right in zip(before.heads, after.heads, strict=True):
+        np.testing.assert_array_equal(left.weight, right.weight)
+        np.testing.assert_array_equal(left.bias, right.bias)
+        assert (
+            left.task,
+            left.modality,
+            left.kind,
+            left.classes,
+            left.temperature,
+            left.training_images,
+        ) == (
+            right.task,
+            right.modality,
+            right.kind,
+            right.classes,
+            right.temperature,
+            right.training_images,
+        )
+
+
+def test_heads_that_only_sort_name_no_findings():
+    heads = HeadSet(
+        (head(MODALITY_TASK, ""), head(label_set_task("ct"), "ct"), head("lung"), head("chest", "cxr"))
+    )
+    assert [item.task for item in heads.findings] == ["lung", "chest"]
+    with pytest.raises(ModelError, match="no head 'liver'"):
+        heads.get("liver")
+
+
+def test_relevance_is_whole_for_the_only_label_set_and_shared_among_more():
+    sorter = head(label_set_task("ct"), "ct", classes=("lung", "liver"))
+    heads = HeadSet((head("lung"), head("liver"), sorter, head("chest", "cxr")))
+    vector = np.array([1.0, 0, 0, 0])
+    assert heads.relevance("cxr", vector) == {"chest": 1.0}
+    assert heads.relevance("oct", vector) == {}
+    shares = heads.relevance("ct", vector)
+    assert shares.keys() == {"lung", "liver"}
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_missing_heads_say_how_to_fit_them(tmp_path):
+    with pytest.raises(ModelError, match=r"train\.fit_heads"):
+        load_heads(tmp_path, 4)
+
+
+def test_heads_for_other_vectors_are_refused(tmp_path):
+    save_heads(tmp_path, HeadSet((head(),)))
+    with pytest.raises(ModelError, match="length 5"):
+        load_heads(tmp_path, 5)
+
+
+@pytest.mark.parametrize("file", [HEADS, NUMBERS])
+@pytest.mark.parametrize("content", [b"", b"[{}]", b"nothing", b'{"a": 1}'])
+def test_damaged_heads_are_a_sentence(tmp_path, file, content):
+    save_heads(tmp_path, HeadSet((head(),)))
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(ModelError, match="damaged"):
+        load_heads(tmp_path, 4)
+
+
+def test_heads_json_is_for_people(tmp_path):
+    save_heads(tmp_path, HeadSet((head(),)))
+    assert json.loads((tmp_path / HEADS).read_text())[0]["classes"] == ["a", "b", "c"]

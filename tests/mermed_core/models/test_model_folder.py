@@ -1,0 +1,109 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mermed_core.errors import ModelError
+from mermed_core.models.model_folder import CONFIG, WEIGHTS, fingerprint, load_config, load_model
+
+
+@pytest.fixture
+def folder(encoder_folder, tmp_path):
+    shutil.copytree(encoder_folder, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_model_comes_back_as_it_was(folder, embedder):
+    backbone, config = load_model(folder)
+    images = torch.randn(2, 3, 48, 48)
+    with torch.inference_mode():
+        assert torch.equal(backbone(images), embedder.backbone(images))
+    assert config == embedder.config
+    assert not backbone.training
+
+
+def test_the_fingerprint_changes_with_weights_and_preprocessing_and_not_with_words(folder):
+    before = fingerprint(folder)
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | {"name": "other", "licence": "other"}))
+    assert fingerprint(folder) == before
+    config["preprocessing"]["resize"] = "pad"
+    (folder / CONFIG).write_text(json.dumps(config))
+    changed = fingerprint(folder)
+    assert changed != before
+    data = bytearray((folder / WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    (folder / WEIGHTS).write_bytes(data)
+    assert fingerprint(folder) != changed
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"format": 1}', b"\xff\xfe"])
+def test_a_damaged_config_is_a_sentence(folder, content):
+    (folder / CONFIG).write_bytes(content)
+    with pytest.raises(ModelError, match="damaged"):
+        load_config(folder)
+
+
+def test_a_newer_format_is_named(folder):
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | {"format": 2}))
+    with pytest.raises(ModelError, match="format 2"):
+        load_model(folder)
+
+
+def test_a_missing_model_is_a_sentence(tmp_path):
+    with pytest.raises(ModelError, match="no model"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 100, -1])
+def test_damaged_weights_are_a_sentence(folder, keep):
+    data = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(data[:keep])
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_model(folder)
+
+
+def test_weights_of_another_network_are_refused(folder):
+    save_file({"a": torch.zeros(2)}, folder / WEIGHTS)
+    with pytest.raises(ModelError, match="do not fit"):
+        load_model(folder)
+
+
+@pytest.mark.timeout(120)
+def test_killed_while_it_is_replaced_the_previous_model_stays(folder):
+    before = fingerprint(folder)
+    program = textwrap.dedent(f"""
+        import time
+        from pathlib import Path
+        import mermed_core.models.model_folder as checkpoint
+        from mermed_core.files import write_folder
+        folder = Path({str(folder)!r})
+        backbone, config = checkpoint.load_model(folder)
+        for tensor in backbone.encoder.state_dict().values():
+            tensor.zero_()
+        with write_folder(folder) as staging:
+            checkpoint.save_model(staging, backbone, config)
+            print("written", flush=True)
+            time.sleep(60)
+    """)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "written\n"
+        os.kill(process.pid, signal.SIGKILL)
+    assert fingerprint(folder) == before
+    load_model(folder)
+
+
+def test_a_model_without_its_weights_is_a_sentence(folder):
+    (folder / WEIGHTS).unlink()
+    for read in (fingerprint, load_model):
+        with pytest.raises(ModelError, match="cannot be read"):
+            read(folder)
