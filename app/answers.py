@@ -5,12 +5,13 @@ from typing import Any
 
 import gradio as gr
 
-from app.components import cases, figure, findings, modality, notice
-from app.services import ASSETS, Services
-from app.text import class_name
-from app.uploads import Query, open_upload
 from mermed_core.errors import ImageError, MermedError
 from mermed_core.records import Analysis, Finding
+
+from .components import cases, figure, findings, modality, notice
+from .services import ASSETS, Services
+from .text import class_name
+from .uploads import Query, open_upload
 
 EXAMPLES = ASSETS / "examples"
 NO_CASES = "The most similar known cases appear here."

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from app.text import modality_name
 from mermed_core.collections.collection import Collection
 from mermed_core.records import Case
+
+from .text import modality_name
 
 # A spreadsheet runs a cell that starts like this as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

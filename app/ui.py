@@ -8,16 +8,17 @@ from typing import Any
 
 import gradio as gr
 
-from app import theme as style
-from app.components.clickable_html import picked, plain
-from app.components.header import header
-from app.pages.about import AboutPage
-from app.pages.classify import ClassifyPage
-from app.pages.explore import ExplorePage
-from app.pages.similar import A_CASE, MY_IMAGE, SimilarPage
-from app.services import Services, load_services
-from app.uploads import keep_uploads_apart, use_private_folder
 from mermed_core.errors import MermedError
+
+from . import theme as style
+from .components.clickable_html import picked, plain
+from .components.header import header
+from .pages.about import AboutPage
+from .pages.classify import ClassifyPage
+from .pages.explore import ExplorePage
+from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
+from .services import Services, load_services
+from .uploads import keep_uploads_apart, use_private_folder
 
 logger = logging.getLogger(__name__)
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from app.pictures import jpeg_uri
-from app.text import modality_name, spoken, text
 from mermed_core.collections.collection import Collection
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Case, Neighbour
+
+from ..pictures import jpeg_uri
+from ..text import modality_name, spoken, text
 
 
 def neighbour_grid(collection: Collection, neighbours: Iterable[Neighbour]) -> str:

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from app.theme import script
+from ..theme import script
 
 
 def plain(value: str, elem_id: str) -> gr.HTML:

@@ -8,12 +8,13 @@ from typing import Any
 import gradio as gr
 import plotly
 
-from app.pictures import jpeg_uri
-from app.text import modality_name, spoken
-from app.theme import script
 from mermed_core.collections.collection import Collection
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Case, MapPoint
+
+from ..pictures import jpeg_uri
+from ..text import modality_name, spoken
+from ..theme import script
 
 COLOUR_BY = ("modality", "label", "source")
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.text import modality_name, spoken, text
+from ..text import modality_name, spoken, text
 
 # Below half, a model would be worse than chance: nothing of interest lies there.
 _LEFT = 0.5

@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
-from app.answers import EXAMPLES, example_names
-from app.pictures import picture_uri
-from app.text import text
+from ..answers import EXAMPLES, example_names
+from ..pictures import picture_uri
+from ..text import text
 
 _SIDE = 96
 

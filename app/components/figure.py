@@ -1,9 +1,10 @@
 """The visitor's image with the heat map over it, its opacity slider and its scale."""
 
-from app.pictures import heat_uri, picture_uri, scale_gradient
-from app.text import text
 from mermed_core.inference.predictor import MedicalImage
 from mermed_core.records import Saliency
+
+from ..pictures import heat_uri, picture_uri, scale_gradient
+from ..text import text
 
 # Below this raw peak the map of the class is noise that was stretched to full scale.
 _FAINT = 1e-3

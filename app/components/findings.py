@@ -3,9 +3,10 @@
 from itertools import groupby
 from typing import Any
 
-from app.components.evidence import interval
-from app.text import Metrics, class_name, percent, text, verdict
 from mermed_core.records import Analysis, Finding
+
+from ..text import Metrics, class_name, percent, text, verdict
+from .evidence import interval
 
 EMPTY = (
     '<section class="mm-card mm-quiet"><h2>Findings</h2><p>Each with a calibrated probability, and with how '

@@ -1,7 +1,7 @@
 """The first lines of every page: what this is, what it is not, and which collection is loaded."""
 
-from app.services import Services
-from app.text import RESEARCH_ONLY, text
+from ..services import Services
+from ..text import RESEARCH_ONLY, text
 
 
 def header(services: Services) -> str:

@@ -1,8 +1,9 @@
 """Which kind of image it is, and whether it is one that the model knows."""
 
-from app.text import modality_name, percent, text
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Analysis
+
+from ..text import modality_name, percent, text
 
 EMPTY = '<section class="mm-card mm-quiet"><h2>Modality</h2><p>Detected from the pixels alone.</p></section>'
 _SHOWN = 3

@@ -1,7 +1,8 @@
 """One sentence to the visitor above the results: what went wrong, or what to know about the file."""
 
-from app.text import text
 from mermed_core.inference.predictor import MedicalImage
+
+from ..text import text
 
 
 def problem(message: str) -> str:

@@ -1,9 +1,10 @@
 """What is searched with: the visitor's image, or a case."""
 
-from app.pictures import jpeg_uri, picture_uri
-from app.text import modality_name, spoken, text
 from mermed_core.collections.collection import Collection
 from mermed_core.inference.predictor import MedicalImage
+
+from ..pictures import jpeg_uri, picture_uri
+from ..text import modality_name, spoken, text
 
 EMPTY = ""
 _SIDE = 240

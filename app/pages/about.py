@@ -2,10 +2,10 @@
 
 import gradio as gr
 
-from app.components.clickable_html import plain
-from app.components.evidence import evidence
-from app.services import Services
-from app.text import RESEARCH_ONLY
+from ..components.clickable_html import plain
+from ..components.evidence import evidence
+from ..services import Services
+from ..text import RESEARCH_ONLY
 
 _PRIVACY = """
 ### Your images

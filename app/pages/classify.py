@@ -5,11 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.answers import NO_CASES, Answers
-from app.components import cases, examples, figure, findings, modality
-from app.components.clickable_html import picked, picking, plain
-from app.services import Services
 from mermed_core.modalities import MODALITIES
+
+from ..answers import NO_CASES, Answers
+from ..components import cases, examples, figure, findings, modality
+from ..components.clickable_html import picked, picking, plain
+from ..services import Services
 
 MODEL_QUEUE = "model"
 _DETECT = [("Detect", ""), *((item.name, item.key) for item in MODALITIES.values())]

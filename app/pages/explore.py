@@ -4,14 +4,15 @@ from typing import Any
 
 import gradio as gr
 
-from app import case_table as table
-from app.components import cases
-from app.components.clickable_html import picking, plain
-from app.components.collection_map import COLOUR_BY, collection_map, map_value
-from app.services import Services
-from app.theme import script
 from mermed_core.errors import MermedError
 from mermed_core.records import MapPoint
+
+from .. import case_table as table
+from ..components import cases
+from ..components.clickable_html import picking, plain
+from ..components.collection_map import COLOUR_BY, collection_map, map_value
+from ..services import Services
+from ..theme import script
 
 _SHOWN = 24
 _HINT = "Press a point, or draw around some with the lasso in the map's tool bar."

@@ -4,12 +4,13 @@ from typing import Any
 
 import gradio as gr
 
-from app.components import cases, notice, query_view
-from app.components.clickable_html import picking, plain
-from app.services import Services
-from app.text import modality_name, spoken
-from app.uploads import Query
 from mermed_core.errors import MermedError
+
+from ..components import cases, notice, query_view
+from ..components.clickable_html import picking, plain
+from ..services import Services
+from ..text import modality_name, spoken
+from ..uploads import Query
 
 MY_IMAGE, A_CASE = "My image", "A case of the collection"
 _MOST = 48
