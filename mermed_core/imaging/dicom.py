@@ -6,14 +6,14 @@ warning or a note.
 
 import io
 import math
-import struct
 import zlib
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.filereader import _read_file_meta_info, read_preamble
+from pydicom.filereader import read_dataset, read_preamble
 from pydicom.multival import MultiValue
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
@@ -36,21 +36,25 @@ from mermed_core.errors import (
     NoPixelsError,
     UnsupportedFormatError,
 )
+from mermed_core.imaging.dicom_modality import header_modality
 from mermed_core.imaging.jpeg_headers import CUT_OFF, jpeg2000_size, jpeg_size
+from mermed_core.imaging.limits import Limits, check_frame, check_size
 from mermed_core.imaging.windowing import (
-    Limits,
-    check_frame,
-    check_size,
     look_up,
     scale_to_bytes,
     stretch_to_bytes,
     window_to_bytes,
 )
 
+NO_PICTURE = (
+    "This DICOM file holds no picture (it is a report or a plan, say). Choose an image of the series."
+)
+
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _KEYWORDS = [
     *_PIXELS,
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("Modality", "BodyPartExamined"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration"),
     *("PhotometricInterpretation", "PresentationLUTShape", "BurnedInAnnotation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
@@ -64,13 +68,25 @@ _KEYWORDS = [
 ]
 
 
-def is_dicom(data: bytes) -> bool:
-    """Tells whether a file is DICOM: by its mark, or without one by a first element that can be believed."""
-    return data[128:132] == b"DICM" or _begins_with_element(data)
+def count_dicom_frames(file: BinaryIO, limits: Limits) -> int:
+    """Returns how many frames an open DICOM file holds, from its header alone.
+
+    Raises:
+        ImageError: no picture, more than can be read, or damaged.
+    """
+    check_deflated(file, limits)
+    file.seek(0)
+    tags: list[str] = ["Rows", "Columns", "NumberOfFrames"]
+    dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
+    if not (_number(dataset, "Rows") and _number(dataset, "Columns")):
+        raise NoPixelsError(NO_PICTURE)
+    return max(1, int(_number(dataset, "NumberOfFrames") or 1))
 
 
-def read_dicom(data: bytes, frame: int, limits: Limits) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Returns one frame as pixels (height, width, 3) uint8, the number of frames, and notes for the person.
+def read_dicom(
+    data: bytes, frame: int, limits: Limits
+) -> tuple[np.ndarray, int, tuple[str, ...], str | None]:
+    """Returns pixels (height, width, 3) uint8 of a frame, how many frames, notes, and the header's modality.
 
     Raises:
         ImageError: no pixels, too large, no such frame, compressed in a way that is not read, or damaged.
@@ -93,24 +109,12 @@ def read_dicom(data: bytes, frame: int, limits: Limits) -> tuple[np.ndarray, int
         notes = (*notes, f"Frame {frame + 1} of {frames} is shown.")
     if str(dataset.get("BurnedInAnnotation") or "").strip().upper() == "YES":
         notes = (*notes, "The file says that text is burned into the picture: it may name the patient.")
-    return pixels, frames, notes
-
-
-def _begins_with_element(data: bytes) -> bool:
-    """Tells whether a file without preamble begins with an element of group 2 or 8, as it must."""
-    if len(data) < 8:
-        return False
-    explicit = data[4:6].isalpha() and data[4:6].isupper()
-    group, element, length = struct.unpack_from("<HHI", data)
-    if group in (2, 8) and element < 0x100:
-        return explicit or length <= len(data) - 8
-    return (
-        explicit and struct.unpack_from(">H", data)[0] == 8 and data[2] == 0
-    )  # big endian is never implicit
+    modality = header_modality(str(dataset.get("Modality") or ""), str(dataset.get("BodyPartExamined") or ""))
+    return pixels, frames, notes, modality
 
 
 def _parse(data: bytes, limits: Limits) -> pydicom.FileDataset:
-    _check_deflated(data, limits)
+    check_deflated(io.BytesIO(data), limits)
     dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(_KEYWORDS))
     if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom went by the look of the first element
         implicit, little = dataset.original_encoding
@@ -119,11 +123,13 @@ def _parse(data: bytes, limits: Limits) -> pydicom.FileDataset:
     return dataset
 
 
-def _check_deflated(data: bytes, limits: Limits) -> None:
+def check_deflated(file: BinaryIO, limits: Limits) -> None:
     """Inflates a deflated data set in bounded memory before pydicom would inflate it whole."""
-    file = io.BytesIO(data)
     read_preamble(file, force=True)
-    if _read_file_meta_info(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+    meta = read_dataset(
+        file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag.group != 2
+    )
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         inflater.decompress(file.read(), limits.max_bytes)
         if inflater.unconsumed_tail:
@@ -139,9 +145,7 @@ def _check_header(dataset: Dataset, frame: int, limits: Limits) -> int:
     if not height or not width:
         if held:
             raise DamagedImageError("The DICOM file does not say how large its picture is. Export it again.")
-        raise NoPixelsError(
-            "This DICOM file holds no picture (it is a report or a plan, say). Choose an image of the series."
-        )
+        raise NoPixelsError(NO_PICTURE)
     if not held:
         raise DamagedImageError("The DICOM file ends before its picture. Export or send it again.")
     frames = max(1, int(_number(dataset, "NumberOfFrames") or 1))

@@ -6,8 +6,9 @@ The kind is decided by the content, never by the name. Whatever is wrong with a 
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -20,28 +21,14 @@ from mermed_core.errors import (
     UnsupportedFormatError,
 )
 from mermed_core.imaging import tiff
-from mermed_core.imaging.dicom import is_dicom, read_dicom
-from mermed_core.imaging.windowing import (
-    LIMITS,
-    Limits,
-    check_frame,
-    check_size,
-    scale_to_bytes,
-    stretch_to_bytes,
-)
+from mermed_core.imaging.dicom import count_dicom_frames, read_dicom
+from mermed_core.imaging.kinds import HEAD_BYTES, image_kind, refusal
+from mermed_core.imaging.limits import LIMITS, Limits, check_frame, check_size
+from mermed_core.imaging.windowing import scale_to_bytes, stretch_to_bytes
 
-__all__ = ["LIMITS", "Limits", "MedicalImage", "read_image"]
+__all__ = ["LIMITS", "Limits", "MedicalImage", "count_frames", "looks_like_image", "read_image"]
 
-_READABLE = "Use PNG, JPEG, TIFF, WebP, BMP or DICOM."
-_LOOKS_LIKE = (
-    (b"%PDF", "a PDF document: export the picture in it as PNG or JPEG first"),
-    (b"PK\x03\x04", "a zip archive: unpack it and choose one image"),
-    (b"\x1f\x8b", "a compressed archive: unpack it and choose one image"),
-    (b"Rar!", "a compressed archive: unpack it and choose one image"),
-    (b"7z\xbc\xaf", "a compressed archive: unpack it and choose one image"),
-    (b"GIF8", "a GIF, which keeps too few colours: use the original picture"),
-    (b"<", "a web page or text"),
-)
+_MANY_FRAMES = ("GIF", "WebP", "AVIF", "PNG")  # kinds of moving pictures, which Pillow reads
 _STRETCHED = "The grey values were stretched from the darkest to the brightest 0.5 %."
 # What brings pixels (height, width, 3) upright, by the EXIF orientation.
 _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -64,8 +51,9 @@ class MedicalImage:
         pixels: (height, width, 3) uint8 RGB.
         frames: how many the file has.
         frame: the one that this is, from 0.
-        kind: PNG, JPEG, TIFF, WebP, BMP or DICOM.
+        kind: DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, BMP, GIF or AVIF.
         notes: sentences for the person who looks at it, such as how it was windowed; never of the patient.
+        header_modality: our key of the modality that a DICOM header names, a hint; None where it names none.
     """
 
     pixels: np.ndarray
@@ -73,6 +61,7 @@ class MedicalImage:
     frame: int
     kind: str
     notes: tuple[str, ...]
+    header_modality: str | None = None
 
 
 def read_image(source: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> MedicalImage:
@@ -91,26 +80,94 @@ def read_image(source: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS)
         ImageError: one of its kinds, with a sentence that says what is wrong.
     """
     data = _bytes(source, limits)
-    kind = _kind(data)
+    kind, modality = image_kind(data), None
+    if kind is None:
+        raise refusal(data)
     try:
         if kind == "DICOM":
-            pixels, frames, notes = read_dicom(data, frame, limits)
+            pixels, frames, notes, modality = read_dicom(data, frame, limits)
         elif kind == "TIFF":
             pixels, frames, notes = _read_tiff(data, frame, limits)
         else:
-            check_frame(frame, 1, limits)  # the second picture of a JPEG is a thumbnail or another exposure
-            (pixels, notes), frames = _read_picture(data, kind, limits), 1
+            pixels, frames, notes = _read_picture(data, kind, frame, limits)
+    except Exception as error:
+        raise _sentence(error, kind) from error
+    return MedicalImage(np.ascontiguousarray(pixels), frames, frame, kind, notes, modality)
+
+
+def count_frames(source: bytes | Path, *, limits: Limits = LIMITS) -> int:
+    """Returns how many frames or pages a file has; no pixels are decoded, and little of the file is read.
+
+    Args:
+        source: the file's bytes, or its path.
+        limits: on bytes and frames. More frames than are allowed count as one more than the limit.
+
+    Raises:
+        ImageError: it is no image, holds no picture, or its structure is damaged.
+    """
+    head = _head(source)
+    kind = image_kind(head)
+    if kind is None:
+        raise refusal(head)
+    try:
+        with _opened(source) as file:
+            if kind == "DICOM":
+                return count_dicom_frames(file, limits)
+            if kind == "TIFF":
+                held = source if isinstance(source, bytes) else mmap(file.fileno(), 0, access=ACCESS_READ)
+                return tiff.count_pages(held, limits)
+            if kind not in _MANY_FRAMES:
+                return 1  # the second picture of a JPEG is a thumbnail or another exposure
+            with Image.open(file, formats=(kind.upper(),)) as image:
+                return getattr(image, "n_frames", 1)
+    except Exception as error:
+        raise _sentence(error, kind) from error
+
+
+def looks_like_image(source: bytes | Path) -> str | None:
+    """Returns the kind of a file by its content, None where it is no image that is read here.
+
+    Args:
+        source: a path, or the first bytes of a file (4096 are enough).
+
+    Returns:
+        DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, BMP, GIF or AVIF.
+    """
+    try:
+        return image_kind(_head(source))
     except ImageError:
-        raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise ImageTooLargeError(
-            "The image has more pixels than can be read. Save a smaller version."
-        ) from error
-    except Exception as error:  # decoders raise anything at all on damaged bytes
-        raise DamagedImageError(
-            f"The {kind} file is damaged, cut off or of a rare variant. Export or send it again."
-        ) from error
-    return MedicalImage(np.ascontiguousarray(pixels), frames, frame, kind, notes)
+        return None
+
+
+def _sentence(error: Exception, kind: str) -> ImageError:
+    """Returns what went wrong as an error of ours; decoders raise anything at all on damaged bytes."""
+    if isinstance(error, ImageError):
+        return error
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError)):
+        return ImageTooLargeError("The image has more pixels than can be read. Save a smaller version.")
+    return DamagedImageError(
+        f"The {kind} file is damaged, cut off or of a rare variant. Export or send it again."
+    )
+
+
+def _opened(source: bytes | Path) -> BinaryIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _head(source: bytes | Path) -> bytes:
+    """Returns the first bytes of a file, which tell its kind."""
+    try:
+        if isinstance(source, Path) and source.is_dir():
+            raise UnsupportedFormatError("This is a folder. Choose one image file in it.")
+        if isinstance(source, Path) and not source.is_file():
+            raise UnsupportedFormatError("There is no such file. Check its name and folder.")
+        with _opened(source) as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise DamagedImageError("The file cannot be opened. Check that you may read it.") from error
+    if not head:
+        raise EmptyFileError("The file is empty. Export or send it again.")
+    return head
 
 
 def _bytes(source: bytes | Path, limits: Limits) -> bytes:
@@ -133,37 +190,18 @@ def _bytes(source: bytes | Path, limits: Limits) -> bytes:
     return data
 
 
-def _kind(data: bytes) -> str:
-    """Returns the kind of a file by its first bytes.
-
-    Raises:
-        UnsupportedFormatError: it is none of those read here; says what it looks like.
-    """
-    marks = {
-        "DICOM": is_dicom(data),
-        "PNG": data.startswith(b"\x89PNG"),
-        "JPEG": data.startswith(b"\xff\xd8\xff"),
-        "TIFF": data.startswith(tiff.MARKS),
-        "WebP": data[:4] == b"RIFF" and data[8:12] == b"WEBP",
-        "BMP": data[:2] == b"BM" and data[15:18] == bytes(3),  # the header's size, which is below 256
-    }
-    for kind, found in marks.items():
-        if found:
-            return kind
-    if data[4:8] == b"ftyp":
-        raise UnsupportedFormatError(f"This is a HEIC photo or a film: save it as JPEG. {_READABLE}")
-    start = data[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
-    for mark, words in _LOOKS_LIKE:
-        if start.startswith(mark):
-            raise UnsupportedFormatError(f"This is {words}. {_READABLE}")
-    raise UnsupportedFormatError(f"This is not an image of a kind that can be read here. {_READABLE}")
-
-
-def _read_picture(data: bytes, kind: str, limits: Limits) -> tuple[np.ndarray, tuple[str, ...]]:
-    with Image.open(io.BytesIO(data), formats=(kind.upper(),)) as image:
+def _read_picture(
+    data: bytes, kind: str, frame: int, limits: Limits
+) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    with Image.open(io.BytesIO(data), formats=(kind.upper().replace(" ", ""),)) as image:
+        frames = getattr(image, "n_frames", 1) if kind in _MANY_FRAMES else 1
+        check_frame(frame, frames, limits)
         check_size(*image.size, limits)
+        if frames > 1:
+            image.seek(frame)
         pixels, notes = _to_rgb(image)
-        return _upright(pixels, _orientation(image)), notes
+        shown = (f"Frame {frame + 1} of {frames} is shown.",) if frames > 1 else ()
+        return _upright(pixels, _orientation(image)), frames, (*notes, *shown)
 
 
 def _read_tiff(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, int, tuple[str, ...]]:

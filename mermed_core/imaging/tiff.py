@@ -4,14 +4,14 @@ import io
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from mmap import mmap
 from typing import Any
 
 import numpy as np
 
 from mermed_core.errors import DamagedImageError, UnsupportedFormatError
-from mermed_core.imaging.windowing import Limits, check_size
+from mermed_core.imaging.limits import Limits, check_size
 
-MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PHOTOMETRIC, ORIENTATION = 262, 274
 WHITE_IS_ZERO = 0  # a value of PHOTOMETRIC
 
@@ -32,7 +32,7 @@ class _Layout:
     offset: struct.Struct
 
 
-def count_pages(data: bytes, limits: Limits) -> int:
+def count_pages(data: bytes | mmap, limits: Limits) -> int:
     """Returns the number of pages, or one more than the limits allow where there are more still.
 
     Raises:
@@ -91,7 +91,7 @@ def read_rare(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, Mappi
     return values, tags
 
 
-def _follow(data: bytes, page: int, layout: _Layout, entries_left: int) -> tuple[int, int]:
+def _follow(data: bytes | mmap, page: int, layout: _Layout, entries_left: int) -> tuple[int, int]:
     """Returns how many entries a page's directory and those nested in it have, and where the next page is."""
     used, following, nested = _directory(data, page, layout)
     while nested:
@@ -104,7 +104,7 @@ def _follow(data: bytes, page: int, layout: _Layout, entries_left: int) -> tuple
     return used, following
 
 
-def _directory(data: bytes, position: int, layout: _Layout) -> tuple[int, int, list[int]]:
+def _directory(data: bytes | mmap, position: int, layout: _Layout) -> tuple[int, int, list[int]]:
     """Returns the number of entries of a directory, the place of the next, and the places of nested ones."""
     (count,) = layout.count.unpack_from(data, position)
     start = position + layout.count.size

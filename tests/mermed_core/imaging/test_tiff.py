@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mermed_core.errors import DamagedImageError, ImageError, ImageTooLargeError, UnsupportedFormatError
 from mermed_core.imaging.tiff import count_pages, misread, read_rare
-from mermed_core.imaging.windowing import LIMITS, Limits
+from mermed_core.imaging.limits import LIMITS, Limits
 
 
 def written(values: np.ndarray, **options) -> bytes:
