@@ -1,9 +1,9 @@
 """Names that stand for patients: equal for the same patient, and saying nothing of who it is."""
 
 import hashlib
-import os
 
-SALT_VARIABLE = "MERMED_SALT"
+from mermed_core.settings import Settings
+
 _LENGTH = 16
 
 
@@ -13,5 +13,5 @@ def pseudonym(identifier: str) -> str:
     Equal identifiers give equal pseudonyms on every machine, so that groups stay together. Who can guess an
     identifier can check the guess; set the environment variable MERMED_SALT to a secret to prevent it.
     """
-    salt = os.environ.get(SALT_VARIABLE, "mermed")
+    salt = Settings.from_environment().salt
     return hashlib.sha256(f"{salt}\0{identifier.strip()}".encode()).hexdigest()[:_LENGTH]

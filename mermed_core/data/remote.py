@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mermed_core.errors import DamagedImageError, ManifestError
+from mermed_core.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-CACHE_VARIABLE = "MERMED_CACHE"
-CACHE_SIZE_VARIABLE = "MERMED_CACHE_GB"
-_CACHE = Path("~/.cache/mermed/shards")
-_CACHE_GB = 50.0
 
 
 def is_url(place: str) -> bool:
@@ -74,7 +70,7 @@ def _fetched(url: str) -> Path:
     """Returns the local copy of a remote file; one process fetches it, the others wait."""
     import fcntl  # Windows has none, and reads local files without it
 
-    folder = Path(os.environ.get(CACHE_VARIABLE) or _CACHE).expanduser()
+    folder = Settings.from_environment().cache
     copy = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rpartition('/')[2]}"
     if not copy.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,7 +97,7 @@ def _fetch(url: str, copy: Path) -> None:
 
 def _evict(folder: Path, newest: Path) -> None:
     """Removes the copies that were fetched longest ago until the rest fits; readers keep theirs open."""
-    limit = float(os.environ.get(CACHE_SIZE_VARIABLE) or _CACHE_GB) * 1e9
+    limit = Settings.from_environment().cache_gb * 1e9
     copies = [path for path in folder.iterdir() if not path.name.startswith(".") and path != newest]
     copies.sort(key=lambda path: path.stat().st_mtime)
     total = newest.stat().st_size + sum(path.stat().st_size for path in copies)

@@ -1,0 +1,132 @@
+"""Every environment variable that the program reads, in one typed place."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from mermed_core.errors import SettingsError
+from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
+
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+_LOCAL, _EVERYWHERE = "127.0.0.1", "0.0.0.0"
+
+
+class Settings(BaseModel):
+    """What the environment says; a variable that is unset or empty has its default.
+
+    Each field is filled from the variable that is its alias. `markdown_table` documents them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    model: Annotated[
+        Folder,
+        Field(alias="MERMED_MODEL", description="Folder of the model that is served and analysed with."),
+    ] = BUNDLED_MODEL
+    collection: Annotated[
+        Folder,
+        Field(
+            alias="MERMED_COLLECTION",
+            description="Folder of the collection that similar cases and the map come from.",
+        ),
+    ] = BUNDLED_COLLECTION
+    host: Annotated[
+        str,
+        Field(
+            alias="GRADIO_SERVER_NAME",
+            description="Address that the page listens on. 127.0.0.1 is reached from this machine only, "
+            "0.0.0.0 from everywhere (the default on Hugging Face Spaces).",
+        ),
+    ] = _LOCAL
+    port: Annotated[
+        int, Field(alias="GRADIO_SERVER_PORT", description="Port of the page.", ge=1, le=65535)
+    ] = 7860
+    upload_folder: Annotated[
+        Folder | None,
+        Field(
+            alias="GRADIO_TEMP_DIR",
+            description="Folder that uploads pass through before they are read and deleted. By default a "
+            "private one is made, in memory where there is room, and removed when the page stops.",
+        ),
+    ] = None
+    space: Annotated[
+        str, Field(alias="SPACE_ID", description="Set by Hugging Face Spaces; not meant to be set by hand.")
+    ] = ""
+    salt: Annotated[
+        str,
+        Field(
+            alias="MERMED_SALT",
+            description="Secret that goes into the pseudonyms of patients, so that nobody who guesses an "
+            "identifier can check the guess. Keep it: another salt gives other pseudonyms.",
+        ),
+    ] = "mermed"
+    data: Annotated[
+        Folder | None,
+        Field(
+            alias="MERMED_DATA",
+            description="Folder of real image sets (parquet) for the recipes and for tests on real images. "
+            "Without it those tests are skipped.",
+        ),
+    ] = None
+    cache: Annotated[
+        Folder, Field(alias="MERMED_CACHE", description="Folder for copies of remote shards.")
+    ] = Path("~/.cache/mermed/shards")
+    cache_gb: Annotated[
+        float,
+        Field(
+            alias="MERMED_CACHE_GB",
+            description="Size in GB beyond which the oldest copies of remote shards are deleted.",
+            gt=0,
+            allow_inf_nan=False,
+        ),
+    ] = 50.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Reads the settings.
+
+        Args:
+            environment: variables by name; default: the process's.
+
+        Raises:
+            SettingsError: names the variable whose value cannot be used.
+        """
+        variables = os.environ if environment is None else environment
+        given = {name: value for name in VARIABLES if (value := variables.get(name, "").strip())}
+        if "SPACE_ID" in given:  # a Space is reached through a proxy on another machine
+            given.setdefault("GRADIO_SERVER_NAME", _EVERYWHERE)
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            problem = first["msg"].replace("Input should", "it should", 1)
+            raise SettingsError(
+                f"The environment variable {first['loc'][0]} is '{first['input']}'; {problem}."
+            ) from error
+
+
+VARIABLES: tuple[str, ...] = tuple(str(field.alias) for field in Settings.model_fields.values())
+"""The names of all variables, in the order of the table."""
+
+
+def markdown_table() -> str:
+    """Returns all variables with defaults and meanings as the Markdown table that docs/host.md shows."""
+    rows = [
+        f"| `{field.alias}` | {_default(field.default)} | {field.description} |"
+        for field in Settings.model_fields.values()
+    ]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows])
+
+
+def _default(value: object) -> str:
+    bundled = {BUNDLED_MODEL: "the bundled model", BUNDLED_COLLECTION: "the bundled collection"}
+    if value is None or value == "":
+        return "none"
+    return bundled[value] if isinstance(value, Path) and value in bundled else f"`{value}`"
+
+
+if __name__ == "__main__":
+    print(markdown_table())

@@ -1,0 +1,72 @@
+"""What the environment says, and the table that documents it."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mermed_core.errors import SettingsError
+from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
+from mermed_core.settings import VARIABLES, Settings, markdown_table
+
+
+def test_an_empty_environment_gives_the_defaults():
+    settings = Settings.from_environment({})
+    assert (settings.model, settings.collection) == (BUNDLED_MODEL, BUNDLED_COLLECTION)
+    assert (settings.host, settings.port, settings.data) == ("127.0.0.1", 7860, None)
+    assert settings.cache == Path.home() / ".cache" / "mermed" / "shards"
+
+
+def test_empty_variables_count_as_unset():
+    assert Settings.from_environment(dict.fromkeys(VARIABLES, " ")) == Settings.from_environment({})
+
+
+def test_values_are_typed_and_home_is_resolved():
+    settings = Settings.from_environment(
+        {"MERMED_CACHE_GB": "0.5", "GRADIO_SERVER_PORT": "80", "MERMED_MODEL": "~/m"}
+    )
+    assert (settings.cache_gb, settings.port, settings.model) == (0.5, 80, Path.home() / "m")
+
+
+def test_a_space_listens_everywhere_unless_an_address_is_given():
+    assert Settings.from_environment({"SPACE_ID": "a/b"}).host == "0.0.0.0"
+    assert Settings.from_environment({"SPACE_ID": "a/b", "GRADIO_SERVER_NAME": "::1"}).host == "::1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("GRADIO_SERVER_PORT", "http"),
+        ("GRADIO_SERVER_PORT", "0"),
+        ("GRADIO_SERVER_PORT", "65536"),
+        ("MERMED_CACHE_GB", "-1"),
+        ("MERMED_CACHE_GB", "inf"),
+        ("MERMED_CACHE_GB", "nan"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named_in_one_sentence(variable, value):
+    with pytest.raises(SettingsError, match=rf"^The environment variable {variable} is '{value}'; it .*\.$"):
+        Settings.from_environment({variable: value})
+
+
+@given(st.dictionaries(st.sampled_from(VARIABLES), st.text()))
+def test_any_environment_gives_settings_or_a_sentence(environment):
+    settings = Settings()
+    with suppress(SettingsError):
+        settings = Settings.from_environment(environment)
+    assert 1 <= settings.port <= 65535
+    assert settings.cache_gb > 0
+
+
+def test_the_process_environment_is_the_default(monkeypatch):
+    monkeypatch.setenv("MERMED_SALT", "pepper")
+    assert Settings.from_environment().salt == "pepper"
+
+
+def test_the_table_has_a_row_for_every_variable():
+    rows = markdown_table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(VARIABLES)
+    assert all(len(row.strip("|").split("|")) == 3 for row in rows)
+    assert str(Path.home()) not in markdown_table()
