@@ -2,26 +2,26 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from mermed_core.data.manifest import LabelSet, Manifest
 from mermed_core.errors import ManifestError
 from mermed_core.fitting.linear_heads import Labelled, fit_head, one_hot
-from mermed_core.metrics.head_metrics import Estimate, auroc, bootstrap, expected_calibration_error
+from mermed_core.metrics.bootstrap import interval, resample
+from mermed_core.metrics.catalogue import AUROC, ECE, SCORES
+from mermed_core.metrics.scores import unweighted
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.models.embedding_cache import VectorCache
 from mermed_core.models.heads import MODALITY_TASK, Head, HeadSet, label_set_task
+from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
 from mermed_core.models.ood import Gate, fit_gate
 
 logger = logging.getLogger(__name__)
 
 # More of one kind teach the heads that only sort images nothing new, and take minutes.
 SORTING_IMAGES = 1500
-# An interval from fewer patients would be narrow by accident.
-FEWEST_GROUPS = 5
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,12 @@ class Assembly:
     Attributes:
         heads: every head.
         gate: the gate for unknown input.
-        metrics: for each label set modality, n_test, n_groups (patients, say), auroc, auroc_low, auroc_high
-            and ece, None where one is not defined; beside them modality_accuracy and known_accepted (share
-            of the test images that the gate lets pass).
+        metrics: of every label set that has test images, and of the model as a whole.
     """
 
     heads: HeadSet
     gate: Gate
-    metrics: dict[str, Any]
+    metrics: ModelMetrics
 
 
 def assemble(
@@ -172,40 +170,39 @@ def _fit_gate(embeddings: Embeddings) -> Gate:
     )
 
 
-def _measure(heads: HeadSet, gate: Gate, by_modality: Embeddings, neutral: Embeddings) -> dict[str, Any]:
+def _measure(heads: HeadSet, gate: Gate, by_modality: Embeddings, neutral: Embeddings) -> ModelMetrics:
     frame = by_modality.manifest.frame
     test = (frame["split"] == "test").to_numpy()
-    metrics: dict[str, Any] = {}
+    if not test.any():
+        return ModelMetrics()
+    tasks: dict[str, TaskMetrics] = {}
     for head in heads.findings:
         rows = ((frame["task"] == head.task) & frame["labels"].notna()).to_numpy()
         label_set = LabelSet(head.task, head.kind, head.classes)
         if (rows & test).any():
-            metrics[head.task] = _measure_head(head, _labelled(label_set, by_modality, rows, "test"))
-    if test.any():
-        head = heads.get(MODALITY_TASK)
-        best = head.probabilities(neutral.vectors[test]).argmax(axis=1)
-        truth = frame["modality"].to_numpy()[test]
-        metrics["modality_accuracy"] = float(np.mean(np.array(head.classes)[best] == truth))
-        metrics["known_accepted"] = float(np.mean(gate.scores(by_modality.vectors[test]) <= gate.threshold))
-    return metrics
+            tasks[head.task] = _measure_head(head, _labelled(label_set, by_modality, rows, "test"))
+    head = heads.get(MODALITY_TASK)
+    best = head.probabilities(neutral.vectors[test]).argmax(axis=1)
+    truth = frame["modality"].to_numpy()[test]
+    accepted = gate.scores(by_modality.vectors[test]) <= gate.threshold
+    model = WholeModelMetrics(
+        modality_accuracy=float(np.mean(np.array(head.classes)[best] == truth)),
+        known_accepted=float(np.mean(accepted)),
+    )
+    return ModelMetrics(tasks=tasks, model=model)
 
 
-def _measure_head(head: Head, test: Labelled) -> dict[str, Any]:
-    probabilities = head.probabilities(test.vectors)
-    groups = len(np.unique(test.groups))
-    estimate = Estimate(auroc(test.targets, probabilities), np.nan, np.nan)
-    if groups >= FEWEST_GROUPS:
-        estimate = bootstrap(auroc, test.targets, probabilities, test.groups)
-    return {
-        "modality": head.modality,
-        "n_test": len(test),
-        "n_groups": groups,
-        "auroc": _defined(estimate.value),
-        "auroc_low": _defined(estimate.low),
-        "auroc_high": _defined(estimate.high),
-        "ece": expected_calibration_error(test.targets, probabilities),
-    }
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _measure_head(head: Head, test: Labelled) -> TaskMetrics:
+    """Measures a head on test images, with an interval from 1000 draws of whole groups."""
+    scores, data = SCORES[head.kind], (test.targets, head.probabilities(test.vectors))
+    drawn = resample(lambda weights: scores[AUROC](*data, weights), test.groups, 1000, 0)
+    low, high = interval(drawn)
+    return TaskMetrics(
+        modality=head.modality,
+        n_test=len(test),
+        n_groups=len(np.unique(test.groups)),
+        auroc=unweighted(scores[AUROC], *data),
+        auroc_low=low,
+        auroc_high=high,
+        ece=unweighted(scores[ECE], *data),
+    )

@@ -1,4 +1,4 @@
-"""The bootstrap by group: whole patients are drawn with replacement, because their images are alike."""
+"""The bootstrap over groups: whole patients are drawn with replacement, because their images are alike."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -7,20 +7,20 @@ import numpy as np
 # With fewer groups an interval would be narrow by accident, so none is given.
 MIN_GROUPS = 5
 
-# Counts in one block of draws: bounds the memory, 8 MB as float64 and a few copies of it.
+# Counts in one block of draws: bounds the memory to 8 MB as float64 and a few copies of it.
 _CELLS = 1_000_000
 
 
-def draws(groups: np.ndarray, resamples: int, seed: int | Sequence[int]) -> Iterator[np.ndarray]:
+def resampled_counts(groups: np.ndarray, resamples: int, seed: int | Sequence[int]) -> Iterator[np.ndarray]:
     """Yields blocks (some draws, images) of how often each image was drawn, `resamples` draws in all.
 
-    A draw takes as many groups as there are, with replacement, each with all its images. Blocks bound the
-    memory; their size changes no draw.
+    A draw takes as many groups as there are, with replacement, each with all its images. The size of the
+    blocks bounds the memory and has no influence on the draws.
 
     Args:
         groups: (images,) names.
         resamples: number of draws, 1 or more.
-        seed: of the draws.
+        seed: of the random numbers.
     """
     names, membership = np.unique(groups, return_inverse=True)
     count = len(names)
@@ -38,21 +38,21 @@ def resample(
     resamples: int,
     seed: int | Sequence[int],
 ) -> np.ndarray:
-    """Returns a score of every draw, (draws, …); with fewer groups than `MIN_GROUPS` a single row of NaN.
+    """Returns the score of every draw, (draws, …); with fewer groups than `MIN_GROUPS` a single row of NaN.
 
     Args:
         score: takes weights (some draws, images) and returns (some draws, …).
         groups: (images,) names.
         resamples: number of draws, 1 or more.
-        seed: of the draws.
+        seed: of the random numbers.
     """
     if len(np.unique(groups)) < MIN_GROUPS:
         return np.full_like(score(np.ones((1, len(groups)))), np.nan)
-    return np.concatenate([score(weights) for weights in draws(groups, resamples, seed)])
+    return np.concatenate([score(weights) for weights in resampled_counts(groups, resamples, seed)])
 
 
 def interval(values: np.ndarray) -> tuple[float, float]:
-    """Returns the 95 % percentile interval of draws (draws,), NaN ones left out; NaN where none is left."""
+    """Returns the 95 % percentile interval of draws (draws,) without NaN; NaN where nothing is left."""
     defined = values[~np.isnan(values)]
     if not len(defined):
         return float("nan"), float("nan")
@@ -61,7 +61,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def two_sided_p_value(differences: np.ndarray) -> float:
-    """Returns the p-value of no difference from bootstrap draws of one (draws,), NaN ones left out.
+    """Returns the p-value of "no difference" from bootstrap draws (draws,) of a difference, without NaN.
 
     2 · min(1 + #{d ≤ 0}, 1 + #{d ≥ 0}) / (1 + draws), at most 1: the level at which the percentile interval
     would just reach 0 (Efron and Tibshirani 1993, section 15.4), so that p-value and interval agree. The 1

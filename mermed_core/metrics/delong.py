@@ -1,6 +1,7 @@
 """The test of DeLong, DeLong and Clarke-Pearson (1988) for two AUROCs measured on the same images.
 
-By mid-ranks, as Sun and Xu (2014) showed: n log n instead of all pairs of a positive and a negative image.
+It works with mid-ranks (Sun and Xu 2014), which takes n log n steps instead of comparing every positive image
+with every negative one.
 """
 
 import math
@@ -35,9 +36,9 @@ def delong(target: np.ndarray, first: np.ndarray, second: np.ndarray) -> DeLong:
     """Tests whether two scores of the same images differ in AUROC.
 
     Args:
-        target: (images,) of 0 and 1; the images are taken to be independent, one a patient.
+        target: (images,) of 0 and 1; the images must be independent, one per patient.
         first: (images,) scores, higher for 1.
-        second: (images,) other scores.
+        second: (images,) scores to compare with.
     """
     ours, theirs = _components(target, first), _components(target, second)
     aurocs = [_mean(components[0]) for components in (ours, theirs)]
@@ -59,7 +60,7 @@ def auroc_variance(target: np.ndarray, score: np.ndarray) -> float:
 
 
 def _components(target: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns for each positive image the share of negatives below it, for each negative of positives above.
+    """Returns the share of negatives below each positive image, and of positives above each negative image.
 
     These are the structural components V10 and V01 of the paper.
     """

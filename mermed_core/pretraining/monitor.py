@@ -10,7 +10,7 @@ import torch
 
 from mermed_core.data.manifest import LabelSet, Manifest
 from mermed_core.fitting.linear_heads import one_hot
-from mermed_core.metrics.head_metrics import auroc
+from mermed_core.metrics.scores import auroc, unweighted
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.embedder import Embedder, embed_manifest
 from mermed_core.models.model_folder import ModelConfig
@@ -139,7 +139,7 @@ def _knn_auroc(label_set: LabelSet, vectors: np.ndarray, images: Manifest) -> fl
         return float("nan")
     targets = one_hot([list(labels) for labels in frame["labels"].iloc[rows]], label_set.classes)
     groups = frame["group"].to_numpy()[rows]
-    return auroc(targets, knn_votes(vectors[rows], targets, groups))
+    return unweighted(auroc, targets, knn_votes(vectors[rows], targets, groups))
 
 
 @contextlib.contextmanager

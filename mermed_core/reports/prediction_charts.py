@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from sklearn.metrics import confusion_matrix, roc_curve
 
 from mermed_core.reports.charts import GRID, Styles, laid_out
-from mermed_core.metrics.head_metrics import auroc
+from mermed_core.metrics.scores import auroc, unweighted
 
 BINS = 15
 _POINTS = 200
@@ -29,7 +29,7 @@ def roc_chart(predictions: pd.DataFrame, styles: Styles) -> go.Figure:
         # Of two classes that exclude each other one curve is the other turned round.
         shown = slice(1, None) if exclusive and len(classes) == 2 else slice(None)
         curve = roc_points(targets[:, shown], probabilities[:, shown])
-        _add(figure, f"AUROC {auroc(targets, probabilities):.3f} · {encoder}", curve, styles[encoder])
+        _add(figure, f"AUROC {unweighted(auroc, targets, probabilities):.3f} · {encoder}", curve, styles[encoder])
     _diagonal(figure)
     return laid_out(figure, x="false positive rate", y="true positive rate")
 

@@ -22,7 +22,7 @@ from mermed_core.evaluation.protocols.linear_probe import measured_split
 from mermed_core.evaluation.task import Task, images_of
 from mermed_core.fitting.linear_heads import fit_temperature, negative_log_likelihood
 from mermed_core.imaging.reader import read_image
-from mermed_core.metrics.head_metrics import auroc
+from mermed_core.metrics.scores import auroc, unweighted
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.heads import to_probabilities
 from mermed_core.models.preprocessing import Preprocessing, Statistics
@@ -177,7 +177,7 @@ class _Run:
         if not len(self._val_targets):
             return 0.0, float(epoch)
         logits = self._model.logits(self._val_pixels)
-        reached = auroc(self._val_targets, to_probabilities(logits, self._kind))
+        reached = unweighted(auroc, self._val_targets, to_probabilities(logits, self._kind))
         # NaN where val shows one class only: then the loss decides.
         return float(np.nan_to_num(reached)), -negative_log_likelihood(logits, self._val_targets, self._kind)
 

@@ -8,7 +8,7 @@ from sklearn.model_selection import GroupKFold
 from mermed_core.evaluation.predictions import Predictions, predictions_on
 from mermed_core.evaluation.protocols.linear_probe import measured_split
 from mermed_core.evaluation.task import Task
-from mermed_core.metrics.head_metrics import auroc
+from mermed_core.metrics.scores import auroc, unweighted
 
 NEIGHBOURS = (1, 5, 10, 20, 50)
 _TEMPERATURE = 0.07
@@ -45,7 +45,7 @@ def choose_neighbours(train: Task, val: Task) -> int:
         votes, targets = vote_shares(train, val.vectors, NEIGHBOURS), val.targets
     else:
         votes, targets = _left_out_votes(train)
-    scores = [auroc(targets, shares) for shares in votes]
+    scores = [unweighted(auroc, targets, shares) for shares in votes]
     return max(zip(np.nan_to_num(scores), NEIGHBOURS, strict=True))[1]
 
 

@@ -7,15 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mermed_core.metrics import bootstrap as resampling
-from mermed_core.metrics import head_metrics as metrics
-from mermed_core.metrics.bootstrap import draws, interval, resample, two_sided_p_value
-from mermed_core.metrics.scores import auroc
+from mermed_core.metrics.bootstrap import interval, resample, resampled_counts, two_sided_p_value
+from mermed_core.metrics.scores import auroc, unweighted
 
 GROUPS = np.array(["b", "a", "b", "c", "a", "b", "d", "e", "f"])
 
 
 def drawn(groups, resamples=50, seed: int | tuple[int, int] = 0):
-    return np.concatenate(list(draws(groups, resamples, seed)))
+    return np.concatenate(list(resampled_counts(groups, resamples, seed)))
 
 
 @settings(deadline=None, max_examples=30)
@@ -47,7 +46,7 @@ def test_a_seed_of_several_numbers_draws_otherwise_than_one():
 def test_the_size_of_a_block_changes_no_draw(monkeypatch):
     whole = drawn(GROUPS, 40)
     monkeypatch.setattr(resampling, "_CELLS", 30)
-    blocks = list(draws(GROUPS, 40, 0))
+    blocks = list(resampled_counts(GROUPS, 40, 0))
     assert [len(block) for block in blocks] == [3] * 13 + [1]
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
@@ -57,14 +56,55 @@ def test_draws_are_those_of_the_seed():
     assert (drawn(GROUPS, seed=4) != drawn(GROUPS, seed=5)).any()
 
 
-def test_the_interval_is_that_of_the_bootstrap_of_the_package():
+def test_the_interval_is_that_of_repeated_rows_drawn_one_by_one():
     generator = np.random.default_rng(1)
     groups = generator.integers(0, 30, 90)
     targets = np.eye(3)[generator.integers(0, 3, 90)]
     probabilities = generator.dirichlet([1, 1, 1], 90) + 0.3 * targets
-    expected = metrics.bootstrap(metrics.auroc, targets, probabilities, groups, resamples=300, seed=2)
-    values = resample(lambda weights: auroc(targets, probabilities, weights), groups, 300, 2)
-    assert interval(values) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    members = [np.flatnonzero(groups == name) for name in np.unique(groups)]
+    random, expected = np.random.default_rng(2), []
+    for _ in range(100):
+        rows = np.concatenate([members[group] for group in random.integers(0, len(members), len(members))])
+        expected.append(unweighted(auroc, targets[rows], probabilities[rows]))
+    values = resample(lambda weights: auroc(targets, probabilities, weights), groups, 100, 2)
+    np.testing.assert_allclose(values, expected, atol=1e-12)
+    assert interval(values) == pytest.approx(tuple(np.percentile(expected, [2.5, 97.5])), abs=1e-12)
+
+
+def test_images_of_one_patient_are_drawn_together():
+    # Ten copies of each of ten patients say no more than the ten patients.
+    target, score = np.array([0, 1] * 5), np.random.default_rng(1).random(10)
+
+    def estimate(copies):
+        data = (np.repeat(each, copies)[:, None] for each in (target, score))
+        targets, scores = data
+        return interval(
+            resample(
+                lambda weights: auroc(targets, scores, weights), np.repeat(np.arange(10), copies), 200, 0
+            )
+        )
+
+    assert estimate(10) == pytest.approx(estimate(1))
+
+
+def test_the_interval_narrows_with_more_patients():
+    generator = np.random.default_rng(0)
+
+    def width(patients):
+        target = np.repeat(generator.integers(0, 2, patients), 2)
+        score = target + generator.normal(0, 1, 2 * patients)
+        drawn = resample(
+            lambda weights: auroc(target[:, None], score[:, None], weights),
+            np.repeat(np.arange(patients), 2),
+            200,
+            0,
+        )
+        low, high = interval(drawn)
+        assert low < unweighted(auroc, target[:, None], score[:, None]) < high
+        return high - low
+
+    few, many = width(20), width(400)
+    assert many < few / 2
 
 
 def test_the_interval_of_single_images_is_that_of_scipy():

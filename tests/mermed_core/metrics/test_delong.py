@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from mermed_core.metrics.bootstrap import draws
+from mermed_core.metrics.bootstrap import resampled_counts
 from mermed_core.metrics.delong import auroc_variance, delong
 from mermed_core.metrics.scores import auroc
 
@@ -117,7 +117,7 @@ def test_the_standard_error_is_about_that_of_the_bootstrap():
     generator = np.random.default_rng(0)
     target = np.repeat([0, 1], 60)
     first, second = target + generator.normal(size=(2, 120))
-    drawn = np.concatenate(list(draws(np.arange(120), 400, 0)))
+    drawn = np.concatenate(list(resampled_counts(np.arange(120), 400, 0)))
     areas = [auroc(target[:, None], score[:, None], drawn) for score in (first, second)]
     # 400 draws know a standard deviation to 3.5 %.
     assert delong(target, first, second).standard_error == pytest.approx(
