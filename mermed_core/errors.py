@@ -51,6 +51,10 @@ class ManifestError(MermedError):
         self.column = column
 
 
+class SettingsError(MermedError):
+    """An environment variable has a value that cannot be used; names the variable."""
+
+
 class RecipeError(MermedError):
     """A training recipe has an unknown key or a value out of range."""
 
@@ -73,3 +77,7 @@ class ModelError(MermedError):
 
 class CollectionError(MermedError):
     """A collection folder is missing, incomplete, damaged or made by another model."""
+
+
+class SearchError(MermedError):
+    """A search index cannot be read, or a filter names a column that is not there."""

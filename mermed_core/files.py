@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all: written beside their place, flushed, renamed into it."""
+"""Where the bundled files are, and how files are written: beside their place, flushed, renamed into it."""
 
 import ctypes
 import hashlib
@@ -13,6 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mermed_core.errors import OccupiedError
+
+_PACKAGE = Path(__file__).resolve().parent
+# An installed package carries the assets inside it; in a checkout they lie beside it.
+ASSETS = _PACKAGE / "assets" if (_PACKAGE / "assets").is_dir() else _PACKAGE.parent / "assets"
+BUNDLED_MODEL = ASSETS / "model"
+BUNDLED_COLLECTION = ASSETS / "collection"
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2

@@ -1,9 +1,11 @@
-"""The few types that cross layers: what a case, a finding, a neighbour and an analysis are."""
+"""The values that rooms hand to each other: a case, an embedding, a finding, a neighbour, an analysis."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+RESEARCH_ONLY = "Research use only. Not a medical device; not for diagnosis, triage or treatment."
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Case:
 
     @property
     def label(self) -> str:
-        """The labels as one text for people."""
+        """The labels as one line of text."""
         return ", ".join(self.labels) if self.labels else "unlabelled"
 
 
@@ -40,8 +42,8 @@ class Finding:
         task: the label set.
         label: the class.
         probability: calibrated, 0..1; the classes of a multi-label set do not sum to 1.
-        relevance: 0..1, how much the image looks like those that the label set was made for: a head CT
-            has little to say in a label set of lung nodules.
+        relevance: 0..1, how much the image resembles those that the label set was made for: low for a head
+            CT in a label set of lung nodules.
     """
 
     task: str
@@ -67,12 +69,34 @@ class MapPoint:
 
 
 @dataclass(frozen=True)
+class Embedding:
+    """One image as the model sees it: made once, then asked for neighbours, findings and a place on the map.
+
+    Attributes:
+        modality: probability of each modality, by key, highest first.
+        chosen: key of the modality whose normalisation `vector` was made with: the one that a person named,
+            otherwise the most probable.
+        vector: (dim,) float32, unit norm.
+        neutral: (dim,) float32, unit norm, made without assuming a modality; `modality` is read from it.
+        notes: how the image was read, in sentences, such as the window that was chosen.
+        header_modality: key of the modality that the DICOM header states, None where it states none.
+    """
+
+    modality: dict[str, float]
+    chosen: str
+    vector: np.ndarray
+    neutral: np.ndarray
+    notes: tuple[str, ...] = ()
+    header_modality: str | None = None
+
+
+@dataclass(frozen=True)
 class Saliency:
     """Where the model looked for one class.
 
     Attributes:
         heat: (height, width) float32 in 0..1, of the size of the image, scaled by its own peak.
-        peak: the raw maximum before scaling; near zero means that the map says little.
+        peak: the maximum before scaling; near zero means that the map says little.
         task: the label set that was explained.
         label: the class that was explained.
         method: the name of the method, such as "Grad-CAM".
@@ -87,32 +111,37 @@ class Saliency:
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that the model says of one image.
+    """Everything that the model says about one image.
 
     Attributes:
         modality: probability of each modality, by key, highest first.
-        known: whether the image looks like anything that the model was trained on.
-        gate: the reason for `known`, in words.
-        findings: calibrated probabilities of the detected modality's label sets; empty where not known.
+        in_distribution: whether the image resembles anything that the model was trained on.
+        reason: why the image is in distribution or out of it, in a sentence.
+        findings: calibrated probabilities of the chosen modality's label sets; empty where the image is out
+            of distribution.
         neighbours: the most similar cases, most similar first.
-        point: where the image falls on the collection's map, None without a map.
+        point: where the image falls on the collection's map, None without a collection.
         model: name and fingerprint of the model.
+        notes: how the image was read, in sentences.
+        header_modality: key of the modality that the DICOM header states, None where it states none.
     """
 
     modality: dict[str, float]
-    known: bool
-    gate: str
+    in_distribution: bool
+    reason: str
     findings: tuple[Finding, ...]
     neighbours: tuple[Neighbour, ...]
     point: MapPoint | None
     model: str
+    notes: tuple[str, ...] = ()
+    header_modality: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the analysis as plain values for JSON."""
+        """Returns plain values for JSON; the point is called `map`."""
         return {
             "modality": self.modality,
-            "known": self.known,
-            "gate": self.gate,
+            "in_distribution": self.in_distribution,
+            "reason": self.reason,
             "findings": [asdict(finding) for finding in self.findings],
             "neighbours": [
                 {
@@ -126,4 +155,6 @@ class Analysis:
             ],
             "map": None if self.point is None else [self.point.x, self.point.y],
             "model": self.model,
+            "notes": list(self.notes),
+            "header_modality": self.header_modality,
         }

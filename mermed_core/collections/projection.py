@@ -1,6 +1,6 @@
-"""The two-dimensional map of a collection: UMAP on neighbours that the index has found, stored as numbers.
+"""The two-dimensional map of a collection: UMAP on neighbours that the search engine found, kept as numbers.
 
-New images are placed among the coordinates of their neighbours, so that serving needs neither UMAP nor numba
+A new image is placed among the coordinates of its neighbours, so that serving needs neither UMAP nor numba
 and the place of one image does not depend on which others come with it.
 """
 
@@ -8,25 +8,25 @@ import warnings
 
 import numpy as np
 
-from mermed_core.search.faiss_engine import VectorIndex
 from mermed_core.records import MapPoint
+from mermed_core.search.engine import SearchEngine
 
 SEED = 7
 NEIGHBOURS = 15
 MIN_DIST = 0.15
 
 
-def compute_map(vectors: np.ndarray, index: VectorIndex) -> np.ndarray:
-    """Computes the map of unit vectors (cases, dim); returns float32 coordinates (cases, 2).
+def compute_map(vectors: np.ndarray, engine: SearchEngine) -> np.ndarray:
+    """Computes the map of unit vectors (cases, dim) as float32 coordinates (cases, 2).
 
-    Deterministic on one machine; another may give another map, so the coordinates are what is kept.
+    Deterministic on one machine; another may give another map, so it is the coordinates that are kept.
     """
     if len(vectors) <= 3:  # too few for a neighbour graph: a line
         return np.column_stack([np.arange(len(vectors)), np.zeros(len(vectors))]).astype(np.float32)
     from umap import UMAP  # importing it compiles for ten seconds; only a new map needs it
 
     neighbours = min(NEIGHBOURS, len(vectors) - 1)
-    similarities, positions = index.search(vectors, neighbours)
+    similarities, positions = engine.search(vectors, neighbours)
     distances = np.maximum(1 - similarities, 0)
     # UMAP expects every case to come first among its own neighbours, also where it has exact duplicates.
     _put_self_first(positions, distances)
@@ -40,13 +40,13 @@ def compute_map(vectors: np.ndarray, index: VectorIndex) -> np.ndarray:
         precomputed_knn=(positions.astype(np.int32), distances.astype(np.float32), None),
     )
     with warnings.catch_warnings():
-        # It warns that it cannot place new images; `place` does that.
+        # UMAP warns that it could not place new images; `place` does that.
         warnings.filterwarnings("ignore", message="precomputed_knn", category=UserWarning)
         return np.asarray(reducer.fit_transform(vectors), dtype=np.float32)
 
 
 def place(similarities: np.ndarray, coordinates: np.ndarray) -> MapPoint:
-    """Places an image at the mean of its neighbours' coordinates, the nearest weighing most.
+    """Places an image at the weighted mean of its neighbours' coordinates, the nearest counting most.
 
     Args:
         similarities: (neighbours,) cosine similarities, highest first.

@@ -1,18 +1,23 @@
-"""The table of images that every step reads: one row an image, validated when it is made or loaded.
+"""The table of images that every step reads: one row per image, validated when it is made or loaded.
 
 Columns: `case_id` (unique), `path` or `image` (file path or encoded bytes; exactly one of them), `modality`,
 `labels` (list of class names; null = unlabelled, [] = none of the classes of a multi-label set), `task` (the
-label set, such as "busi"), `task_kind` (multiclass, multilabel or ordinal), `group` (patient or lesion),
-`split` (train, val, test or ""), `source` (data set). Further columns, such as sex, are kept as they are.
+label set, such as "busi"), `task_kind` (multiclass, multilabel or ordinal), `group` (patient or lesion, by
+a name that only its own source uses: patient 12 of two sources is two patients), `split` (train, val, test or
+""), `source` (data set). Optional: `frame` (which frame or page of the file, from 0; 0 without the column),
+`offset` and `length` (where the image lies in a larger file). Further columns, such as sex, are kept as they
+are.
 
-Every value is text that nothing here runs or opens: a path that does not exist is found when its image is
+Values are never executed and paths never opened here: a file that does not exist is found when its image is
 read, not when millions of rows are listed.
 """
 
+import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,13 +30,15 @@ from mermed_core.data.remote import is_url, read_range
 from mermed_core.data.validation import COLUMNS, SPLITS, TASK_KINDS, validated
 from mermed_core.errors import ManifestError
 from mermed_core.files import write_file
+from mermed_core.imaging.reader import MedicalImage, read_image
 from mermed_core.records import Case
 
-__all__ = ["COLUMNS", "SPLITS", "TASK_KINDS", "LabelSet", "Manifest", "concatenate"]
+__all__ = ["COLUMNS", "SPLITS", "TASK_KINDS", "LabelSet", "Manifest", "concatenate", "count_reasons"]
 
 # Stated, not inferred: lists stay lists in a table without one label, and all images may pass 2 GiB together.
 _STORED_TYPES = {"path": pa.string(), "image": pa.large_binary(), "labels": pa.list_(pa.string())}
 _ROWS_PER_BLOCK = 10_000
+_METADATA = b"mermed"  # the key under which a saved table holds what its rows do not say
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,11 @@ class LabelSet:
     kind: str
     classes: tuple[str, ...]
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether an image belongs to exactly one of the classes."""
+        return self.kind != "multilabel"
+
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
@@ -49,12 +61,18 @@ class Manifest:
 
     Attributes:
         frame: the table, indexed 0..n-1, with every column of `COLUMNS`.
+        left_out: how many files, frames or rows of the sources are not in the table, by reason.
+        notes: sentences on how the sources were read, such as which words count as a missing label.
     """
 
     frame: pd.DataFrame
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> Self:
+    def from_frame(
+        cls, frame: pd.DataFrame, *, left_out: Mapping[str, int] | None = None, notes: Sequence[str] = ()
+    ) -> Self:
         """Fills in what may be left out, reads aliases of modalities and splits, and checks every row.
 
         Left out: `case_id` becomes source/row, `group` the case_id, `split` "", `task_kind` multiclass,
@@ -63,7 +81,15 @@ class Manifest:
         Raises:
             ManifestError: names the row and the column.
         """
-        return cls(validated(frame))
+        return cls(validated(frame), dict(left_out or {}), tuple(notes))
+
+    def with_frame(self, frame: pd.DataFrame) -> Self:
+        """Returns a manifest of another table, validated, that was read from the same sources.
+
+        Raises:
+            ManifestError: names the row and the column.
+        """
+        return replace(self, frame=validated(frame))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -74,7 +100,9 @@ class Manifest:
         """
         try:
             with pq.ParquetFile(path) as file:
-                frame = file.read().to_pandas()
+                table = file.read()
+                frame = table.to_pandas()
+                stored = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
         except (OSError, pa.ArrowException) as error:
             raise ManifestError(f"{path} cannot be read as a parquet table ({error}).") from error
         if "path" in frame:
@@ -85,7 +113,7 @@ class Manifest:
                 else value
                 for value in frame["path"]
             ]
-        return cls.from_frame(frame)
+        return cls.from_frame(frame, left_out=stored.get("left_out"), notes=stored.get("notes", ()))
 
     def save(self, path: Path) -> None:
         """Writes the table as parquet, the whole file or nothing.
@@ -98,6 +126,10 @@ class Manifest:
         frame = self.frame.copy()
         frame["path"] = _stored_paths(frame["path"], path.absolute().parent)
         table = pa.Table.from_pandas(frame, schema=_schema(frame), preserve_index=False)
+        if self.left_out or self.notes:
+            known = {"left_out": self.left_out, "notes": self.notes}
+            metadata = {**(table.schema.metadata or {}), _METADATA: json.dumps(known).encode()}
+            table = table.replace_schema_metadata(metadata)
         with write_file(path) as staging:
             pq.write_table(table, staging, row_group_size=_ROWS_PER_BLOCK)
 
@@ -106,7 +138,7 @@ class Manifest:
         return len(self.frame)
 
     def __eq__(self, other: object) -> bool:
-        """Returns whether both hold the same rows and columns in the same order."""
+        """Returns whether both hold the same rows and columns in the same order, wherever they came from."""
         return isinstance(other, Manifest) and self.frame.equals(other.frame)
 
     __hash__ = None  # type: ignore[assignment]  # a table has no hash
@@ -116,7 +148,7 @@ class Manifest:
         positions = np.asarray(keep)
         if positions.dtype == bool:
             positions = np.flatnonzero(positions)
-        return type(self)(self.frame.iloc[positions.astype(np.int64)].reset_index(drop=True))
+        return replace(self, frame=self.frame.iloc[positions.astype(np.int64)].reset_index(drop=True))
 
     def split(self, name: str) -> Self:
         """Returns the rows of one split."""
@@ -131,22 +163,39 @@ class Manifest:
             for (task, kind), classes in names.groupby(["task", "task_kind"], sort=True)["labels"]
         )
 
-    def image_source(self, position: int) -> bytes | Path:
-        """Returns the encoded bytes or the path of one image, as `images.read_image` takes it.
+    def patients(self) -> np.ndarray:
+        """Returns (images,) names that are equal exactly where source and group are.
+
+        A group's name is its source's own, so that images are compared by these wherever patients must not
+        be mixed.
+        """
+        return (self.frame["source"] + "\0" + self.frame["group"]).to_numpy(dtype=object)
+
+    def read_image(self, row: int) -> MedicalImage:
+        """Reads the image of a row: its frame where the file holds several.
+
+        Raises:
+            ImageError: the file is missing, damaged or of a kind that is not read, or has no such frame.
+        """
+        frame = int(self.frame["frame"].iat[row]) if "frame" in self.frame else 0
+        return read_image(self.image_source(row), frame=frame)
+
+    def image_source(self, row: int) -> bytes | Path:
+        """Returns the encoded bytes or the path of a row's file, which may hold further frames.
 
         Where the table has the columns `offset` and `length`, the image lies in the middle of the file.
 
         Raises:
             DamagedImageError: such a file cannot be read.
         """
-        image: Any = self.frame["image"].iat[position]
-        path: Any = self.frame["path"].iat[position]
+        image: Any = self.frame["image"].iat[row]
+        path: Any = self.frame["path"].iat[row]
         if image is not None:
             return image
-        offset: Any = self.frame["offset"].iat[position] if "offset" in self.frame else None
+        offset: Any = self.frame["offset"].iat[row] if "offset" in self.frame else None
         if offset is None or pd.isna(offset):
             return Path(path)
-        length: Any = self.frame["length"].iat[position]
+        length: Any = self.frame["length"].iat[row]
         return read_range(path, int(offset), int(length))
 
     def cases(self) -> Iterator[Case]:
@@ -158,14 +207,25 @@ class Manifest:
 
 
 def concatenate(manifests: Sequence[Manifest]) -> Manifest:
-    """Joins manifests into one; case ids must stay unique.
+    """Joins manifests into one, with what was left out of each; case ids must stay unique.
 
     Raises:
         ManifestError: no manifest given, or two rows share a case_id.
     """
     if not manifests:
         raise ManifestError("there is nothing to join: no images were given.")
-    return Manifest.from_frame(pd.concat([manifest.frame for manifest in manifests], ignore_index=True))
+    left_out: Counter[str] = Counter()
+    for manifest in manifests:
+        left_out.update(manifest.left_out)
+    notes = dict.fromkeys(note for manifest in manifests for note in manifest.notes)  # each once, in order
+    frame = pd.concat([manifest.frame for manifest in manifests], ignore_index=True)
+    return Manifest.from_frame(frame, left_out=left_out, notes=tuple(notes))
+
+
+def count_reasons(left_out: Mapping[str, int]) -> str:
+    """Returns what was left out as text, the commonest reason first, such as "3 unreadable"; else "none"."""
+    counts = sorted(left_out.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts) or "none"
 
 
 def _label_order(name: str) -> tuple[int, float, str]:

@@ -1,15 +1,14 @@
-"""The facade that serving uses: one image in, everything that the model says of it out."""
+"""The facade that serving uses: an image becomes an embedding once, and every question is answered from it."""
 
-import json
 import logging
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
-from mermed_core.collections.collection import Collection, load_collection
-from mermed_core.collections.projection import place
+from mermed_core.collections.collection import Collection
+from mermed_core.collections.store import load_collection
 from mermed_core.data.manifest import LabelSet
 from mermed_core.device import describe
 from mermed_core.errors import CollectionError, ModelError
@@ -17,20 +16,19 @@ from mermed_core.imaging.reader import MedicalImage, read_image
 from mermed_core.inference.saliency import Explainer
 from mermed_core.modalities import modality_key
 from mermed_core.models.embedder import Embedder
-from mermed_core.models.heads import MODALITY_TASK, HeadSet, load_heads
-from mermed_core.models.ood import Gate, load_gate
-from mermed_core.records import Analysis, Finding, MapPoint, Neighbour, Saliency
+from mermed_core.models.heads import HEADS_FOLDER, MODALITY_TASK, HeadSet, load_heads
+from mermed_core.models.model_folder import CARD
+from mermed_core.models.model_metrics import METRICS, ModelMetrics
+from mermed_core.models.ood import OODDetector, load_detector
+from mermed_core.records import Analysis, Embedding, Finding, MapPoint, Neighbour, Saliency
+from mermed_core.search.filters import EVERYTHING, Filter
 
-__all__ = ["LabelSet", "MedicalImage", "Predictor"]
+__all__ = ["Embedding", "Filter", "LabelSet", "MedicalImage", "Predictor"]
 
 logger = logging.getLogger(__name__)
 
-HEADS_FOLDER = "heads"
-CARD = "README.md"
-METRICS = "metrics.json"
-# A label set that the image resembles less than this is not asked: a head CT has no lung findings.
+# A label set that the image resembles less than this has nothing to say about it: a head CT shows no lungs.
 MIN_RELEVANCE = 0.02
-_PLACING_NEIGHBOURS = 8
 
 
 class Predictor:
@@ -39,8 +37,7 @@ class Predictor:
     Attributes:
         model_name: name and fingerprint for people.
         card: the model card in Markdown, without its front matter.
-        metrics: figures of each label set on its test split; empty where none were measured.
-        figures: figures of the whole model, such as modality_accuracy.
+        metrics: what was measured of the model; empty where nothing was.
         collection: the known cases, or None.
         device: where the encoder runs, in words.
     """
@@ -49,11 +46,11 @@ class Predictor:
         self,
         embedder: Embedder,
         heads: HeadSet,
-        gate: Gate,
+        detector: OODDetector,
         collection: Collection | None,
         *,
         card: str = "",
-        metrics: dict[str, Any] | None = None,
+        metrics: ModelMetrics | None = None,
     ) -> None:
         self._embedder = embedder
         if collection is not None and not self.made(collection):
@@ -61,19 +58,17 @@ class Predictor:
                 f"The collection '{collection.name}' was made by another model; build it again with this one."
             )
         self._heads = heads
-        self._gate = gate
+        self._detector = detector
         self._explainer = Explainer(embedder)
         self.collection = collection
         self.card = card
-        metrics = metrics or {}
-        self.metrics: dict[str, dict[str, Any]] = {k: v for k, v in metrics.items() if isinstance(v, dict)}
-        self.figures: dict[str, float] = {k: v for k, v in metrics.items() if not isinstance(v, dict)}
+        self.metrics = metrics or ModelMetrics()
         self.model_name = f"{embedder.config.name} {embedder.fingerprint[:8]}"
         self.device = describe(embedder.device)
 
     @classmethod
     def load(cls, model: Path, collection: Path | None = None) -> Self:
-        """Loads a model folder with its heads and gate, and a collection made by the same model.
+        """Loads a model folder with its heads, and a collection made by the same model.
 
         Raises:
             ModelError: the model is missing, incomplete or damaged.
@@ -84,10 +79,10 @@ class Predictor:
         return cls(
             embedder,
             load_heads(folder, embedder.backbone.dim),
-            load_gate(folder, embedder.backbone.dim),
+            load_detector(folder, embedder.backbone.dim),
             load_collection(collection) if collection else None,
             card=_read_card(model / CARD),
-            metrics=_read_metrics(model / METRICS),
+            metrics=ModelMetrics.load(model / METRICS),
         )
 
     @property
@@ -96,31 +91,57 @@ class Predictor:
         return tuple(LabelSet(head.task, head.kind, head.classes) for head in self._heads.findings)
 
     def made(self, collection: Collection) -> bool:
-        """Tells whether this model made a collection's vectors, so that they can be compared."""
+        """Returns whether this model made a collection's vectors, so that they can be compared."""
         return collection.fingerprint == self._embedder.fingerprint
 
     def read(self, source: bytes | Path, frame: int = 0) -> MedicalImage:
         """Reads an image file; raises a kind of ImageError that says what is wrong with it."""
         return read_image(source, frame=frame)
 
-    def analyse(self, image: MedicalImage, *, modality: str | None = None, neighbours: int = 8) -> Analysis:
-        """Says everything about one image.
+    def embed(
+        self, image: MedicalImage, *, modality: str | None = None, earlier: Embedding | None = None
+    ) -> Embedding:
+        """Embeds an image: one pass that detects the modality, one with that modality's normalisation.
 
         Args:
             image: from `read`.
-            modality: name of the modality where the person knows it; None detects it.
+            modality: name of the modality where the person knows it; None takes the most probable.
+            earlier: embedding of the same image, whose passes are not repeated.
+
+        Raises:
+            UnknownModalityError: the name stands for no modality.
+        """
+        named = modality_key(modality) if modality else None
+        neutral = self._embedder.embed(image.pixels, None) if earlier is None else earlier.neutral
+        probabilities = self._modality(neutral) if earlier is None else earlier.modality
+        chosen = named or next(iter(probabilities))
+        if earlier is not None and earlier.chosen == chosen:
+            return earlier
+        shared = self._embedder.preprocessing_is_shared
+        vector = neutral if shared else self._embedder.embed(image.pixels, chosen)
+        if earlier is not None:
+            return replace(earlier, chosen=chosen, vector=vector)
+        return Embedding(probabilities, chosen, vector, neutral, image.notes, image.header_modality)
+
+    def analyse(self, image: MedicalImage | Embedding, *, neighbours: int = 8) -> Analysis:
+        """Says everything about one image.
+
+        Args:
+            image: from `read`, or its embedding.
             neighbours: how many similar cases to find.
         """
-        probabilities, key, vector = self._embed(image, modality)
-        known, reason = self._gate.judge(vector, key)
+        embedding = self._embedded(image)
+        in_distribution, reason = self._detector.judge(embedding.vector, embedding.chosen)
         return Analysis(
-            modality=probabilities,
-            known=known,
-            gate=reason,
-            findings=self._findings(key, vector) if known else (),
-            neighbours=self._nearest(vector, neighbours),
-            point=self._place(vector),
+            modality=embedding.modality,
+            in_distribution=in_distribution,
+            reason=reason,
+            findings=self._findings(embedding) if in_distribution else (),
+            neighbours=self.collection.nearest(embedding.vector, neighbours) if self.collection else (),
+            point=self.place(embedding),
             model=self.model_name,
+            notes=embedding.notes,
+            header_modality=embedding.header_modality,
         )
 
     def explain(self, image: MedicalImage, *, task: str, label: str) -> Saliency:
@@ -136,88 +157,56 @@ class Predictor:
 
     def similar(
         self,
-        query: MedicalImage | str,
+        query: MedicalImage | Embedding | str,
         *,
         count: int = 12,
-        modalities: Iterable[str] = (),
-        sources: Iterable[str] = (),
-        labels: Iterable[str] = (),
+        where: Filter = EVERYTHING,
     ) -> tuple[Neighbour, ...]:
-        """Finds the most similar cases of the collection that pass every filter.
+        """Finds the most similar cases of the collection.
 
         Args:
-            query: an image, or the id of a case; cases of that case's own group are left out.
+            query: an image, its embedding, or the id of a case; the cases of that case's own group are left
+                out.
             count: how many.
-            modalities: keys to search in; none lets all pass, as with the other filters.
-            sources: data sets to search in.
-            labels: labels of which a hit must have one.
+            where: which cases may be found.
 
         Raises:
             CollectionError: there is no collection, or no such case.
+            SearchError: the filter names a column that the collection does not have.
         """
-        collection = self._required_collection()
-        if isinstance(query, str):
-            vector = collection.vectors[collection.position(query)]
-            group = collection.case(query).group
-        else:
-            vector, group = self._embed(query, None)[2], None
-        allowed = collection.matching(
-            modalities=frozenset(modalities),
-            sources=frozenset(sources),
-            labels=frozenset(labels),
-            without_group=group,
-        )
-        return self._nearest(vector, count, allowed)
+        if self.collection is None:
+            raise CollectionError("No collection is loaded; build one with mermed collect.")
+        if not isinstance(query, str):
+            return self.collection.nearest(self._embedded(query).vector, count, where=where)
+        vector = self.collection.vectors[self.collection.position(query)]
+        group = self.collection.case(query).group
+        return self.collection.nearest(vector, count, where=where, without_group=group)
 
-    def place(self, image: MedicalImage) -> MapPoint | None:
+    def place(self, image: MedicalImage | Embedding) -> MapPoint | None:
         """Returns where an image falls on the collection's map, None without a collection."""
-        return self._place(self._embed(image, None)[2])
+        return self.collection.place(self._embedded(image).vector) if self.collection else None
 
-    def _embed(self, image: MedicalImage, modality: str | None) -> tuple[dict[str, float], str, np.ndarray]:
-        """Returns the modality's probabilities (highest first), the key that counts, and the unit vector."""
+    def _embedded(self, image: MedicalImage | Embedding) -> Embedding:
+        return image if isinstance(image, Embedding) else self.embed(image)
+
+    def _modality(self, neutral: np.ndarray) -> dict[str, float]:
+        """Returns the probability of each modality, highest first."""
         head = self._heads.get(MODALITY_TASK)
-        neutral = self._embedder.embed(image.pixels, None)
         shares = head.probabilities(neutral[None])[0]
-        order = np.argsort(-shares, kind="stable")
-        probabilities = {head.classes[i]: float(shares[i]) for i in order}
-        key = modality_key(modality) if modality else next(iter(probabilities))
-        shared = self._embedder.preprocessing_is_shared
-        return probabilities, key, neutral if shared else self._embedder.embed(image.pixels, key)
+        return {head.classes[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
-    def _findings(self, modality: str, vector: np.ndarray) -> tuple[Finding, ...]:
-        relevance = self._heads.relevance(modality, vector)
+    def _findings(self, embedding: Embedding) -> tuple[Finding, ...]:
+        relevance = self._heads.relevance(embedding.chosen, embedding.vector)
         findings = []
         for head in sorted(self._heads.findings, key=lambda head: -relevance.get(head.task, 0.0)):
             if relevance.get(head.task, 0.0) < MIN_RELEVANCE:
                 continue
-            shares = head.probabilities(vector[None])[0]
+            shares = head.probabilities(embedding.vector[None])[0]
             findings += [
                 Finding(head.task, head.classes[i], float(shares[i]), relevance[head.task])
                 for i in np.argsort(-shares, kind="stable")
             ]
         return tuple(findings)
-
-    def _nearest(
-        self, vector: np.ndarray, count: int, allowed: np.ndarray | None = None
-    ) -> tuple[Neighbour, ...]:
-        if self.collection is None:
-            return ()
-        similarities, positions = self.collection.index.search(vector[None], count, allowed)
-        return tuple(
-            Neighbour(self.collection.cases[position], float(similarity))
-            for similarity, position in zip(similarities[0], positions[0], strict=True)
-        )
-
-    def _place(self, vector: np.ndarray) -> MapPoint | None:
-        if self.collection is None:
-            return None
-        similarities, positions = self.collection.index.search(vector[None], _PLACING_NEIGHBOURS)
-        return place(similarities[0], self.collection.coordinates[positions[0]])
-
-    def _required_collection(self) -> Collection:
-        if self.collection is None:
-            raise CollectionError("No collection is loaded; build one with python -m train.build_collection.")
-        return self.collection
 
 
 def _read_card(path: Path) -> str:
@@ -225,12 +214,3 @@ def _read_card(path: Path) -> str:
     if text.startswith("---\n"):
         text = text.partition("\n---\n")[2]
     return text.strip()
-
-
-def _read_metrics(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"'{path}' is damaged; run the evaluation again.") from error

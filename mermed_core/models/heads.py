@@ -15,6 +15,7 @@ from scipy.special import expit, softmax
 from mermed_core.errors import ModelError
 from mermed_core.files import write_file, write_json
 
+HEADS_FOLDER = "heads"
 MODALITY_TASK = "modality"
 HEADS = "heads.json"
 NUMBERS = "heads.safetensors"

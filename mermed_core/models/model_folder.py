@@ -21,6 +21,7 @@ from mermed_core.models.preprocessing import Preprocessing
 FORMAT = 1
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+CARD = "README.md"
 # Before the names of the tensors that are no part of the encoder.
 JOIN = "stage_join"
 

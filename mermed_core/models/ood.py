@@ -1,9 +1,10 @@
-"""The gate for unknown input: does an image look like anything that the model was trained on?
+"""The out-of-distribution detector: does an image resemble anything that the model was trained on?
 
 The score of a unit vector is its Mahalanobis distance to the nearest class of the training images inside
-their principal subspace, per dimension (Lee et al. 2018), plus the part of it outside that subspace, in units
-of what is usual (as in Wang et al. 2022, ViM). Both are about 1 for a known image. The spread within a class
-is half that of all classes and half that of its own modality's: what one of them varies in, another may not.
+their principal subspace, per dimension (Lee et al. 2018), plus the part of it outside that subspace, relative
+to what is usual (as in Wang et al. 2022, ViM). Each is about 1 for a known image. The covariance within a
+class is the mean of that over all classes and that over the classes of its own modality: what varies within
+one modality need not vary within another.
 """
 
 import json
@@ -18,34 +19,36 @@ from sklearn.decomposition import PCA
 from mermed_core.errors import ModelError
 from mermed_core.files import write_file, write_json
 from mermed_core.modalities import MODALITIES
+from mermed_core.search.neighbours import nearest
 
-SETTINGS = "gate.json"
-NUMBERS = "gate.safetensors"
-# Unknown input that the gate turns away with 32 of them and the margin below: 0.936; with 40 0.951, with 48
-# and more 0.995 (docs/experiments.md).
+SETTINGS = "ood.json"
+NUMBERS = "ood.safetensors"
+_OLD_SETTINGS, _OLD_NUMBERS = "gate.json", "gate.safetensors"  # as the first models called them
+# Share of unknown input that is rejected with 32 dimensions and the margin below: 0.936; with 40 0.951, with
+# 48 and more 0.995 (docs/experiments.md).
 DIMENSIONS = 64
-# Share of its own modality in the spread within a class; the rest is that of all.
+# Weight of a class's own modality in the covariance; the rest is that of all classes.
 OWN_SPREAD = 0.5
-# Share of known images, each modality counting alike, that the gate lets pass.
+# Share of known images, each modality counting alike, that lie below the limit before the margin.
 ACCEPTANCE = 0.98
-# Images of another hospital lie farther out than held-out images of the same sets. A wider margin lets more
-# of them pass, but unknown ones too: all of these are turned away with 1.05, 0.98 with 1.15.
+# Images of another hospital lie farther out than held-out images of the same sets. A wider margin accepts
+# more of them, but more unknown ones too: with 1.05 all of these are rejected, with 1.15 0.98 of them.
 MARGIN = 1.1
 
 
 @dataclass(frozen=True)
-class Gate:
-    """The fitted gate.
+class OODDetector:
+    """The fitted detector.
 
     Attributes:
         mean: (dim,) of the training vectors.
         basis: (rank, dim) orthonormal rows, the principal subspace.
-        whitening: (modalities, rank, rank) makes the spread within a class of each modality the identity.
+        whitening: (modalities, rank, rank) makes the covariance within a class of each modality the identity.
         centres: (classes, rank) means of the classes.
         owners: (classes,) the modality of each, as a position in `whitening`.
         residual: mean squared length outside the subspace.
         quantiles: (101,) scores of known held-out images at 0, 1, … 100 %, rising.
-        threshold: the score above which an image is not known.
+        threshold: the score above which an image is out of distribution.
     """
 
     mean: np.ndarray
@@ -60,14 +63,14 @@ class Gate:
     def scores(self, vectors: np.ndarray) -> np.ndarray:
         """Returns how far unit vectors (images, dim) are from the training images; about 2 is usual."""
         inside, outside = _split(vectors, self.mean, self.basis)
-        nearest = [
-            _nearest(inside @ whitening, self.centres[self.owners == owner] @ whitening)
+        distances = [
+            _distance_to_nearest(inside @ whitening, self.centres[self.owners == owner] @ whitening)
             for owner, whitening in enumerate(self.whitening)
         ]
-        return np.min(nearest, axis=0) / len(self.basis) + outside / self.residual
+        return np.min(distances, axis=0) / len(self.basis) + outside / self.residual
 
     def judge(self, vector: np.ndarray, modality: str) -> tuple[bool, str]:
-        """Tells for one unit vector (dim,) whether it is known, with the reason in words."""
+        """Returns whether one unit vector (dim,) is in distribution, and the reason in a sentence."""
         score = float(self.scores(vector[None])[0])
         name = MODALITIES[modality].name
         if score > self.threshold:
@@ -87,14 +90,14 @@ class Gate:
         )
 
 
-def fit_gate(
+def fit_detector(
     vectors: np.ndarray,
     classes: np.ndarray,
     modalities: np.ndarray,
     held_out: np.ndarray,
     held_out_modalities: np.ndarray,
-) -> Gate:
-    """Fits the gate on embeddings alone, without any example of unknown input.
+) -> OODDetector:
+    """Fits the detector on embeddings of known images alone, without any example of unknown input.
 
     Args:
         vectors: (images, dim) unit vectors of training images.
@@ -113,54 +116,59 @@ def fit_gate(
     centres = np.stack([inside[member == index].mean(axis=0) for index in range(len(shown))])
     deviations = inside - centres[member]
     pooled = _covariance(deviations)
-    # Shrunk a little to the sphere, so that few images still give a covariance that can be inverted.
+    # Shrunk a little towards the sphere, so that few images still give a covariance that can be inverted.
     pooled += 0.01 * np.trace(pooled) / rank * np.eye(rank)
     own = [_covariance(deviations[modality == index]) for index in range(len(names))]
     whitening = np.stack([_whitening(OWN_SPREAD * each + (1 - OWN_SPREAD) * pooled) for each in own])
     residual = max(float(outside.mean()), 1e-12)
-    gate = Gate(mean, basis, whitening, centres, shown[:, 0], residual, np.zeros(101), 0.0)
-    quantiles = _balanced_quantiles(gate.scores(held_out), held_out_modalities)
+    detector = OODDetector(mean, basis, whitening, centres, shown[:, 0], residual, np.zeros(101), 0.0)
+    quantiles = _balanced_quantiles(detector.scores(held_out), held_out_modalities)
     threshold = MARGIN * float(np.interp(ACCEPTANCE * 100, np.arange(101), quantiles))
-    return replace(gate, quantiles=quantiles, threshold=threshold)
+    return replace(detector, quantiles=quantiles, threshold=threshold)
 
 
-def save_gate(folder: Path, gate: Gate) -> None:
-    """Writes the gate into an existing folder."""
+def save_detector(folder: Path, detector: OODDetector) -> None:
+    """Writes the detector into an existing folder."""
     names = ("mean", "basis", "whitening", "centres", "quantiles")
-    arrays = {name: np.ascontiguousarray(getattr(gate, name), np.float32) for name in names}
+    arrays = {name: np.ascontiguousarray(getattr(detector, name), np.float32) for name in names}
     with write_file(folder / NUMBERS) as staging:
-        save_file(arrays | {"owners": np.ascontiguousarray(gate.owners, np.int64)}, staging)
-    write_json(folder / SETTINGS, {"residual": gate.residual, "threshold": gate.threshold})
+        save_file(arrays | {"owners": np.ascontiguousarray(detector.owners, np.int64)}, staging)
+    write_json(folder / SETTINGS, {"residual": detector.residual, "threshold": detector.threshold})
 
 
-def load_gate(folder: Path, dim: int) -> Gate:
-    """Reads a gate for vectors of length `dim`.
+def load_detector(folder: Path, dim: int) -> OODDetector:
+    """Reads a detector for vectors of length `dim`; the files' names of the first models are read too.
 
     Raises:
-        ModelError: the gate is missing, damaged or made for other vectors.
+        ModelError: the detector is missing, damaged or made for other vectors.
     """
+    old = not (folder / SETTINGS).is_file() and (folder / _OLD_SETTINGS).is_file()
+    settings_file, numbers_file = (_OLD_SETTINGS, _OLD_NUMBERS) if old else (SETTINGS, NUMBERS)
     try:
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        arrays = load_file(folder / NUMBERS)
+        settings = json.loads((folder / settings_file).read_text(encoding="utf-8"))
+        arrays = load_file(folder / numbers_file)
         if arrays and "owners" not in arrays:
             raise ModelError(
-                f"The gate in '{folder}' is of an earlier version; "
+                f"The out-of-distribution detector in '{folder}' is of an earlier version; "
                 "fit it again with python -m train.fit_heads."
             )
-        gate = Gate(
+        detector = OODDetector(
             **arrays,
             residual=float(settings["residual"]),
             threshold=float(settings["threshold"]),
         )
     except FileNotFoundError as error:
         raise ModelError(
-            f"The model has no gate yet ('{folder}' is incomplete); fit it with python -m train.fit_heads."
+            f"The model has no out-of-distribution detector yet ('{folder}' is incomplete); "
+            "fit it with python -m train.fit_heads."
         ) from error
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ModelError(f"The gate in '{folder}' is damaged: {error!r}.") from error
-    if gate.basis.shape[1:] != (dim,):
-        raise ModelError(f"The gate in '{folder}' does not fit vectors of length {dim}.")
-    return gate
+        raise ModelError(f"The out-of-distribution detector in '{folder}' is damaged: {error!r}.") from error
+    if detector.basis.shape[1:] != (dim,):
+        raise ModelError(
+            f"The out-of-distribution detector in '{folder}' does not fit vectors of length {dim}."
+        )
+    return detector
 
 
 def _split(vectors: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -170,11 +178,9 @@ def _split(vectors: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> tuple[np
     return inside, np.maximum((centred**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
 
 
-def _nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def _distance_to_nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Returns the squared distance (images,) of points (images, rank) to the nearest of centres."""
-    # ‖a − b‖² without the (images, classes, rank) array that the plain difference would need
-    squares = (points**2).sum(1)[:, None] - 2 * points @ centres.T + (centres**2).sum(1)[None]
-    return squares.min(axis=1).clip(min=0)
+    return nearest(points, centres, 1, metric="squared_distance")[0][:, 0]
 
 
 def _covariance(deviations: np.ndarray) -> np.ndarray:

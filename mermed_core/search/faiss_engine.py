@@ -1,47 +1,55 @@
-"""Exact nearest neighbours by cosine similarity, with FAISS, on the GPU where there is one."""
+"""Exact search with FAISS, on the GPU where there is one."""
 
 import logging
 import threading
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import faiss
 import numpy as np
 
-from mermed_core.errors import CollectionError
+from mermed_core.errors import SearchError
 from mermed_core.files import write_file
+from mermed_core.search.engine import Metric, SearchEngine
 
 logger = logging.getLogger(__name__)
 
 MOST_GPU_HITS = 2048  # FAISS's own limit
 
 
-class VectorIndex:
-    """Finds the most similar of a fixed set of unit vectors; row i of the set has position i. Thread-safe."""
+class FaissEngine(SearchEngine):
+    """Compares every query with every vector; the results are exact."""
 
-    def __init__(self, index: faiss.Index) -> None:
+    def __init__(self, index: faiss.Index, *, on_gpu: bool = True) -> None:
         self._cpu = index
-        self._index = _on_gpu(index)
-        self._lock = threading.Lock()
+        self._gpu = _copy_to_gpus(index) if on_gpu else None
+        self._gpu_lock = threading.Lock()  # a GPU index has one scratch memory for all its searches
 
     @classmethod
-    def build(cls, vectors: np.ndarray) -> "VectorIndex":
-        """Indexes float32 unit vectors (cases, dim)."""
-        index = faiss.IndexFlatIP(vectors.shape[1])
+    def build(cls, vectors: np.ndarray, metric: Metric = "cosine", *, on_gpu: bool = True) -> Self:
+        """Indexes float32 vectors (rows, dim), of unit norm where the metric is cosine.
+
+        Args:
+            vectors: (rows, dim).
+            metric: cosine or squared Euclidean distance.
+            on_gpu: keep a copy on the GPU where there is one; not worth it for a handful of searches.
+        """
+        kind = faiss.IndexFlatL2 if metric == "squared_distance" else faiss.IndexFlatIP
+        index = kind(vectors.shape[1])
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index)
+        return cls(index, on_gpu=on_gpu)
 
     @classmethod
-    def load(cls, path: Path) -> "VectorIndex":
+    def load(cls, path: Path) -> Self:
         """Reads an index file whose checksum the caller has verified.
 
         Raises:
-            CollectionError: FAISS cannot read it.
+            SearchError: FAISS cannot read it.
         """
         try:
             return cls(faiss.read_index(str(path)))
         except RuntimeError as error:
-            raise CollectionError(f"The search index '{path}' cannot be read.") from error
+            raise SearchError(f"The search index '{path}' cannot be read.") from error
 
     def save(self, path: Path) -> None:
         """Writes the index, the whole file or nothing."""
@@ -58,35 +66,25 @@ class VectorIndex:
         return int(self._cpu.ntotal)
 
     def search(
-        self, queries: np.ndarray, count: int, allowed: Sequence[int] | np.ndarray | None = None
+        self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Finds the `count` most similar vectors of each query.
-
-        Args:
-            queries: (queries, dim) float32 unit vectors.
-            count: hits wanted; fewer come where fewer vectors are allowed.
-            allowed: positions to search among; None for all.
-
-        Returns:
-            Cosine similarities (queries, hits) falling, and positions (queries, hits).
-        """
-        size = len(self) if allowed is None else len(allowed)
-        hits = min(count, size)
+        """Finds the `count` most similar vectors of each query; see `SearchEngine.search`."""
+        hits = min(count, len(self) if allowed is None else int(allowed.sum()))
         if hits <= 0:
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        if allowed is None and self._index is not self._cpu and hits <= MOST_GPU_HITS:
-            with self._lock:  # a GPU index has one scratch memory for all its searches
-                return self._index.search(queries, hits)
-        if allowed is None:
-            return self._cpu.search(queries, hits)
-        selector = faiss.IDSelectorBatch(np.asarray(allowed, dtype=np.int64))
-        # A selector works on the CPU index only; filtered sets are small enough for it.
-        return self._cpu.search(queries, hits, params=faiss.SearchParameters(sel=selector))  # pyright: ignore[reportCallIssue]
+        if allowed is not None:
+            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+            # Only the CPU index takes a selector.
+            return self._cpu.search(queries, hits, params=faiss.SearchParameters(sel=selector))  # pyright: ignore[reportCallIssue]
+        if self._gpu is not None and hits <= MOST_GPU_HITS:
+            with self._gpu_lock:
+                return self._gpu.search(queries, hits)
+        return self._cpu.search(queries, hits)
 
 
-def device_in_words() -> str:
-    """Says where FAISS searches."""
+def describe_device() -> str:
+    """Returns where FAISS searches, such as "2 GPUs" or "cpu"."""
     count = _gpus()
     return f"{count} GPU{'s' * (count > 1)}" if count else "cpu"
 
@@ -95,14 +93,13 @@ def _gpus() -> int:
     return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
 
 
-def _on_gpu(index: faiss.Index) -> faiss.Index:
-    if not _gpus() or not hasattr(faiss, "StandardGpuResources"):
-        logger.info("faiss runs on cpu")
-        return index
-    try:
-        copied = faiss.index_cpu_to_all_gpus(index)
-    except RuntimeError as error:  # no memory left, or a card that this build does not know
-        logger.warning("faiss cannot use the GPU (%s) and runs on cpu", str(error).splitlines()[-1])
-        return index
-    logger.info("faiss runs on %s", device_in_words())
+def _copy_to_gpus(index: faiss.Index) -> faiss.Index | None:
+    """Returns a copy of the index on all GPUs, None where there is none that can hold it."""
+    copied = None
+    if _gpus() and hasattr(faiss, "StandardGpuResources"):
+        try:
+            copied = faiss.index_cpu_to_all_gpus(index)
+        except RuntimeError as error:  # no memory left, or a card that this build does not know
+            logger.warning("faiss cannot use the GPU (%s) and runs on cpu", str(error).splitlines()[-1])
+    logger.info("faiss runs on %s", "cpu" if copied is None else describe_device())
     return copied
