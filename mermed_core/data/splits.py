@@ -3,6 +3,9 @@
 import hashlib
 from itertools import accumulate
 
+import numpy as np
+import pandas as pd
+
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError
 
@@ -15,8 +18,9 @@ def split_by_group(
 ) -> Manifest:
     """Returns the manifest with a split for every image that has none; a group is never divided.
 
-    Each group is drawn by a hash of its own name, so images that are added later move no other, and the parts
-    approach the fractions only with many groups. An image whose group already lies in a split joins it.
+    The split of a group depends on a hash of its name alone, so images that are added later move no other,
+    and the shares approach the fractions only with many groups. An image whose group already lies in a split
+    joins it there. Groups of equal name in two sources are two groups.
 
     Args:
         manifest: the images.
@@ -32,32 +36,33 @@ def split_by_group(
             f"fractions are three numbers from 0 to 1 that sum to 1, not {fractions}.", column="split"
         )
     frame = manifest.frame.copy()
-    drawn = {group: _draw(group, fractions, seed) for group in frame["group"].unique()}
-    frame["split"] = frame["group"].map(drawn | _splits_of_groups(manifest))
-    return Manifest.from_frame(frame)
+    drawn = frame["group"].map({group: _draw(group, fractions, seed) for group in frame["group"].unique()})
+    frame["split"] = _splits_of_groups(manifest).where(lambda given: given.notna(), drawn)
+    return manifest.with_frame(frame)
 
 
 def divided_groups(manifest: Manifest) -> list[str]:
-    """Returns the groups whose images lie in several splits, in sorted order."""
+    """Returns the groups, each of one source, whose images lie in several splits, in sorted order."""
     given = manifest.frame.loc[manifest.frame["split"] != ""]
-    counts = given.groupby("group")["split"].nunique()
-    return [str(group) for group in counts.index[counts > 1]]
+    counts = given.groupby(["source", "group"])["split"].nunique()
+    return sorted(group for _, group in counts.index[counts > 1])
 
 
-def _splits_of_groups(manifest: Manifest) -> dict[str, str]:
-    """Returns the split of each group that has one."""
-    given = manifest.frame.loc[manifest.frame["split"] != "", ["group", "split"]]
-    first = given.groupby("group")["split"].transform("first")
-    divided = given.index[given["split"] != first]
+def _splits_of_groups(manifest: Manifest) -> pd.Series:
+    """Returns for every image the split that its group has been given, missing where it has none."""
+    frame = manifest.frame
+    given = frame["split"].where(frame["split"] != "")
+    first = given.groupby([frame["source"], frame["group"]]).transform("first")
+    divided = np.flatnonzero(given.notna() & (given != first))
     if len(divided):
         row = int(divided[0])
         raise ManifestError(
-            f"group '{given['group'][row]}' lies in {first[row]} and in {given['split'][row]}; "
+            f"group '{frame['group'][row]}' lies in {first[row]} and in {given[row]}; "
             "a patient's images belong in one split.",
             row=row,
             column="split",
         )
-    return dict(zip(given["group"], given["split"], strict=True))
+    return first
 
 
 def _draw(group: str, fractions: tuple[float, float, float], seed: int) -> str:

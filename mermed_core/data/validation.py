@@ -1,6 +1,11 @@
-"""The checks on a table of images: what may be left out is filled in, then each column is looked at once."""
+"""The checks on a table of images: what may be left out is filled in, then each column is checked once.
+
+A million rows are checked in seconds: whole columns at a time, and row by row only to name the one at fault.
+"""
 
 from collections.abc import Iterable
+from itertools import chain, repeat
+from operator import contains
 from typing import Any
 
 import numpy as np
@@ -38,6 +43,8 @@ def validated(frame: pd.DataFrame) -> pd.DataFrame:
     frame["source"] = _texts(frame["source"])
     frame = _with_images(_with_names(frame))
     frame["labels"] = _label_lists(frame)
+    if "frame" in frame:
+        frame["frame"] = _frame_numbers(frame["frame"])
     return frame[[*COLUMNS, *(column for column in frame if column not in COLUMNS)]]
 
 
@@ -64,9 +71,15 @@ def fill_modality(frame: pd.DataFrame, modality: str | None) -> pd.DataFrame:
     return frame.assign(modality=known.where(known.notna(), modality))
 
 
+def row_names(starts: pd.Series) -> pd.Series:
+    """Returns start/000000, start/000001 and so on, by the row."""
+    numbers = pd.Series(range(len(starts)), starts.index).astype(str).str.zfill(6)
+    return starts.astype(str) + "/" + numbers
+
+
 def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
     if "case_id" not in frame:
-        frame["case_id"] = [f"{source}/{row:06d}" for row, source in enumerate(frame["source"].tolist())]
+        frame["case_id"] = row_names(frame["source"])
     if "task" not in frame:
         frame["task"] = default_tasks(frame)
     for column in ("case_id", "task"):
@@ -91,11 +104,27 @@ def _with_images(frame: pd.DataFrame) -> pd.DataFrame:
         frame[column] = values.where(values.notna(), None)
     paths, images = frame["path"], frame["image"]
     refuse(paths.isna() == images.isna(), paths, "exactly one of 'path' and 'image' must be given.")
-    named = [path is None or (isinstance(path, str) and path != "" and "\0" not in path) for path in paths]
-    refuse(~np.array(named), paths, "a path is a text that is not empty and has no null character.")
-    encoded = [image is None or isinstance(image, bytes) for image in images]
-    refuse(~np.array(encoded), images, "an image is given as the bytes of its file.")
+    named = paths[paths.notna()].tolist()
+    if not set(map(type, named)) <= {str} or not all(named) or any(map(contains, named, repeat("\0"))):
+        unnamed = [path is not None and not _names_a_file(path) for path in paths]
+        refuse(unnamed, paths, "a path is a text that is not empty and has no null character.")
+    if not set(map(type, images)) <= {bytes, type(None)}:
+        not_encoded = [image is not None and not isinstance(image, bytes) for image in images]
+        refuse(not_encoded, images, "an image is given as the bytes of its file.")
     return frame
+
+
+def _names_a_file(path: Any) -> bool:
+    return isinstance(path, str) and path != "" and "\0" not in path
+
+
+def _frame_numbers(values: pd.Series) -> pd.Series:
+    """Returns which frame of its file each image is; 0 where none is stated."""
+    stated = values.notna()
+    numbers = pd.to_numeric(values.where(stated, 0), errors="coerce").astype(float)
+    whole = (numbers >= 0) & (numbers % 1 == 0)
+    refuse(~whole, values, "'{}' is not the number of a frame (0, 1, 2, …).")
+    return numbers.astype(np.int64)
 
 
 def _modality_keys(names: pd.Series) -> pd.Series:
@@ -143,20 +172,30 @@ def _texts(values: pd.Series) -> pd.Series:
 def _label_lists(frame: pd.DataFrame) -> pd.Series:
     values = frame["labels"].astype(object) if "labels" in frame else pd.Series(None, frame.index, object)
     known = values.where(values.notna(), None).tolist()
-    lists: list[list[str] | None] = [None] * len(known)
-    for row, (labels, kind) in enumerate(zip(known, frame["task_kind"].tolist(), strict=True)):
-        if labels is None:
-            continue
-        if not isinstance(labels, (list, tuple, np.ndarray)):
-            raise ManifestError("labels are a list of class names.", row=row, column="labels")
-        lists[row] = list(labels)
-        problem = _label_problem(lists[row] or [], kind)
-        if problem:
-            raise ManifestError(problem, row=row, column="labels")
+    kinds = frame["task_kind"].tolist()
+    _check_labels(known, kinds)
+    lists = [None if labels is None else list(labels) for labels in known]
     return pd.Series(lists, frame.index, object)
 
 
-def _label_problem(labels: list[Any], kind: str) -> str:
+def _check_labels(known: list[Any], kinds: list[str]) -> None:
+    """Raises ManifestError on the first row whose labels are no list of class names that its kind allows."""
+    lists = [labels for labels in known if labels is not None]
+    if all(issubclass(kind, (list, tuple, np.ndarray)) for kind in set(map(type, lists))):
+        names = list(chain.from_iterable(lists))
+        texts = all(issubclass(kind, str) for kind in set(map(type, names)))
+        single = len(names) == len(lists) and all(map(len, lists))
+        distinct = single or (set(kinds) == {"multilabel"} and sum(map(len, map(set, lists))) == len(names))
+        if texts and "" not in names and distinct:
+            return
+    for row, (labels, kind) in enumerate(zip(known, kinds, strict=True)):
+        if labels is not None and (problem := _label_problem(labels, kind)):
+            raise ManifestError(problem, row=row, column="labels")
+
+
+def _label_problem(labels: Any, kind: str) -> str:
+    if not isinstance(labels, (list, tuple, np.ndarray)):
+        return "labels are a list of class names."
     for label in labels:
         if not isinstance(label, str) or not label:
             return "a class name is a text that is not empty."

@@ -17,7 +17,6 @@ from tqdm import tqdm
 from mermed_core.data.manifest import Manifest
 from mermed_core.device import choose_device
 from mermed_core.errors import ImageError, ManifestError
-from mermed_core.imaging.reader import read_image
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.model_folder import ModelConfig, fingerprint, load_model
 
@@ -189,7 +188,7 @@ class _PreparedImages(Dataset[_Prepared]):
 
     def __getitem__(self, position: int) -> _Prepared:
         try:
-            pixels = read_image(self._manifest.image_source(position)).pixels
+            pixels = self._manifest.read_image(position).pixels
         except ImageError as error:
             return _Prepared(position, reason=str(error))
         if self._alter is not None:

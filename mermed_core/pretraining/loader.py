@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ImageError, ManifestError
-from mermed_core.imaging.reader import read_image
 from mermed_core.pretraining.multicrop import MultiCrop
 from mermed_core.pretraining.random_streams import Stream, derive_seed
 from mermed_core.pretraining.sampler import BalancedSampler
@@ -101,7 +100,7 @@ class ViewDataset(Dataset[Sample]):
         seed, epoch = self._seed
         for row in self._candidates(request.row):
             try:
-                pixels = read_image(self._manifest.image_source(row)).pixels
+                pixels = self._manifest.read_image(row).pixels
             except (ImageError, OSError) as error:
                 unreadable[str(self._manifest.frame["case_id"].iloc[row])] = str(error)
                 continue

@@ -16,6 +16,7 @@ from mermed_core.data.phantoms.radiology import paint_ct, paint_cxr, paint_ultra
 from mermed_core.data.phantoms.retina import paint_fundus, paint_oct
 from mermed_core.modalities import MODALITY_KEYS, modality_key
 
+SYNTHETIC_PREFIX = "phantom_"  # how sources and tasks of drawn images begin
 NORMAL = "synthetic normal"
 SIZE = 160
 _Painter = Callable[[Canvas, Canvas | None], tuple[Array, Array]]
@@ -87,12 +88,12 @@ def phantom_manifest(count_per_modality: int, seed: int = 0) -> Manifest:
             phantom = draw_phantom(key, label, seed=seed * 1_000_003 + number)
             rows.append(
                 {
-                    "case_id": f"phantom_{key}/{seed}-{number:06d}",
+                    "case_id": f"{SYNTHETIC_PREFIX}{key}/{seed}-{number:06d}",
                     "image": _png(phantom.pixels),
                     "modality": key,
                     "labels": [label],
                     "split": _SPLITS[(number // len(labels)) % len(_SPLITS)],
-                    "source": f"phantom_{key}",
+                    "source": f"{SYNTHETIC_PREFIX}{key}",
                 }
             )
     return Manifest.from_frame(pd.DataFrame(rows))

@@ -21,7 +21,6 @@ from mermed_core.evaluation.predictions import Predictions, predictions_on
 from mermed_core.evaluation.protocols.linear_probe import measured_split
 from mermed_core.evaluation.task import Task, images_of
 from mermed_core.fitting.linear_heads import fit_temperature, negative_log_likelihood
-from mermed_core.imaging.reader import read_image
 from mermed_core.metrics.scores import auroc, unweighted
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.heads import to_probabilities
@@ -192,7 +191,7 @@ def _tensors(preprocessing: Preprocessing, manifest: Manifest, images: Task, fil
     resize = replace(preprocessing, neutral=_PLAIN, modalities={})
     with file.open("xb") as opened:  # written, not mapped: a full disk is then an error, not a crash
         for row in range(len(images)):
-            image = resize(read_image(shown.image_source(row)).pixels)
+            image = resize(shown.read_image(row).pixels)
             opened.write((image * 255).round().to(torch.uint8).numpy().tobytes())
     shape = (len(images), 3, preprocessing.image_size, preprocessing.image_size)
     pixels = torch.from_numpy(np.memmap(file, np.uint8, mode="r+", shape=shape))
