@@ -1,35 +1,65 @@
-"""Says what is installed, which device is used, what would be loaded, and how to get what is missing."""
+"""`mermed doctor`: what is installed, which device is used, what would be loaded, what is missing."""
 
-import os
+import argparse
+import logging
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from mermed_core.cli.arguments import add_served
 from mermed_core.errors import MermedError
 
-_PACKAGES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "gradio",
-    "umap-learn",
-    "plotly",
-    "grad-cam",
-    "pandas",
-    "pydicom",
-)
-_INSTALL = "python -m pip install -r requirements.txt"
+SUMMARY = "Say what is installed, loaded and missing, and how to get it."
+DETAILS = "Ends with 1 where something that serving needs is missing."
+
+# What serving cannot do without, and what only the extras bring.
+_NEEDED = ("torch", "torchvision", "timm", "gradio", "umap-learn", "plotly", "grad-cam", "pandas", "pydicom")
+_OPTIONAL = {"accelerate": "train", "medmnist": "data", "open-clip-torch": "eval"}
+_INSTALL = "pip install mermed-fm-explorer"
 
 
-def examine(model: Path, collection: Path) -> tuple[str, bool]:
-    """Returns the report, and whether nothing that serving needs is missing."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.set_defaults(log_level=logging.WARNING)
+    add_served(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the report; returns 1 where something is missing.
+
+    Raises:
+        SettingsError: an environment variable has a value that cannot be used.
+    """
+    from mermed_core.settings import Settings
+
+    settings = Settings.from_environment()
+    report, healthy = examine(
+        options.model or settings.model, options.collection or settings.collection, settings.data
+    )
+    print(report)
+    return 0 if healthy else 1
+
+
+def examine(model: Path, collection: Path, data: Path | None) -> tuple[str, bool]:
+    """Returns the report, and whether everything that serving needs is there.
+
+    Args:
+        model: folder of the model that would be served.
+        collection: folder of the collection that would be served.
+        data: folder of real image sets, None where none is set.
+    """
     lines = [f"ok       Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
-    lines += [_package(name) for name in _PACKAGES]
+    lines += [_package(name) for name in _NEEDED]
     lines.append(_faiss())
-    if not any(line.startswith("MISSING") for line in lines):
-        lines += [*_devices(), *_artefacts(model, collection)]
-    lines.append(_data())
-    return "\n".join(lines), not any(line.startswith("MISSING") for line in lines)
+    lines += [_optional(name, extra) for name, extra in _OPTIONAL.items()]
+    if not _missing(lines):
+        lines += [*_devices(), *_folders(model, collection)]
+    lines.append(_data(data))
+    return "\n".join(lines), not _missing(lines)
+
+
+def _missing(lines: list[str]) -> bool:
+    return any(line.startswith("MISSING") for line in lines)
 
 
 def _package(name: str) -> str:
@@ -39,24 +69,27 @@ def _package(name: str) -> str:
         return f"MISSING  {name}: {_INSTALL}"
 
 
+def _optional(name: str, extra: str) -> str:
+    try:
+        return f"ok       {name} {version(name)}"
+    except PackageNotFoundError:
+        return f"note     {name} is not installed: {_INSTALL}[{extra}]"
+
+
 def _faiss() -> str:
-    for name in ("faiss-gpu", "faiss-cpu"):
-        try:
-            return f"ok       {name} {version(name)}"
-        except PackageNotFoundError:
-            continue
-    return f"MISSING  faiss: {_INSTALL}"
+    found = [line for name in ("faiss-gpu", "faiss-cpu") if (line := _package(name)).startswith("ok")]
+    return found[0] if found else f"MISSING  faiss: {_INSTALL}"
 
 
 def _devices() -> list[str]:
     from mermed_core.device import choose_device, describe
-    from mermed_core.search.faiss_engine import device_in_words
+    from mermed_core.search.faiss_engine import describe_device
 
-    return [f"ok       torch on {describe(choose_device())}", f"ok       faiss on {device_in_words()}"]
+    return [f"ok       torch on {describe(choose_device())}", f"ok       faiss on {describe_device()}"]
 
 
-def _artefacts(model: Path, collection: Path) -> list[str]:
-    from mermed_core.collections.collection import load_collection
+def _folders(model: Path, collection: Path) -> list[str]:
+    from mermed_core.collections.store import load_collection
     from mermed_core.inference.predictor import Predictor
 
     try:
@@ -75,9 +108,7 @@ def _artefacts(model: Path, collection: Path) -> list[str]:
     return lines
 
 
-def _data() -> str:
-    folder = os.environ.get("MERMED_DATA")
-    if not folder:
-        return "note     MERMED_DATA is not set: training and the tests on real images are off"
-    found = sorted(Path(folder).glob("*.parquet"))
-    return f"ok       MERMED_DATA: {len(found)} parquet files"
+def _data(folder: Path | None) -> str:
+    if folder is None:
+        return "note     MERMED_DATA is not set: a recipe needs data.manifest=…, some tests are skipped"
+    return f"ok       MERMED_DATA: {len(list(folder.glob('*.parquet')))} parquet files"

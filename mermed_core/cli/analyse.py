@@ -1,0 +1,82 @@
+"""`mermed analyse`: everything that the model sees in one image."""
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from mermed_core.cli.arguments import add_served, count, positive
+from mermed_core.records import RESEARCH_ONLY, Analysis
+
+SUMMARY = "Say what the model sees in one image."
+DETAILS = """\
+    mermed analyse scan.dcm
+    mermed analyse scan.dcm --frame 12 --json
+
+With --json the answer is one object: modality, in_distribution, reason, findings, neighbours, map, model,
+notes (how the image was read), header_modality (what the DICOM header says). No other part of a header is
+read out."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.set_defaults(log_level=logging.WARNING)
+    parser.add_argument("file", type=Path, help="an image: DICOM, PNG, JPEG, JPEG 2000, TIFF, WebP, GIF, BMP")
+    parser.add_argument(
+        "--frame", type=positive, default=1, metavar="N", help="frame of a multi-frame file (default: 1)"
+    )
+    parser.add_argument("--modality", metavar="NAME", help="such as ct or cxr; default: detected")
+    parser.add_argument(
+        "--neighbours", type=count, default=8, metavar="N", help="how many similar cases (default: 8)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_served(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Analyses the file and prints the answer.
+
+    Raises:
+        ImageError: the file cannot be read as an image.
+        ModelError: there is no usable model.
+        CollectionError: the collection that was asked for cannot be loaded.
+    """
+    from mermed_core.inference.predictor import Predictor
+    from mermed_core.settings import Settings
+
+    settings = Settings.from_environment()
+    collection = options.collection or settings.collection
+    if not options.collection and not collection.is_dir() and collection == Settings().collection:
+        collection = None  # only the bundled one may be absent without a word
+    predictor = Predictor.load(options.model or settings.model, collection)
+    image = predictor.read(options.file, options.frame - 1)
+    embedding = predictor.embed(image, modality=options.modality)
+    analysis = predictor.analyse(embedding, neighbours=options.neighbours)
+    if options.json:
+        print(json.dumps(analysis.to_dict(), ensure_ascii=False))
+    else:
+        print("\n".join(_lines(analysis)))
+
+
+def _lines(analysis: Analysis) -> list[str]:
+    key, probability = next(iter(analysis.modality.items()))
+    lines = [f"note        {note}" for note in analysis.notes]
+    lines.append(f"modality    {key} ({probability:.1%})")
+    if analysis.header_modality not in (None, key):
+        lines.append(
+            f"CHECK       the DICOM header says {analysis.header_modality}, the model sees {key}; "
+            f"--modality {analysis.header_modality} takes the header's word"
+        )
+    known = "yes" if analysis.in_distribution else "NO"
+    lines.append(f"known       {known}: {analysis.reason}")
+    lines += [
+        f"finding     {finding.task}: {finding.label} {finding.probability:.1%}"
+        for finding in analysis.findings
+    ]
+    lines += [
+        f"similar     {hit.similarity:.3f} {hit.case.case_id} ({hit.case.modality}: {hit.case.label})"
+        for hit in analysis.neighbours
+    ]
+    if analysis.point:
+        lines.append(f"map         {analysis.point.x:.2f}, {analysis.point.y:.2f}")
+    return [*lines, f"model       {analysis.model}", RESEARCH_ONLY]

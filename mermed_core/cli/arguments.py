@@ -1,0 +1,69 @@
+"""Options that several commands share, and the types of their values.
+
+Nothing here or at the top of a command's file may import a heavy library: `mermed --help` must be instant.
+"""
+
+import argparse
+from pathlib import Path
+
+DATA_HELP = (
+    "images: a folder or file of parquet tables, a CSV, a folder modality/class/*.png, dicom:DIR, "
+    "shards:DIR, medmnist:NAME or phantoms:COUNT; may be repeated. Tables named after a split (train.csv) "
+    "are parts of their folder's set"
+)
+DATASETS_HELP = "TOML with title, licence and caveat of each source; default: those of the shipped sets"
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds --model, which must be given."""
+    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER", help="model folder")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Adds --data, which may be repeated and must be given."""
+    parser.add_argument("--data", action="append", required=True, metavar="SPEC", help=DATA_HELP)
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Adds --workers."""
+    parser.add_argument(
+        "--workers", type=count, default=0, metavar="N", help="processes that read images ahead (default: 0)"
+    )
+
+
+def add_served(parser: argparse.ArgumentParser) -> None:
+    """Adds --model and --collection, which default to what the environment or else the package offers."""
+    parser.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="default: MERMED_MODEL, else the bundled model"
+    )
+    parser.add_argument(
+        "--collection",
+        type=Path,
+        metavar="FOLDER",
+        help="default: MERMED_COLLECTION, else the bundled collection",
+    )
+
+
+def count(text: str) -> int:
+    """Reads a whole number from 0 up."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 up")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """Reads a whole number from 1 up."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 up")
+    return int(text)
+
+
+def share(text: str) -> float:
+    """Reads a number in 0..1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
+    return value

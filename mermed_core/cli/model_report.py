@@ -1,0 +1,117 @@
+"""`mermed model-report`: measured results go into a model folder."""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_model, count
+from mermed_core.cli.evaluate import RESULTS
+
+if TYPE_CHECKING:
+    from mermed_core.models.embedder import Embedder
+    from mermed_core.models.model_metrics import ModelMetrics
+
+SUMMARY = "Put the results of an evaluation into a model folder and its card."
+DETAILS = """\
+    mermed evaluate --encoder runs/cpu/served --encoder start=weights:… --data path/to/images --out report
+    mermed model-report --model runs/cpu/served --report report --start start --data path/to/images
+
+Two things are measured on the way, on images that need no download: how much unknown input is turned away,
+and which class activation map points best at the findings of phantoms (pointing.csv in the first report's
+folder). Results of label sets that no report has stay as `mermed fit` wrote them."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    add_model(parser)
+    parser.add_argument(
+        "--report",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="FOLDER",
+        help="written by `mermed evaluate`; may be repeated",
+    )
+    add_data(parser)
+    parser.add_argument(
+        "--start",
+        default="",
+        metavar="NAME",
+        help="what the report calls the encoder that training began with",
+    )
+    parser.add_argument("--datasets", type=Path, metavar="FILE", help=DATASETS_HELP)
+    parser.add_argument(
+        "--pointing",
+        type=count,
+        default=30,
+        metavar="N",
+        help="phantoms of each finding in the pointing game, 0 for none (default: %(default)s)",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measures, then rewrites metrics.json and the card; nothing else of the model folder changes.
+
+    Raises:
+        EvaluationError: the reports lack the model or its start.
+    """
+    from mermed_core.data.sources.opener import open_manifests
+    from mermed_core.files import write_folder
+    from mermed_core.fitting.datasets import DATASETS, read_datasets
+    from mermed_core.fitting.model_card import described, model_card
+    from mermed_core.models.embedder import Embedder
+    from mermed_core.models.model_folder import CARD
+    from mermed_core.models.model_metrics import METRICS, ModelMetrics
+
+    datasets = read_datasets(options.datasets or DATASETS)
+    embedder = Embedder.load(options.model)
+    measured = _reported(options, embedder.config.name, datasets).model_copy(
+        update={
+            "unknown_input": _unknown_input(options.model, embedder),
+            "pointing": _pointing(options, embedder),
+        }
+    )
+    manifest = open_manifests(options.data)
+    metrics = described(ModelMetrics.load(options.model / METRICS).updated(measured), datasets)
+    with write_folder(options.model) as staging:
+        shutil.copytree(options.model, staging, dirs_exist_ok=True)
+        metrics.save(staging / METRICS)
+        card = model_card(embedder.config, metrics, manifest, datasets)
+        (staging / CARD).write_text(card, encoding="utf-8")
+    print(options.model)
+
+
+def _reported(options: argparse.Namespace, name: str, datasets: dict[str, dict[str, Any]]) -> "ModelMetrics":
+    import pandas as pd
+
+    from mermed_core.evaluation.model_results import model_metrics
+    from mermed_core.evaluation.results import load_results
+
+    averaged = [source for source, facts in datasets.items() if facts.get("averaged")]
+    results = pd.concat([load_results(folder / RESULTS) for folder in options.report])
+    return model_metrics(results, name, start=options.start, averaged=averaged)
+
+
+def _unknown_input(folder: Path, embedder: "Embedder") -> dict[str, float]:
+    """Returns the share of each kind of unknown input that is turned away."""
+    from mermed_core.evaluation.protocols.unknown_input import rejection_by_kind
+    from mermed_core.models.heads import HEADS_FOLDER, MODALITY_TASK, load_heads
+    from mermed_core.models.ood import load_detector
+
+    heads = load_heads(folder / HEADS_FOLDER, embedder.backbone.dim)
+    detector = load_detector(folder / HEADS_FOLDER, embedder.backbone.dim)
+    rejected = rejection_by_kind(embedder, heads.get(MODALITY_TASK), detector)
+    return {str(kind): float(share) for kind, share in rejected.set_index("kind")["rejected"].items()}
+
+
+def _pointing(options: argparse.Namespace, embedder: "Embedder") -> dict[str, float]:
+    """Returns the share of findings that each method of class activation maps points at, the best first."""
+    if not options.pointing:
+        return {}
+    from mermed_core.evaluation.protocols.pointing import cam_methods, pointing_game
+
+    pointed = pointing_game(embedder, cam_methods(embedder), count_per_finding=options.pointing)
+    pointed.to_csv(options.report[0] / "pointing.csv", index=False)
+    hits = pointed.groupby("method")["in_finding"].mean().sort_values(ascending=False)
+    return {str(method): float(share) for method, share in hits.items()}

@@ -1,0 +1,48 @@
+"""`mermed serve`: the explorer in the browser."""
+
+import argparse
+import importlib
+import os
+from pathlib import Path
+
+import mermed_core
+from mermed_core.cli.arguments import add_served
+
+SUMMARY = "Serve the explorer, a page in the browser."
+DETAILS = """\
+    mermed serve
+    mermed serve --model runs/cpu/served --collection collections/mine --port 8080
+
+The page is reached from this machine only unless --host says otherwise. Uploads are deleted as soon as they
+are read. Every option has an environment variable; docs/host.md lists them."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "--host", metavar="ADDRESS", help="default: GRADIO_SERVER_NAME, else 127.0.0.1; 0.0.0.0 is everywhere"
+    )
+    parser.add_argument("--port", metavar="PORT", help="default: GRADIO_SERVER_PORT, else 7860")
+    add_served(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until it is stopped; returns the exit code.
+
+    Raises:
+        SettingsError: the port or another variable has a value that cannot be used.
+    """
+    given = {
+        "GRADIO_SERVER_NAME": options.host,
+        "GRADIO_SERVER_PORT": options.port,
+        "MERMED_MODEL": options.model,
+        "MERMED_COLLECTION": options.collection,
+    }
+    os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    return importlib.import_module(f"{_page_package()}.ui").serve()
+
+
+def _page_package() -> str:
+    """Returns the name of the page's package: `app` in a checkout, `mermed_app` where it is installed."""
+    checkout = Path(mermed_core.__file__).resolve().parent.parent / "app" / "ui.py"
+    return "app" if checkout.is_file() else "mermed_app"
