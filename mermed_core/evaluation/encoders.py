@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from mermed_core.models.embedder import Embedder
 from mermed_core.models.model_folder import ModelConfig
 from mermed_core.models.preprocessing import Preprocessing
 from mermed_core.models.pretrained import start_backbone
+from mermed_core.specs import ENCODER, Spec, SpecError, split_name
 
 ENCODER_HELP = (
     "a model folder; a timm name with its pretrained weights (timm:NAME, hf_hub:OWNER/NAME); "
@@ -32,38 +34,41 @@ _HUB = ("hf-hub:", "hf_hub:")
 
 
 def open_encoder(spec: str, device: torch.device | None = None) -> Embedder:
-    """Opens an encoder by what it is called on the command line, see `ENCODER_HELP`.
+    """Opens an encoder by what it is called on the command line, see `ENCODER_HELP`, or by NAME=SPEC.
 
-    The name of its config is what stands in reports: the model's own, or the specification.
+    Reports call it by the name in its config: NAME, else the model's own, else the specification.
 
     Raises:
         EvaluationError: no such kind of encoder, or one that cannot be had.
         ModelError: its weights are not found or do not fit.
     """
     device = device or choose_device()
-    if Path(spec).is_dir():
-        return Embedder.load(Path(spec), device)
-    kind, name, size = _parsed(spec)
-    module, preprocessing = _KINDS[kind](name, size)
-    config = ModelConfig(spec, name or kind, preprocessing)
+    name, text = split_name(spec)
+    if Path(text).is_dir():
+        embedder = Embedder.load(Path(text), device)
+        if name:
+            embedder.config = replace(embedder.config, name=name)
+        return embedder
+    parsed = _parsed(text)
+    module, preprocessing = _KINDS[parsed.kind](parsed)
+    config = ModelConfig(name or text, parsed.target or parsed.kind, preprocessing)
     fingerprint = _fingerprint(module, preprocessing)
     module = module.to(device).to(memory_format=torch.channels_last).eval()
     return Embedder(cast(Backbone, module), config, fingerprint, device)
 
 
-def _parsed(spec: str) -> tuple[str, str, int | None]:
-    """Returns kind, name and size of a specification."""
-    whole, _, size = spec.partition("@")
-    if size and not size.isdecimal():
-        raise EvaluationError(f"'{size}' in '{spec}' is no size in pixels.")
-    kind, _, name = whole.partition(":")
-    if kind not in _KINDS:
-        kind, name = "timm", whole
-        if not timm.is_model(name):
-            raise EvaluationError(f"'{spec}' is no encoder. It can be {ENCODER_HELP}.")
-    if not name and kind != "pixels":
-        raise EvaluationError(f"'{spec}' names no encoder. It can be {ENCODER_HELP}.")
-    return kind, name, int(size) if size else None
+def _parsed(text: str) -> Spec:
+    try:
+        spec = ENCODER.parse(text)
+    except SpecError as error:
+        raise EvaluationError(f"{error} An encoder can be {ENCODER_HELP}.") from error
+    if (
+        spec.kind == ENCODER.default
+        and not text.startswith(f"{spec.kind}:")
+        and not timm.is_model(spec.target)
+    ):
+        raise EvaluationError(f"'{text}' is no encoder. It can be {ENCODER_HELP}.")
+    return spec
 
 
 class Pixels(nn.Module):
@@ -85,8 +90,12 @@ class _ClipImages(nn.Module):
         return self.model.encode_image(images)
 
 
-def _pixels(_: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
-    return Pixels(), Preprocessing(size or _PIXELS, "squash")
+def _pixels(spec: Spec) -> tuple[nn.Module, Preprocessing]:
+    return Pixels(), Preprocessing(spec.number or _PIXELS, "squash")
+
+
+def _from_timm(spec: Spec) -> tuple[nn.Module, Preprocessing]:
+    return _pretrained(spec.target, spec.number)
 
 
 def _pretrained(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
@@ -100,20 +109,19 @@ def _pretrained(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
     return model, _of_timm(model, size)
 
 
-def _from_hub(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
-    return _pretrained(f"hf-hub:{name}", size)
+def _from_hub(spec: Spec) -> tuple[nn.Module, Preprocessing]:
+    return _pretrained(f"hf-hub:{spec.target}", spec.number)
 
 
-def _random(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+def _random(spec: Spec) -> tuple[nn.Module, Preprocessing]:
     torch.manual_seed(0)
-    return _started(name, "random", size)
+    return _started(spec.target, "random", spec.number)
 
 
-def _weights(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
-    architecture, mark, start = name.partition("=")
-    if not mark:
-        raise EvaluationError(f"'weights:{name}' says not where the weights are; write weights:NAME=START.")
-    return _started(architecture, start, size)
+def _weights(spec: Spec) -> tuple[nn.Module, Preprocessing]:
+    if not spec.start:
+        raise EvaluationError(f"'{spec}' does not say where the weights are; write weights:NAME=START.")
+    return _started(spec.target, spec.start, spec.number)
 
 
 def _started(architecture: str, start: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
@@ -123,7 +131,8 @@ def _started(architecture: str, start: str, size: int | None) -> tuple[nn.Module
     return backbone, _of_timm(backbone.encoder, side)
 
 
-def _open_clip(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
+def _open_clip(spec: Spec) -> tuple[nn.Module, Preprocessing]:
+    name, size = spec.target, spec.number
     try:
         import open_clip  # pyright: ignore[reportMissingImports]  # optional: no part of requirements.txt
     except ImportError as error:
@@ -132,7 +141,7 @@ def _open_clip(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
         ) from error
     architecture, _, tag = (name, "", None) if name.startswith(_HUB) else name.rpartition("/")
     if not architecture:
-        raise EvaluationError(f"'open_clip:{name}' says not which weights; write open_clip:NAME/TAG.")
+        raise EvaluationError(f"'open_clip:{name}' does not say which weights; write open_clip:NAME/TAG.")
     options = {"force_image_size": size} if size else {}
     try:
         model, _, _ = open_clip.create_model_and_transforms(architecture, pretrained=tag, **options)
@@ -147,8 +156,8 @@ def _open_clip(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
     )
 
 
-_KINDS: dict[str, Callable[[str, int | None], tuple[nn.Module, Preprocessing]]] = {
-    "timm": _pretrained,
+_KINDS: dict[str, Callable[[Spec], tuple[nn.Module, Preprocessing]]] = {
+    "timm": _from_timm,
     "hf_hub": _from_hub,
     "hf-hub": _from_hub,
     "open_clip": _open_clip,

@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from mermed_core.data.manifest import Manifest
+from mermed_core.data.phantoms import SYNTHETIC_PREFIX
 from mermed_core.modalities import MODALITIES
 from mermed_core.models.model_folder import ModelConfig
 
-SYNTHETIC_PREFIX = "phantom_"
 # Before the kinds of unknown input whose share turned away was measured.
 REJECTED_PREFIX = "rejected_"
 # Before the methods of class activation maps whose share of hits in the pointing game was measured.
@@ -82,10 +82,11 @@ def _training(config: ModelConfig) -> str:
         f'- encoder: `{config.architecture}` at {size} × {size} px, resize "{config.preprocessing.resize}"'
     ]
     facts += [f"- {name.replace('_', ' ')}: {_flat(value)}" for name, value in config.training.items()]
-    if config.focus:
-        facts.append(
-            f"- focus: the middle, σ {config.focus:g} of the side, beside the whole of each joined stage"
+    if config.pooled_stages:
+        centre = (
+            f", and around the centre (σ {config.centre_sigma:g} of the side)" if config.centre_sigma else ""
         )
+        facts.append(f"- stage pooling: the last {config.pooled_stages} stages, over the whole image{centre}")
     return "## Training\n\n" + "\n".join(facts)
 
 

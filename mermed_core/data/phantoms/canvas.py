@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.filters import gaussian
 
 Array = np.ndarray
 
@@ -32,6 +31,8 @@ class Canvas:
 
     def smooth_noise(self, sigma: float, stretch: float = 1.0) -> Array:
         """Returns noise of mean 0 and standard deviation 1, smooth over `sigma` (of the half side)."""
+        from skimage.filters import gaussian  # slow to import, and the page needs this package's names only
+
         pixels = sigma * self.size / 2
         noise = gaussian(self.random.normal(size=(self.size, self.size)), (pixels, pixels * stretch))  # pyright: ignore[reportArgumentType]
         return (noise - noise.mean()) / max(float(noise.std()), 1e-9)

@@ -1,7 +1,6 @@
 """Pathology and skin phantoms: colour images (size, size, 3) in about 0..1, and the finding's weight."""
 
 import numpy as np
-from skimage.draw import ellipse
 
 from mermed_core.data.phantoms.canvas import Array, Canvas, blend
 
@@ -29,6 +28,8 @@ def _scatter(
     canvas: Canvas, image: Array, count: int, radii: tuple[float, float], dark: float, where: Array | None
 ) -> Array:
     """Draws nuclei at random places, only where a weight (size, size) is high if one is given."""
+    from skimage.draw import ellipse  # slow to import, see Canvas.smooth_noise
+
     image = image.copy()
     half = canvas.size / 2
     for row, column in canvas.random.integers(0, canvas.size, (count, 2)):

@@ -1,7 +1,6 @@
 """Fundus and OCT phantoms: the eye's background from the front and in section."""
 
 import numpy as np
-from skimage.draw import line
 
 from mermed_core.data.phantoms.canvas import Array, Canvas, blend
 
@@ -57,6 +56,8 @@ def _grow(
     canvas: Canvas, weight: Array, start: tuple[float, float], angle: float, width: float, bend: float
 ) -> None:
     """Draws one vessel into `weight` by a bending walk that throws off thinner branches."""
+    from skimage.draw import line  # slow to import, see Canvas.smooth_noise
+
     place, half = np.array(start), canvas.size / 2
     for step in range(28):
         ahead = place + 0.05 * np.array((np.sin(angle), np.cos(angle)))

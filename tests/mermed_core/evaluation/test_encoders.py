@@ -177,10 +177,10 @@ def test_a_hub_out_of_reach_is_told(monkeypatch):
     ("spec", "told"),
     [
         ("nothing_known", "is no encoder"),
-        ("random:", "names no encoder"),
+        ("random:", "names nothing"),
         ("random:nothing_known", "no architecture 'nothing_known'"),
         ("timm:nothing_known", "no architecture 'nothing_known'"),
-        ("random:test_efficientnet@large", "no size in pixels"),
+        ("random:test_efficientnet@large", "not a whole number"),
         ("weights:test_efficientnet", "weights:NAME=START"),
         ("open_clip:ViT-B-32/openai", "open_clip_torch"),
     ],
