@@ -1,19 +1,14 @@
-"""What the pages share: the predictor, loaded from where the environment says."""
+"""What the pages share: the predictor, loaded from where the settings say."""
 
 import logging
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from mermed_core.errors import CollectionError
-from mermed_core.inference.predictor import MedicalImage, Predictor
-
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
-MODEL = "MERMED_MODEL"
-COLLECTION = "MERMED_COLLECTION"
+from mermed_core.imaging.reader import MedicalImage
+from mermed_core.inference.predictor import Predictor
+from mermed_core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +26,19 @@ class Services:
     missing_collection: str = ""
 
 
-def load_services(environment: Mapping[str, str] = os.environ) -> Services:
-    """Loads the model of MERMED_MODEL and the collection of MERMED_COLLECTION, by default the bundled ones.
+def load_services(settings: Settings) -> Services:
+    """Loads the model and the collection, and runs both once.
 
     Without a collection the page still classifies; it says what is missing.
 
     Raises:
         ModelError: there is no usable model.
     """
-    model = Path(environment.get(MODEL) or ASSETS / "model")
-    collection = Path(environment.get(COLLECTION) or ASSETS / "collection")
     try:
-        services = Services(Predictor.load(model, collection))
+        services = Services(Predictor.load(settings.model, settings.collection))
     except CollectionError as error:
         logger.warning("no collection: %s", error)
-        services = Services(Predictor.load(model), str(error))
+        services = Services(Predictor.load(settings.model), str(error))
     _warm_up(services.predictor)
     logger.info("model %s on %s", services.predictor.model_name, services.predictor.device)
     return services

@@ -1,11 +1,11 @@
-"""How the page looks: theme, style sheet and the scripts of its components."""
+"""How the page looks: Gradio's theme, and the style sheets of the page and of its components."""
 
 from pathlib import Path
 
 from gradio.themes import Base, Default
 
-FOLDER = Path(__file__).resolve().parent.parent / "assets" / "style"
-STYLE_SHEET = FOLDER / "app.css"
+_HERE = Path(__file__).parent
+STYLE_SHEETS = (_HERE / "theme.css", *sorted((_HERE / "components").glob("*.css")))
 # The system's own fonts: nothing is fetched from another host.
 _FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
@@ -26,8 +26,3 @@ def theme() -> Base:
         color_accent="*primary_600",
         slider_color="*primary_600",
     )
-
-
-def script(name: str) -> str:
-    """Returns a component's script."""
-    return (FOLDER / name).read_text(encoding="utf-8")

@@ -1,7 +1,6 @@
 """The app as a whole: four pages, and the one place where it is launched."""
 
 import logging
-import os
 import signal
 import sys
 from typing import Any
@@ -9,12 +8,13 @@ from typing import Any
 import gradio as gr
 
 from mermed_core.errors import MermedError
+from mermed_core.settings import Settings
 
-from . import theme as style
-from .components.clickable_html import picked, plain
+from . import text, theme
 from .components.header import header
+from .components.html_parts import static_html
 from .pages.about import AboutPage
-from .pages.classify import ClassifyPage
+from .pages.classify import MODEL_QUEUE, ClassifyPage, Shown
 from .pages.explore import ExplorePage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from .services import Services, load_services
@@ -27,7 +27,7 @@ _VISIT_SECONDS = 1800
 _VISITS = 100
 _QUEUE = 32
 
-# What keeps a visitor's images from being kept, sent or shown to others, and errors from telling paths.
+# What keeps a visitor's images from being kept, sent or shown to others, and errors from revealing paths.
 SAFE_LAUNCH: dict[str, Any] = {
     "run_history": False,
     "enable_monitoring": False,
@@ -47,40 +47,60 @@ def build_app(services: Services) -> gr.Blocks:
     """Builds the four pages over one predictor."""
     keep_uploads_apart()
     with gr.Blocks(
-        title="MerMED-FM Explorer", analytics_enabled=False, delete_cache=(300, 900), fill_width=True
+        title=text.TITLE, analytics_enabled=False, delete_cache=(300, 900), fill_width=True
     ) as blocks:
         query = gr.State(None, time_to_live=_VISIT_SECONDS)
-        plain(header(services), "header")
+        static_html(header(services), "header")
         with gr.Tabs(selected="classify") as tabs:
-            with gr.Tab("Classify", id="classify", render_children=True):
+            with gr.Tab(text.CLASSIFY, id="classify", render_children=True):
                 classify = ClassifyPage(services, query)
-            with gr.Tab("Similar cases", id="similar", render_children=True):
+            with gr.Tab(text.SIMILAR, id="similar", render_children=True):
                 similar = SimilarPage(services, query)
-            with gr.Tab("Explore", id="explore", render_children=True):
-                explore = ExplorePage(services, classify.point)
-            with gr.Tab("About", id="about"):
+            with gr.Tab(text.EXPLORE, id="explore", render_children=True):
+                explore = ExplorePage(services, query)
+            with gr.Tab(text.ABOUT, id="about"):
                 AboutPage(services)
-        _join(tabs, classify, similar, explore)
+        _open_from_search(classify, similar)
+        _search_from_grids(tabs, classify, similar, explore)
     return blocks.queue(max_size=_QUEUE, api_open=False)
 
 
-def _join(tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage, explore: ExplorePage) -> None:
-    """Lets pages lead to each other: a file opens on all of them, a case that is pressed is searched."""
-    opened = classify.opens(similar.file, similar.file.upload, "similar_upload")
-    mine = opened.then(
-        lambda: MY_IMAGE, None, similar.by, api_name="with_image", api_visibility="private", queue=False
+def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:
+    """Lets a file that is dropped on the search open on every page, and be what is searched with."""
+
+    def handler(path: str | None, chosen: str) -> Shown:
+        """Opens an uploaded file on every page."""
+        shown = classify.open(path, chosen)
+        by = {similar.by: MY_IMAGE} if classify.query in shown else {}
+        return {similar.file: None, similar.notice: shown[classify.notice], **by, **shown}
+
+    opened = similar.file.upload(
+        handler,
+        [similar.file, classify.chosen],
+        [similar.file, similar.notice, similar.by, *classify.outputs],
+        api_name="similar_upload",
+        api_visibility="undocumented",
+        concurrency_id=MODEL_QUEUE,
     )
-    similar.searches(mine.then, "upload")
-    similar.searches(classify.point.change, "image")
+    classify.then_explains(opened, "similar_upload")
+
+
+def _search_from_grids(
+    tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage, explore: ExplorePage
+) -> None:
+    """Lets a case that is pressed anywhere be searched with."""
+
+    def go(event: gr.EventData) -> dict[gr.Component | gr.Tabs, Any]:
+        """Goes to the search with the case that was pressed."""
+        return {similar.case: str(event.pick), similar.by: A_CASE, tabs: gr.Tabs(selected="similar")}
+
     for grid in (classify.cases, similar.results, explore.cases):
         if grid is None:
             continue
         gone = grid.select(
-            picked, None, similar.case, api_name="pick_case", api_visibility="private", queue=False
-        ).then(
-            lambda: (gr.Tabs(selected="similar"), A_CASE),
+            go,
             None,
-            [tabs, similar.by],
+            [similar.case, similar.by, tabs],
             api_name="go_to_similar",
             api_visibility="private",
             queue=False,
@@ -88,22 +108,15 @@ def _join(tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage, explore: 
         similar.searches(gone.then, "pressed")
 
 
-def launch_options(environment: os._Environ[str] | dict[str, str]) -> dict[str, Any]:
-    """Returns the arguments of `launch`: for this machine only, unless told otherwise or on Spaces."""
-    everywhere = "0.0.0.0" if environment.get("SPACE_ID") else "127.0.0.1"
+def launch_options(settings: Settings) -> dict[str, Any]:
+    """Returns the arguments of `launch`."""
     return {
         **SAFE_LAUNCH,
-        "server_name": environment.get("GRADIO_SERVER_NAME") or everywhere,
-        "server_port": _port(environment.get("GRADIO_SERVER_PORT") or "7860"),
-        "theme": style.theme(),
-        "css_paths": style.STYLE_SHEET,
+        "server_name": settings.host,
+        "server_port": settings.port,
+        "theme": theme.theme(),
+        "css_paths": list(theme.STYLE_SHEETS),
     }
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 2**16:
-        raise ValueError(f"GRADIO_SERVER_PORT is '{text}'; it must be a number from 1 to 65535.")
-    return int(text)
 
 
 def serve() -> int:
@@ -111,18 +124,19 @@ def serve() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for chatty in ("httpx", "faiss"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    use_private_folder()
     try:
-        options = launch_options(os.environ)
-        services = load_services()
-    except (MermedError, ValueError) as error:
+        settings = Settings.from_environment()
+        use_private_folder(settings.upload_folder)
+        options = launch_options(settings)
+        services = load_services(settings)
+    except MermedError as error:
         return _failed(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the upload folder is removed then too
     logger.info("serving on http://%s:%d (stop with Ctrl-C)", options["server_name"], options["server_port"])
     try:
         build_app(services).launch(**options)
     except OSError as error:
-        return _failed(f"{error} If another program uses the port, choose one: make app PORT=7861")
+        return _failed(f"{error} If another program uses the port, choose one: GRADIO_SERVER_PORT=7861")
     return 0
 
 

@@ -16,7 +16,11 @@ from gradio.route_utils import GradioUploadFile
 from PIL import Image
 
 from mermed_core.errors import DamagedImageError
-from mermed_core.inference.predictor import MedicalImage, Predictor
+from mermed_core.imaging.reader import MedicalImage
+from mermed_core.inference.predictor import Predictor
+from mermed_core.records import Embedding
+
+from .text import UPLOAD_INCOMPLETE
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 # The longest side that a visitor's image keeps in memory; the encoder sees far less.
@@ -28,34 +32,47 @@ _MEMORY = Path("/dev/shm")
 _STRAY_SECONDS = 600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal to itself alone: each one opened is a change for Gradio
 class Query:
-    """The image that a visitor asks about, kept in memory for the visit.
+    """The image that a visitor asks about, kept in memory for the visit and embedded once for all pages.
 
     Attributes:
         image: shrunk to what is needed.
+        embedding: of the image; every page answers from it.
         data: the file itself where it has more frames to choose from, else None.
     """
 
     image: MedicalImage
+    embedding: Embedding
     data: bytes | None
 
-    def at_frame(self, predictor: Predictor, frame: int) -> "Query":
+    def at_frame(self, predictor: Predictor, frame: int, modality: str | None = None) -> "Query":
         """Returns another frame of the same file; raises a kind of ImageError if it cannot be read."""
         if self.data is None or frame == self.image.frame:
             return self
-        return Query(shrunk(predictor.read(self.data, frame)), self.data)
+        image = shrunk(predictor.read(self.data, frame))
+        return Query(image, predictor.embed(image, modality=modality), self.data)
+
+    def read_as(self, predictor: Predictor, modality: str | None) -> "Query":
+        """Returns the same image, embedded as one of another modality; None detects it."""
+        return replace(self, embedding=predictor.embed(self.image, modality=modality, earlier=self.embedding))
 
 
-def open_upload(predictor: Predictor, path: str) -> Query:
-    """Reads an uploaded file and removes it from disk, whether it can be read or not.
+def open_upload(predictor: Predictor, path: str, modality: str | None = None) -> Query:
+    """Reads and embeds an uploaded file and removes it from disk, whether it can be read or not.
+
+    Args:
+        predictor: reads and embeds.
+        path: where the file lies.
+        modality: key of the modality that the visitor set; None detects it.
 
     Raises:
         ImageError: one of its kinds, with a sentence for the page.
     """
     data = take(path)
     image = predictor.read(data)
-    return Query(shrunk(image), data if image.frames > 1 else None)
+    small = shrunk(image)
+    return Query(small, predictor.embed(small, modality=modality), data if image.frames > 1 else None)
 
 
 def take(path: str) -> bytes:
@@ -70,7 +87,7 @@ def take(path: str) -> bytes:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise DamagedImageError("The upload did not arrive whole. Send the file again.") from error
+        raise DamagedImageError(UPLOAD_INCOMPLETE) from error
     folder = os.environ.get(FOLDER_VARIABLE)
     if folder and file.resolve().is_relative_to(Path(folder).resolve()):
         file.unlink(missing_ok=True)
@@ -103,11 +120,11 @@ def shrunk(image: MedicalImage, side: int = KEPT_SIDE) -> MedicalImage:
     return replace(image, pixels=np.asarray(pixels))
 
 
-class _ApartUpload(GradioUploadFile):
-    """An upload whose folder is named by chance.
+class _SeparateUpload(GradioUploadFile):
+    """An upload whose folder is named at random.
 
     Gradio names it by the file's content: of two visitors who send the same file at once, one would
-    remove the other's, and who has a file could tell whether somebody sent it.
+    remove the other's, and anybody who has a file could find out whether somebody else sent it.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -116,15 +133,24 @@ class _ApartUpload(GradioUploadFile):
 
 
 def keep_uploads_apart() -> None:
-    """Gives every upload a folder of its own."""
-    route_utils.GradioUploadFile = _ApartUpload
+    """Gives every upload a folder of its own.
+
+    Gradio has no option for it, so this replaces a class that its documentation does not mention; a test
+    uploads one file twice and fails if an upgrade no longer honours it.
+    """
+    route_utils.GradioUploadFile = _SeparateUpload
 
 
-def use_private_folder() -> None:
-    """Makes uploads pass through a folder of our own, in memory where there is room; removed at exit."""
-    if os.environ.get(FOLDER_VARIABLE):
+def use_private_folder(folder: Path | None = None) -> None:
+    """Makes uploads pass through a folder of our own, in memory where there is room; removed at exit.
+
+    Args:
+        folder: one that the host chose instead; it stays.
+    """
+    if folder is not None:
+        os.environ[FOLDER_VARIABLE] = str(folder)
         return
     in_memory = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
-    folder = tempfile.mkdtemp(prefix="mermed-uploads-", dir=_MEMORY if in_memory else None)
-    os.environ[FOLDER_VARIABLE] = folder
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    own = tempfile.mkdtemp(prefix="mermed-uploads-", dir=_MEMORY if in_memory else None)
+    os.environ[FOLDER_VARIABLE] = own
+    atexit.register(shutil.rmtree, own, ignore_errors=True)

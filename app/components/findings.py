@@ -1,43 +1,44 @@
 """The findings by label set, each class with its calibrated probability, and the evidence for them."""
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from mermed_core.data.manifest import LabelSet
+from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
 from mermed_core.records import Analysis, Finding
 
-from ..text import Metrics, class_name, percent, text, verdict
-from .evidence import interval
+from .. import text
+from .templates import render
 
-EMPTY = (
-    '<section class="mm-card mm-quiet"><h2>Findings</h2><p>Each with a calibrated probability, and with how '
-    "well the model tells it apart on images it never saw.</p></section>"
-)
 _DOUBTFUL = 0.8
 # Above this calibration error a probability says nothing that a person may lean on.
 _MISCALIBRATED = 0.2
 _CHANCE = 0.5  # the AUROC of a coin
 
 
-def findings_card(analysis: Analysis, metrics: Metrics, chosen: str = "") -> str:
-    """Returns every finding as a button that shows where the model looked.
+def empty() -> str:
+    """Returns what stands there before there is an image."""
+    return render("findings.html", sets=None)
+
+
+def findings_card(
+    analysis: Analysis, label_sets: Sequence[LabelSet], metrics: ModelMetrics, chosen: str = ""
+) -> str:
+    """Returns every finding as a button that shows where the model looked; "" for an image of no known kind.
 
     Args:
         analysis: of the image.
-        metrics: figures of the label sets on their test splits.
+        label_sets: those that the model has heads for.
+        metrics: how good the model is on each.
         chosen: `pick` of the finding that is shown on the image.
     """
-    if not analysis.known:
+    if not analysis.in_distribution:
         return ""
-    if not analysis.findings:
-        return (
-            '<section class="mm-card"><h2>Findings</h2><p>This model has no label set for it.</p></section>'
-        )
+    exclusive = {label_set.task for label_set in label_sets if label_set.exclusive}
     groups = groupby(analysis.findings, key=lambda finding: finding.task)
-    blocks = "".join(_label_set(task, list(group), metrics, chosen) for task, group in groups)
-    return (
-        f'<section class="mm-card"><h2>Findings</h2>{blocks}'
-        '<p class="mm-small">Press a finding to see where the model looked for it.</p></section>'
-    )
+    sets = [_label_set(list(group), metrics, exclusive=task in exclusive) for task, group in groups]
+    return render("findings.html", sets=sets, chosen=chosen)
 
 
 def pick(task: str, label: str) -> str:
@@ -45,52 +46,38 @@ def pick(task: str, label: str) -> str:
     return f"{task}:{label}"
 
 
-def _label_set(task: str, findings: list[Finding], metrics: Metrics, chosen: str) -> str:
-    names = [class_name(metrics, task, finding.label) for finding in findings]
-    figure = metrics.get(task, {})
-    exclusive = abs(sum(finding.probability for finding in findings) - 1) < 1e-3
-    told = verdict(names, [finding.probability for finding in findings]) if exclusive else ""
-    if _no_better_than_chance(figure):
-        told = "No verdict: on images it never saw, the model told these apart no better than chance"
-    headline = f'<p class="mm-headline">{text(told)}</p>' if told else ""
-    doubt = ""
-    if findings[0].relevance < _DOUBTFUL:
-        doubt = (
-            f'<p class="mm-small">The image looks {percent(findings[0].relevance)} like the images of this '
-            "label set; read it with that doubt.</p>"
-        )
-    rows = "".join(_row(finding, name, chosen) for finding, name in zip(findings, names, strict=True))
-    return (
-        f'<div class="mm-set"><h3>{text(figure.get("title") or task)}</h3>{headline}{rows}{doubt}'
-        f"{_evidence(figure)}</div>"
-    )
+def _label_set(findings: list[Finding], metrics: ModelMetrics, *, exclusive: bool) -> dict[str, Any]:
+    first = findings[0]
+    measured = metrics.tasks.get(first.task)
+    names = [text.class_name(metrics, finding.task, finding.label) for finding in findings]
+    headline = text.verdict(names, [finding.probability for finding in findings]) if exclusive else ""
+    return {
+        "title": text.set_title(first.task, measured),
+        "headline": text.NO_VERDICT if _no_better_than_chance(measured) else headline,
+        "rows": [_row(finding, name) for finding, name in zip(findings, names, strict=True)],
+        "doubt": text.poor_match(first.relevance) if first.relevance < _DOUBTFUL else "",
+        "evidence": text.auroc_on_test(measured) if measured and measured.auroc is not None else "",
+        "warning": _warning(measured),
+    }
 
 
-def _no_better_than_chance(figure: dict[str, Any]) -> bool:
-    lowest = figure.get("auroc_low")
-    lowest = figure.get("auroc") if lowest is None else lowest
+def _row(finding: Finding, name: str) -> dict[str, str]:
+    return {
+        "pick": pick(finding.task, finding.label),
+        "name": name,
+        "share": f"{finding.probability:.4f}",
+        "percent": text.percent(finding.probability),
+    }
+
+
+def _no_better_than_chance(measured: TaskMetrics | None) -> bool:
+    if measured is None:
+        return False
+    lowest = measured.auroc if measured.auroc_low is None else measured.auroc_low
     return lowest is not None and lowest <= _CHANCE
 
 
-def _row(finding: Finding, name: str, chosen: str) -> str:
-    picked = pick(finding.task, finding.label)
-    return (
-        f'<button type="button" class="mm-bar" data-pick="{text(picked)}" '
-        f'aria-pressed="{"true" if picked == chosen else "false"}"><span>{text(name)}</span>'
-        f'<i style="--share:{finding.probability:.4f}"></i><b>{percent(finding.probability)}</b></button>'
-    )
-
-
-def _evidence(figure: dict[str, Any]) -> str:
-    if figure.get("auroc") is None:
+def _warning(measured: TaskMetrics | None) -> str:
+    if measured is None or measured.ece is None or measured.ece <= _MISCALIBRATED:
         return ""
-    warning = ""
-    if figure["ece"] > _MISCALIBRATED:
-        warning = (
-            f" <strong>Do not trust these probabilities: on the test images they were off by "
-            f"{figure['ece']:.2f} on average.</strong>"
-        )
-    return (
-        f'<p class="mm-small">{interval(figure)} on {figure["n_test"]} test images. '
-        f"{text(figure.get('caveat', ''))}{warning}</p>"
-    )
+    return text.miscalibrated(measured.ece)

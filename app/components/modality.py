@@ -1,42 +1,50 @@
-"""Which kind of image it is, and whether it is one that the model knows."""
+"""Which kind of image it is, whether the model knows its kind, and what the file's header says of it."""
 
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Analysis
 
-from ..text import modality_name, percent, text
+from .. import text
+from .templates import render
 
-EMPTY = '<section class="mm-card mm-quiet"><h2>Modality</h2><p>Detected from the pixels alone.</p></section>'
 _SHOWN = 3
+_LEAST = 0.005  # a smaller share would be a bar without length
+
+
+def empty() -> str:
+    """Returns what stands there before there is an image."""
+    return render("modality.html", analysis=None)
 
 
 def modality_card(analysis: Analysis, chosen: str | None) -> str:
-    """Returns the modality with its probability, or the plain answer that the image is not known.
+    """Returns the modality with its probability, or the plain answer that the image is not recognised.
 
     Args:
         analysis: of the image.
         chosen: the modality that the visitor set, None where it was detected.
     """
-    if not analysis.known:
-        read = ""
-        if chosen:
-            read = f'<p class="mm-small">Read as {text(modality_name(chosen))}, set by you.</p>'
-        return (
-            '<section class="mm-card mm-unknown" role="alert"><h2>Not an image I know</h2>'
-            f"<p>{text(analysis.gate)}</p>{read}</section>"
-        )
-    key = chosen or next(iter(analysis.modality))
-    how = "set by you" if chosen else percent(analysis.modality[key])
-    rows = "".join(
-        _bar(other, share) for other, share in list(analysis.modality.items())[:_SHOWN] if share >= 0.005
-    )
-    return (
-        f'<section class="mm-card"><h2>Modality</h2><p class="mm-headline">{text(modality_name(key))} '
-        f'<span class="mm-how">{how}</span></p>{rows}<p class="mm-small">{text(analysis.gate)}</p></section>'
+    seen = next(iter(analysis.modality))
+    key = chosen or seen
+    return render(
+        "modality.html",
+        analysis=analysis,
+        chosen=chosen,
+        name=text.modality_name(key),
+        how=text.SET_BY_YOU if chosen else text.percent(analysis.modality[key]),
+        bars=[_bar(key, share) for key, share in list(analysis.modality.items())[:_SHOWN] if share >= _LEAST],
+        header=_header_modality(analysis, seen),
+        contradicted=analysis.header_modality not in (None, seen),
     )
 
 
-def _bar(key: str, share: float) -> str:
-    return (
-        f'<div class="mm-bar"><span>{text(modality_name(key))}</span><i style="--share:{share:.4f};'
-        f'--colour:{MODALITIES[key].colour}"></i><b>{percent(share)}</b></div>'
-    )
+def _header_modality(analysis: Analysis, seen: str) -> str:
+    stated = analysis.header_modality
+    return "" if stated is None else text.header_modality(stated, seen if analysis.in_distribution else None)
+
+
+def _bar(key: str, share: float) -> dict[str, str]:
+    return {
+        "name": text.modality_name(key),
+        "share": f"{share:.4f}",
+        "colour": MODALITIES[key].colour,
+        "percent": text.percent(share),
+    }

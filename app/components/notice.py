@@ -1,18 +1,15 @@
-"""One sentence to the visitor above the results: what went wrong, or what to know about the file."""
+"""What to tell the visitor above the results: what went wrong, or what to know about the file."""
 
-from mermed_core.inference.predictor import MedicalImage
+from mermed_core.imaging.reader import MedicalImage
 
-from ..text import text
+from .templates import render
 
 
 def problem(message: str) -> str:
     """Returns a notice that something was refused and what to do."""
-    return f'<p class="mm-notice mm-error" role="alert">{text(message)}</p>'
+    return render("notice.html", problem=message)
 
 
 def file_notes(image: MedicalImage) -> str:
     """Returns what the reader did with a file; "" where it did nothing worth saying."""
-    if not image.notes:
-        return ""
-    notes = " ".join(image.notes)
-    return f'<p class="mm-notice" role="status">{text(image.kind)}: {text(notes)}</p>'
+    return render("notice.html", problem="", kind=image.kind, notes=image.notes).strip()

@@ -1,21 +1,25 @@
 """What is searched with: the visitor's image, or a case."""
 
 from mermed_core.collections.collection import Collection
-from mermed_core.inference.predictor import MedicalImage
+from mermed_core.imaging.reader import MedicalImage
 
-from ..pictures import jpeg_uri, picture_uri
-from ..text import modality_name, spoken, text
+from .. import text
+from .pictures import jpeg_uri, picture_uri
+from .templates import render
 
-EMPTY = ""
 _SIDE = 240
 
 
-def query_view(collection: Collection, query: MedicalImage | str) -> str:
-    """Returns the picture of the query with what is known of it."""
-    if isinstance(query, str):
-        case = collection.case(query)
-        words = f"{spoken(case.label)} ({modality_name(case.modality)}, {case.source}), case {query}"
-        uri = jpeg_uri(collection.thumbnail(query))
-    else:
-        words, uri = "Your image", picture_uri(query.pixels, _SIDE)
-    return f'<figure class="mm-query"><img src="{uri}" alt=""><figcaption>{text(words)}</figcaption></figure>'
+def image_view(image: MedicalImage) -> str:
+    """Returns the visitor's image."""
+    return render("query_view.html", picture=picture_uri(image.pixels, _SIDE), caption=text.YOUR_IMAGE)
+
+
+def case_view(collection: Collection, case_id: str) -> str:
+    """Returns a case with what is known of it; raises CollectionError where there is none of that id."""
+    case = collection.case(case_id)
+    return render(
+        "query_view.html",
+        picture=jpeg_uri(collection.thumbnail(case_id)),
+        caption=text.case_origin(case.labels, case.modality, case.source, case_id),
+    )

@@ -1,20 +1,12 @@
-"""About: what the model is, how good it is, what it was trained on, and its limits."""
+"""About: what the model is, how good it is, what becomes of images, and the model card."""
 
 import gradio as gr
 
-from ..components.clickable_html import plain
+from .. import text
+from ..components.about import about_card
 from ..components.evidence import evidence
+from ..components.html_parts import static_html
 from ..services import Services
-from ..text import RESEARCH_ONLY
-
-_PRIVACY = """
-### Your images
-
-An uploaded file is read into memory and removed at once; its pixels stay in memory for the visit, and are
-never stored, logged or sent anywhere. The headers of DICOM files (names, dates, numbers) are dropped before
-anything else sees the image. Names that are burned into the pixels stay visible: remove them before you
-upload. On a server that others run, upload nothing that may identify a person.
-"""
 
 
 class AboutPage:
@@ -24,19 +16,8 @@ class AboutPage:
         predictor = services.predictor
         with gr.Row(equal_height=False):
             with gr.Column(scale=7, min_width=320):
-                plain(evidence(predictor.metrics, predictor.figures), "about-evidence")
+                static_html(evidence(predictor.metrics), "about-evidence")
             with gr.Column(scale=5, min_width=320):
-                gr.Markdown(
-                    f"### {RESEARCH_ONLY}\n\nModel **{predictor.model_name}**, running on "
-                    f"{predictor.device}.\n{_collection(services)}\n{_PRIVACY}"
-                )
-        with gr.Accordion("Model card", open=True):
-            gr.Markdown(predictor.card or "This model has no card.", elem_classes="mm-card-text")
-
-
-def _collection(services: Services) -> str:
-    collection = services.predictor.collection
-    if collection is None:
-        return f"\nNo collection is loaded. {services.missing_collection}\n"
-    kind = "synthetic" if collection.synthetic else "known"
-    return f"\nCollection **{collection.name}**: {len(collection)} {kind} cases. {collection.description}\n"
+                static_html(about_card(services), "about-services")
+        with gr.Accordion(text.MODEL_CARD, open=True):
+            gr.Markdown(predictor.card or text.NO_CARD, elem_classes="mm-card-text")

@@ -4,134 +4,236 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
+from mermed_core.errors import MermedError
 from mermed_core.modalities import MODALITIES
+from mermed_core.records import Analysis, Finding
 
-from ..answers import NO_CASES, Answers
-from ..components import cases, examples, figure, findings, modality
-from ..components.clickable_html import picked, picking, plain
+from .. import text
+from ..components import cases, examples, figure, findings, modality, notice
+from ..components.html_parts import clickable_html, picked_name, scripted_html, static_html
 from ..services import Services
+from ..uploads import Query, open_upload
 
 MODEL_QUEUE = "model"
-_DETECT = [("Detect", ""), *((item.name, item.key) for item in MODALITIES.values())]
+_NEIGHBOURS = 8
+_MODALITIES = [(text.DETECT, ""), *((item.name, item.key) for item in MODALITIES.values())]
+
+Shown = dict[gr.Component, Any]
+"""New contents of components; the others keep theirs."""
 
 
 class ClassifyPage:
-    """The components of the page and what happens on them."""
+    """The components of the page and what happens on them; what was shown stays where a file is refused."""
 
     def __init__(self, services: Services, query: gr.State) -> None:
-        self._answers = Answers(services)
-        self._query = query
-        self.point = gr.State(None)
+        self._predictor = services.predictor
+        self._missing = services.missing_collection
+        self.query = query
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=270):
                 self._build_inputs()
             with gr.Column(scale=5, min_width=320):
-                self._notice = plain("", "classify-notice")
-                self._figure = picking(figure.EMPTY, "figure.js", "classify-figure")
-                self._explained = gr.Dropdown([], label="Show where the model looked for", visible=False)
+                self.notice = static_html("", "classify-notice")
+                self.figure = scripted_html(figure.empty(), "classify-figure", "figure.js")
+                self.explained = gr.Dropdown([], label=text.SHOW_WHERE, visible=False)
             with gr.Column(scale=4, min_width=300):
-                self._modality = plain(modality.EMPTY, "classify-modality")
-                self._findings = picking(findings.EMPTY, "pick.js", "classify-findings")
-        gr.Markdown("### Similar cases")
-        self.cases = picking(cases.nothing(NO_CASES), "pick.js", "classify-cases")
+                self.modality = static_html(modality.empty(), "classify-modality")
+                self.findings = clickable_html(findings.empty(), "classify-findings")
+        static_html(cases.heading(text.SIMILAR), "classify-heading")
+        self.cases = clickable_html(cases.nothing(text.CASES_HERE), "classify-cases")
+        self.outputs: list[gr.Component] = [
+            self.query,
+            self.notice,
+            self.figure,
+            self.modality,
+            self.findings,
+            self.explained,
+            self.cases,
+            self.frame,
+        ]
         self._wire()
 
-    def opens(self, source: gr.File | gr.Image, event: Callable[..., Any], api_name: str) -> Any:
+    def opens(self, source: gr.File | gr.Image, event: Callable[..., Any], api_name: str) -> None:
         """Lets a file component open an image here, from whichever page it stands on."""
-        opened = event(
-            self._answers.open,
-            [source, self._chosen],
-            [source, *self._shown()],
-            api_name=api_name,
-            api_visibility="public" if api_name == "classify" else "undocumented",
-            concurrency_id=MODEL_QUEUE,
+
+        def handler(path: str | None, chosen: str) -> Shown:
+            """Opens an uploaded file and says everything about it."""
+            return {source: None, **self.open(path, chosen)}
+
+        self.then_explains(
+            event(
+                handler,
+                [source, self.chosen],
+                [source, *self.outputs],
+                api_name=api_name,
+                api_visibility="public" if api_name == "classify" else "undocumented",
+                concurrency_id=MODEL_QUEUE,
+            ),
+            api_name,
         )
-        return self._then_explain(opened, api_name)
+
+    def open(self, path: str | None, chosen: str) -> Shown:
+        """Opens an uploaded file and says everything about it; "" detects the modality."""
+        if not path:
+            return {self.notice: ""}
+        return self._show(lambda: open_upload(self._predictor, path, chosen or None), chosen)
+
+    def open_example(self, name: str, chosen: str) -> Shown:
+        """Opens one of the bundled examples by its name."""
+
+        def opened() -> Query:
+            return open_upload(self._predictor, str(examples.example_path(name)), chosen or None)
+
+        return self._show(opened, chosen)
+
+    def change_frame(self, query: Query | None, frame: int, chosen: str) -> Shown:
+        """Goes to another frame of the same file, counted from 1 as people do."""
+        if query is None:
+            return {self.notice: ""}
+        return self._show(lambda: query.at_frame(self._predictor, int(frame) - 1, chosen or None), chosen)
+
+    def change_modality(self, query: Query | None, chosen: str) -> Shown:
+        """Reads the same image as one of another modality; "" detects it."""
+        if query is None:
+            return {self.notice: ""}
+        return self._show(lambda: query.read_as(self._predictor, chosen or None), chosen)
+
+    def explain(self, query: Query | None, explained: str | None) -> Shown:
+        """Draws where the model looked for one finding over the image."""
+        if query is None:
+            return {self.figure: figure.empty()}
+        if not explained:
+            return {self.figure: figure.figure(query.image)}
+        task, label = self._class_of(explained)
+        saliency = self._predictor.explain(query.image, task=task, label=label)
+        name = text.class_name(self._predictor.metrics, task, label)
+        return {self.figure: figure.figure(query.image, saliency, name)}
+
+    def analyse(self, path: str) -> dict[str, Any]:
+        """Returns everything about one uploaded file as JSON, for programs: {"error": …} if it is refused."""
+        try:
+            query = open_upload(self._predictor, path)
+            return self._predictor.analyse(query.embedding, neighbours=_NEIGHBOURS).to_dict()
+        except MermedError as error:
+            return {"error": str(error)}
+
+    def _show(self, opened: Callable[[], Query], chosen: str) -> Shown:
+        try:
+            query = opened()
+            analysis = self._predictor.analyse(query.embedding, neighbours=_NEIGHBOURS)
+        except MermedError as error:
+            return {self.notice: notice.problem(str(error))}
+        first = _pick(analysis.findings[0]) if analysis.findings else None
+        metrics, image = self._predictor.metrics, query.image
+        return {
+            self.query: query,
+            self.notice: notice.file_notes(image),
+            self.figure: figure.figure(image),
+            self.modality: modality.modality_card(analysis, chosen or None),
+            self.findings: findings.findings_card(analysis, self._predictor.tasks, metrics, first or ""),
+            self.explained: gr.update(
+                choices=[(text.class_name(metrics, f.task, f.label), _pick(f)) for f in analysis.findings],
+                value=first,
+                visible=first is not None,
+            ),
+            self.cases: self._similar(analysis),
+            self.frame: gr.update(
+                visible=image.frames > 1, maximum=max(2, image.frames), value=image.frame + 1
+            ),
+        }
+
+    def _similar(self, analysis: Analysis) -> str:
+        if self._predictor.collection is None:
+            return cases.nothing(f"{text.NO_COLLECTION} {self._missing}")
+        sentence = "" if analysis.in_distribution else text.NEAREST_ANYWAY
+        return cases.neighbour_grid(self._predictor.collection, analysis.neighbours, sentence)
+
+    def _class_of(self, explained: str) -> tuple[str, str]:
+        """Returns label set and class by the name that the page gave them."""
+        for label_set in self._predictor.tasks:
+            for label in label_set.classes:
+                if findings.pick(label_set.task, label) == explained:
+                    return label_set.task, label
+        raise gr.Error(text.no_such_finding(explained), print_exception=False)
 
     def _build_inputs(self) -> None:
-        self._file = gr.File(label="Drop an image or DICOM file", height=170, elem_id="classify-file")
-        with gr.Accordion("Paste or use the camera", open=False):
+        self._file = gr.File(label=text.DROP_FILE, height=170, elem_id="classify-file")
+        with gr.Accordion(text.PASTE_OR_CAMERA, open=False):
             self._camera = gr.Image(
                 sources=["clipboard", "webcam"],
                 type="filepath",
                 image_mode=None,
                 format="png",
                 buttons=[],
-                label="Paste or camera",
+                label=text.CAMERA,
                 height=220,
-                alt_text="A pasted or photographed image",
+                alt_text=text.CAMERA_ALT,
             )
-        self._chosen = gr.Dropdown(
-            _DETECT, value="", label="Modality", info="Set it only where you know better than the model."
-        )
-        self._frame = gr.Slider(1, 2, 1, step=1, label="Frame", visible=False)
-        self._examples = picking(examples.examples(), "pick.js", "classify-examples")
+        self.chosen = gr.Dropdown(_MODALITIES, value="", label=text.MODALITY, info=text.MODALITY_HINT)
+        self.frame = gr.Slider(1, 2, 1, step=1, label=text.FRAME, visible=False)
+        self._examples = clickable_html(examples.examples(), "classify-examples")
         self._example = gr.Textbox(visible=False)
         # A second way in for programs: one file in, one JSON object out.
         self._program_file = gr.File(visible=False)
         self._program_answer = gr.JSON(visible=False)
 
-    def _shown(self) -> list[Any]:
-        return [
-            self._query,
-            self._notice,
-            self._figure,
-            self._modality,
-            self._findings,
-            self._explained,
-            self.cases,
-            self.point,
-            self._frame,
-        ]
-
     def _wire(self) -> None:
-        answers = self._answers
         self.opens(self._file, self._file.upload, "classify")
         self.opens(self._camera, self._camera.input, "classify_camera")
-        # A slider is moved through many frames: only the last one counts.
-        shows = {"outputs": self._shown(), "concurrency_id": MODEL_QUEUE, "trigger_mode": "always_last"}
         example = self._examples.select(
-            picked, None, self._example, api_name="pick_example", api_visibility="private", queue=False
+            picked_name, None, self._example, api_name="pick_example", api_visibility="private", queue=False
         )
+        chosen = self.chosen
         for event, handler, inputs, name in (
-            (example.then, answers.open_example, [self._example, self._chosen], "classify_example"),
-            (
-                self._frame.input,
-                answers.change_frame,
-                [self._query, self._frame, self._chosen],
-                "classify_frame",
-            ),
-            (self._chosen.input, answers.change_modality, [self._query, self._chosen], "classify_as"),
+            (example.then, self.open_example, [self._example, chosen], "classify_example"),
+            (self.frame.input, self.change_frame, [self.query, self.frame, chosen], "classify_frame"),
+            (chosen.input, self.change_modality, [self.query, chosen], "classify_as"),
         ):
-            self._then_explain(event(handler, inputs, api_name=name, **shows), name)
-        chosen = self._findings.select(
-            picked,
+            shown = event(
+                handler,
+                inputs,
+                self.outputs,
+                api_name=name,
+                concurrency_id=MODEL_QUEUE,
+                trigger_mode="always_last",  # a slider moves through many frames: only the last one counts
+            )
+            self.then_explains(shown, name)
+        picked = self.findings.select(
+            picked_name,
             None,
-            self._explained,
+            self.explained,
             api_name="pick_finding",
             api_visibility="private",
             queue=False,
             show_progress="hidden",
         )
-        self._then_explain(chosen, "finding")
-        self._then_explain(self._explained.input, "")
+        self.then_explains(picked, "finding")
+        self._explains(self.explained.input, "explain", "public")
         self._program_file.upload(
-            answers.analyse,
+            self.analyse,
             self._program_file,
             self._program_answer,
             api_name="analyse",
             concurrency_id=MODEL_QUEUE,
         )
 
-    def _then_explain(self, event: Any, name: str) -> Any:
-        """Draws the heat map after an event; only one of these is for programs, the others are its twins."""
-        return (event.then if hasattr(event, "then") else event)(
-            self._answers.explain,
-            [self._query, self._explained],
-            self._figure,
-            api_name=f"explain_{name}" if name else "explain",
-            api_visibility="undocumented" if name else "public",
+    def then_explains(self, event: Dependency, name: str) -> None:
+        """Draws the heat map after an event."""
+        self._explains(event.then, f"explain_{name}", "undocumented")
+
+    def _explains(self, event: Callable[..., Any], api_name: str, visibility: str) -> None:
+        event(
+            self.explain,
+            [self.query, self.explained],
+            self.figure,
+            api_name=api_name,
+            api_visibility=visibility,
             concurrency_id=MODEL_QUEUE,
             show_progress="minimal",
         )
+
+
+def _pick(finding: Finding) -> str:
+    return findings.pick(finding.task, finding.label)

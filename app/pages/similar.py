@@ -1,18 +1,24 @@
 """Similar cases: the nearest cases of an image or of a case, under filters."""
 
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import gradio as gr
 
 from mermed_core.errors import MermedError
+from mermed_core.search.filters import Filter
 
+from .. import text
 from ..components import cases, notice, query_view
-from ..components.clickable_html import picking, plain
+from ..components.html_parts import clickable_html, static_html
 from ..services import Services
-from ..text import modality_name, spoken
 from ..uploads import Query
+from .classify import MODEL_QUEUE, Shown
 
-MY_IMAGE, A_CASE = "My image", "A case of the collection"
+# A filter is a line here: its label, and the column of the collection that it filters.
+FILTERS = ((text.MODALITY, "modality"), (text.SOURCE, "source"), (text.LABEL, "label"))
+_NAMES: dict[str, Callable[[str], str]] = {"modality": text.modality_name, "label": text.humanise}
+MY_IMAGE, A_CASE = "My image", "A case of the collection"  # what programs send; people read text.py's
 _MOST = 48
 # A longer list would only slow the page down; other ids can be typed.
 _LISTED = 500
@@ -24,63 +30,78 @@ class SimilarPage:
     def __init__(self, services: Services, query: gr.State) -> None:
         self._predictor = services.predictor
         collection = services.predictor.collection
-        self._missing = services.missing_collection
-        listed = [case.case_id for case in collection.cases[:_LISTED]] if collection else []
+        self._hint = services.missing_collection or text.SEARCH_HERE
+        self._query = query
+        listed = list(collection.records["case_id"][:_LISTED]) if collection else []
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=270):
-                self.file = gr.File(label="Drop an image or DICOM file", height=170, elem_id="similar-file")
-                self.by = gr.Radio([MY_IMAGE, A_CASE], value=MY_IMAGE, label="Search with")
-                self.case = gr.Dropdown(
-                    listed, value=None, label="Case", allow_custom_value=True, info="Type to find an id."
+                self.file = gr.File(label=text.DROP_FILE, height=170, elem_id="similar-file")
+                self.by = gr.Radio(
+                    [(text.MY_IMAGE, MY_IMAGE), (text.A_CASE, A_CASE)], value=MY_IMAGE, label=text.SEARCH_WITH
                 )
-                self._query_view = plain(query_view.EMPTY, "similar-query")
+                self.case = gr.Dropdown(
+                    listed, value=None, label=text.CASE, allow_custom_value=True, info=text.CASE_HINT
+                )
+                self.query_view = static_html("", "similar-query")
             with gr.Column(scale=9, min_width=320):
                 with gr.Row():
-                    self._build_filters()
-                self._notice = plain("", "similar-notice")
-                self.results = picking(cases.nothing(self._hint()), "pick.js", "similar-results")
-        self._search = {
-            "fn": self.search,
-            "inputs": [query, self.by, self.case, self._count, self._modalities, self._sources, self._labels],
-            "outputs": [self._notice, self._query_view, self.results],
-            "concurrency_id": "model",
-            "show_progress": "minimal",
-            "trigger_mode": "always_last",
-        }
+                    self.filters = {column: self._filter(label, column) for label, column in FILTERS}
+                    self.count = gr.Slider(4, _MOST, 12, step=4, label=text.RESULTS, min_width=180)
+                self.notice = static_html("", "similar-notice")
+                self.results = clickable_html(cases.nothing(self._hint), "similar-results")
         self._wire()
 
-    def searches(self, event: Any, name: str = "") -> Any:
+    def search(
+        self, query: Query | None, by: str, case_id: str | None, count: float, **filters: list[Hashable]
+    ) -> Shown:
+        """Finds the most similar cases; each filter is a column with the values that it lets pass."""
+        collection = self._predictor.collection
+        target = (query.embedding if query else None) if by == MY_IMAGE else case_id
+        if collection is None or target is None:
+            return {self.notice: "", self.query_view: "", self.results: cases.nothing(self._hint)}
+        try:
+            hits = self._predictor.similar(target, count=int(count), where=Filter(filters))
+        except MermedError as error:
+            return {self.notice: notice.problem(str(error))}
+        mine = query if by == MY_IMAGE else None
+        return {
+            self.notice: notice.file_notes(mine.image) if mine else "",
+            self.query_view: query_view.image_view(mine.image)
+            if mine
+            else query_view.case_view(collection, str(case_id)),
+            self.results: cases.neighbour_grid(collection, hits),
+        }
+
+    def searches(self, event: Callable[..., Any], name: str = "") -> None:
         """Searches again after an event."""
-        return event(
-            **self._search,
+        event(
+            self.search,
+            [self._query, self.by, self.case, self.count],
+            [self.notice, self.query_view, self.results],
+            inputs_kwargs=self.filters,
             api_name=f"similar_{name}" if name else "similar",
             api_visibility="undocumented" if name else "public",
+            concurrency_id=MODEL_QUEUE,
+            show_progress="minimal",
+            trigger_mode="always_last",
         )
 
-    def _build_filters(self) -> None:
+    def _filter(self, label: str, column: str) -> gr.Dropdown:
         collection = self._predictor.collection
-        modalities = [(modality_name(key), key) for key in collection.modalities()] if collection else []
-        sources = list(collection.sources()) if collection else []
-        labels = [(spoken(name), name) for name in collection.labels()] if collection else []
-        self._modalities = gr.Dropdown(modalities, multiselect=True, label="Modality", min_width=180)
-        self._sources = gr.Dropdown(sources, multiselect=True, label="Source", min_width=180)
-        self._labels = gr.Dropdown(labels, multiselect=True, label="Label", min_width=180)
-        self._count = gr.Slider(4, _MOST, 12, step=4, label="Results", min_width=180)
-
-    def _hint(self) -> str:
-        return self._missing or "Drop an image, or choose a case, and its nearest cases appear here."
+        name = _NAMES.get(column, str)
+        values = [str(value) for value in collection.values(column)] if collection else []
+        return gr.Dropdown(
+            [(name(value), value) for value in values], multiselect=True, label=label, min_width=180
+        )
 
     def _wire(self) -> None:
-        self.searches(self._count.input)
-        for name, component in (
-            ("modality", self._modalities),
-            ("source", self._sources),
-            ("label", self._labels),
-        ):
-            self.searches(component.input, name)
+        self.searches(self.count.input)
+        for column, component in self.filters.items():
+            self.searches(component.input, column)
         self.searches(self.by.input, "by")
+        self.searches(self._query.change, "image")
         chosen = self.case.input(
-            lambda: A_CASE,
+            self.search_with_case,
             None,
             self.by,
             api_name="with_case",
@@ -90,25 +111,6 @@ class SimilarPage:
         )
         self.searches(chosen.then, "case")
 
-    def search(
-        self,
-        query: Query | None,
-        by: str,
-        case_id: str | None,
-        count: float,
-        modalities: list[str],
-        sources: list[str],
-        labels: list[str],
-    ) -> tuple[Any, Any, Any]:
-        """Finds the most similar cases; returns a notice, the query and the grid of results as HTML."""
-        collection = self._predictor.collection
-        target = (query.image if query else None) if by == MY_IMAGE else case_id
-        if collection is None or target is None:
-            return "", query_view.EMPTY, cases.nothing(self._hint())
-        try:
-            hits = self._predictor.similar(
-                target, count=int(count), modalities=modalities, sources=sources, labels=labels
-            )
-        except MermedError as error:
-            return notice.problem(str(error)), gr.skip(), gr.skip()
-        return "", query_view.query_view(collection, target), cases.neighbour_grid(collection, hits)
+    def search_with_case(self) -> Shown:
+        """Sets the search to the case that was chosen."""
+        return {self.by: A_CASE}

@@ -29,11 +29,11 @@ function traces(value) {
     drawn.push({
       type, // of the other kind it would lie below them
       mode: "markers+text",
-      name: "your image",
+      name: props.sentences.yours,
       legendrank: 1002,
       x: [value.point[0]],
       y: [value.point[1]],
-      text: ["your image"],
+      text: [props.sentences.yours],
       textposition: "top center",
       hoverinfo: "none",
       unselected: { marker: { opacity: 1 }, textfont: { color: style("--body-text-color") } },
@@ -72,7 +72,7 @@ function draw() {
   const plot = stage();
   if (!plot || !props.value) return;
   if (!window.Plotly) {
-    plot.textContent = "The map cannot be drawn: the browser did not load Plotly. Reload the page.";
+    plot.textContent = props.sentences.undrawn;
     return;
   }
   const bound = Boolean(plot.on);
@@ -92,18 +92,18 @@ function send(chosen) {
 async function show(point, pointer) {
   hovered = point.customdata;
   if (hovered === undefined) return;
-  const asked = hovered;
-  if (!thumbnails.has(asked)) thumbnails.set(asked, await server.thumbnail(asked));
-  if (hovered !== asked) return;
+  const wanted = hovered;
+  if (!thumbnails.has(wanted)) thumbnails.set(wanted, await server.thumbnail(wanted));
+  if (hovered !== wanted) return;
   const box = element.getBoundingClientRect();
   const note = tip();
   note.replaceChildren();
   const picture = document.createElement("img");
-  picture.src = thumbnails.get(asked);
+  picture.src = thumbnails.get(wanted);
   picture.alt = "";
-  const words = document.createElement("span");
-  words.textContent = points.words[asked];
-  note.append(picture, words);
+  const caption = document.createElement("span");
+  caption.textContent = points.captions[wanted];
+  note.append(picture, caption);
   note.hidden = false;
   const left = pointer.clientX - box.left;
   note.style.left = `${Math.max(0, Math.min(left + 14, box.width - note.offsetWidth))}px`;

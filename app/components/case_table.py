@@ -5,27 +5,27 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mermed_core.collections.collection import Collection
-from mermed_core.records import Case
 
-from .text import modality_name
+from ..text import labels, modality_name
 
 # A spreadsheet runs a cell that starts like this as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def frame(collection: Collection, cases: Sequence[Case]) -> pd.DataFrame:
-    """Returns one row per case, with its place on the map."""
-    places = [collection.coordinates[collection.position(case.case_id)] for case in cases]
+def frame(collection: Collection, positions: Sequence[int]) -> pd.DataFrame:
+    """Returns one row for each case in these rows of the collection, with its place on the map."""
+    records = collection.records.iloc[list(positions)]
+    places = collection.coordinates[list(positions)].astype(float).round(3)
     return pd.DataFrame(
         {
-            "case": [case.case_id for case in cases],
-            "modality": [modality_name(case.modality) for case in cases],
-            "label": [case.label for case in cases],
-            "source": [case.source for case in cases],
-            "group": [case.group for case in cases],
-            "split": [case.split for case in cases],
-            "x": [round(float(x), 3) for x, _ in places],
-            "y": [round(float(y), 3) for _, y in places],
+            "case": list(records["case_id"]),
+            "modality": [modality_name(key) for key in records["modality"]],
+            "label": [labels(names) for names in records["labels"]],
+            "source": list(records["source"]),
+            "group": list(records["group"]),
+            "split": list(records["split"]),
+            "x": places[:, 0],
+            "y": places[:, 1],
         }
     )
 

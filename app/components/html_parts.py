@@ -1,0 +1,36 @@
+"""HTML as parts of the page: still, with a script, or with buttons that send a name to the server."""
+
+import gradio as gr
+
+from .templates import script as script_file
+
+
+def static_html(value: str, elem_id: str) -> gr.HTML:
+    """Returns a part that only shows."""
+    return gr.HTML(value, label=_label(elem_id), js_on_load=None, apply_default_css=False, elem_id=elem_id)
+
+
+def scripted_html(value: str, elem_id: str, script: str) -> gr.HTML:
+    """Returns a part with a script beside it."""
+    return gr.HTML(
+        value,
+        label=_label(elem_id),
+        js_on_load=script_file(script),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )
+
+
+def clickable_html(value: str, elem_id: str) -> gr.HTML:
+    """Returns a part whose `select` event carries the `data-pick` of the button that was pressed."""
+    return scripted_html(value, elem_id, "html_parts.js")
+
+
+def picked_name(event: gr.EventData) -> str:
+    """Returns the name on the button that was pressed."""
+    return str(event.pick)
+
+
+def _label(elem_id: str) -> str:
+    """Returns the name that programs see; the page shows none."""
+    return elem_id.rpartition("-")[2]
