@@ -8,11 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from mermed_core.collections.projection import place
 from mermed_core.errors import CollectionError
 from mermed_core.records import Case, MapPoint, Neighbour
 from mermed_core.search.engine import SearchEngine
 from mermed_core.search.filters import Column, Filter, ListColumn, ScalarColumn
-from mermed_core.collections.projection import place
 
 CASE_COLUMNS = ("case_id", "modality", "labels", "source", "group", "split")
 LABEL = "label"  # what the labels are called in a filter: a case passes if it has one of them
@@ -92,10 +92,11 @@ class Collection:
     @cached_property
     def columns(self) -> dict[str, Column]:
         """What a filter can name: every column of the records, the labels under the name "label"."""
-        names = (str(column) for column in self.records.columns if column != "labels")
-        return {name: ScalarColumn(self.records[name]) for name in names} | {
-            LABEL: ListColumn(self.records["labels"])
-        }
+        columns: dict[str, Column] = {LABEL: ListColumn(self.records["labels"])}
+        for name in self.records.columns:
+            if name != "labels":
+                columns[str(name)] = ScalarColumn(self.records[name])
+        return columns
 
     def values(self, column: str) -> tuple[Hashable, ...]:
         """Returns the values that occur in a column, sorted; "label" stands for the labels.
@@ -165,18 +166,14 @@ class Collection:
             SearchError: the filter names a column that is not there.
         """
         allowed = where.mask(self.columns) if where else None
-        more = 0
-        if without_group is not None:
-            own = self.columns["group"].contains([without_group])
-            more = int(own.sum())
-        similarities, positions = self.engine.search(vector[None], count + more, allowed)
-        kept, similar = positions[0], similarities[0]
-        if more:  # the engine need not exclude them: among so many more hits enough are left
-            others = ~own[kept]
-            kept, similar = kept[others][:count], similar[others][:count]
+        own = self.columns["group"].contains([] if without_group is None else [without_group])
+        # The engine need not know about the group: of so many more hits enough are left without it.
+        similarities, positions = self.engine.search(vector[None], count + int(own.sum()), allowed)
+        others = np.flatnonzero(~own[positions[0]])[:count]
+        cases = self.cases_at(positions[0, others])
         return tuple(
             Neighbour(case, float(similarity))
-            for case, similarity in zip(self.cases_at(kept), similar, strict=True)
+            for case, similarity in zip(cases, similarities[0, others], strict=True)
         )
 
     def place(self, vector: np.ndarray) -> MapPoint:

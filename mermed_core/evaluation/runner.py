@@ -1,4 +1,4 @@
-"""An evaluation: protocols on encoders and tasks, part by part, means and comparisons between encoders."""
+"""Runs an evaluation: every protocol on every encoder and task, means over tasks, comparisons of encoders."""
 
 import logging
 import math
@@ -25,11 +25,11 @@ from mermed_core.evaluation.protocols.label_efficiency import label_efficiency
 from mermed_core.evaluation.protocols.linear_probe import fit_probe, linear_probe
 from mermed_core.evaluation.protocols.retrieval import modality_task, retrieval
 from mermed_core.evaluation.protocols.robustness import robustness
-from mermed_core.evaluation.result_cache import Part, PartStore, part_name
-from mermed_core.evaluation.results import Figure, to_frame
+from mermed_core.evaluation.result_cache import Outcome, ResultCache, outcome_name
+from mermed_core.evaluation.results import Result, to_frame
 from mermed_core.evaluation.task import Task, tasks_of
 from mermed_core.models.embedder import Embedder
-from mermed_core.models.embedding_cache import VectorCache
+from mermed_core.models.embedding_cache import EmbeddingCache
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +40,9 @@ class Plan:
 
     Attributes:
         protocols: names of `PROTOCOLS`.
-        subgroups: further columns of the manifest, such as sex, or source; their values are measured side by
-            side.
+        subgroups: columns such as sex or source; each of their values is measured by itself.
         resamples: draws of each bootstrap; comparisons take more where there are many.
-        seed: of all draws that do not state theirs.
+        seed: of everything random, except the training subsets of few_shot and label_efficiency.
         severities: of the corruptions, 1..5.
         fine_tuning: its settings.
     """
@@ -61,14 +60,14 @@ class Evaluation:
     """What a report is made from.
 
     Attributes:
-        figures: a table with the columns of `figures.COLUMNS`.
+        results: a table with the columns of `results.COLUMNS`.
         comparisons: a table with the fields of `comparisons.Comparison`.
         predictions: the long tables of all predictions, with the columns of the subgroups.
-        left_out: why something could not be measured, by encoder, task and protocol.
-        unreadable: why an image could not be read, by its case_id.
+        left_out: "encoder, task, protocol" → why it could not be measured.
+        unreadable: case_id → why the image could not be read.
     """
 
-    figures: pd.DataFrame
+    results: pd.DataFrame
     comparisons: pd.DataFrame
     predictions: pd.DataFrame
     left_out: dict[str, str]
@@ -95,17 +94,17 @@ class _Job:
         return f"{self.encoder}, {self.task.name or f'all of {self.task.modality}'}, {self.protocol}"
 
 
-def _of_predictions(make: Callable[[_Job], Predictions]) -> Callable[[_Job], Part]:
-    return lambda job: Part([], to_long(make(job)))
+def _of_predictions(make: Callable[[_Job], Predictions]) -> Callable[[_Job], Outcome]:
+    return lambda job: Outcome([], to_long(make(job)))
 
 
-def _retrieval(job: _Job) -> Part:
+def _retrieval(job: _Job) -> Outcome:
     plan = job.plan
-    return Part(retrieval(job.task, encoder=job.encoder, resamples=plan.resamples, seed=plan.seed))
+    return Outcome(retrieval(job.task, encoder=job.encoder, resamples=plan.resamples, seed=plan.seed))
 
 
-def _robustness(job: _Job) -> Part:
-    return Part(
+def _robustness(job: _Job) -> Outcome:
+    return Outcome(
         robustness(
             job.embedder,
             job.manifest,
@@ -124,15 +123,15 @@ def _fine_tuned(job: _Job) -> Predictions:
     return fine_tune(job.embedder, job.manifest, job.task, settings=job.plan.fine_tuning, encoder=job.encoder)
 
 
-PROTOCOLS: dict[str, Callable[[_Job], Part]] = {
+PROTOCOLS: dict[str, Callable[[_Job], Outcome]] = {
     "linear_probe": _of_predictions(lambda job: linear_probe(job.task, encoder=job.encoder)),
     "knn": _of_predictions(lambda job: knn(job.task, encoder=job.encoder)),
     "cross_validation": _of_predictions(
         lambda job: cross_validation(job.task, encoder=job.encoder, seed=job.plan.seed)
     ),
     "retrieval": _retrieval,
-    "few_shot": lambda job: Part(few_shot(job.task, encoder=job.encoder)),
-    "label_efficiency": lambda job: Part(label_efficiency(job.task, encoder=job.encoder)),
+    "few_shot": lambda job: Outcome(few_shot(job.task, encoder=job.encoder)),
+    "label_efficiency": lambda job: Outcome(label_efficiency(job.task, encoder=job.encoder)),
     "robustness": _robustness,
     "fine_tuning": _of_predictions(_fine_tuned),
 }
@@ -141,43 +140,45 @@ PROTOCOLS: dict[str, Callable[[_Job], Part]] = {
 def evaluate(
     encoders: Sequence[Embedder], manifest: Manifest, plan: Plan, cache: Path, *, workers: int = 0
 ) -> Evaluation:
-    """Measures encoders on every label set of a manifest; what was done before is taken from the cache.
+    """Measures encoders on every label set of a manifest; what is in the cache is not measured again.
 
-    Every two encoders are compared, in the order given. What cannot be measured (no test images, a single
-    patient, an image that is gone) is named in the log and in what is left out; all else goes on.
+    Each pair of encoders is compared, in the order given. What cannot be measured (no test images, a single
+    patient, an image that has been deleted) is named in the log and in `Evaluation.left_out`, and the rest of
+    the evaluation continues.
 
     Args:
         encoders: what is measured; their names differ.
         manifest: the images with their labels and splits.
         plan: protocols and settings.
-        cache: folder of vectors and parts.
+        cache: folder for the vectors and for what has been measured.
         workers: processes that read images ahead.
 
     Raises:
-        EvaluationError: two encoders have one name, a subgroup is no column, or nothing could be measured.
+        EvaluationError: two encoders have the same name, there is no such column for subgroups, or nothing
+            could be measured.
         ManifestError: no image can be read, or no label set has two classes to train on.
     """
     _check(encoders, manifest, plan)
-    figures: list[Figure] = []
+    results: list[Result] = []
     predictions: list[Predictions] = []
     left_out: dict[str, str] = {}
     unreadable: dict[str, str] = {}
     for embedder in encoders:
-        embeddings = VectorCache(cache / "vectors").embed(embedder, manifest, workers=workers)
+        embeddings = EmbeddingCache(cache / "vectors").embed(embedder, manifest, workers=workers)
         unreadable |= embeddings.broken
         jobs = [
             _Job(embedder, embeddings.manifest, task, protocol, plan, workers)
-            for task, protocol in _asked(tasks_of(embeddings), plan.protocols)
+            for task, protocol in _planned(tasks_of(embeddings), plan.protocols)
         ]
-        found, said = _measured(jobs, PartStore(cache / "parts"), left_out)
-        figures += found
-        predictions += said
-    figures += modality_means(predictions, resamples=plan.resamples, seed=plan.seed)
-    if not figures:
-        raise EvaluationError("nothing could be measured; the lines above say why.")
+        measured, predicted = _run(jobs, ResultCache(cache / "results"), left_out)
+        results += measured
+        predictions += predicted
+    results += modality_means(predictions, resamples=plan.resamples, seed=plan.seed)
+    if not results:
+        raise EvaluationError("nothing could be measured; the messages above say why.")
     tables = [to_long(each, plan.subgroups) for each in predictions]
     return Evaluation(
-        to_frame(figures),
+        to_frame(results),
         comparisons_frame(_compared(predictions, plan, left_out)),
         pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
         left_out,
@@ -188,46 +189,48 @@ def evaluate(
 def _check(encoders: Sequence[Embedder], manifest: Manifest, plan: Plan) -> None:
     names = [embedder.config.name for embedder in encoders]
     if len(set(names)) < len(names):
-        raise EvaluationError(f"two encoders have the same name ({', '.join(names)}); evaluate them apart.")
+        raise EvaluationError(
+            f"two encoders have the same name ({', '.join(names)}); give one of them another name."
+        )
     further = [*(str(name) for name in manifest.frame if name not in COLUMNS), "source"]
     if missing := [name for name in plan.subgroups if name not in further]:
         there = ", ".join(further)
         raise EvaluationError(f"the images have no column '{missing[0]}' for subgroups; there are: {there}.")
 
 
-def _asked(tasks: Sequence[Task], protocols: Sequence[str]) -> list[tuple[Task, str]]:
-    """Returns every task with every protocol; retrieval also among all tasks of a modality that can ask."""
-    asked = [(task, protocol) for task in tasks for protocol in protocols]
+def _planned(tasks: Sequence[Task], protocols: Sequence[str]) -> list[tuple[Task, str]]:
+    """Returns every task with every protocol; for retrieval also the tasks of each modality together."""
+    planned = [(task, protocol) for task in tasks for protocol in protocols]
     if "retrieval" in protocols:
         for modality in sorted({task.modality for task in tasks}):
             own = [task for task in tasks if task.modality == modality and "test" in task.splits]
-            asked += [(modality_task(own), "retrieval")] if own else []
-    return asked
+            planned += [(modality_task(own), "retrieval")] if own else []
+    return planned
 
 
-def _measured(
-    jobs: list[_Job], store: PartStore, left_out: dict[str, str]
-) -> tuple[list[Figure], list[Predictions]]:
-    """Does every part that is not done yet, and measures what the parts predict."""
-    figures: list[Figure] = []
+def _run(
+    jobs: list[_Job], cache: ResultCache, left_out: dict[str, str]
+) -> tuple[list[Result], list[Predictions]]:
+    """Returns the outcome of every job, cached or computed, with the predictions measured."""
+    results: list[Result] = []
     predictions: list[Predictions] = []
-    bar = tqdm(jobs, desc=jobs[0].encoder, unit="part", disable=None)
+    bar = tqdm(jobs, desc=jobs[0].encoder, unit="job", disable=None)
     for job in bar:
         bar.set_postfix_str(job.title)
-        with _going_on(job.title, left_out):
-            part = _part(job, store)
-            figures += part.figures
-            if part.predictions is not None:
-                said = from_long(part.predictions, job.task)
-                figures += measure(said, resamples=job.plan.resamples, seed=job.plan.seed)
-                predictions.append(said)
-                figures += _by_subgroup(said, job, left_out)
-    return figures, predictions
+        with _continuing(job.title, left_out):
+            outcome = _outcome(job, cache)
+            results += outcome.results
+            if outcome.predictions is not None:
+                predicted = from_long(outcome.predictions, job.task)
+                results += measure(predicted, resamples=job.plan.resamples, seed=job.plan.seed)
+                predictions.append(predicted)
+                results += _by_subgroup(predicted, job, left_out)
+    return results, predictions
 
 
 @contextmanager
-def _going_on(title: str, left_out: dict[str, str]) -> Iterator[None]:
-    """Notes an error that is the input's fault, and goes on."""
+def _continuing(title: str, left_out: dict[str, str]) -> Iterator[None]:
+    """Notes an error that is the input's fault instead of raising it."""
     try:
         yield
     except MermedError as error:
@@ -235,18 +238,18 @@ def _going_on(title: str, left_out: dict[str, str]) -> Iterator[None]:
         left_out[title] = str(error)
 
 
-def _part(job: _Job, store: PartStore) -> Part:
+def _outcome(job: _Job, cache: ResultCache) -> Outcome:
     plan = asdict(job.plan)
     settings = {name: plan[name] for name in _SETTINGS.get(job.protocol, ())}
-    name = part_name(job.embedder, job.task, job.protocol, settings)
-    part = store.load(name)
-    if part is None:
-        part = PROTOCOLS[job.protocol](job)
-        store.save(name, part)
-    return part
+    name = outcome_name(job.embedder, job.task, job.protocol, settings)
+    outcome = cache.load(name)
+    if outcome is None:
+        outcome = PROTOCOLS[job.protocol](job)
+        cache.save(name, outcome)
+    return outcome
 
 
-# Which settings of a plan change what a protocol finds.
+# Which settings of a plan change the outcome of a protocol.
 _SETTINGS = {
     "cross_validation": ("seed",),
     "retrieval": ("resamples", "seed"),
@@ -255,14 +258,15 @@ _SETTINGS = {
 }
 
 
-def _by_subgroup(predictions: Predictions, job: _Job, left_out: dict[str, str]) -> list[Figure]:
-    options = {"resamples": job.plan.resamples, "seed": job.plan.seed}
-    figures: list[Figure] = []
+def _by_subgroup(predictions: Predictions, job: _Job, left_out: dict[str, str]) -> list[Result]:
+    results: list[Result] = []
     for column in job.plan.subgroups:
         if predictions.columns[column].notna().any():
-            with _going_on(f"{job.title} by {column}", left_out):
-                figures += measure_subgroups(predictions, column, **options)
-    return figures
+            with _continuing(f"{job.title} by {column}", left_out):
+                results += measure_subgroups(
+                    predictions, column, resamples=job.plan.resamples, seed=job.plan.seed
+                )
+    return results
 
 
 def _compared(predictions: Sequence[Predictions], plan: Plan, left_out: dict[str, str]) -> list[Comparison]:
@@ -271,8 +275,8 @@ def _compared(predictions: Sequence[Predictions], plan: Plan, left_out: dict[str
         alike.setdefault((each.task, each.protocol), []).append(each)
     pairs = sum(math.comb(len(several), 2) for several in alike.values())
     draws = enough_draws(pairs, plan.resamples)
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     for (task, protocol), several in tqdm(alike.items(), desc="comparisons", unit="task", disable=None):
-        with _going_on(f"comparisons, {task}, {protocol}", left_out):
-            found += compare(*several, resamples=draws, seed=plan.seed)
-    return corrected(found)
+        with _continuing(f"comparisons, {task}, {protocol}", left_out):
+            comparisons += compare(*several, resamples=draws, seed=plan.seed)
+    return corrected(comparisons)

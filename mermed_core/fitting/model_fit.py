@@ -1,4 +1,4 @@
-"""All that is fitted on a frozen encoder: the modality head, the label-set heads, the findings, the gate."""
+"""Fits everything on a frozen encoder: modality head, label-set heads, heads of findings, OOD detector."""
 
 import logging
 from dataclasses import dataclass
@@ -13,48 +13,48 @@ from mermed_core.metrics.catalogue import AUROC, ECE, SCORES
 from mermed_core.metrics.scores import unweighted
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
-from mermed_core.models.embedding_cache import VectorCache
+from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.heads import MODALITY_TASK, Head, HeadSet, label_set_task
 from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
-from mermed_core.models.ood import Gate, fit_gate
+from mermed_core.models.ood import OODDetector, fit_detector
 
 logger = logging.getLogger(__name__)
 
-# More of one kind teach the heads that only sort images nothing new, and take minutes.
+# The heads that only sort images learn nothing new from more of one kind, and take minutes.
 SORTING_IMAGES = 1500
 
 
 @dataclass(frozen=True)
-class Assembly:
+class FittedModel:
     """What was fitted, and how good it is on the test split.
 
     Attributes:
         heads: every head.
-        gate: the gate for unknown input.
+        detector: of images that are out of distribution.
         metrics: of every label set that has test images, and of the model as a whole.
     """
 
     heads: HeadSet
-    gate: Gate
+    detector: OODDetector
     metrics: ModelMetrics
 
 
-def assemble(
+def fit_model(
     embedder: Embedder,
     manifest: Manifest,
     *,
-    cache: VectorCache | None = None,
+    cache: EmbeddingCache | None = None,
     workers: int = 0,
     seed: int = 0,
-) -> Assembly:
-    """Embeds a manifest once and fits everything on its train split, val choosing and test measuring.
+) -> FittedModel:
+    """Embeds a manifest once and fits on its train split; val chooses and calibrates, test measures.
 
     Args:
         embedder: the encoder.
         manifest: the images with their labels and splits.
-        cache: vectors of an earlier fit or evaluation are taken from here, new ones kept.
+        cache: keeps the vectors; those of an earlier fit or evaluation are reused.
         workers: processes that read images ahead.
-        seed: of the draw of images for the heads that only sort.
+        seed: of the sample that the heads that only sort are fitted on.
 
     Raises:
         ManifestError: there are no training images.
@@ -75,8 +75,8 @@ def assemble(
             *findings,
         )
     )
-    gate = _fit_gate(by_modality)
-    return Assembly(heads, gate, _measure(heads, gate, by_modality, neutral))
+    detector = _fit_detector(by_modality)
+    return FittedModel(heads, detector, _measure(heads, detector, by_modality, neutral))
 
 
 def _fit_task(label_set: LabelSet, embeddings: Embeddings) -> Head:
@@ -87,9 +87,9 @@ def _fit_task(label_set: LabelSet, embeddings: Embeddings) -> Head:
         raise ManifestError(
             f"task '{label_set.task}' mixes the modalities {', '.join(modalities)}.", column="task"
         )
-    in_train = rows & (frame["split"] == "train").to_numpy()
-    taught = {name for labels in frame.loc[in_train, "labels"] for name in labels}
-    classes = tuple(name for name in label_set.classes if name in taught)
+    training_rows = rows & (frame["split"] == "train").to_numpy()
+    in_training = {name for labels in frame.loc[training_rows, "labels"] for name in labels}
+    classes = tuple(name for name in label_set.classes if name in in_training)
     if len(classes) < (1 if label_set.kind == "multilabel" else 2):
         raise ManifestError(
             f"task '{label_set.task}' has fewer than two classes to train on.", column="labels"
@@ -150,7 +150,7 @@ def _fit_sorting(
     )
 
 
-def _fit_gate(embeddings: Embeddings) -> Gate:
+def _fit_detector(embeddings: Embeddings) -> OODDetector:
     frame = embeddings.manifest.frame
     shown = np.array(
         [
@@ -161,7 +161,7 @@ def _fit_gate(embeddings: Embeddings) -> Gate:
     train, val = ((frame["split"] == split).to_numpy() for split in ("train", "val"))
     held_out = val if val.any() else train
     modalities = frame["modality"].to_numpy()
-    return fit_gate(
+    return fit_detector(
         embeddings.vectors[train],
         shown[train],
         modalities[train],
@@ -170,7 +170,9 @@ def _fit_gate(embeddings: Embeddings) -> Gate:
     )
 
 
-def _measure(heads: HeadSet, gate: Gate, by_modality: Embeddings, neutral: Embeddings) -> ModelMetrics:
+def _measure(
+    heads: HeadSet, detector: OODDetector, by_modality: Embeddings, neutral: Embeddings
+) -> ModelMetrics:
     frame = by_modality.manifest.frame
     test = (frame["split"] == "test").to_numpy()
     if not test.any():
@@ -184,7 +186,7 @@ def _measure(heads: HeadSet, gate: Gate, by_modality: Embeddings, neutral: Embed
     head = heads.get(MODALITY_TASK)
     best = head.probabilities(neutral.vectors[test]).argmax(axis=1)
     truth = frame["modality"].to_numpy()[test]
-    accepted = gate.scores(by_modality.vectors[test]) <= gate.threshold
+    accepted = detector.scores(by_modality.vectors[test]) <= detector.threshold
     model = WholeModelMetrics(
         modality_accuracy=float(np.mean(np.array(head.classes)[best] == truth)),
         known_accepted=float(np.mean(accepted)),

@@ -1,4 +1,4 @@
-"""From a model whose embedding is the last stage's to one that joins several stages."""
+"""Turns a model that embeds with its encoder's own features into one that pools several stages as well."""
 
 from dataclasses import replace
 
@@ -10,46 +10,49 @@ from mermed_core.models.backbone import Backbone
 from mermed_core.models.embedder import Embedder, embed_manifest
 
 
-def joined(
+def pool_stages(
     embedder: Embedder,
     manifest: Manifest,
     stages: int,
     *,
     size: int | None = None,
-    focus: float = 0.0,
+    centre_sigma: float = 0.0,
     workers: int = 0,
 ) -> Embedder:
-    """Returns an encoder that joins its last stages, standardised on the train split without its labels.
+    """Returns an encoder that pools its last stages, standardised on the train split without its labels.
 
     Args:
         embedder: the encoder; its weights are taken as they are.
-        manifest: images of all kinds that it is for.
+        manifest: images of all kinds that it is meant for.
         stages: how many of the last stages.
-        size: side of the input in pixels, where it is to be another.
-        focus: how wide the middle is that they look at beside the whole, see `joining.focus_weights`;
-            0 for the whole alone.
+        size: side of the input in pixels; None keeps it.
+        centre_sigma: width of the centre that is weighed beside the whole image, see
+            `stage_pooling.centre_weights`; 0 for the whole image alone.
         workers: processes that read images ahead.
 
     Raises:
-        ModelError: the encoder has not so many stages, or it or its weights are made for another size.
+        ModelError: the encoder has fewer stages, or it or its weights are made for another size.
         ManifestError: there are no training images, or none can be read.
     """
     if not (manifest.frame["split"] == "train").any():
         raise ManifestError("no image belongs to the train split.", column="split")
     old = embedder.config
     side = size or old.preprocessing.image_size
-    backbone = Backbone(old.architecture, image_size=side, stages=stages, focus=focus)
+    backbone = Backbone(old.architecture, image_size=side, pooled_stages=stages, centre_sigma=centre_sigma)
     try:
         backbone.encoder.load_state_dict(embedder.backbone.encoder.state_dict())
     except RuntimeError as error:
         raise ModelError(f"The weights of '{old.name}' are made for another size: {error}") from error
     backbone.check_size(side)
     backbone = backbone.to(embedder.device).for_inference()
-    preprocessing = replace(old.preprocessing, image_size=side)
-    training = {**old.training, "joined_stages": stages}
-    config = replace(old, preprocessing=preprocessing, stages=stages, focus=focus, training=training)
+    config = replace(
+        old,
+        preprocessing=replace(old.preprocessing, image_size=side),
+        pooled_stages=stages,
+        centre_sigma=centre_sigma,
+    )
     result = Embedder(backbone, config, "", embedder.device)
-    if backbone.join is not None:
+    if backbone.pooling is not None:
         features = embed_manifest(result, manifest.split("train"), unit=False, workers=workers).vectors
-        backbone.join.fit(torch.from_numpy(features))
+        backbone.pooling.fit(torch.from_numpy(features))
     return result

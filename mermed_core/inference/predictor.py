@@ -1,4 +1,4 @@
-"""The facade that serving uses: an image becomes an embedding once, and every question is answered from it."""
+"""The facade that serving uses: an image is embedded once, and every question is answered from that."""
 
 import logging
 from dataclasses import replace

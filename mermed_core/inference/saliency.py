@@ -16,8 +16,8 @@ from mermed_core.records import Saliency
 class Explainer:
     """Draws class activation maps; thread-safe.
 
-    It works on a copy of the encoder, because a map needs hooks and gradients, and hooks on the encoder that
-    serves would mix the images of two users.
+    Maps need hooks and gradients, and hooks on the encoder that serves would mix the images of two users, so
+    this works on a copy.
     """
 
     def __init__(self, embedder: Embedder) -> None:
@@ -34,8 +34,8 @@ class Explainer:
         """
         weight = head.weight[head.classes.index(label)]
         with self._lock:
-            found = activation_map(self._backbone, self._prepare(pixels, modality).unsqueeze(0), weight)
-        return Saliency(self._to_image(found.heat, pixels), found.peak, head.task, label, DEFAULT)
+            result = activation_map(self._backbone, self._prepare(pixels, modality).unsqueeze(0), weight)
+        return Saliency(self._to_image(result.heat, pixels), result.peak, head.task, label, DEFAULT)
 
     def _to_image(self, heat: np.ndarray, pixels: np.ndarray) -> np.ndarray:
         """Brings a square map back to the size of the image (height, width), undoing the resize."""
@@ -43,7 +43,7 @@ class Explainer:
         square = torch.from_numpy(np.ascontiguousarray(heat, dtype=np.float32))[None]
         if self._pads:
             side = max(height, width)
-            top, left = (side - height) // 2, (side - width) // 2  # as transforms.pad_to_square puts it
+            top, left = (side - height) // 2, (side - width) // 2  # as preprocessing.pad_to_square does
             full = F.resize(square, [side, side])
             return F.crop(full, top, left, height, width)[0].clamp(0, 1).numpy()
         return F.resize(square, [height, width])[0].clamp(0, 1).numpy()

@@ -1,4 +1,4 @@
-"""The encoder: any timm model without its classifier, from an image to an embedding."""
+"""The encoder: any timm model without its classifier, from images to embeddings."""
 
 import math
 from typing import Any, Self, cast
@@ -9,26 +9,28 @@ from timm.models import VisionTransformer, is_model_in_modules
 from torch import nn
 
 from mermed_core.errors import ModelError
-from mermed_core.models.stage_pooling import StageJoin
+from mermed_core.models.stage_pooling import StagePooling
 
 # Cells a side of a class activation map: what the last stage of a ConvNet has at 224 px.
 FEWEST_CELLS = 7
 
 
 class Backbone(nn.Module):
-    """A timm encoder that gives embeddings and the feature map that they were pooled from.
+    """A timm encoder that gives embeddings and the feature maps that they were pooled from.
 
     Args:
         architecture: name of a timm model, with or without a pretrained tag.
         image_size: side of the input in pixels; a ViT's position embedding is made for it.
         drop_path_rate: stochastic depth while training.
         pretrained: take the tag's weights from the Hugging Face hub.
-        stages: how many of the last stages are joined to the pooled features, see `joining`; 0 for none.
-        focus: how wide the middle is that joined stages look at beside the whole; 0 for the whole alone.
+        pooled_stages: how many of the last stages are pooled into the embedding beside the encoder's own
+            features, see `stage_pooling`; 0 for none.
+        centre_sigma: width of the centre that pooled stages weigh beside the whole image, a share of the
+            side; 0 for the whole image alone.
 
     Raises:
-        ModelError: timm does not know the architecture, or it has not so many stages, or none are joined that
-            could have a focus.
+        ModelError: timm does not know the architecture, it has fewer stages, or a centre is given but no
+            stage to pool.
     """
 
     def __init__(
@@ -38,23 +40,25 @@ class Backbone(nn.Module):
         image_size: int,
         drop_path_rate: float = 0.0,
         pretrained: bool = False,
-        stages: int = 0,
-        focus: float = 0.0,
+        pooled_stages: int = 0,
+        centre_sigma: float = 0.0,
     ) -> None:
         super().__init__()
         if not timm.is_model(architecture):
             raise ModelError(f"timm has no architecture '{architecture}'; see timm.list_models().")
         self.architecture = architecture
         self.image_size = image_size
-        # Multi-crop feeds it two input sizes: a position embedding is interpolated for the smaller.
+        # Multi-crop training has two input sizes: the position embedding is interpolated for the smaller.
         options = {"img_size": image_size, "dynamic_img_size": True} if _is_transformer(architecture) else {}
         self.encoder = timm.create_model(
             architecture, pretrained=pretrained, num_classes=0, drop_path_rate=drop_path_rate, **options
         )
-        if focus and not stages:
-            raise ModelError("A focus needs stages to join.")
-        self.stages = stages
-        self.join = StageJoin(self._joined_dim(bool(focus)), focus) if stages else None
+        if centre_sigma and not pooled_stages:
+            raise ModelError("A centre sigma needs stages to pool.")
+        self.pooled_stages = pooled_stages
+        self.pooling = (
+            StagePooling(self._pooled_dim(bool(centre_sigma)), centre_sigma) if pooled_stages else None
+        )
 
     @torch.no_grad()
     def check_size(self, size: int) -> None:
@@ -76,36 +80,36 @@ class Backbone(nn.Module):
     @property
     def dim(self) -> int:
         """Length of an embedding."""
-        return self._pooled_dim() if self.join is None else len(self.join.center)
+        return self._encoder_dim() if self.pooling is None else len(self.pooling.center)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Embeds images (batch, 3, height, width) as (batch, dim), not normalised."""
-        if self.join is None:
+        if self.pooling is None:
             return self.encoder(images)
         encoder = cast(Any, self.encoder)  # every timm model has these two
-        last, maps = encoder.forward_intermediates(images, indices=self.stages)
-        return self.join(encoder.forward_head(last, pre_logits=True), maps)
+        last, maps = encoder.forward_intermediates(images, indices=self.pooled_stages)
+        return self.pooling(encoder.forward_head(last, pre_logits=True), maps)
 
     def for_inference(self) -> Self:
         """Returns itself in evaluation mode, laid out so that convolutions on a CPU are fastest."""
         return self.to(memory_format=torch.channels_last).eval()
 
-    def _pooled_dim(self) -> int:
+    def _encoder_dim(self) -> int:
         # Some ConvNets widen the pooled features once more before their classifier.
         widened = getattr(self.encoder, "head_hidden_size", None)
         return int(cast(int, widened or self.encoder.num_features))
 
-    def _joined_dim(self, with_middle: bool) -> int:
+    def _pooled_dim(self, with_centre: bool) -> int:
         known = list(getattr(self.encoder, "feature_info", None) or [])
-        if self.stages > len(known) or not hasattr(self.encoder, "forward_intermediates"):
-            raise ModelError(f"'{self.architecture}' has not {self.stages} stages to join.")
-        channels = sum(stage["num_chs"] for stage in known[-self.stages :])
-        return self._pooled_dim() + (4 if with_middle else 2) * channels
+        if self.pooled_stages > len(known) or not hasattr(self.encoder, "forward_intermediates"):
+            raise ModelError(f"'{self.architecture}' has no {self.pooled_stages} stages to pool.")
+        channels = sum(stage["num_chs"] for stage in known[-self.pooled_stages :])
+        return self._encoder_dim() + (4 if with_centre else 2) * channels
 
     def cam_layers(self) -> list[nn.Module]:
-        """Returns the layers whose activations a class activation map weighs, in the order of the encoder.
+        """Returns the layers that a class activation map is made from, in the order of the encoder.
 
-        For a ViT this is the first norm of the last block: behind it only the class token reaches the
+        For a ViT this is the first norm of the last block: after it only the class token reaches the
         embedding, so that patch tokens have no gradient. For a ConvNet it is the two deepest stages whose map
         is still fine enough to point at something: at 128 px the last one has 4 × 4 cells.
         """
@@ -117,17 +121,17 @@ class Backbone(nn.Module):
         try:
             fine = [stage for stage in stages if self.image_size / stage["reduction"] >= FEWEST_CELLS]
             return [self.encoder.get_submodule(stage["module"]) for stage in fine[-2:] or stages[:1]]
-        except (AttributeError, KeyError) as error:  # timm's list is not always that of the model
+        except (AttributeError, KeyError) as error:  # timm's list does not always match the model
             raise ModelError(f"No feature map is known for '{self.architecture}': {error}") from error
 
     def to_feature_map(self, activations: torch.Tensor) -> torch.Tensor:
         """Brings activations of one of `cam_layers` to (batch, channels, rows, columns).
 
-        Tokens (batch, tokens, channels) take the grid of the square input; prefix tokens are left out where
-        the layer carries them. A Swin's maps have their channels last.
+        Tokens (batch, tokens, channels) are laid out on the grid of the square input, without prefix tokens
+        where the layer carries them. A Swin's maps have their channels last.
 
         Raises:
-            ModelError: these are no activations of a square grid.
+            ModelError: the activations are not those of a square grid.
         """
         shape = tuple(getattr(activations, "shape", ()))
         if len(shape) == 4:
@@ -138,12 +142,12 @@ class Backbone(nn.Module):
                 side = math.isqrt(shape[1] - prefix)
                 if side * side == shape[1] - prefix:
                     return activations[:, prefix:].transpose(1, 2).unflatten(2, (side, side))
-        found = list(shape) or "several tensors"
-        raise ModelError(f"The feature map of '{self.architecture}' is none: {found}.")
+        got = list(shape) or "several tensors"
+        raise ModelError(f"The activations of '{self.architecture}' are no feature map: {got}.")
 
 
 def _is_transformer(architecture: str) -> bool:
-    """Tells whether timm makes it for a size of input, and can let it take others."""
+    """Returns whether timm builds it for one size of input and can let it take others."""
     kinds = ("vision_transformer", "vision_transformer_hybrid", "deit", "eva")
     swins = ("swin_transformer", "swin_transformer_v2")
     return is_model_in_modules(architecture.split(".")[0], (*kinds, *swins))

@@ -1,4 +1,4 @@
-"""Class activation maps: where an image speaks for one direction of its embedding."""
+"""Class activation maps: which parts of an image speak for a class."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from mermed_core.models.backbone import Backbone
 
-# All of them weigh the activations of a layer by the gradient of the class's logit; how is their difference.
+# All of them weigh the activations of a layer by the gradient of the class's logit; they differ in how.
 METHODS: dict[str, type[Any]] = {
     "Grad-CAM": GradCAM,
     "Grad-CAM++": GradCAMPlusPlus,
@@ -21,10 +21,10 @@ METHODS: dict[str, type[Any]] = {
 }
 # HiResCAM (Draelos and Carin 2020) points best at the findings of phantoms, see docs/experiments.md.
 DEFAULT = "HiResCAM"
-# Standard deviation of the smoothing, as a share of the side: the peak is to be that of a region, and a
-# single cell of the finer stage is smaller than any finding.
+# Standard deviation of the smoothing, as a share of the side: the peak should be that of a region, and one
+# cell of the finer stage is smaller than any finding.
 _SMOOTHING = 0.025
-_LEAST = 1e-12  # what an empty map is divided by
+_LEAST = 1e-12  # keeps an empty map from being divided by zero
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class ActivationMap:
 def activation_map(
     backbone: Backbone, image: torch.Tensor, weight: np.ndarray, method: str = DEFAULT
 ) -> ActivationMap:
-    """Returns the map of the logit that weights give a unit vector.
+    """Returns the map of the logit that a class's weights give to the embedding.
 
-    Hooks are put on the encoder and taken away again, so that two threads need an encoder each.
+    Hooks are put on the encoder and removed again, so two threads need an encoder each.
 
     Args:
         backbone: the encoder; its `cam_layers` are looked at.
@@ -68,7 +68,7 @@ def activation_map(
 
     cam.get_cam_image = weigh_and_remember
     try:
-        # Where the weights take no gradient, it must start at the image.
+        # The weights need no gradient, so it has to start at the image.
         heat = cam(image.detach().requires_grad_(True), [logit])[0]
     finally:
         cam.activations_and_grads.release()

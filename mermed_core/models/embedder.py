@@ -32,7 +32,7 @@ class Embedder:
         backbone: the encoder, in evaluation mode on `device`.
         config: the model folder's config.
         fingerprint: what identifies weights and preprocessing.
-        device: where the encoder stands.
+        device: where the encoder runs.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Embeddings:
     Attributes:
         vectors: (images, dim) float32, unit norm, one row for each image that could be read.
         manifest: the rows that could be read, in the same order.
-        thumbnails: JPEG bytes of each, in the same order; empty where none were asked for.
-        broken: case_id and reason of each image that could not.
+        thumbnails: JPEG bytes of each, in the same order; empty where none were made.
+        broken: case_id → reason, for each image that could not be read.
     """
 
     vectors: np.ndarray
@@ -100,7 +100,7 @@ def embed_manifest(
     thumbnails: bool = False,
     batch_size: int = 64,
     workers: int = 0,
-    alter: Callable[[np.ndarray, int], np.ndarray] | None = None,
+    augment: Callable[[np.ndarray, int], np.ndarray] | None = None,
     bar: tqdm | None = None,
 ) -> Embeddings:
     """Embeds every image of a manifest once, with a progress bar; broken images are left out and named.
@@ -108,26 +108,25 @@ def embed_manifest(
     Args:
         embedder: the model.
         manifest: the images.
-        neutral: normalise as if the modality were not known (for the modality head).
+        neutral: normalise as if the modality were not known, as the modality head needs it.
         unit: bring the vectors to unit norm.
-        thumbnails: make a small picture of each image on the way.
+        thumbnails: make a small picture of each image as well.
         batch_size: images in one forward pass.
         workers: processes that read images ahead; 0 reads in this one.
-        alter: changes the pixels (height, width, 3) uint8 of the image at a position, as a corruption does.
-        bar: a progress bar to move on; without it one is shown.
+        augment: changes the pixels (height, width, 3) uint8 of the image at a position, as a corruption does.
+        bar: a progress bar to advance; without one a new one is shown.
 
     Raises:
         ManifestError: not one image could be read.
     """
-    images = _PreparedImages(embedder, manifest, neutral, thumbnails, alter)
+    images = _PreparedImages(embedder, manifest, neutral, thumbnails, augment)
     loader = DataLoader(images, batch_size, num_workers=workers, collate_fn=list)
     vectors: list[np.ndarray] = []
     kept: list[_Prepared] = []
     broken: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         if bar is None:
-            shown = tqdm(total=len(manifest), desc="embedding", unit="image", disable=None)
-            bar = stack.enter_context(shown)
+            bar = stack.enter_context(tqdm(total=len(manifest), desc="embedding", unit="image", disable=None))
         for batch in loader:
             good = [item for item in batch if item.image is not None]
             if good:
@@ -173,12 +172,12 @@ class _PreparedImages(Dataset[_Prepared]):
         manifest: Manifest,
         neutral: bool,
         thumbnails: bool,
-        alter: Callable[[np.ndarray, int], np.ndarray] | None,
+        augment: Callable[[np.ndarray, int], np.ndarray] | None,
     ) -> None:
         self._prepare = embedder.config.preprocessing
         self._manifest = manifest
         self._thumbnails = thumbnails
-        self._alter = alter
+        self._augment = augment
         self._modalities: Sequence[str | None] = (
             [None] * len(manifest) if neutral else manifest.frame["modality"].tolist()
         )
@@ -191,7 +190,7 @@ class _PreparedImages(Dataset[_Prepared]):
             pixels = self._manifest.read_image(position).pixels
         except ImageError as error:
             return _Prepared(position, reason=str(error))
-        if self._alter is not None:
-            pixels = self._alter(pixels, position)
+        if self._augment is not None:
+            pixels = self._augment(pixels, position)
         thumbnail = make_thumbnail(pixels) if self._thumbnails else b""
         return _Prepared(position, self._prepare(pixels, self._modalities[position]), thumbnail)

@@ -1,4 +1,4 @@
-"""Vectors that are made once: kept on disk under what identifies the encoder and the images."""
+"""Embeddings on disk, filed under what identifies the encoder and the images, so that each is made once."""
 
 import hashlib
 import io
@@ -24,7 +24,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True)
-class VectorCache:
+class EmbeddingCache:
     """A folder of embedded blocks of images; several evaluations can share it.
 
     Attributes:
@@ -38,30 +38,30 @@ class VectorCache:
     ) -> Embeddings:
         """Returns the vectors of a manifest, embedding only what was not embedded before.
 
-        How many images are broken is logged each time, also when nothing is embedded anew.
+        How many images are broken is logged every time, even when nothing is embedded anew.
 
         Args:
             embedder: the encoder.
-            manifest: the images; each source is kept by itself, in blocks.
+            manifest: the images; each source is stored separately, in blocks.
             neutral: normalise as if the modality were not known.
             workers: processes that read images ahead.
 
         Raises:
             ManifestError: not one image could be read.
         """
-        found: list[_Block] = []
+        blocks: list[_Block] = []
         kept: list[np.ndarray] = []
         with tqdm(total=len(manifest), desc=embedder.config.name, unit="image", disable=None) as bar:
             for rows in _blocks(manifest):
                 block = self._block(embedder, manifest.select(rows), neutral, workers, bar)
-                found.append(block)
+                blocks.append(block)
                 kept.append(rows[block.rows])
         positions = np.concatenate(kept) if kept else np.empty(0, np.int64)
         if not len(positions):
             raise ManifestError("Not one image of the manifest could be read.", column="path")
         order = np.argsort(positions, kind="stable")
-        vectors = np.concatenate([block.vectors for block in found if len(block.rows)])[order]
-        broken = {case_id: reason for block in found for case_id, reason in block.broken.items()}
+        vectors = np.concatenate([block.vectors for block in blocks if len(block.rows)])[order]
+        broken = {case_id: reason for block in blocks for case_id, reason in block.broken.items()}
         _log_broken(embedder.config.name, broken, len(manifest))
         return Embeddings(vectors, manifest.select(positions[order]), (), broken)
 
@@ -75,7 +75,7 @@ class VectorCache:
         try:
             made = embed_manifest(embedder, block, neutral=neutral, workers=workers, bar=bar)
         except ManifestError:  # every image of this block is broken, as was logged; others may not be
-            broken = dict.fromkeys(case_ids, "like all that were read with it")
+            broken = dict.fromkeys(case_ids, "as were all others of its block")
             return _Block(np.empty((0, 0)), np.empty(0, np.int64), broken)
         rows = np.flatnonzero(case_ids.isin(made.manifest.frame["case_id"]))
         buffer = io.BytesIO()
@@ -87,7 +87,7 @@ class VectorCache:
 
 @dataclass(frozen=True)
 class _Block:
-    """Vectors, the rows of the block that they are of, and the reasons for the others."""
+    """Vectors, the rows of the block that they belong to, and why the others are missing."""
 
     vectors: np.ndarray
     rows: np.ndarray
@@ -97,9 +97,9 @@ class _Block:
 def _log_broken(encoder: str, broken: dict[str, str], images: int) -> None:
     if broken:
         named = [f"{case_id} ({reason})" for case_id, reason in list(broken.items())[:_NAMED]]
-        told = "; ".join(named + ["…"] * (len(broken) > _NAMED))
         count = f"{len(broken)} of {images} images"
-        logger.warning("%s: %s cannot be read and are left out: %s", encoder, count, told)
+        shown = "; ".join(named + ["…"] * (len(broken) > _NAMED))
+        logger.warning("%s: %s cannot be read and are left out: %s", encoder, count, shown)
 
 
 def _blocks(manifest: Manifest) -> list[np.ndarray]:
@@ -113,7 +113,7 @@ def _blocks(manifest: Manifest) -> list[np.ndarray]:
 
 
 def _identity(embedder: Embedder, block: Manifest, neutral: bool) -> str:
-    """Returns what a block is filed under; a file that changed on disk counts as another image."""
+    """Returns the name that a block is filed under; a file that changed on disk counts as another image."""
     digest = hashlib.sha256(f"{embedder.fingerprint}\0{neutral}\0".encode())
     frame = block.frame
     for position, (case_id, modality, image) in enumerate(

@@ -1,6 +1,6 @@
 """Linear heads on frozen embeddings: named classes in, calibrated probabilities out.
 
-Stored in a model folder's heads/ as heads.json (what each head tells apart) and heads.safetensors (numbers).
+A model folder's heads/ holds them as heads.json (what each head distinguishes) and heads.safetensors.
 """
 
 import json
@@ -22,7 +22,7 @@ NUMBERS = "heads.safetensors"
 
 
 def label_set_task(modality: str) -> str:
-    """Returns the name of the head that tells which label set of a modality an image was made for."""
+    """Returns the name of the head that says which label set of a modality an image belongs to."""
     return f"label_set:{modality}"
 
 
@@ -60,7 +60,7 @@ class Head:
 
 
 def to_probabilities(logits: np.ndarray, kind: str) -> np.ndarray:
-    """Turns logits (images, classes) into probabilities as the kind of label set asks."""
+    """Turns logits (images, classes) into probabilities as the kind of label set requires."""
     return expit(logits) if kind == "multilabel" else softmax(logits, axis=1)
 
 
@@ -91,7 +91,7 @@ class HeadSet:
         )
 
     def relevance(self, modality: str, vector: np.ndarray) -> dict[str, float]:
-        """Returns for each label set of a modality how much a unit vector (dim,) fits it, 0..1."""
+        """Returns how well a unit vector (dim,) fits each label set of a modality, 0..1."""
         tasks = [head.task for head in self.findings if head.modality == modality]
         if len(tasks) < 2:
             return dict.fromkeys(tasks, 1.0)

@@ -1,15 +1,17 @@
-"""The model folder: config.json and model.safetensors, enough to rebuild encoder and preprocessing strictly.
+"""The model folder: config.json and model.safetensors rebuild encoder and preprocessing exactly.
 
-Beside them stand heads/ (see heads.py), README.md (the model card) and metrics.json.
+Beside them are heads/ (`heads`, `ood`), README.md (the model card) and metrics.json (`model_metrics`).
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any
 
 import torch
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -18,15 +20,17 @@ from mermed_core.files import write_file, write_json
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.preprocessing import Preprocessing
 
-FORMAT = 1
+FORMAT = 2
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 CARD = "README.md"
-# Before the names of the tensors that are no part of the encoder.
-JOIN = "stage_join"
+# Prefix of the tensors that are no part of the encoder: existing weights, and their fingerprints, have it.
+STAGE_POOLING = "stage_join"
+# What format 1 called these settings.
+_OLD_NAMES = {"stages": "pooled_stages", "focus": "centre_sigma"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class ModelConfig:
     """What is needed beside the weights to rebuild a model.
 
@@ -36,8 +40,9 @@ class ModelConfig:
         preprocessing: image size, resize and normalisation.
         training: where the weights come from (recipe, data, steps, code revision); free of paths.
         licence: licence of the weights.
-        stages: how many of the encoder's last stages are joined in an embedding, see `joining`.
-        focus: how wide the middle is that joined stages look at beside the whole; 0 for the whole alone.
+        pooled_stages: how many of the encoder's last stages are pooled into the embedding, see `Backbone`.
+        centre_sigma: width of the centre that pooled stages weigh beside the whole image, 0..1 of the side;
+            0 for the whole image alone.
     """
 
     name: str
@@ -45,45 +50,23 @@ class ModelConfig:
     preprocessing: Preprocessing
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = "unknown"
-    stages: int = 0
-    focus: float = 0.0
+    pooled_stages: Annotated[int, Field(ge=0)] = 0
+    centre_sigma: Annotated[float, Field(ge=0)] = 0.0
 
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Self:
-        """Reads what `to_dict` gave."""
-        return cls(
-            name=str(value["name"]),
-            architecture=str(value["architecture"]),
-            preprocessing=Preprocessing.from_dict(value["preprocessing"]),
-            training=dict(value["training"]),
-            licence=str(value["licence"]),
-            stages=int(value.get("stages", 0)),
-            focus=float(value.get("focus", 0.0)),
-        )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Returns plain values for JSON."""
-        return {
-            "format": FORMAT,
-            "name": self.name,
-            "architecture": self.architecture,
-            "preprocessing": self.preprocessing.to_dict(),
-            "training": self.training,
-            "licence": self.licence,
-            "stages": self.stages,
-            "focus": self.focus,
-        }
+_CONFIG = TypeAdapter(ModelConfig)
 
 
 def save_model(folder: Path, backbone: Backbone, config: ModelConfig) -> None:
-    """Writes config and weights into an existing folder (a staging folder of `artefacts.write_folder`)."""
+    """Writes config and weights into an existing folder (a staging folder of `files.write_folder`)."""
     tensors = backbone.encoder.state_dict()
-    if backbone.join is not None:
-        tensors |= {f"{JOIN}.{name}": tensor for name, tensor in backbone.join.state_dict().items()}
+    if backbone.pooling is not None:
+        pooling = backbone.pooling.state_dict()
+        tensors |= {f"{STAGE_POOLING}.{name}": tensor for name, tensor in pooling.items()}
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with write_file(folder / WEIGHTS) as staging:
         save_file(tensors, staging)
-    write_json(folder / CONFIG, config.to_dict())
+    write_json(folder / CONFIG, {"format": FORMAT, **_CONFIG.dump_python(config, mode="json")})
 
 
 def load_config(folder: Path) -> ModelConfig:
@@ -97,9 +80,14 @@ def load_config(folder: Path) -> ModelConfig:
         raise ModelError(f"There is no model in '{folder}': {CONFIG} is missing.")
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        if value["format"] != FORMAT:
-            raise ModelError(f"'{path}' has format {value['format']}; this version reads format {FORMAT}.")
-        return ModelConfig.from_dict(value)
+        stated = value.pop("format")
+        if stated not in range(1, FORMAT + 1):
+            raise ModelError(f"'{path}' has format {stated}; this version reads formats up to {FORMAT}.")
+        return _CONFIG.validate_python({_OLD_NAMES.get(name, name): entry for name, entry in value.items()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise ModelError(f"'{path}' is damaged: {key}: {first['msg']}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"'{path}' is damaged: {error!r}.") from error
 
@@ -112,15 +100,20 @@ def load_model(folder: Path, device: torch.device | None = None) -> tuple[Backbo
     """
     config = load_config(folder)
     size = config.preprocessing.image_size
-    backbone = Backbone(config.architecture, image_size=size, stages=config.stages, focus=config.focus)
+    backbone = Backbone(
+        config.architecture,
+        image_size=size,
+        pooled_stages=config.pooled_stages,
+        centre_sigma=config.centre_sigma,
+    )
     try:
         tensors = load_file(folder / WEIGHTS)
-        joined = {name: tensors.pop(name) for name in list(tensors) if name.startswith(f"{JOIN}.")}
+        pooling = {name: tensors.pop(name) for name in list(tensors) if name.startswith(f"{STAGE_POOLING}.")}
         backbone.encoder.load_state_dict(tensors, strict=True)
-        if backbone.join is not None:
-            backbone.join.load_state_dict({name.partition(".")[2]: joined[name] for name in joined})
-        elif joined:
-            raise RuntimeError(f"they hold {next(iter(joined))}, which the config does not know of")
+        if backbone.pooling is not None:
+            backbone.pooling.load_state_dict({name.partition(".")[2]: pooling[name] for name in pooling})
+        elif pooling:
+            raise RuntimeError(f"they hold {next(iter(pooling))}, which the config does not mention")
     except (OSError, SafetensorError) as error:
         raise ModelError(f"The weights in '{folder}' cannot be read: {error}.") from error
     except RuntimeError as error:
@@ -132,8 +125,8 @@ def fingerprint(folder: Path) -> str:
     """Returns 16 hexadecimal digits that change with the weights or the preprocessing, not with the heads."""
     config = load_config(folder)
     parts = [config.architecture, config.preprocessing.to_dict()]
-    if config.focus:  # models from before there was one keep their fingerprint
-        parts.append(config.focus)
+    if config.centre_sigma:  # models from before there was one keep their fingerprint
+        parts.append(config.centre_sigma)
     identity = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(identity.encode())
     try:

@@ -1,20 +1,25 @@
-"""From pixels to the encoder's input: the same at training and at serving, and stored beside the weights."""
+"""From pixels to the encoder's input: the same in training and in serving, and stored beside the weights."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from dataclasses import asdict, field
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import timm
 import torch
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from mermed_core.modalities import MODALITIES
 
-Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+_Channels = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
+# Mean and standard deviation of each channel, RGB in 0..1.
+Statistics = tuple[_Channels, _Channels]
+Resize = Literal["squash", "pad"]
 
 IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-RESIZES = ("squash", "pad")
+RESIZES: tuple[str, ...] = get_args(Resize)
 
 
 def paper_normalisation() -> dict[str, Statistics]:
@@ -31,7 +36,7 @@ def timm_normalisation(architecture: str) -> Statistics:
     return (settings.mean, settings.std) if settings else IMAGENET
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Preprocessing:
     """How an image becomes the encoder's input.
 
@@ -42,23 +47,17 @@ class Preprocessing:
         modalities: mean and std (0..1) of each modality; empty means that `neutral` serves for all.
     """
 
-    image_size: int = 224
-    resize: str = "squash"
+    image_size: Annotated[int, Field(gt=0)] = 224
+    resize: Resize = "squash"
     neutral: Statistics = IMAGENET
     modalities: dict[str, Statistics] = field(default_factory=dict)
-
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> Self:
-        """Reads what `to_dict` gave, after a trip through JSON."""
-        statistics = {key: _statistics(pair) for key, pair in value["modalities"].items()}
-        return cls(int(value["image_size"]), str(value["resize"]), _statistics(value["neutral"]), statistics)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
         return asdict(self)
 
     def statistics(self, modality: str | None) -> Statistics:
-        """Returns mean and std of a modality, or the neutral ones where it is not known."""
+        """Returns mean and std of a modality, or the neutral ones where the modality is not known."""
         return self.modalities.get(modality, self.neutral) if modality else self.neutral
 
     def __call__(self, pixels: np.ndarray, modality: str | None = None) -> torch.Tensor:
@@ -75,11 +74,11 @@ def to_tensor(pixels: np.ndarray) -> torch.Tensor:
     """Returns (height, width, 3) uint8 pixels as a uint8 tensor (3, height, width).
 
     Raises:
-        ValueError: another type or shape, such as floats in 0..1, that would be read with the wrong range.
+        ValueError: another type or shape, such as floats in 0..1, whose range would be mistaken.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise ValueError(f"pixels must be (height, width, 3) uint8, not {pixels.shape} {pixels.dtype}")
-    # A copy, because pixels are read-only where they come from a decoder and tensors cannot be.
+    # A copy: a decoder's pixels may be read-only, which a tensor cannot be.
     return torch.from_numpy(pixels.copy(order="C")).permute(2, 0, 1)
 
 
@@ -95,8 +94,3 @@ def normalise(images: torch.Tensor, statistics: Statistics) -> torch.Tensor:
     """Subtracts the mean and divides by the std of images (..., 3, height, width) in 0..1."""
     mean, std = statistics
     return F.normalize(images, list(mean), list(std))
-
-
-def _statistics(pair: Any) -> Statistics:
-    mean, std = pair
-    return tuple(map(float, mean)), tuple(map(float, std))

@@ -15,11 +15,16 @@ from torch import nn
 from mermed_core.errors import ModelError
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.mermed_weights import Report, is_official, official_encoder
-from mermed_core.models.model_folder import JOIN, WEIGHTS, load_config
-from mermed_core.models.safe_pickle import read_inert
+from mermed_core.models.model_folder import STAGE_POOLING, WEIGHTS, load_config
+from mermed_core.models.safe_pickle import read_torch_file
+from mermed_core.specs import START, SpecError
 
 logger = logging.getLogger(__name__)
 
+START_HELP = (
+    '"random", "timm" (the weights of that name from the hub), package:NAME, hub:OWNER/NAME/FILE, '
+    "or the path of a weights file or model folder"
+)
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 # What wrappers put before the names: data parallel, torch.compile, a network with a head beside it.
 _PREFIXES = ("", "module.", "_orig_mod.", "backbone.", "encoder.", "module.backbone.", "module.encoder.")
@@ -99,10 +104,14 @@ def locate_weights(start: str, architecture: str) -> Path:
     Raises:
         ModelError: it is not there, or is of another architecture.
     """
-    if start.startswith("package:"):
-        return _in_package(start.removeprefix("package:"))
-    if start.startswith("hub:"):
-        return _fetched(start.removeprefix("hub:"))
+    try:
+        spec = START.parse(start)
+    except SpecError as error:
+        raise ModelError(f"{error} An encoder starts from {START_HELP}.") from error
+    if spec.kind == "package":
+        return _in_package(spec.target)
+    if spec.kind == "hub":
+        return _fetched(spec.target)
     path = Path(start)
     if not path.is_dir():
         return path
@@ -144,7 +153,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], Report]:
         except (OSError, SafetensorError) as error:
             raise ModelError(f"'{path}' cannot be read as weights: {error}") from error
     else:
-        value = read_inert(path)
+        value = read_torch_file(path)
     if is_official(value):
         return official_encoder(value)
     if not isinstance(value, dict) or not all(isinstance(item, torch.Tensor) for item in value.values()):
@@ -168,8 +177,8 @@ def _fitting(
 
 def _kind(name: str) -> str:
     """Returns what a tensor is where it is no part of an encoder, else ""."""
-    if name.startswith(f"{JOIN}."):
-        return "joined stages"
+    if name.startswith(f"{STAGE_POOLING}."):
+        return "stage pooling"
     return "classifier" if name.rpartition(".")[0] in _CLASSIFIERS else ""
 
 

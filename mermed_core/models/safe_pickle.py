@@ -1,4 +1,4 @@
-"""Reads a torch file without running anything that stands in it."""
+"""Reads a torch file without running anything that is in it."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 from mermed_core.errors import ModelError
 
 
-class Inert:
+class Placeholder:
     """Stands for any object of a pickle that is neither a tensor nor a plain value."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
@@ -17,21 +17,21 @@ class Inert:
     def __setstate__(self, _: Any) -> None: ...
 
 
-def read_inert(path: Path) -> Any:
-    """Returns what a torch file holds: tensors, plain values, containers; any other object is an `Inert`.
+def read_torch_file(path: Path) -> Any:
+    """Returns what a torch file holds: tensors, plain values, containers; anything else is a `Placeholder`.
 
-    torch's own reader knows no class and no function but those of tensors. The names of others that the
-    pickle would call, such as argparse.Namespace in a training checkpoint, are given to `Inert` first.
-    Tensors of a current file stay on disk until they are used.
+    torch's own reader accepts only the classes and functions that tensors need. The names of others that the
+    pickle would call, such as argparse.Namespace in a training checkpoint, are mapped to `Placeholder` first.
+    The tensors of a current file stay on disk until they are used.
 
     Raises:
-        ModelError: the file is missing, damaged, or wants something that even so is refused.
+        ModelError: the file is missing, damaged, or needs something that is refused all the same.
     """
     if not path.is_file():
         raise ModelError(f"There is no weights file '{path}'.")
     try:
         names = get_unsafe_globals_in_checkpoint(path) if _is_zip(path) else []
-        with safe_globals([(Inert, name) for name in names]):  # pyright: ignore[reportArgumentType]
+        with safe_globals([(Placeholder, name) for name in names]):  # pyright: ignore[reportArgumentType]
             return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         raise ModelError(f"'{path}' cannot be read as weights: {error}") from error

@@ -1,31 +1,32 @@
-"""Features of several stages joined: what the last stage has thrown away still counts in the embedding."""
+"""Pools several stages of an encoder into its embedding: what the last one discards still counts."""
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-# Keeps the gradient of a standard deviation finite where a map is the same everywhere.
+# Keeps the gradient of a standard deviation finite where a map is constant.
 _LEAST_VARIANCE = 1e-8
 
 
-class StageJoin(nn.Module):
-    """Joins the pooled features with mean and standard deviation of each channel of some stages.
+class StagePooling(nn.Module):
+    """Appends mean and standard deviation of each channel of some stages to the pooled features.
 
-    With a focus both are also taken of the middle, where a lesion or an organ mostly lies: over the whole a
-    small one is lost among skin and frame. Every number is then standardised by `center` and `scale`, which
-    are found on training images without their labels (`fit`), so that no stage outweighs another.
+    With a `centre_sigma` both are also taken around the centre of the image, where a lesion or an organ
+    mostly lies: averaged over the whole image a small one is lost among skin and frame. Every number is then
+    standardised by `center` and `scale`, which are estimated on training images without their labels
+    (`fit`), so that no stage outweighs another.
 
     Args:
-        dim: length of the joined features.
-        focus: how wide the middle is, see `focus_weights`; 0 for the whole alone.
+        dim: length of the result.
+        centre_sigma: width of the centre, see `centre_weights`; 0 pools over the whole image alone.
     """
 
     center: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, dim: int, focus: float = 0.0) -> None:
+    def __init__(self, dim: int, centre_sigma: float = 0.0) -> None:
         super().__init__()
-        self.focus = focus
+        self.centre_sigma = centre_sigma
         self.register_buffer("center", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
 
@@ -34,29 +35,29 @@ class StageJoin(nn.Module):
         parts = [functional.normalize(pooled, dim=1)]
         for values in maps:
             parts += _mean_and_deviation(values)
-            if self.focus:
-                weights = focus_weights(values.shape[2], values.shape[3], self.focus).to(values)
+            if self.centre_sigma:
+                weights = centre_weights(values.shape[2], values.shape[3], self.centre_sigma).to(values)
                 parts += _mean_and_deviation(values, weights)
         return (torch.cat(parts, dim=1) - self.center) / self.scale
 
     @torch.no_grad()
     def fit(self, features: torch.Tensor) -> None:
-        """Takes mean and standard deviation from features (images, dim) that were joined without either."""
+        """Takes mean and standard deviation from features (images, dim) that were not yet standardised."""
         self.center.copy_(features.mean(dim=0))
         spread = features.std(dim=0, correction=0)
-        # A channel that is always the same tells nothing and must not blow up.
+        # A channel that is always the same carries no information and must not be blown up.
         self.scale.copy_(torch.where(spread > 1e-6 * spread.max(), spread, torch.ones_like(spread)))
 
 
-def focus_weights(rows: int, columns: int, focus: float) -> torch.Tensor:
-    """Returns how much each cell of a map counts in its middle, (rows, columns) with sum 1.
+def centre_weights(rows: int, columns: int, sigma: float) -> torch.Tensor:
+    """Returns how much each cell of a map counts around the centre, (rows, columns) with sum 1.
 
     Args:
         rows: cells of the map from top to bottom.
         columns: cells of the map from left to right.
-        focus: standard deviation of a Gaussian around the centre, as a share of the side.
+        sigma: standard deviation of a Gaussian around the centre, as a share of the side.
     """
-    down, right = (torch.softmax(-(_offsets(cells) ** 2) / (2 * focus**2), 0) for cells in (rows, columns))
+    down, right = (torch.softmax(-(_offsets(cells) ** 2) / (2 * sigma**2), 0) for cells in (rows, columns))
     return down.unsqueeze(1) * right
 
 

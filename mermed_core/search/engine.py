@@ -1,4 +1,4 @@
-"""What a vector search does, whatever does it: the interface that collections and pages are written against."""
+"""The interface of vector search that everything above is written against, whichever engine does the work."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path

@@ -74,7 +74,7 @@ class FaissEngine(SearchEngine):
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         queries = np.ascontiguousarray(queries, dtype=np.float32)
         if allowed is not None:
-            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # pyright: ignore[reportCallIssue]
             # Only the CPU index takes a selector.
             return self._cpu.search(queries, hits, params=faiss.SearchParameters(sel=selector))  # pyright: ignore[reportCallIssue]
         if self._gpu is not None and hits <= MOST_GPU_HITS:

@@ -1,4 +1,4 @@
-"""Nearest neighbours among plain arrays, for everything that has no collection: probes, monitors, detectors."""
+"""Nearest neighbours among plain arrays, for whatever has no collection: probes, monitors, detectors."""
 
 import numpy as np
 

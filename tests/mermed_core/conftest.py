@@ -1,4 +1,4 @@
-"""A tiny random model with heads and gate, and a collection of phantoms made by it."""
+"""A tiny random model with heads and detector, and a collection of phantoms made by it."""
 
 import io
 from collections.abc import Callable
@@ -12,17 +12,17 @@ import torch
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-from mermed_core.collections.collection import build_collection
+from mermed_core.collections.store import build_collection
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.phantoms import phantom_manifest
 from mermed_core.files import write_folder
-from mermed_core.fitting.model_fit import Assembly, assemble
-from mermed_core.inference.predictor import HEADS_FOLDER, Predictor
+from mermed_core.fitting.model_fit import FittedModel, fit_model
+from mermed_core.inference.predictor import Predictor
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.embedder import Embedder
-from mermed_core.models.heads import save_heads
+from mermed_core.models.heads import HEADS_FOLDER, save_heads
 from mermed_core.models.model_folder import ModelConfig, save_model
-from mermed_core.models.ood import save_gate
+from mermed_core.models.ood import save_detector
 from mermed_core.models.preprocessing import IMAGENET, Preprocessing
 
 SIDE = 48
@@ -98,17 +98,17 @@ def embedder(encoder_folder: Path) -> Embedder:
 
 
 @pytest.fixture(scope="session")
-def assembly(embedder: Embedder, phantoms: Manifest) -> Assembly:
-    return assemble(embedder, phantoms)
+def fitted(embedder: Embedder, phantoms: Manifest) -> FittedModel:
+    return fit_model(embedder, phantoms)
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory, assembly: Assembly) -> Path:
+def model_folder(tmp_path_factory: pytest.TempPathFactory, fitted: FittedModel) -> Path:
     folder = tmp_path_factory.mktemp("model") / "model"
     write_model(folder)
     (folder / HEADS_FOLDER).mkdir()
-    save_heads(folder / HEADS_FOLDER, assembly.heads)
-    save_gate(folder / HEADS_FOLDER, assembly.gate)
+    save_heads(folder / HEADS_FOLDER, fitted.heads)
+    save_detector(folder / HEADS_FOLDER, fitted.detector)
     return folder
 
 

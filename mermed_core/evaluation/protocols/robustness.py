@@ -1,4 +1,4 @@
-"""How much of an AUROC is left when the test images are corrupted and the head is not told."""
+"""Robustness: how much AUROC is left when a head that was fitted on clean images meets corrupted ones."""
 
 import zlib
 from dataclasses import dataclass, replace
@@ -9,14 +9,16 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.corruptions import SEVERITIES, corrupt, proper_to
 from mermed_core.evaluation.protocols.linear_probe import predict
-from mermed_core.evaluation.results import AUROC, Figure
+from mermed_core.evaluation.results import Result
 from mermed_core.evaluation.task import Task, images_of
 from mermed_core.metrics.bootstrap import interval, resample
+from mermed_core.metrics.catalogue import AUROC
 from mermed_core.metrics.scores import auroc
 from mermed_core.models.embedder import Embedder, embed_manifest
 from mermed_core.models.heads import Head
 
-CLEAN, MEAN = "clean", "mean"
+# In the place of a corruption: the mean over all corruptions and severities.
+ALL = "all"
 
 
 def robustness(
@@ -31,66 +33,68 @@ def robustness(
     seed: int = 0,
     workers: int = 0,
     limit: int | None = None,
-) -> list[Figure]:
+) -> list[Result]:
     """Measures a linear head, fitted on clean images, on corrupted test images (Hendrycks & Dietterich 2019).
 
-    The corruptions are those proper to the task's modality. An image's corruption depends on `seed` and its
-    case id alone, so that every encoder meets the same pixels.
+    The corruptions are those that occur in the task's modality. They depend on nothing but `seed` and the
+    case id of an image, so that every encoder gets the same pixels.
 
     Args:
         embedder: the encoder that made the task's vectors.
         manifest: where the task's images are.
         task: its test split is used.
         head: fitted on the task's train split.
-        encoder: name for the figures.
-        severities: of 1 to 5, one or more.
+        encoder: name for the results.
+        severities: one or more of 1 to 5.
         resamples: draws of the bootstrap, 1 or more.
-        seed: of the corruptions, of the bootstrap, and of the draw where there is a limit.
+        seed: of the corruptions, of the bootstrap, and of the selection where there is a limit.
         workers: processes that read images ahead.
-        limit: at most so many test images, drawn by chance.
+        limit: at most this many test images, selected at random.
 
     Returns:
-        Macro AUROC: one figure with the setting "clean", which is the linear probe's on these images, one for
-        each corruption and severity ("noise=3"), and the mean of these ("mean"). The 95 % intervals are
-        percentiles of a bootstrap by group, the same draws for all settings; with fewer than five groups
-        there are none.
+        Macro AUROC of the uncorrupted images, which is that of the linear probe on them; of each corruption
+        and severity; and the mean over these, with the corruption `ALL`. The 95 % intervals are percentiles
+        of a bootstrap over groups, with the same draws for all; with fewer than five groups there are none.
 
     Raises:
-        EvaluationError: there is no such severity, the task has no test image, the head is of other classes,
+        EvaluationError: there is no such severity, the task has no test image, the head has other classes,
             or an image is not in the manifest or cannot be read.
     """
     if not severities or not set(severities) <= set(SEVERITIES):
-        raise EvaluationError(f"severities are some of {SEVERITIES}, not {severities}.")
-    test = _drawn(task, limit, seed)
+        raise EvaluationError(f"severities must be one or more of {SEVERITIES}, not {severities}.")
+    test = _test_images(task, limit, seed)
     if head.classes != task.classes:
         raise EvaluationError(
-            f"the head '{head.task}' does not name the classes of '{task.name}'; fit it on it."
+            f"the head '{head.task}' does not have the classes of '{task.name}'; fit one on that task."
         )
     images = images_of(manifest, test)
-    named = {"encoder": encoder, "protocol": "robustness"}
-    said = {CLEAN: predict(head, test, **named).probabilities}
+    names = {"encoder": encoder, "protocol": "robustness"}
+    probabilities = {("", 0): predict(head, test, **names).probabilities}
     for name in proper_to(task.modality):
         for severity in severities:
-            alter = _Alter(name, severity, seed, tuple(test.case_ids))
-            made = embed_manifest(embedder, images, alter=alter, workers=workers)
-            if made.broken:
-                raise EvaluationError(f"{next(iter(made.broken))} cannot be read any more; embed again.")
-            spoilt = replace(test, vectors=made.vectors)
-            said[f"{name}={severity}"] = predict(head, spoilt, **named).probabilities
-    return _figures(test, said, encoder, resamples, seed)
+            augment = _Corruption(name, severity, seed, tuple(test.case_ids))
+            embeddings = embed_manifest(embedder, images, augment=augment, workers=workers)
+            if embeddings.broken:
+                gone = next(iter(embeddings.broken))
+                raise EvaluationError(f"{gone} can no longer be read; run the evaluation again.")
+            corrupted = replace(test, vectors=embeddings.vectors)
+            probabilities[name, severity] = predict(head, corrupted, **names).probabilities
+    return _results(test, probabilities, encoder, resamples, seed)
 
 
-def _figures(
-    test: Task, said: dict[str, np.ndarray], encoder: str, resamples: int, seed: int
-) -> list[Figure]:
-    def score(weights: np.ndarray) -> np.ndarray:  # (draws, settings), the mean over corruptions last
-        values = np.stack([auroc(test.targets, each, weights) for each in said.values()], axis=1)
+def _results(
+    test: Task, probabilities: dict[tuple[str, int], np.ndarray], encoder: str, resamples: int, seed: int
+) -> list[Result]:
+    """Measures probabilities (images, classes) by corruption and severity, the uncorrupted ones first."""
+
+    def score(weights: np.ndarray) -> np.ndarray:  # (draws, corruptions · severities), the mean last
+        values = np.stack([auroc(test.targets, each, weights) for each in probabilities.values()], axis=1)
         return np.column_stack([values, values[:, 1:].mean(axis=1)])
 
     values = score(np.ones((1, len(test))))[0]
     drawn = resample(score, test.groups, resamples, seed)
     return [
-        Figure(
+        Result(
             encoder,
             test.modality,
             test.name,
@@ -100,15 +104,18 @@ def _figures(
             *interval(column),
             images=len(test),
             groups=len(np.unique(test.groups)),
-            setting=setting,
+            corruption=corruption,
+            severity=severity,
         )
-        for setting, value, column in zip((*said, MEAN), values, drawn.T, strict=True)
+        for (corruption, severity), value, column in zip(
+            (*probabilities, (ALL, 0)), values, drawn.T, strict=True
+        )
     ]
 
 
 @dataclass(frozen=True)
-class _Alter:
-    """One corruption for the images of a manifest; a class, because worker processes are sent it."""
+class _Corruption:
+    """One corruption for the images of a manifest; a class, because it is sent to worker processes."""
 
     name: str
     severity: int
@@ -120,7 +127,7 @@ class _Alter:
         return corrupt(pixels, self.name, self.severity, (self.seed, case))
 
 
-def _drawn(task: Task, limit: int | None, seed: int) -> Task:
+def _test_images(task: Task, limit: int | None, seed: int) -> Task:
     test = np.flatnonzero(task.splits == "test")
     if not len(test):
         raise EvaluationError(f"task '{task.name}' has no image in the test split to corrupt.")

@@ -1,13 +1,12 @@
-"""Images that no medical model should judge, and the share of them that the gate turns away.
+"""Images that no medical model should judge, and the share of them that is rejected as out of distribution.
 
-Nothing is downloaded: the pictures come with scikit-image and pydicom, the rest is drawn.
+Nothing is downloaded: the pictures come with scikit-image and pydicom, and the rest is drawn.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pydicom
 import skimage
 from PIL import Image, ImageDraw
@@ -17,9 +16,9 @@ from mermed_core.errors import ImageError
 from mermed_core.imaging.reader import read_image
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.heads import Head
-from mermed_core.models.ood import Gate
+from mermed_core.models.ood import OODDetector
 
-# Of scikit-image's pictures those that are not medical: no cell, ihc, microaneurysms, phantom or retina.
+# Those pictures of scikit-image that are not medical: without cell, ihc, microaneurysms, phantom and retina.
 _PICTURES = {
     "photographs": (
         "astronaut.png",
@@ -63,48 +62,48 @@ def unknown_images(seed: int = 0) -> dict[str, list[np.ndarray]]:
 
 
 def unknown_medical(folder: Path | None = None) -> list[np.ndarray]:
-    """Returns the MR images in a folder of DICOM files, a modality that the seven do not include.
+    """Returns the MR images in a folder of DICOM files; MR is not one of the seven modalities.
 
-    Files that cannot be read and further copies of the same pixels are left out.
+    Files that cannot be read and duplicates of the same pixels are left out.
 
     Args:
-        folder: without one, the test files that come with pydicom.
+        folder: None for the test files that come with pydicom.
     """
     folder = folder or Path(pydicom.__file__).parent / "data" / "test_files"
-    found: dict[bytes, np.ndarray] = {}
+    images: dict[bytes, np.ndarray] = {}
     for path in sorted(folder.glob("*.dcm")):
         try:
             if pydicom.dcmread(path, specific_tags=["Modality"]).get("Modality") == "MR":
                 pixels = read_image(path).pixels
-                found[pixels.tobytes()] = pixels
+                images[pixels.tobytes()] = pixels
         except (ImageError, InvalidDicomError):
             continue
-    return list(found.values())
+    return list(images.values())
 
 
-def rejection(embedder: Embedder, modality_head: Head, gate: Gate, images: Sequence[np.ndarray]) -> float:
-    """Returns the share of images (height, width, 3) that the gate turns away, NaN without any.
+def rejection(
+    embedder: Embedder, modality_head: Head, detector: OODDetector, images: Sequence[np.ndarray]
+) -> float:
+    """Returns the share of images (height, width, 3) that the detector rejects, NaN without images.
 
-    As when serving: the modality head reads the neutral embedding, and the gate the embedding of the
-    modality that it names.
+    It is used as in serving: the modality head reads the neutral embedding, and the detector reads the
+    embedding of the modality that the head names.
     """
-    turned_away = []
+    rejected = []
     for pixels in images:
         neutral = embedder.embed(pixels, None)
         modality = modality_head.classes[int(modality_head.logits(neutral[None]).argmax())]
-        score = gate.scores(embedder.embed(pixels, modality)[None])[0]
-        turned_away.append(score > gate.threshold)
-    return float(np.mean(turned_away)) if turned_away else float("nan")
+        score = detector.scores(embedder.embed(pixels, modality)[None])[0]
+        rejected.append(score > detector.threshold)
+    return float(np.mean(rejected)) if rejected else float("nan")
 
 
-def rejection_by_kind(embedder: Embedder, modality_head: Head, gate: Gate, *, seed: int = 0) -> pd.DataFrame:
-    """Returns kind, images and share rejected (0..1) for everything that this file can find or draw."""
+def rejection_by_kind(
+    embedder: Embedder, modality_head: Head, detector: OODDetector, *, seed: int = 0
+) -> dict[str, float]:
+    """Returns the share rejected, 0..1, of every kind of image that this file can find or draw."""
     kinds = {**unknown_images(seed), "MR": unknown_medical()}
-    rows = [
-        (kind, len(images), rejection(embedder, modality_head, gate, images))
-        for kind, images in kinds.items()
-    ]
-    return pd.DataFrame(rows, columns=["kind", "images", "rejected"])
+    return {kind: rejection(embedder, modality_head, detector, images) for kind, images in kinds.items()}
 
 
 def _crop(picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
