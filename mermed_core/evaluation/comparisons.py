@@ -1,4 +1,4 @@
-"""Compares encoders two by two on the same test images: difference, interval, p-value corrected by Holm."""
+"""Compares encoders in pairs on the same test images: difference, interval, p-value corrected by Holm."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -12,19 +12,26 @@ from scipy.stats import norm
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.measurement import check_filled
 from mermed_core.evaluation.predictions import Predictions
-from mermed_core.evaluation.results import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1
 from mermed_core.metrics.bootstrap import interval, resample, two_sided_p_value
+from mermed_core.metrics.catalogue import (
+    AUPRC,
+    AUROC,
+    BALANCED_ACCURACY,
+    BRIER,
+    ECE,
+    F1,
+    SCORES,
+)
 from mermed_core.metrics.delong import delong
-from mermed_core.metrics.scores import SCORES
 
 logger = logging.getLogger(__name__)
 
 BOOTSTRAP, DELONG = "bootstrap", "delong"
 METRICS = (AUROC, AUPRC, BALANCED_ACCURACY, F1, ECE, BRIER)
 
-# The least p-value of a bootstrap is 2 / (1 + draws), and Holm multiplies it by up to the number of
+# The smallest p-value of a bootstrap is 2 / (1 + draws), and Holm multiplies it by up to the number of
 # comparisons: with 200 draws for each it stays below 0.01. 20,000 draws of 7,000 images of nine classes take
-# some minutes an encoder, so that is the end; up to 500 comparisons can still pass 0.05.
+# a few minutes per encoder, so that is the limit; up to 500 comparisons can still pass 0.05.
 _DRAWS_EACH, _MAX_DRAWS = 200, 20_000
 
 
@@ -33,10 +40,10 @@ class Comparison:
     """How two encoders differ in one metric; NaN where it is not defined.
 
     Attributes:
-        protocol: how the predictions came about.
+        protocol: how the predictions were made.
         task: name of the label set.
         modality: key.
-        metric: its name; of ECE and Brier score less is better, of the others more.
+        metric: its name; lower is better for those in `catalogue.LOWER_IS_BETTER`.
         first: name of one encoder.
         second: name of the other.
         difference: first minus second.
@@ -45,8 +52,8 @@ class Comparison:
         p_value: two-sided, of no difference.
         p_corrected: the same after `corrected`, NaN before.
         method: bootstrap or delong.
-        images: how many images both were measured on.
-        groups: how many patients, lesions or tiles of origin.
+        images: number of images that both were measured on.
+        groups: number of patients, lesions or tiles of origin.
     """
 
     protocol: str
@@ -66,17 +73,17 @@ class Comparison:
 
 
 def enough_draws(comparisons: int, resamples: int) -> int:
-    """Returns how many draws a bootstrap takes for a p-value to stay low when corrected, `resamples` or more.
+    """Returns how many draws a p-value needs to stay low after its correction, at least `resamples`.
 
     Args:
         comparisons: how many of one metric are corrected together.
-        resamples: draws that are wanted in any case.
+        resamples: draws that are taken in any case.
     """
     draws = max(resamples, min(_DRAWS_EACH * comparisons, _MAX_DRAWS))
     if 2 * comparisons / (1 + draws) >= 0.05:
         logger.warning(
-            "no bootstrap of %d draws can be significant among %d comparisons; take more resamples, or fewer "
-            "encoders or tasks at a time.",
+            "no bootstrap of %d draws can be significant among %d comparisons; take more resamples, or "
+            "evaluate fewer encoders or tasks at a time.",
             draws,
             comparisons,
         )
@@ -84,11 +91,11 @@ def enough_draws(comparisons: int, resamples: int) -> int:
 
 
 def compare(*alike: Predictions, resamples: int = 1000, seed: int = 0) -> list[Comparison]:
-    """Compares every two encoders, in the order given, by a paired bootstrap on the same draws of groups.
+    """Compares each pair of encoders, in the order given, by a paired bootstrap on the same draws of groups.
 
-    Where the task has two classes and every group one image, AUROC is also compared by DeLong's test; images
-    of one patient are not independent, as that test needs. With fewer than five groups the bootstrap gives
-    neither interval nor p-value.
+    Where the task has two classes and every group a single image, AUROC is also compared by DeLong's test,
+    which needs independent images. With fewer than five groups the bootstrap gives neither interval nor
+    p-value.
 
     Args:
         alike: predictions of one encoder each, of the same protocol, task and images in the same order.
@@ -96,7 +103,7 @@ def compare(*alike: Predictions, resamples: int = 1000, seed: int = 0) -> list[C
         seed: of the draws.
 
     Raises:
-        EvaluationError: they are not of the same protocol, task or images, or there is no image.
+        EvaluationError: protocol, task or images differ, or there is no image.
     """
     for other in alike[1:]:
         _check_alike(alike[0], other)
@@ -110,38 +117,38 @@ def compare(*alike: Predictions, resamples: int = 1000, seed: int = 0) -> list[C
 
     values = score(np.ones((1, len(alike[0]))))[0]  # (encoders, metrics)
     drawn = resample(score, alike[0].groups, resamples, seed)  # (draws, encoders, metrics)
-    found = []
+    comparisons = []
     for one, two in combinations(range(len(alike)), 2):
         blank = _blank(alike[one], alike[two])
         differences, draws = values[one] - values[two], (drawn[:, one] - drawn[:, two]).T
-        found += [
+        comparisons += [
             _bootstrapped(blank, metric, float(difference), column)
             for metric, difference, column in zip(METRICS, differences, draws, strict=True)
         ]
-        found += _by_delong(blank, alike[one], alike[two])
-    return found
+        comparisons += _by_delong(blank, alike[one], alike[two])
+    return comparisons
 
 
 def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Returns comparisons, in their order, with p-values corrected by Holm's step-down method (1979).
+    """Returns the comparisons, in their order, with p-values corrected by Holm's step-down method (1979).
 
-    All comparisons of one metric and method are one family: the chance that any of them is found different
-    by accident stays below the level. Those without p-value do not count.
+    All comparisons of one metric and method are one family: the probability that any of them is significant
+    by chance stays below the level. Comparisons without a p-value do not count.
     """
     families: dict[tuple[str, str], list[int]] = {}
     for position, comparison in enumerate(comparisons):
         if not np.isnan(comparison.p_value):
             families.setdefault((comparison.metric, comparison.method), []).append(position)
-    found = list(comparisons)
+    corrected_ones = list(comparisons)
     for positions in families.values():
         p_values = holm(np.array([comparisons[position].p_value for position in positions]))
         for position, p_value in zip(positions, p_values, strict=True):
-            found[position] = replace(comparisons[position], p_corrected=float(p_value))
-    return found
+            corrected_ones[position] = replace(comparisons[position], p_corrected=float(p_value))
+    return corrected_ones
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Returns p-values (tests,) corrected for their number: the smallest is multiplied by all of them."""
+    """Returns p-values (tests,) corrected for their number; the smallest is multiplied by all of it."""
     order = np.argsort(p_values, kind="stable")
     stepped = p_values[order] * np.arange(len(p_values), 0, -1)
     adjusted = np.empty_like(p_values)
@@ -159,20 +166,20 @@ def _check_alike(first: Predictions, second: Predictions) -> None:
     for name in ("protocol", "task", "modality", "kind", "classes"):
         if getattr(first, name) != getattr(second, name):
             raise EvaluationError(
-                f"'{first.encoder}' and '{second.encoder}' cannot be compared: their {name} is not the same."
+                f"'{first.encoder}' and '{second.encoder}' cannot be compared: their {name} differs."
             )
     arrays = "case_ids", "groups", "targets"
     if not all(np.array_equal(getattr(first, name), getattr(second, name)) for name in arrays):
         raise EvaluationError(
             f"'{first.encoder}' and '{second.encoder}' cannot be compared on '{first.task}': they were not "
-            "tested on the same images in the same order; evaluate both on one manifest."
+            "tested on the same images in the same order; evaluate both on the same manifest."
         )
     check_filled(first)
 
 
 def _blank(first: Predictions, second: Predictions) -> Comparison:
-    """Returns the comparison that every one of these two starts from."""
-    unknown = float("nan")
+    """Returns a comparison of two encoders that still lacks its metric and numbers."""
+    undefined = float("nan")
     return Comparison(
         protocol=first.protocol,
         task=first.task,
@@ -180,11 +187,11 @@ def _blank(first: Predictions, second: Predictions) -> Comparison:
         metric="",
         first=first.encoder,
         second=second.encoder,
-        difference=unknown,
-        low=unknown,
-        high=unknown,
-        p_value=unknown,
-        p_corrected=unknown,
+        difference=undefined,
+        low=undefined,
+        high=undefined,
+        p_value=undefined,
+        p_corrected=undefined,
         method="",
         images=len(first),
         groups=len(np.unique(first.groups)),
@@ -200,14 +207,14 @@ def _bootstrapped(blank: Comparison, metric: str, difference: float, drawn: np.n
 
 
 def _by_delong(blank: Comparison, first: Predictions, second: Predictions) -> list[Comparison]:
-    """Returns the comparison by DeLong's test, none where it does not apply."""
+    """Returns the comparison by DeLong's test, nothing where the test does not apply."""
     positive = _positive_column(first)
     if positive is None or blank.groups != blank.images:
         return []
     target = first.targets[:, positive]
     test = delong(target, first.probabilities[:, positive], second.probabilities[:, positive])
     half = float(norm.ppf(0.975)) * test.standard_error
-    found = replace(
+    comparison = replace(
         blank,
         metric=AUROC,
         method=DELONG,
@@ -216,11 +223,11 @@ def _by_delong(blank: Comparison, first: Predictions, second: Predictions) -> li
         high=test.difference + half,
         p_value=test.p_value,
     )
-    return [found]
+    return [comparison]
 
 
 def _positive_column(predictions: Predictions) -> int | None:
-    """Returns which column alone tells the two classes of a task apart, None where there are not two."""
+    """Returns the column that separates the two classes of a task, None where there are not two."""
     exclusive = predictions.kind != "multilabel"
     if len(predictions.classes) != (2 if exclusive else 1):
         return None

@@ -142,12 +142,12 @@ def _open_clip(spec: Spec) -> tuple[nn.Module, Preprocessing]:
     architecture, _, tag = (name, "", None) if name.startswith(_HUB) else name.rpartition("/")
     if not architecture:
         raise EvaluationError(f"'open_clip:{name}' does not say which weights; write open_clip:NAME/TAG.")
-    options = {"force_image_size": size} if size else {}
+    options: dict[str, Any] = {"force_image_size": size} if size else {}
     try:
         model, _, _ = open_clip.create_model_and_transforms(architecture, pretrained=tag, **options)
     except (OSError, RuntimeError, TypeError, ValueError, HfHubHTTPError) as error:
         raise EvaluationError(f"open_clip does not open '{name}': {error}") from error
-    visual = model.visual
+    visual: Any = model.visual
     side = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
     if size not in (None, side):  # some weights bring a network of their own
         raise EvaluationError(f"open_clip opens '{name}' for {side} px only; leave @{size} out.")

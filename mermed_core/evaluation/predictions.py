@@ -1,4 +1,4 @@
-"""What one encoder says of one task's test images."""
+"""The predictions of one encoder for the test images of one task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from mermed_core.evaluation.task import Task
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities beside the truth; the rows of two encoders on one task are the same images.
+    """Probabilities beside the truth; two encoders on one task have the same images in the same rows.
 
     Attributes:
         encoder: name of the encoder.
-        protocol: how they came about, such as "linear_probe".
+        protocol: how they were made, such as "linear_probe".
         task: name of the label set.
         modality: key.
         kind: multiclass, multilabel or ordinal.
@@ -45,7 +45,7 @@ class Predictions:
 
 
 def predictions_on(task: Task, probabilities: np.ndarray, *, encoder: str, protocol: str) -> Predictions:
-    """Puts probabilities (images, classes) beside the images of a task, in its order."""
+    """Returns predictions from probabilities (images, classes) for the images of a task, in its order."""
     return Predictions(
         encoder,
         protocol,
@@ -62,12 +62,12 @@ def predictions_on(task: Task, probabilities: np.ndarray, *, encoder: str, proto
 
 
 def to_long(predictions: Predictions, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Returns a row for each image and class, image by image: the table that a report is drawn from.
+    """Returns a row for each image and class, image by image: the table that charts are drawn from.
 
     Args:
         predictions: of one encoder on one task.
-        columns: further columns that are added as text, such as sex, so that subgroups can be measured again;
-            one that has the name of another column of the table gets a _ behind it.
+        columns: further columns to add as text, such as sex, so that subgroups can be measured again; an
+            underscore is appended to names that the table already has.
     """
     images, classes = predictions.targets.shape
     table = pd.DataFrame(
@@ -85,14 +85,14 @@ def to_long(predictions: Predictions, columns: Sequence[str] = ()) -> pd.DataFra
         }
     )
     for name in columns:
-        # Of several tables one may have numbers and another words, which a parquet column cannot hold.
+        # One of several tables may have numbers and another words, which a parquet column cannot hold.
         texts = predictions.columns[name].astype(object).map(str, na_action="ignore")
         table[f"{name}_" if name in table else name] = np.repeat(texts.to_numpy(), classes)
     return table
 
 
 def from_long(frame: pd.DataFrame, task: Task) -> Predictions:
-    """Returns the predictions that `to_long` made a table of, with the images of their task."""
+    """Returns the predictions that `to_long` wrote into a table, with the images of their task."""
     case_ids = frame["case_id"].to_numpy()[:: len(task.classes)]
     images = task.rows(pd.Index(task.case_ids).get_indexer(pd.Index(case_ids)))
     probabilities = frame["probability"].to_numpy().reshape(len(case_ids), -1)

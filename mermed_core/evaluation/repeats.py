@@ -1,4 +1,4 @@
-"""Figures of what depends on a draw of training images: one a seed, and their mean with its interval."""
+"""Results that depend on a random subset of the training images: one per subset, and their mean."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,56 +7,58 @@ import numpy as np
 from scipy.stats import t
 
 from mermed_core.evaluation.predictions import Predictions
-from mermed_core.evaluation.results import Figure
-from mermed_core.metrics.scores import SCORES
+from mermed_core.evaluation.results import Result
+from mermed_core.metrics.catalogue import SCORES
+from mermed_core.metrics.scores import unweighted
 
 
-def seed_figures(
-    predictions: Predictions, metrics: Sequence[str], *, setting: str, seed: int
-) -> list[Figure]:
-    """Returns the metrics of one draw, without intervals.
+def measure_repeat(
+    predictions: Predictions, metrics: Sequence[str], *, seed: int, shots: int = 0, share: float = 0.0
+) -> list[Result]:
+    """Measures a head that was fitted on one training subset, without intervals.
 
     Args:
-        predictions: of the head that was fitted on the draw.
-        metrics: names in `figures`.
-        setting: such as "shots=4".
-        seed: of the draw.
+        predictions: of that head on the test images.
+        metrics: names in `metrics.catalogue`.
+        seed: of the subset.
+        shots: training images per class, where the subset is defined by them.
+        share: share of the training images, where the subset is defined by it.
     """
-    once = np.ones((1, len(predictions)))
     scores = SCORES[predictions.kind]
     return [
-        Figure(
+        Result(
             predictions.encoder,
             predictions.modality,
             predictions.task,
             predictions.protocol,
             metric,
-            float(scores[metric](predictions.targets, predictions.probabilities, once)[0]),
+            unweighted(scores[metric], predictions.targets, predictions.probabilities),
             images=len(predictions),
             groups=len(np.unique(predictions.groups)),
-            setting=setting,
+            shots=shots,
+            share=share,
             seed=seed,
         )
         for metric in metrics
     ]
 
 
-def over_seeds(figures: Sequence[Figure]) -> list[Figure]:
-    """Returns the mean over seeds of each setting and metric, with the 95 % interval of Student's t.
+def mean_over_repeats(results: Sequence[Result]) -> list[Result]:
+    """Returns the mean over seeds for every size of subset and metric, with the 95 % interval of Student's t.
 
-    The interval tells how much the mean depends on the draw of training images, not on the test images; it
-    may pass 0 and 1, and is NaN for a single seed. The seed of a mean is -1.
+    The interval shows how much the mean depends on which training images are taken, not on the test images;
+    it may reach beyond 0 and 1, and is NaN for a single seed. The seed of a mean is -1.
     """
-    alike: dict[tuple[str, str], list[Figure]] = {}
-    for figure in figures:
-        alike.setdefault((figure.setting, figure.metric), []).append(figure)
-    return [_mean(same) for same in alike.values()]
+    by_size: dict[tuple[int, float, str], list[Result]] = {}
+    for result in results:
+        by_size.setdefault((result.shots, result.share, result.metric), []).append(result)
+    return [_mean(repeats) for repeats in by_size.values()]
 
 
-def _mean(same: list[Figure]) -> Figure:
-    values = np.array([figure.value for figure in same])
+def _mean(repeats: list[Result]) -> Result:
+    values = np.array([result.value for result in repeats])
     mean, half = float(values.mean()), float("nan")
     if len(values) > 1:
         error = values.std(ddof=1) / np.sqrt(len(values))
         half = float(t.ppf(0.975, len(values) - 1) * error)
-    return replace(same[0], value=mean, low=mean - half, high=mean + half, seed=-1)
+    return replace(repeats[0], value=mean, low=mean - half, high=mean + half, seed=-1)

@@ -15,11 +15,11 @@ from mermed_core.models.embedder import Embeddings
 
 logger = logging.getLogger(__name__)
 
-# Of train, val and test, where a set states no split.
+# Of train, val and test, where a data set has no splits of its own.
 _FRACTIONS = (0.7, 0.1, 0.2)
-_TOGETHER = "sets that are measured together need one name in a column 'task' (or 'source')"
-# Groups or classes that a line of the log names.
-_NAMED = 5
+_TOGETHER = "tables that belong to one label set need the same name in a column 'task' (or 'source')"
+# Groups or classes that a log message lists.
+_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,12 @@ class Task:
 
     Attributes:
         name: of the label set, such as "busi".
-        modality: key; the task's images are all of it.
+        modality: key; all images of the task are of it.
         kind: multiclass, multilabel or ordinal.
         classes: names, the columns of the targets; each occurs in the train split, if that has images.
         vectors: (images, dim) unit vectors.
         targets: (images, classes) of 0 and 1.
-        groups: (images,) patients, lesions or tiles of origin; one is never divided.
+        groups: (images,) patients, lesions or tiles of origin; a group is never divided.
         splits: (images,) train, val, test or "".
         case_ids: (images,).
         columns: further columns of the manifest (site, sex, age band …), one row an image.
@@ -100,12 +100,12 @@ def images_of(manifest: Manifest, task: Task) -> Manifest:
 
 
 def tasks_of(embeddings: Embeddings) -> tuple[Task, ...]:
-    """Returns every label set of the embedded images that has two classes in the train split.
+    """Returns every label set of the embedded images that has at least two classes in the train split.
 
-    Classes that are in no training image are left out, and with them the images that show nothing else;
-    of a multi-label set one class is enough. A set that states no split at all is divided by its groups, the
-    same way each time. One without training images keeps all its classes, for cross-validation. All of that,
-    sets that are left out and groups that lie in several splits are named in the log.
+    Classes that no training image shows are left out, and so are the images that show nothing else; one class
+    is enough for a multi-label set. A label set without any splits is divided by its groups, the same way
+    each time. A label set without training images keeps all its classes, for cross-validation. The log names
+    all of that, as well as label sets that are left out and groups that lie in several splits.
 
     Raises:
         ManifestError: a label set mixes modalities, or there is none.
@@ -115,7 +115,7 @@ def tasks_of(embeddings: Embeddings) -> tuple[Task, ...]:
     if not found:
         raise ManifestError(
             "no label set has two classes in the train split, so there is nothing to measure; label images "
-            f"of two classes, and mind that {_TOGETHER}.",
+            f"of two classes. Note that {_TOGETHER}.",
             column="labels",
         )
     return found
@@ -152,15 +152,19 @@ def _task(label_set: LabelSet, embeddings: Embeddings) -> Task | None:
 
 
 def _with_splits(name: str, images: Manifest) -> Manifest:
-    """Divides the images of a task where they state no split; warns of groups that lie in several."""
+    """Returns the images with splits, divided by group where they have none; warns of divided groups."""
     if (images.frame["split"] == "").all():
         images = split_by_group(images, fractions=_FRACTIONS)
         counts = images.frame["split"].value_counts()
-        told = ", ".join(f"{split} {counts.get(split, 0)}" for split in ("train", "val", "test"))
-        logger.warning("task '%s' states no split; its groups are divided into: %s images.", name, told)
+        sizes = ", ".join(f"{split} {counts.get(split, 0)}" for split in ("train", "val", "test"))
+        logger.warning("task '%s' has no splits; its groups were divided into %s images.", name, sizes)
     elif groups := divided_groups(images):
-        told = f"{len(groups)} groups ({_listed(groups)})"
-        logger.warning("task '%s': %s lie in several splits; a patient's images belong in one.", name, told)
+        logger.warning(
+            "task '%s': %d groups (%s) lie in several splits; all images of a patient belong in one split.",
+            name,
+            len(groups),
+            _listed(groups),
+        )
     return images
 
 
@@ -169,15 +173,15 @@ def _classes(label_set: LabelSet, frame: pd.DataFrame) -> tuple[str, ...]:
     learned = frame["labels"][frame["split"] == "train"]
     where = "the train split"
     if not len(learned):
-        problem = "has no labelled image in the train split and can only be cross-validated"
+        problem = "has no labelled image in the train split, so it can only be cross-validated"
         logger.warning("task '%s' %s; %s.", label_set.task, problem, _TOGETHER)
         learned, where = frame["labels"], "its images"
     shown = {name for labels in learned for name in labels}
     classes = tuple(name for name in label_set.classes if name in shown)
     if len(classes) >= (1 if label_set.kind == "multilabel" else 2):
         return classes
-    told = f"only one class ({classes[0]})" if classes else "no class"
-    logger.warning("task '%s' is left out: %s shows %s; %s.", label_set.task, where, told, _TOGETHER)
+    found = f"only one class ({classes[0]})" if classes else "no class"
+    logger.warning("task '%s' is left out: %s shows %s; %s.", label_set.task, where, found, _TOGETHER)
     return ()
 
 
@@ -190,4 +194,4 @@ def _log_left_out(label_set: LabelSet, task: Task, images: int) -> None:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:_NAMED] + ["…"] * (len(names) > _NAMED))
+    return ", ".join(names[:_LISTED] + ["…"] * (len(names) > _LISTED))

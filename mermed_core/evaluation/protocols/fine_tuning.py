@@ -1,4 +1,4 @@
-"""Fine-tuning: a copy of the whole encoder learns a task, with a new linear classifier on top."""
+"""Fine-tuning: a copy of the whole encoder is trained on a task, with a new linear layer on top."""
 
 import copy
 import logging
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 from torchvision.transforms import v2
@@ -16,19 +17,22 @@ from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import EvaluationError
-from mermed_core.evaluation.classifier import Classifier, build_optimiser, build_schedule
 from mermed_core.evaluation.predictions import Predictions, predictions_on
 from mermed_core.evaluation.protocols.linear_probe import measured_split
 from mermed_core.evaluation.task import Task, images_of
 from mermed_core.fitting.linear_heads import fit_temperature, negative_log_likelihood
 from mermed_core.metrics.scores import auroc, unweighted
+from mermed_core.models.backbone import Backbone
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.heads import to_probabilities
-from mermed_core.models.preprocessing import Preprocessing, Statistics
+from mermed_core.models.param_groups import layer_decay_groups
+from mermed_core.models.preprocessing import Preprocessing, Statistics, normalise
 
 logger = logging.getLogger(__name__)
 
-_PLAIN: Statistics = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_NO_NORMALISATION: Statistics = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+_WARMUP_SHARE = 0.1  # of all steps
+_INFERENCE_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -36,14 +40,14 @@ class FineTuning:
     """How to fine-tune.
 
     Attributes:
-        epochs: at most, 1 or more.
+        epochs: the most there are, 1 or more.
         batch: images in a step, 2 or more.
-        learning_rate: of the classifier and the encoder's last layer, after the warm-up; above 0.
+        learning_rate: of the linear layer and the encoder's last layer, after the warm-up; above 0.
         layer_decay: factor of the learning rate from a layer to the one before it, above 0; 1 for none.
         weight_decay: of AdamW, 0 or more; biases and norms have none.
         mixup: parameter of the Beta distribution (Zhang et al. 2018); 0 for none.
-        patience: epochs without a better val AUROC until it stops, 1 or more.
-        seed: of classifier, order, augmentation and mixup.
+        patience: training stops after this many epochs without a better val AUROC, 1 or more.
+        seed: of the linear layer, the order of images, augmentation and mixup.
 
     Raises:
         EvaluationError: a value is out of its range.
@@ -62,7 +66,7 @@ class FineTuning:
         """Checks every value; NaN is in no range."""
         ranges = {
             "epochs": (self.epochs >= 1, "1 or more"),
-            "batch": (self.batch >= 2, "2 or more"),  # of one image batch statistics are not defined
+            "batch": (self.batch >= 2, "2 or more"),  # batch statistics of one image are not defined
             "learning_rate": (0 < self.learning_rate < math.inf, "above 0"),
             "layer_decay": (0 < self.layer_decay <= 1, "above 0 and at most 1"),
             "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
@@ -85,9 +89,9 @@ def fine_tune(
 ) -> Predictions:
     """Trains a copy of the encoder on the train split and applies it to the test split.
 
-    The epoch with the best val AUROC is kept (of equals the lower loss) and calibrated on val; without val
-    images the last one, uncalibrated. Meanwhile all images are kept as uint8 in a private temporary folder,
-    150 kB each at 224 px.
+    The weights of the epoch with the best val AUROC are kept (on a tie, of that with the lower loss) and
+    calibrated on val; without val images, those of the last epoch, uncalibrated. During training all images
+    are stored as uint8 in a private temporary folder, 150 kB each at 224 px.
 
     Args:
         embedder: the encoder, which stays as it is.
@@ -95,30 +99,95 @@ def fine_tune(
         task: what they show.
         settings: how to train.
         encoder: name for the predictions.
-        device: the embedder's without one.
+        device: None for that of the embedder.
 
     Raises:
         EvaluationError: there is no test image, an image is not in the manifest, or there are no weights.
         ImageError: an image cannot be read.
-        OSError: the temporary folder has no room for them.
+        OSError: the temporary folder has no room for the images.
     """
     test = measured_split(task)
     device = device or embedder.device
     with tempfile.TemporaryDirectory(prefix="mermed-fine-tuning-") as folder:
-        train, val, shown = (
+        train, val, tested = (
             _tensors(embedder.config.preprocessing, manifest, task.split(name), Path(folder) / name)
             for name in ("train", "val", "test")
         )
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(settings.seed)
             model = Classifier(embedder, task.modality, dim=task.vectors.shape[1], classes=len(task.classes))
-            temperature = _Run(model.to(device), task, train, val, settings).train()
-        probabilities = to_probabilities(model.logits(shown.tensors[0]) / temperature, task.kind)
+            temperature = _Training(model.to(device), task, train, val, settings).train()
+        probabilities = to_probabilities(model.logits(tested.tensors[0]) / temperature, task.kind)
     return predictions_on(test, probabilities, encoder=encoder, protocol="fine_tuning")
 
 
-class _Run:
-    """One training: the model, its images and what changes from step to step."""
+class Classifier(nn.Module):
+    """A copy of an encoder with a new linear layer on its embeddings.
+
+    Args:
+        embedder: the encoder, which stays as it is.
+        modality: key; decides how images are normalised.
+        dim: length of an embedding.
+        classes: number of logits.
+
+    Raises:
+        EvaluationError: the encoder has no weights to tune.
+    """
+
+    def __init__(self, embedder: Embedder, modality: str, *, dim: int, classes: int) -> None:
+        super().__init__()
+        self.backbone: nn.Module = copy.deepcopy(embedder.backbone)
+        if next(self.backbone.parameters(), None) is None:
+            raise EvaluationError(
+                f"'{embedder.config.name}' has no weights, so there is nothing to fine-tune."
+            )
+        self.head = nn.Linear(dim, classes)
+        self._statistics = embedder.config.preprocessing.statistics(modality)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.head.weight.device
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Returns logits (batch, classes) of pixels (batch, 3, side, side) in 0..255."""
+        return self.head(self.backbone(normalise(pixels.float() / 255, self._statistics)))
+
+    @torch.no_grad()
+    def logits(self, pixels: torch.Tensor) -> np.ndarray:
+        """Returns logits (images, classes) in double precision, in evaluation mode, batch by batch."""
+        self.eval()
+        return torch.cat(
+            [self(part.to(self.device)).double().cpu() for part in pixels.split(_INFERENCE_BATCH)]
+        ).numpy()
+
+
+def build_optimiser(
+    model: Classifier, *, learning_rate: float, layer_decay: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """Returns AdamW with a learning rate that falls with depth, see `layer_decay_groups`."""
+    backbone = model.backbone
+    encoder = backbone.encoder if isinstance(backbone, Backbone) else backbone
+    groups = layer_decay_groups(encoder, model.head, layer_decay=layer_decay, weight_decay=weight_decay)
+    for group in groups:
+        group["lr"] = learning_rate * group.pop("lr_scale")
+    return torch.optim.AdamW(groups)
+
+
+def build_schedule(optimiser: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """Returns a schedule that raises every learning rate linearly, then lowers it along half a cosine."""
+    warmup = max(1, round(_WARMUP_SHARE * steps))
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+
+
+class _Training:
+    """One training run: the model, its images, and what changes from step to step."""
 
     def __init__(
         self, model: Classifier, task: Task, train: TensorDataset, val: TensorDataset, settings: FineTuning
@@ -135,27 +204,27 @@ class _Run:
         self._schedule = build_schedule(self._optimiser, settings.epochs * len(self._loader))
 
     def train(self) -> float:
-        """Trains, puts the best weights into the model and returns the temperature for its logits."""
+        """Trains, loads the best weights into the model and returns the temperature for its logits."""
         epochs = self._settings.epochs
-        best, kept, weights, epoch = (-math.inf, -math.inf), 0, {}, 0
+        best, best_epoch, weights, epoch = (-math.inf, -math.inf), 0, {}, 0
         with tqdm(total=epochs, desc=f"fine-tuning {self._name}", unit="epoch", disable=None) as bar:
             for epoch in range(1, epochs + 1):
-                self._pass()
+                self._epoch()
                 score = self._score(epoch)
                 if score > best:
-                    best, kept, weights = score, epoch, copy.deepcopy(self._model.state_dict())
-                bar.set_postfix(best=kept, refresh=False)
+                    best, best_epoch, weights = score, epoch, copy.deepcopy(self._model.state_dict())
+                bar.set_postfix(best=best_epoch, refresh=False)
                 bar.update()
-                if epoch - kept >= self._settings.patience:
+                if epoch - best_epoch >= self._settings.patience:
                     break
         self._model.load_state_dict(weights)
-        logger.info("%s: trained %d epochs, kept number %d", self._name, epoch, kept)
+        logger.info("%s: trained %d epochs, kept number %d", self._name, epoch, best_epoch)
         if not len(self._val_targets):
             return 1.0
         return fit_temperature(self._model.logits(self._val_pixels), self._val_targets, self._kind)
 
-    def _pass(self) -> None:
-        """Goes once through the training images."""
+    def _epoch(self) -> None:
+        """Goes through the training images once."""
         self._model.train()
         for pixels, targets in self._loader:
             pixels, targets = pixels.to(self._model.device), targets.to(self._model.device)
@@ -172,26 +241,28 @@ class _Run:
             self._schedule.step()
 
     def _score(self, epoch: int) -> tuple[float, float]:
-        """Returns what is to rise: AUROC and negative loss on val; without val, the later the better."""
+        """Returns what is to be maximised: val AUROC, then negative loss; without val, the epoch."""
         if not len(self._val_targets):
             return 0.0, float(epoch)
         logits = self._model.logits(self._val_pixels)
-        reached = unweighted(auroc, self._val_targets, to_probabilities(logits, self._kind))
-        # NaN where val shows one class only: then the loss decides.
-        return float(np.nan_to_num(reached)), -negative_log_likelihood(logits, self._val_targets, self._kind)
+        val_auroc = unweighted(auroc, self._val_targets, to_probabilities(logits, self._kind))
+        # NaN where val shows a single class: then the loss decides.
+        return float(np.nan_to_num(val_auroc)), -negative_log_likelihood(
+            logits, self._val_targets, self._kind
+        )
 
 
 def _tensors(preprocessing: Preprocessing, manifest: Manifest, images: Task, file: Path) -> TensorDataset:
     """Returns pixels (images, 3, side, side) uint8 at the encoder's size, and targets (images, classes).
 
-    The pixels are in a new file that is read as they are needed: a large set would not fit into memory.
+    The pixels lie in a new file that is read as needed: a large data set would not fit into memory.
     """
-    shown = images_of(manifest, images)
-    # With mean 0 and std 1 the values are whole numbers over 255, so that nothing is lost on the way back.
-    resize = replace(preprocessing, neutral=_PLAIN, modalities={})
+    rows = images_of(manifest, images)
+    # With mean 0 and std 1 the values are whole numbers divided by 255, so that rounding loses nothing.
+    resize = replace(preprocessing, neutral=_NO_NORMALISATION, modalities={})
     with file.open("xb") as opened:  # written, not mapped: a full disk is then an error, not a crash
         for row in range(len(images)):
-            image = resize(shown.read_image(row).pixels)
+            image = resize(rows.read_image(row).pixels)
             opened.write((image * 255).round().to(torch.uint8).numpy().tobytes())
     shape = (len(images), 3, preprocessing.image_size, preprocessing.image_size)
     pixels = torch.from_numpy(np.memmap(file, np.uint8, mode="r+", shape=shape))
@@ -199,7 +270,7 @@ def _tensors(preprocessing: Preprocessing, manifest: Manifest, images: Task, fil
 
 
 def _augmenting_loader(train: TensorDataset, batch: int) -> DataLoader:
-    """Returns batches in random order, each image cropped, mirrored and toned by chance."""
+    """Returns batches in random order, each image randomly cropped, mirrored and changed in tone."""
     augment = v2.Compose(
         [
             v2.RandomResizedCrop(train.tensors[0].shape[-1], scale=(0.6, 1.0), antialias=True),
@@ -211,12 +282,12 @@ def _augmenting_loader(train: TensorDataset, batch: int) -> DataLoader:
         train,
         batch,
         shuffle=True,
-        drop_last=len(train) > batch,  # batch statistics are not defined for one image that is left over
-        collate_fn=lambda images: default_collate([(augment(pixels), shown) for pixels, shown in images]),
+        drop_last=len(train) > batch,  # batch statistics are not defined for a single remaining image
+        collate_fn=lambda images: default_collate([(augment(pixels), target) for pixels, target in images]),
     )
 
 
 def _mixed(pixels: torch.Tensor, targets: torch.Tensor, strength: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns each image and its targets mixed with those of another of the batch (Zhang et al. 2018)."""
+    """Returns each image and its targets mixed with those of another image (Zhang et al. 2018)."""
     share = float(torch.distributions.Beta(strength, strength).sample())
     return share * pixels + (1 - share) * pixels.flip(0), share * targets + (1 - share) * targets.flip(0)

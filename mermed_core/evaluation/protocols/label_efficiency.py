@@ -1,11 +1,12 @@
 """Label efficiency: how well a linear head does with a share of the labelled training images."""
 
 from mermed_core.evaluation.protocols.linear_probe import measured_split, predict
-from mermed_core.evaluation.repeats import over_seeds, seed_figures
-from mermed_core.evaluation.results import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1, Figure
+from mermed_core.evaluation.repeats import mean_over_repeats, measure_repeat
+from mermed_core.evaluation.results import Result
 from mermed_core.evaluation.task import Task
 from mermed_core.evaluation.training_subsets import share_rows
 from mermed_core.fitting.linear_heads import fit_head
+from mermed_core.metrics.catalogue import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1
 
 # Those of the paper (arXiv 2507.00185).
 SHARES = (0.01, 0.1, 0.3, 0.5, 1.0)
@@ -15,35 +16,35 @@ _METRICS = (AUROC, AUPRC, BALANCED_ACCURACY, F1, ECE, BRIER)
 
 def label_efficiency(
     task: Task, *, encoder: str, shares: tuple[float, ...] = SHARES, seeds: tuple[int, ...] = SEEDS
-) -> list[Figure]:
-    """Measures linear heads fitted on stratified shares of the train split; val is whole each time.
+) -> list[Result]:
+    """Measures linear heads fitted on stratified shares of the train split; val is always used in full.
 
-    Of a small class two images are drawn, where a share would be less (see `draws.share_rows`).
+    A small class contributes at least two images, see `training_subsets.share_rows`.
 
     Args:
-        task: images are drawn from its train split and measured on its test split.
-        encoder: name for the figures.
+        task: training subsets come from its train split; its test split is measured.
+        encoder: name for the results.
         shares: above 0, at most 1.
-        seeds: of the draws.
+        seeds: of the training subsets.
 
     Returns:
-        Metrics of each draw ("share=0.1"), and their means over seeds (seed -1) with a 95 % t-interval. All
-        images are no draw: share 1 is fitted once and has the seed -1 alone, without interval.
+        Metrics for every training subset, and their means over the seeds (seed -1) with a 95 % t-interval.
+        A share of 1 is not random: it is fitted once, and has the seed -1 only, without an interval.
 
     Raises:
         EvaluationError: the task has no test image, or a share is out of range.
     """
-    figures = []
+    results = []
     for share in shares:
         different = seeds if share < 1 else seeds[:1]
-        drawn = [figure for seed in different for figure in _draw_figures(task, share, seed, encoder)]
-        figures += [*(drawn if share < 1 else ()), *over_seeds(drawn)]
-    return figures
+        repeats = [result for seed in different for result in _measure_subset(task, share, seed, encoder)]
+        results += [*(repeats if share < 1 else ()), *mean_over_repeats(repeats)]
+    return results
 
 
-def _draw_figures(task: Task, share: float, seed: int, encoder: str) -> list[Figure]:
+def _measure_subset(task: Task, share: float, seed: int, encoder: str) -> list[Result]:
     test = measured_split(task)
     train, val = task.rows(share_rows(task, share, seed)), task.split("val")
     head = fit_head(task.label_set, task.modality, train.labelled(), val.labelled())
     predictions = predict(head, test, encoder=encoder, protocol="label_efficiency")
-    return seed_figures(predictions, _METRICS, setting=f"share={share:g}", seed=seed)
+    return measure_repeat(predictions, _METRICS, share=share, seed=seed)

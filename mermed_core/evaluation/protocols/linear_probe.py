@@ -1,4 +1,4 @@
-"""The linear probe: logistic regression on frozen vectors, the main figure of an encoder."""
+"""The linear probe: logistic regression on frozen vectors, the main result of an encoder."""
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from mermed_core.models.heads import Head
 def linear_probe(task: Task, *, encoder: str) -> Predictions:
     """Fits a linear head on the train split and applies it to the test split.
 
-    Penalty and temperature are chosen on val, or by cross-validation over the groups of train without it.
+    Penalty and temperature are chosen on val; without val images, by cross-validation over the groups of
+    train.
 
     Args:
         task: vectors with what they show.
@@ -37,15 +38,15 @@ def fit_probe(task: Task) -> Head:
 
 
 def fit_few(train: Task) -> Head:
-    """Fits a head on images too few to choose by: the middle penalty, and no calibration.
+    """Fits a head on so few images that nothing can be chosen by them: the middle penalty, no calibration.
 
-    Cross-validation over a few images often leaves a fold without some class, and what the others choose
-    depends on single images; a few-shot learner has no further images to choose on.
+    In cross-validation over a few images a fold often lacks some class, and what the other folds choose
+    depends on single images; a few-shot learner has no further images to choose with.
 
     Args:
         train: the images; every class occurs.
     """
-    # Nothing can be held out of a single group, and `fit_head` then takes the middle penalty.
+    # Nothing can be held out of a single group, so that `fit_head` takes the middle penalty.
     one_group = np.zeros(len(train), np.int64)
     images = Labelled(train.vectors, train.targets, one_group)
     nothing = images.rows(np.empty(0, np.int64))
@@ -53,14 +54,14 @@ def fit_few(train: Task) -> Head:
 
 
 def predict(head: Head, images: Task, *, encoder: str, protocol: str) -> Predictions:
-    """Applies a head to the images of a task that it names the classes of."""
-    # In single precision sure answers would round to ties at 1, and AUROC counts ties half.
+    """Applies a head to the images of a task that has the same classes."""
+    # In single precision confident answers would round to ties at 1, and AUROC counts ties half.
     probabilities = head.probabilities(images.vectors.astype(np.float64))
     return predictions_on(images, probabilities, encoder=encoder, protocol=protocol)
 
 
 def measured_split(task: Task) -> Task:
-    """Returns the test images of a task that has images to learn from.
+    """Returns the test images of a task, which also has training images.
 
     Raises:
         EvaluationError: there is no test image, or no training image.
@@ -73,7 +74,7 @@ def measured_split(task: Task) -> Task:
 def _refuse_without(task: Task, split: str, purpose: str) -> None:
     if split not in task.splits:
         raise EvaluationError(
-            f"task '{task.name}' has no image in the {split} split {purpose}; write '{split}' to some "
-            "patients in the column 'split', or leave the column out to have all divided. Tables that belong "
-            "together need one name in a column 'task'; cross_validation needs no splits."
+            f"task '{task.name}' has no image in the {split} split {purpose}; write '{split}' into the "
+            "column 'split' for some patients, or leave the column out to have the images divided. Tables "
+            "that belong together need the same name in a column 'task'; cross_validation needs no splits."
         )

@@ -1,4 +1,4 @@
-"""The pointing game (Zhang et al. 2016) on phantoms: does a map's peak lie in the finding that was drawn?"""
+"""The pointing game (Zhang et al. 2016) on phantoms: does the peak of a map lie in the drawn finding?"""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ from mermed_core.models.cam import METHODS, activation_map
 from mermed_core.models.embedder import Embedder, embed_manifest
 from mermed_core.models.heads import Head
 
-# From pixels (height, width, 3), modality, head and class to a map (rows, columns) of the whole image.
+# Takes pixels (height, width, 3), modality, head and class; returns a map (rows, columns) of the image.
 Method = Callable[[np.ndarray, str, Head, str], np.ndarray]
 
 _TOLERANCE = 8 / 256  # of the side: how far beside the finding still counts as near
-_OFFSET = 500_000  # no phantom that is pointed at was drawn for the heads
+_OFFSET = 500_000  # of the seeds, so that no head was fitted on a phantom of the game
 
 
 def cam_methods(embedder: Embedder) -> dict[str, Method]:
-    """Returns the class activation maps that can be compared, each that of the class's logit."""
+    """Returns the class activation maps that can be compared; each explains the logit of a class."""
     backbone = copy.deepcopy(embedder.backbone).requires_grad_(False)
 
     def method(name: str) -> Method:
@@ -42,29 +42,29 @@ def pointing_game(
     methods: Mapping[str, Method],
     *,
     count_per_finding: int,
-    taught: int = 100,
+    fitted_on: int = 100,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Lets every method point at the finding in phantoms that no head was fitted on.
 
-    A map without any peak points at its top left corner, so that it misses.
+    A flat map points at its top left corner and therefore misses.
 
     Args:
         embedder: the encoder.
-        methods: by the name that they get in the table, such as `cam_methods` gives.
-        count_per_finding: phantoms of each finding that are pointed at.
-        taught: phantoms of each modality that the heads are fitted on.
+        methods: by their name in the table, as `cam_methods` returns them.
+        count_per_finding: number of phantoms of each finding.
+        fitted_on: number of phantoms of each modality that the heads are fitted on.
         seed: of all phantoms.
 
     Returns:
         A row for each method and finding: method, modality, finding, images; in_finding, the share of peaks
-        inside the mask; near_finding, the share at most 8 px (of 256) beside it; area, the mean share of the
-        image that the mask covers, which is what pointing by chance would reach.
+        inside the mask; near_finding, the share inside it or at most 8 px (of 256) beside it; area, the mean
+        share of the image that the mask covers, which is what pointing at random would reach.
     """
-    heads = _heads(embedder, taught, seed)
-    asked = [(modality, finding) for modality, findings in FINDINGS.items() for finding in findings]
+    heads = _heads(embedder, fitted_on, seed)
+    findings = [(modality, finding) for modality, names in FINDINGS.items() for finding in names]
     rows = []
-    for modality, finding in tqdm(asked, "pointing game", unit="finding"):
+    for modality, finding in tqdm(findings, "pointing game", unit="finding", disable=None):
         phantoms = [
             draw_phantom(modality, finding, seed=seed * 1_000_003 + _OFFSET + number)
             for number in range(count_per_finding)
@@ -77,9 +77,19 @@ def pointing_game(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _heads(embedder: Embedder, taught: int, seed: int) -> dict[str, Head]:
+def hits_by_method(table: pd.DataFrame) -> dict[str, float]:
+    """Returns the share of peaks inside the finding by method, the best first.
+
+    Args:
+        table: what `pointing_game` returned.
+    """
+    shares = table.groupby("method")["in_finding"].mean().sort_values(ascending=False)
+    return {str(method): float(share) for method, share in shares.items()}
+
+
+def _heads(embedder: Embedder, fitted_on: int, seed: int) -> dict[str, Head]:
     """Returns a head for the phantoms of each modality."""
-    tasks = tasks_of(embed_manifest(embedder, phantom_manifest(taught, seed)))
+    tasks = tasks_of(embed_manifest(embedder, phantom_manifest(fitted_on, seed)))
     return {
         task.modality: fit_head(
             task.label_set, task.modality, task.split("train").labelled(), task.split("val").labelled()
