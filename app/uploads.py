@@ -32,7 +32,7 @@ _MEMORY = Path("/dev/shm")
 _STRAY_SECONDS = 600
 
 
-@dataclass(frozen=True, eq=False)  # equal to itself alone: each one opened is a change for Gradio
+@dataclass(frozen=True, eq=False, repr=False)  # no log can hold it; each one opened is a change for Gradio
 class Query:
     """The image that a visitor asks about, kept in memory for the visit and embedded once for all pages.
 

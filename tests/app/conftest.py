@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from app.services import Services, load_services
 from app.ui import build_app, launch_options
 from app.uploads import FOLDER_VARIABLE
+from mermed_core.settings import Settings
 
 
 @pytest.fixture(scope="session")
 def services() -> Services:
-    return load_services({})
+    return load_services(Settings.from_environment({}))
 
 
 @pytest.fixture(scope="session")
@@ -34,10 +37,30 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def address(services: Services, uploads: Path) -> Iterator[str]:
     blocks = build_app(services)
-    options = launch_options({}) | {"server_port": None, "prevent_thread_lock": True}
+    options = launch_options(Settings.from_environment({})) | {
+        "server_port": None,
+        "prevent_thread_lock": True,
+    }
     _, url, _ = blocks.launch(**options)
     yield url.rstrip("/")
     blocks.close()
+
+
+@pytest.fixture(scope="session")
+def ct_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DICOM file whose header says CT and names a patient, and whose pixels are noise."""
+    data_set = pydicom.Dataset()
+    data_set.SOPClassUID, data_set.SOPInstanceUID = CTImageStorage, generate_uid()
+    data_set.Modality, data_set.PatientName = "CT", "Doe^Jane"
+    data_set.WindowCenter, data_set.WindowWidth = 40, 400
+    data_set.RescaleIntercept, data_set.RescaleSlope = -1024, 1
+    data_set.ensure_file_meta()
+    data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    values = np.random.default_rng(0).integers(0, 4096, (64, 64), dtype=np.uint16)
+    data_set.set_pixel_data(values, "MONOCHROME2", 12)
+    path = tmp_path_factory.mktemp("dicom") / "slice.dcm"
+    data_set.save_as(path, enforce_file_format=True)
+    return path
 
 
 @pytest.fixture

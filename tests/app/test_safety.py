@@ -9,9 +9,11 @@ import httpx2
 import pytest
 from gradio_client import Client, handle_file
 
-from app.services import ASSETS
-from app.theme import FOLDER
+from app.components.templates import script as script_file
 from app.ui import build_app, launch_options
+from app.uploads import take
+from mermed_core.files import ASSETS
+from mermed_core.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +90,19 @@ def test_a_refused_upload_leaves_no_file_either(address, uploads, tmp_path):
     assert [file for file in uploads.rglob("*") if file.is_file() and file.stat().st_size > 0] == []
 
 
+def test_uploads_of_one_file_lie_apart(address, uploads):
+    """Fails if an upgrade of Gradio no longer takes the class that `keep_uploads_apart` gives it."""
+    sent = {"files": ("scan.png", b"the same bytes", "image/png")}
+    paths = [Path(httpx2.post(f"{address}/gradio_api/upload", files=sent).json()[0]) for _ in range(2)]
+    assert paths[0].parent != paths[1].parent
+    for path in paths:
+        assert path.is_relative_to(uploads)
+        assert take(str(path)) == b"the same bytes"
+        assert not path.parent.exists()
+
+
 def test_plotly_is_told_not_to_offer_its_cloud():
-    script = (FOLDER / "map.js").read_text()
+    script = script_file("collection_map.js")
     assert "showSendToCloud: false" in script
     assert "displaylogo: false" in script
 
@@ -108,17 +121,19 @@ def test_research_use_only_is_on_the_first_screen(config):
 
 
 def test_it_listens_on_this_machine_alone_unless_told_otherwise():
-    assert launch_options({})["server_name"] == "127.0.0.1"
-    assert launch_options({})["server_port"] == 7860
-    assert launch_options({"SPACE_ID": "someone/space"})["server_name"] == "0.0.0.0"
-    told = launch_options({"GRADIO_SERVER_NAME": "192.0.2.1", "GRADIO_SERVER_PORT": "8080"})
-    assert (told["server_name"], told["server_port"]) == ("192.0.2.1", 8080)
+    default = launch_options(Settings.from_environment({}))
+    assert (default["server_name"], default["server_port"]) == ("127.0.0.1", 7860)
+    space = launch_options(Settings.from_environment({"SPACE_ID": "someone/space"}))
+    assert space["server_name"] == "0.0.0.0"
+    chosen = {"GRADIO_SERVER_NAME": "192.0.2.1", "GRADIO_SERVER_PORT": "8080"}
+    options = launch_options(Settings.from_environment(chosen))
+    assert (options["server_name"], options["server_port"]) == ("192.0.2.1", 8080)
 
 
 def test_cached_files_are_swept_and_visits_are_few(services):
     blocks = build_app(services)
     assert blocks.delete_cache == (300, 900)
-    assert launch_options({})["state_session_capacity"] <= 100
+    assert launch_options(Settings.from_environment({}))["state_session_capacity"] <= 100
     states = [block for block in blocks.blocks.values() if isinstance(block, gr.State)]
     assert any(state.time_to_live and state.time_to_live <= 1800 for state in states)
 

@@ -3,10 +3,12 @@ import socket
 
 import pytest
 
-from app.services import ASSETS, load_services
+from app.services import load_services
 from app.ui import serve
 from app.uploads import FOLDER_VARIABLE
 from mermed_core.errors import ModelError
+from mermed_core.files import BUNDLED_COLLECTION
+from mermed_core.settings import Settings
 
 
 def test_the_bundled_model_and_collection_are_the_default(services):
@@ -16,23 +18,23 @@ def test_the_bundled_model_and_collection_are_the_default(services):
 
 
 def test_without_a_collection_the_page_still_classifies(tmp_path):
-    services = load_services({"MERMED_COLLECTION": str(tmp_path / "none")})
+    services = load_services(Settings(MERMED_COLLECTION=tmp_path / "none"))
     assert services.predictor.collection is None
-    assert "build_collection" in services.missing_collection
+    assert "There is no collection" in services.missing_collection
 
 
 def test_a_damaged_collection_is_not_loaded_and_said(tmp_path):
     folder = tmp_path / "collection"
-    shutil.copytree(ASSETS / "collection", folder)
+    shutil.copytree(BUNDLED_COLLECTION, folder)
     (folder / "vectors.npy").write_bytes(b"damaged")
-    services = load_services({"MERMED_COLLECTION": str(folder)})
+    services = load_services(Settings(MERMED_COLLECTION=folder))
     assert services.predictor.collection is None
     assert "damaged" in services.missing_collection
 
 
 def test_without_a_model_there_is_a_sentence(tmp_path):
     with pytest.raises(ModelError, match="model"):
-        load_services({"MERMED_MODEL": str(tmp_path)})
+        load_services(Settings(MERMED_MODEL=tmp_path))
 
 
 @pytest.mark.parametrize("port", ["many", "0", "70000", "-1"])
@@ -40,12 +42,12 @@ def test_a_port_that_is_none_is_a_sentence(port, monkeypatch, capsys):
     monkeypatch.setenv("GRADIO_SERVER_PORT", port)
     monkeypatch.setenv(FOLDER_VARIABLE, "unused")
     assert serve() == 1
-    assert f"error: GRADIO_SERVER_PORT is '{port}'" in capsys.readouterr().err
+    assert f"GRADIO_SERVER_PORT is '{port}'" in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_a_sentence(monkeypatch, capsys, services):
     monkeypatch.setenv(FOLDER_VARIABLE, "unused")
-    monkeypatch.setattr("app.ui.load_services", lambda: services)
+    monkeypatch.setattr("app.ui.load_services", lambda _: services)
     monkeypatch.setattr("app.ui.signal.signal", lambda *_: None)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("GRADIO_SERVER_PORT", str(taken.getsockname()[1]))

@@ -1,11 +1,12 @@
 """The page as programs see it: named endpoints, refused files, two visitors at once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from html import unescape
 
 import httpx2
 from gradio_client import Client, handle_file
 
-from app.services import ASSETS
+from mermed_core.files import ASSETS
 
 EXAMPLES = ASSETS / "examples"
 PUBLIC = {
@@ -31,10 +32,29 @@ def test_every_handler_has_a_name_and_programs_see_one_of_each_kind(address):
 
 def test_a_program_gets_everything_as_json(address):
     answer = Client(address, verbose=False).predict(handle_file(EXAMPLES / "oct.png"), api_name="/analyse")
-    assert set(answer) == {"modality", "known", "gate", "findings", "neighbours", "map", "model"}
+    assert set(answer) == {
+        "modality",
+        "in_distribution",
+        "reason",
+        "findings",
+        "neighbours",
+        "map",
+        "model",
+        "notes",
+        "header_modality",
+    }
     assert next(iter(answer["modality"])) == "oct"
-    assert answer["known"] is True
+    assert answer["in_distribution"] is True
     assert {neighbour["modality"] for neighbour in answer["neighbours"]} == {"oct"}
+
+
+def test_a_program_learns_how_a_file_was_read_and_what_its_header_says(address, ct_file):
+    answer = Client(address, verbose=False).predict(handle_file(ct_file), api_name="/analyse")
+    assert answer["header_modality"] == "ct"
+    assert any("indow" in note for note in answer["notes"])
+    shown = Client(address, verbose=False).predict(handle_file(ct_file), "", api_name="/classify")
+    assert all(note in unescape(shown[1]) for note in answer["notes"])
+    assert "header" in shown[3]
 
 
 def test_a_program_gets_an_error_as_json(address, tmp_path):
@@ -77,7 +97,7 @@ def test_visitors_who_send_the_same_file_at_once_all_get_an_answer(address):
     def visit(_: int) -> list[str]:
         client = Client(address, verbose=False)
         sent = handle_file(EXAMPLES / "ct.png")
-        return [client.predict(sent, "", api_name="/classify")[2] for _ in range(5)]
+        return [client.predict(sent, "", api_name="/classify")[2] for _ in range(3)]
 
     with ThreadPoolExecutor(4) as pool:
         answers = [answer for answers in pool.map(visit, range(4)) for answer in answers]
@@ -90,12 +110,12 @@ def test_an_explanation_shows_a_heat_map_with_its_scale(address):
     shown = client.predict("phantom_fundus:synthetic exudates", api_name="/explain")
     assert "mm-heat" in shown
     assert "mm-opacity" in shown
-    assert "Raw peak" in shown
+    assert "raw peak" in shown
     assert "Synthetic exudates" in shown
 
 
 def test_a_selection_comes_back_with_table_and_csv(address, services):
-    ids = [case.case_id for case in services.predictor.collection.cases[:3]]
+    ids = list(services.predictor.collection.records["case_id"][:3])
     client = Client(address, verbose=False)
     heading, grid, table = client.predict("\n".join(ids), api_name="/selection")
     assert "3 cases selected" in heading

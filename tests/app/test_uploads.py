@@ -8,7 +8,7 @@ from PIL import Image
 from app import uploads
 from app.uploads import FOLDER_VARIABLE, open_upload, shrunk, take, use_private_folder
 from mermed_core.errors import ImageError
-from mermed_core.inference.predictor import MedicalImage
+from mermed_core.imaging.reader import MedicalImage
 
 
 @pytest.fixture
@@ -77,6 +77,22 @@ def test_large_images_are_shrunk_in_shape(services):
     assert shrunk(image, 4000) is image
     thin = MedicalImage(np.zeros((1, 9000, 3), np.uint8), 1, 0, "PNG", ())
     assert shrunk(thin, 100).pixels.shape == (1, 100, 3)
+
+
+def test_an_upload_is_embedded_when_it_is_opened(services, folder):
+    query = open_upload(services.predictor, str(uploaded(folder, stack(2))), "oct")
+    assert query.embedding.chosen == "oct"
+    second = query.at_frame(services.predictor, 1)
+    assert not np.array_equal(second.embedding.neutral, query.embedding.neutral)
+    detected = query.read_as(services.predictor, None)
+    assert detected.embedding.chosen == next(iter(query.embedding.modality))
+    assert detected.embedding.neutral is query.embedding.neutral
+
+
+def test_the_folder_that_the_host_chose_is_used_and_stays(monkeypatch, tmp_path):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    use_private_folder(tmp_path)
+    assert os.environ.pop(FOLDER_VARIABLE) == str(tmp_path)
 
 
 def test_uploads_pass_through_a_private_folder(monkeypatch):

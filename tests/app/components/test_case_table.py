@@ -5,14 +5,15 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import case_table as table
+from app import text
+from app.components import case_table as table
 
 
 def test_one_row_per_case_with_its_place(services):
     collection = services.predictor.collection
-    cases = [collection.cases[5], collection.cases[2]]
-    frame = table.frame(collection, cases)
-    assert list(frame["case"]) == [case.case_id for case in cases]
+    frame = table.frame(collection, [5, 2])
+    assert list(frame["case"]) == [case.case_id for case in collection.cases_at([5, 2])]
+    assert list(frame["label"]) == [text.labels(case.labels) for case in collection.cases_at([5, 2])]
     assert list(frame["x"]) == [round(float(collection.coordinates[i, 0]), 3) for i in (5, 2)]
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.pictures import colours, heat_uri, picture_uri, scale_gradient
+from app.components.pictures import colours, heat_uri, picture_uri, scale_gradient
 
 
 def decoded(uri: str) -> np.ndarray:

@@ -1,0 +1,246 @@
+"""What the parts of the page say, and that no name from a collection or model can become markup."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.components import about, cases, evidence, figure, findings, header, modality, notice, query_view
+from app.components.collection_map import map_value
+from app.services import Services
+from mermed_core.data.manifest import LabelSet
+from mermed_core.imaging.reader import MedicalImage
+from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
+from mermed_core.records import Analysis, Case, Finding, MapPoint, Neighbour, Saliency
+
+NASTY = '<img src=x onerror="alert(1)">'
+IMAGE = MedicalImage(np.zeros((20, 30, 3), np.uint8), 1, 0, "PNG", ())
+MEASURED = TaskMetrics(
+    modality="oct", n_test=40, n_groups=9, auroc=0.9, auroc_low=0.8, auroc_high=0.95, ece=0.05
+)
+RETINA = LabelSet("retina", "multiclass", ("drusen", "normal"))
+CHEST = LabelSet("chest", "multilabel", ("mass", "edema"))
+DRUSEN = (Finding("retina", "drusen", 0.93), Finding("retina", "normal", 0.07))
+
+
+def analysis(*found: Finding, known: bool = True, stated: str | None = None) -> Analysis:
+    shares = {"oct": 0.97, "cxr": 0.02, "ct": 0.01}
+    return Analysis(shares, known, "Because.", found, (), None, "model", (), stated)
+
+
+def retina(**changes: object) -> ModelMetrics:
+    return ModelMetrics(tasks={"retina": MEASURED.model_copy(update=changes)})
+
+
+class FakeCollection:
+    name, description, synthetic, usual_similarity = NASTY, NASTY, False, 0.6
+    records = pd.DataFrame(
+        {
+            "case_id": [f"{NASTY}{i}" for i in range(30)],
+            "modality": ["oct" if i % 2 else "ct" for i in range(30)],
+            "labels": [(NASTY, f"label {i % 20}") for i in range(30)],
+            "source": [f"source {i}" for i in range(30)],
+        }
+    )
+    cases = tuple(Case(*row, "g", "") for row in records.itertuples(index=False))
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def thumbnail(self, case_id: str) -> bytes:
+        return b"\xff\xd8\xff"
+
+    def case(self, case_id: str) -> Case:
+        return next(case for case in self.cases if case.case_id == case_id)
+
+
+@pytest.fixture
+def collection():
+    return FakeCollection()
+
+
+def test_findings_are_buttons_with_probability_and_evidence():
+    html = findings.findings_card(
+        analysis(*DRUSEN), [RETINA], retina(title="Retina set"), findings.pick("retina", "drusen")
+    )
+    assert "Likely: Drusen" in html
+    assert "93%" in html
+    assert "AUROC 0.90 (95% CI 0.80 to 0.95) on 40 test images" in html
+    assert "Retina set" in html
+    assert html.count('aria-pressed="true"') == 1
+    assert "Do not rely" not in html
+
+
+def test_findings_warn_of_bad_calibration_and_of_a_label_set_that_fits_badly():
+    found = (Finding("retina", "drusen", 0.6, 0.3), Finding("retina", "normal", 0.4, 0.3))
+    html = findings.findings_card(
+        analysis(*found), [RETINA], retina(ece=0.4, auroc_low=None, auroc_high=None)
+    )
+    assert "Do not rely on these probabilities" in html
+    assert "no confidence interval: too few patients" in html
+    assert "only a 30% match" in html
+
+
+@pytest.mark.parametrize(
+    ("change", "withheld"),
+    [
+        ({"auroc": 0.398, "auroc_low": None}, True),
+        ({"auroc": 0.6, "auroc_low": 0.42}, True),
+        ({"auroc": 0.6, "auroc_low": None}, False),
+        ({"auroc": 0.9, "auroc_low": 0.8}, False),
+        ({"auroc": None, "auroc_low": None}, False),
+    ],
+)
+def test_no_verdict_is_given_where_the_model_is_no_better_than_chance(change, withheld):
+    html = findings.findings_card(analysis(*DRUSEN), [RETINA], retina(**change))
+    assert ("No verdict" in html) == withheld
+    assert ("Likely: Drusen" in html) != withheld
+    assert "93%" in html
+
+
+def test_findings_that_do_not_exclude_each_other_get_no_common_verdict_whatever_their_sum():
+    for shares in ((0.9, 0.8), (0.9, 0.1)):
+        found = (Finding("chest", name, share) for name, share in zip(CHEST.classes, shares, strict=True))
+        html = findings.findings_card(analysis(*found), [RETINA, CHEST], ModelMetrics())
+        assert "Mass" in html
+        assert "Likely" not in html
+
+
+def test_an_unknown_image_gets_no_findings():
+    unknown = analysis(*DRUSEN, known=False)
+    assert findings.findings_card(unknown, [RETINA], ModelMetrics()) == ""
+    html = modality.modality_card(unknown, None)
+    assert "Not an image the model recognises" in html
+    assert "Because." in html
+
+
+def test_the_modality_says_whether_it_was_detected_or_set():
+    assert "97%" in modality.modality_card(analysis(), None)
+    assert "set by you" in modality.modality_card(analysis(), "ct")
+
+
+def test_an_unknown_image_says_what_it_was_read_as_and_by_whose_choice():
+    unknown = analysis(known=False)
+    assert "set by you" not in modality.modality_card(unknown, None)
+    assert "Read as skin, set by you" in modality.modality_card(unknown, "dermatology")
+
+
+@pytest.mark.parametrize(
+    ("stated", "known", "sentence", "contradicted"),
+    [
+        ("ct", True, "header says CT; the pixels look like OCT", True),
+        ("oct", True, "header also says OCT", False),
+        ("ct", False, "header says CT.", False),
+        (None, True, "", False),
+    ],
+)
+def test_the_modality_of_the_header_is_a_hint_that_is_compared(stated, known, sentence, contradicted):
+    html = modality.modality_card(analysis(known=known, stated=stated), None)
+    assert sentence in html
+    assert ("header" in html) == bool(sentence)
+    assert ("mm-contradiction" in html) == contradicted
+
+
+def test_every_note_of_the_reader_is_shown():
+    image = MedicalImage(IMAGE.pixels, 3, 0, "DICOM", ("Window 40/400.", "Page 1 of 3.", "Names."))
+    html = notice.file_notes(image)
+    assert all(note in html for note in image.notes)
+    assert notice.file_notes(IMAGE) == ""
+
+
+def test_a_faint_map_says_so():
+    saliency = Saliency(np.zeros((20, 30), np.float32), 0.0, "retina", "drusen", "Grad-CAM")
+    assert "means little" in figure.figure(IMAGE, saliency, "Drusen")
+    strong = Saliency(np.ones((20, 30), np.float32), 0.4, "retina", "drusen", "Grad-CAM")
+    assert "means little" not in figure.figure(IMAGE, strong, "Drusen")
+
+
+def test_a_selection_is_shown_spread_over_all_of_it(collection):
+    html = cases.case_grid(collection, collection.cases, 10)
+    assert html.count("mm-case") == 10
+    assert "10 of the 30, evenly spread" in html
+
+
+@pytest.mark.parametrize(("best", "far"), [(0.59, True), (0.61, False)])
+def test_it_is_said_that_no_hit_is_near(collection, best, far):
+    hits = [Neighbour(case, best - place) for place, case in enumerate(collection.cases[:2])]
+    html = cases.neighbour_grid(collection, hits)
+    assert ("No close match: the highest similarity is 0.59" in html) == far
+    assert ("another at 0.60 or above" in html) == far
+    assert html.count("data-pick") == 2
+
+
+def test_no_hit_is_a_sentence(collection):
+    assert "No case matches" in cases.neighbour_grid(collection, [])
+
+
+@pytest.mark.parametrize("colour_by", ["modality", "label", "source"])
+def test_the_map_shows_every_case_once(collection, colour_by):
+    value = map_value(collection, colour_by, MapPoint(1.0, 2.0))
+    assert sorted(i for group in value["groups"] for i in group["positions"]) == list(range(30))
+    assert len(value["groups"]) <= 13
+    assert len({group["colour"] for group in value["groups"]}) == len(value["groups"])
+    assert value["point"] == [1.0, 2.0]
+    assert not any("<" in group["name"] for group in value["groups"])
+    last = [group["last"] for group in value["groups"]]
+    assert last == sorted(last, reverse=True)
+
+
+def services_with(collection: object, missing: str = "") -> Services:
+    predictor = type("Fake", (), {"collection": collection, "model_name": NASTY, "device": NASTY})()
+    return Services(predictor, missing)
+
+
+def pages_with(value: str, collection: FakeCollection) -> list[str]:
+    """Every part of the page with a value from outside wherever there can be one."""
+    found = (Finding(value, value, 0.9), Finding(value, value, 0.1))
+    measured = MEASURED.model_copy(update={"title": value, "caveat": value, "names": {value: value}})
+    metrics = ModelMetrics(tasks={value: measured})
+    saliency = Saliency(np.ones((20, 30), np.float32), 0.4, value, value, value)
+    case = Case(value, "ct", (value,), value, value, value)
+    hit = type("One", (FakeCollection,), {"cases": (case,)})()
+    return [
+        findings.findings_card(analysis(*found), [LabelSet(value, "multiclass", (value,))], metrics),
+        figure.figure(IMAGE, saliency, value),
+        cases.neighbour_grid(collection, [Neighbour(case, 0.5)]),
+        cases.nothing(value),
+        query_view.case_view(hit, value),
+        evidence.evidence(metrics),
+        header.header(services_with(collection)),
+        header.header(services_with(None, value)),
+        about.about_card(services_with(collection)),
+        about.about_card(services_with(None, value)),
+        modality.modality_card(Analysis({"oct": 1.0}, False, value, (), (), None, ""), None),
+        notice.problem(value),
+        notice.file_notes(MedicalImage(IMAGE.pixels, 1, 0, value, (value,))),
+    ]
+
+
+def test_names_from_outside_never_become_markup(collection):
+    for page in pages_with(NASTY, collection):
+        assert "&lt;img src=x" in page
+        assert "<img src=x" not in page
+        assert 'onerror="' not in page
+
+
+@given(st.text(st.sampled_from("<>\"'&{}%$x"), min_size=1))
+def test_a_sentence_holds_nothing_that_html_could_run(value):
+    inner = notice.problem(value).partition(">")[2].rpartition("</p>")[0]
+    assert not set(inner) & set("<>\"'")
+
+
+def test_the_banner_says_what_is_loaded(services):
+    assert "420 synthetic cases" in header.header(services)
+    html = header.header(services_with(None, "Build one."))
+    assert "No collection is loaded" in html
+    assert "Build one." in html
+
+
+def test_evidence_shows_intervals_and_says_where_there_are_none():
+    whole = WholeModelMetrics(modality_accuracy=0.99, known_accepted=0.98)
+    html = evidence.evidence(ModelMetrics(tasks={"retina": MEASURED}, model=whole))
+    assert "left:60.0%;right:10.0%" in html.replace(" ", "")
+    assert "99.00%" in html
+    assert "98.0%" in html
+    assert "No evaluation results" in evidence.evidence(ModelMetrics())

@@ -1,0 +1,81 @@
+import gradio as gr
+import pytest
+
+from app.components.examples import example_names
+from app.pages.classify import ClassifyPage
+from app.services import Services
+from mermed_core.files import BUNDLED_MODEL
+from mermed_core.inference.predictor import Predictor
+from mermed_core.modalities import MODALITY_KEYS
+
+
+def built(services: Services) -> ClassifyPage:
+    with gr.Blocks():
+        return ClassifyPage(services, gr.State(None))
+
+
+@pytest.fixture(scope="module")
+def page(services) -> ClassifyPage:
+    return built(services)
+
+
+def test_there_is_an_example_of_each_modality():
+    assert example_names() == sorted(MODALITY_KEYS)
+
+
+@pytest.mark.parametrize("key", MODALITY_KEYS)
+def test_every_example_is_recognised_and_gets_its_modality_and_a_finding(page, services, key):
+    shown = page.open_example(key, "")
+    analysis = services.predictor.analyse(shown[page.query].embedding)
+    assert analysis.in_distribution
+    assert next(iter(analysis.modality)) == key
+    assert shown[page.explained]["value"].startswith(f"phantom_{key}:")
+    assert "data-pick" in shown[page.findings]
+    assert "data-pick" in shown[page.cases]
+    assert shown[page.frame]["visible"] is False
+    assert shown[page.notice] == ""
+    assert "mm-base" in shown[page.figure]
+    assert "Modality" in shown[page.modality]
+
+
+def test_an_example_that_does_not_exist_is_a_sentence(page):
+    assert "There is no example" in page.open_example("../../etc/passwd", "")[page.notice]
+
+
+def test_nothing_to_do_changes_nothing(page):
+    for shown in (page.open(None, ""), page.change_modality(None, "ct"), page.change_frame(None, 1, "")):
+        assert shown == {page.notice: ""}
+    assert "Your image appears here" in page.explain(None, "task:label")[page.figure]
+
+
+def test_a_modality_that_is_set_is_obeyed(page):
+    query = page.open_example("fundus", "")[page.query]
+    shown = page.change_modality(query, "dermatology")
+    assert "set by you" in shown[page.modality]
+    assert shown[page.query].embedding.chosen == "dermatology"
+    assert "set by you" not in page.change_modality(shown[page.query], "")[page.modality]
+
+
+def test_without_a_collection_there_are_no_cases():
+    page = built(Services(Predictor.load(BUNDLED_MODEL), "Build one."))
+    assert "No collection is loaded. Build one." in page.open_example("ct", "")[page.cases]
+
+
+def test_what_was_shown_is_kept_when_a_file_is_refused(page, tmp_path):
+    path = tmp_path / "scan.png"
+    path.write_bytes(b"")
+    shown = page.open(str(path), "")
+    assert "empty" in shown.pop(page.notice)
+    assert shown == {}
+
+
+def test_a_finding_that_the_model_does_not_have_is_a_sentence(page):
+    query = page.open_example("ct", "")[page.query]
+    with pytest.raises(gr.Error, match="no finding 'nothing:here'"):
+        page.explain(query, "nothing:here")
+
+
+def test_an_upload_that_is_gone_is_a_sentence_without_its_path(page, tmp_path):
+    gone = str(tmp_path / "gone.png")
+    assert page.analyse(gone) == {"error": "The upload was incomplete. Please send the file again."}
+    assert "gone.png" not in page.open(gone, "")[page.notice]

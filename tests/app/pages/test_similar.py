@@ -1,0 +1,65 @@
+import gradio as gr
+import pytest
+
+from app.components.examples import example_path
+from app.pages.similar import A_CASE, FILTERS, MY_IMAGE, SimilarPage
+from app.services import Services
+from app.uploads import Query, open_upload
+
+
+@pytest.fixture(scope="module")
+def page(services) -> SimilarPage:
+    with gr.Blocks():
+        return SimilarPage(services, gr.State(None))
+
+
+@pytest.fixture(scope="module")
+def query(services) -> Query:
+    return open_upload(services.predictor, str(example_path("ct")))
+
+
+def test_there_is_a_filter_for_each_declared_column_with_every_value(page, services):
+    assert list(page.filters) == [column for _, column in FILTERS]
+    for column, dropdown in page.filters.items():
+        assert [value for _, value in dropdown.choices] == list(services.predictor.collection.values(column))
+    assert ("Chest X-ray", "cxr") in page.filters["modality"].choices
+
+
+@pytest.mark.parametrize(
+    "filters", [{"modality": ["oct"]}, {"source": ["phantom_oct"]}, {"label": ["synthetic fluid"]}]
+)
+def test_every_filter_filters(page, services, query, filters):
+    shown = page.search(query, MY_IMAGE, None, 8, **filters)
+    ((column, values),) = filters.items()
+    case_ids = [part.split('"')[0] for part in shown[page.results].split('data-pick="')[1:]]
+    assert len(case_ids) == 8
+    for case_id in case_ids:
+        case = services.predictor.collection.case(case_id)
+        assert values[0] in (case.labels if column == "label" else [getattr(case, column)])
+
+
+def test_filters_that_nothing_passes_are_a_sentence(page, query):
+    shown = page.search(query, MY_IMAGE, None, 8, modality=["oct"], source=["phantom_ct"])
+    assert "No case matches these filters" in shown[page.results]
+
+
+def test_a_case_is_searched_with_and_named(page, services):
+    case_id = services.predictor.collection.records["case_id"][0]
+    shown = page.search(None, A_CASE, case_id, 4)
+    assert f"case {case_id}" in shown[page.query_view]
+    assert shown[page.results].count("data-pick") == 4
+    assert f'data-pick="{case_id}"' not in shown[page.results]
+
+
+def test_a_case_that_does_not_exist_is_a_sentence_and_loses_nothing(page):
+    shown = page.search(None, A_CASE, "nobody", 4)
+    assert "no case 'nobody'" in shown.pop(page.notice).replace("&#39;", "'")
+    assert shown == {}
+
+
+def test_without_an_image_or_a_collection_it_says_what_to_do(page, services):
+    assert "Drop an image" in page.search(None, MY_IMAGE, None, 4)[page.results]
+    bare = type("Bare", (), {"collection": None})()
+    with gr.Blocks():
+        empty = SimilarPage(Services(bare, "Build one."), gr.State(None))
+    assert "Build one." in empty.search(None, MY_IMAGE, None, 4)[empty.results]
