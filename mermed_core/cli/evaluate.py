@@ -163,7 +163,7 @@ def _open(spec: str) -> "Embedder":
 
 
 def _facts(encoders: "list[Embedder]", plan: "Plan", images: int, unreadable: int) -> dict[str, str]:
-    from mermed_core.pretraining.provenance import code_revision
+    from mermed_core.pretraining.run_folder import code_revision
 
     shown = {
         each.config.name: f"{each.config.architecture} at {each.config.preprocessing.image_size} px, "

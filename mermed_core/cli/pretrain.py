@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     path = locate_recipe(options.recipe)
     from mermed_core.config import read_recipe
     from mermed_core.data.sources.opener import open_manifest
-    from mermed_core.pretraining.interruption import Interrupted
+    from mermed_core.pretraining.checkpoints import Interrupted
     from mermed_core.pretraining.pretrainer import Pretrainer
     from mermed_core.pretraining.recipe import Recipe
 
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     except Interrupted as interrupted:
         print(interrupted, file=sys.stderr)
         return interrupted.exit_code
-    if pretrainer.ranks.is_main:
+    if pretrainer.processes.is_main:
         print(folder)
     return 0
 

@@ -1,4 +1,4 @@
-"""Rotation, flip, colour jitter and blur of a batch of views at once, each view with its own amounts."""
+"""Rotation, flip, colour jitter and blur of a whole batch of views, each view with its own parameters."""
 
 from enum import IntEnum
 
@@ -6,23 +6,23 @@ import torch
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from mermed_core.pretraining.sections import Views
+from mermed_core.pretraining.recipe import Views
 
-# A part that fits the processor's cache is several times as fast on a CPU as the whole batch.
+# On a CPU, a part that fits the cache is several times as fast as the whole batch at once.
 _PART_PIXELS = 2**18
 
 
-class Amount(IntEnum):
-    """The columns of a table of amounts.
+class Param(IntEnum):
+    """The columns of a table of augmentation parameters.
 
     Attributes:
         ANGLE: rotation in radians, counter-clockwise.
-        FLIP: 1 to mirror, else 0.
+        FLIP: 1 to mirror, 0 otherwise.
         BRIGHTNESS: factor.
         CONTRAST: factor of the distance to the mean grey value.
         SATURATION: factor of the distance to grey.
-        HUE: shift as a share of the colour circle.
-        SIGMA: of the blur in pixels; 0 for none.
+        HUE: shift as a fraction of the colour circle.
+        SIGMA: of the blur in pixels; 0 for no blur.
     """
 
     ANGLE = 0
@@ -34,45 +34,48 @@ class Amount(IntEnum):
     SIGMA = 6
 
 
-def draw_amounts(recipe: Views, generator: torch.Generator) -> torch.Tensor:
-    """Draws the amounts for all views of one image: (views, amounts), global views first."""
+def draw_params(recipe: Views, generator: torch.Generator) -> torch.Tensor:
+    """Draws the parameters of all views of one image: (views, params), global views first."""
     count = recipe.global_count + recipe.local_count
-    drawn = torch.rand(count, len(Amount) + 2, generator=generator)
+    drawn = torch.rand(count, len(Param) + 2, generator=generator)
     *uniform, jittered, blurred = drawn.unbind(dim=1)
-    amounts = torch.stack(uniform, dim=1)
-    amounts[:, Amount.ANGLE] = torch.deg2rad(_between(uniform[Amount.ANGLE], recipe.rotation))
-    amounts[:, Amount.FLIP] = (uniform[Amount.FLIP] < recipe.flip).float()
+    params = torch.stack(uniform, dim=1)
+    params[:, Param.ANGLE] = torch.deg2rad(_between(uniform[Param.ANGLE], recipe.rotation))
+    params[:, Param.FLIP] = (uniform[Param.FLIP] < recipe.flip).float()
     on = jittered < recipe.jitter_probability
     for column, strength in zip(
-        (Amount.BRIGHTNESS, Amount.CONTRAST, Amount.SATURATION), recipe.jitter, strict=False
+        (Param.BRIGHTNESS, Param.CONTRAST, Param.SATURATION), recipe.jitter, strict=False
     ):
-        amounts[:, column] = torch.where(on, 1 + _between(uniform[column], strength), 1.0)
-    amounts[:, Amount.HUE] = torch.where(on, _between(uniform[Amount.HUE], recipe.jitter[3]), 0.0)
+        params[:, column] = torch.where(on, 1 + _between(uniform[column], strength), 1.0)
+    params[:, Param.HUE] = torch.where(on, _between(uniform[Param.HUE], recipe.jitter[3]), 0.0)
     low, high = recipe.blur_sigma
-    sigma = low + (high - low) * uniform[Amount.SIGMA]
-    amounts[:, Amount.SIGMA] = torch.where(blurred < _blur_shares(recipe), sigma, 0.0)
-    return amounts
+    sigma = low + (high - low) * uniform[Param.SIGMA]
+    params[:, Param.SIGMA] = torch.where(blurred < _blur_shares(recipe), sigma, 0.0)
+    return params
 
 
-def alter(views: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
-    """Alters views (batch, 3, height, width) uint8 or float 0..1 by amounts (batch, amounts); float 0..1.
+def augment(views: torch.Tensor, params: torch.Tensor) -> torch.Tensor:
+    """Augments views (batch, 3, height, width), uint8 or float 0..1, by params (batch, params).
 
-    In this order: rotation about the centre (what comes from outside is black), flip, brightness, contrast,
-    saturation, hue, blur. Every operation is torchvision's, for amounts that differ from view to view. The
-    amounts are best left on the CPU, which has to know which views to blur and how widely.
+    In this order: rotation about the centre (the outside is black), flip, brightness, contrast, saturation,
+    hue, blur. Every operation is that of torchvision, with parameters that differ from view to view. The
+    parameters are best left on the CPU, which must know which views to blur and how widely.
+
+    Returns:
+        (batch, 3, height, width) float, 0..1.
     """
     if not len(views):
         return views.float()
-    amounts = amounts.cpu()
+    params = params.cpu()
     if views.device.type != "cpu":
-        return _alter_part(views, amounts)
+        return _augment_part(views, params)
     size = max(1, _PART_PIXELS // views.shape[-2:].numel())
-    parts = zip(views.split(size), amounts.split(size), strict=True)
-    return torch.cat([_alter_part(part, some) for part, some in parts])
+    parts = zip(views.split(size), params.split(size), strict=True)
+    return torch.cat([_augment_part(part, some) for part, some in parts])
 
 
 def rotate_and_flip(images: torch.Tensor, angle: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
-    """Turns images (batch, 3, height, width) by angles (batch,) in radians, then mirrors those of flip 1."""
+    """Rotates images (batch, 3, height, width) by angles (batch,) in radians, then mirrors if flip is 1."""
     height, width = images.shape[-2:]
     mirror = 1 - 2 * flip
     cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
@@ -84,19 +87,19 @@ def rotate_and_flip(images: torch.Tensor, angle: torch.Tensor, flip: torch.Tenso
     return functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
 
 
-def jitter(images: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
-    """Applies brightness, contrast, saturation and hue of amounts (batch, amounts) to images in 0..1."""
-    factor = amounts[:, :, None, None, None].unbind(dim=1)
-    images = (images * factor[Amount.BRIGHTNESS]).clamp_(0, 1)
+def jitter(images: torch.Tensor, params: torch.Tensor) -> torch.Tensor:
+    """Applies brightness, contrast, saturation and hue of params (batch, params) to images in 0..1."""
+    factor = params[:, :, None, None, None].unbind(dim=1)
+    images = (images * factor[Param.BRIGHTNESS]).clamp_(0, 1)
     mean = v2.functional.rgb_to_grayscale(images).mean(dim=(1, 2, 3), keepdim=True)
-    images = torch.lerp(mean, images, factor[Amount.CONTRAST]).clamp_(0, 1)
+    images = torch.lerp(mean, images, factor[Param.CONTRAST]).clamp_(0, 1)
     grey = v2.functional.rgb_to_grayscale(images)
-    images = torch.lerp(grey, images, factor[Amount.SATURATION]).clamp_(0, 1)
-    return shift_hue(images, factor[Amount.HUE][:, 0])
+    images = torch.lerp(grey, images, factor[Param.SATURATION]).clamp_(0, 1)
+    return shift_hue(images, factor[Param.HUE][:, 0])
 
 
 def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Moves the hue of images (batch, 3, height, width) by shifts (batch, 1, 1) of the colour circle."""
+    """Shifts the hue of images (batch, 3, height, width) by fractions (batch, 1, 1) of the colour circle."""
     red, green, blue = images.unbind(dim=1)
     high, low = images.amax(dim=1), images.amin(dim=1)
     spread = high - low
@@ -113,7 +116,7 @@ def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
 
 
 def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Blurs images (batch, 3, height, width) with Gaussians of sigmas (batch,) pixels, above 0; reflects."""
+    """Blurs images (batch, 3, height, width) with sigmas (batch,) in pixels, above 0; reflects at edges."""
     radius = max(1, min(int(3 * sigma.max().item() + 0.999), min(images.shape[-2:]) - 1))
     sigma = sigma.to(images.device, non_blocking=True)
     places = torch.arange(-radius, radius + 1, device=images.device)
@@ -125,15 +128,15 @@ def blur(images: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
     return functional.conv2d(across, kernel[:, None, :, None], groups=len(kernel)).reshape(images.shape)
 
 
-def _alter_part(views: torch.Tensor, amounts: torch.Tensor) -> torch.Tensor:
+def _augment_part(views: torch.Tensor, params: torch.Tensor) -> torch.Tensor:
     images = views.float() / 255 if views.dtype == torch.uint8 else views
-    there = amounts.to(images.device, non_blocking=True)
-    images = rotate_and_flip(images, there[:, Amount.ANGLE], there[:, Amount.FLIP])
+    there = params.to(images.device, non_blocking=True)
+    images = rotate_and_flip(images, there[:, Param.ANGLE], there[:, Param.FLIP])
     images = jitter(images, there)
-    blurred = torch.nonzero(amounts[:, Amount.SIGMA]).flatten()
+    blurred = torch.nonzero(params[:, Param.SIGMA]).flatten()
     if len(blurred):
         rows = blurred.to(images.device, non_blocking=True)
-        images[rows] = blur(images[rows], amounts[blurred, Amount.SIGMA])
+        images[rows] = blur(images[rows], params[blurred, Param.SIGMA])
     return images
 
 

@@ -1,11 +1,16 @@
-"""Checkpoints of a run: tensors as safetensors and counts as JSON, verified when they are read; no pickle."""
+"""Checkpoints of a run, and stopping it between two steps so that it leaves one.
+
+Tensors are safetensors and counts are JSON, verified when they are read; nothing is pickled.
+"""
 
 import json
 import logging
 import shutil
+import signal
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
@@ -19,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _TENSORS = "state.safetensors"
 _COUNTS = "state.json"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
@@ -26,13 +32,13 @@ class Progress:
     """How far a run has come.
 
     Attributes:
-        step: steps done.
-        images: images seen.
-        skipped: steps that were skipped because the loss was not finite.
-        skipped_in_a_row: those since the last good step.
+        step: number of steps done.
+        images: number of images seen.
+        skipped: number of steps that were skipped because something was not finite.
+        skipped_in_a_row: how many of them came after the last good step.
         unreadable: case ids of images that could not be read, with the reason.
-        best_score: the highest of the monitor so far, None before there is one.
-        best_step: the step of it.
+        best_score: the monitor's highest score so far, None before there is one.
+        best_step: the step with that score.
         scaler: state of the gradient scaler; empty unless in fp16.
     """
 
@@ -48,9 +54,9 @@ class Progress:
 
 @dataclass
 class TrainingState:
-    """Everything that a run needs to go on: student, teacher, optimiser, memory, progress.
+    """Everything that a run needs to continue: student, teacher, optimiser, memory, progress.
 
-    Random numbers need not be kept: each is a function of the run's seed and the step.
+    The state of random generators is not needed: every seed is a function of the run's seed and the step.
     """
 
     modules: dict[str, nn.Module]
@@ -59,7 +65,7 @@ class TrainingState:
     progress: Progress = field(default_factory=Progress)
 
     def save(self, folder: Path, *, keep: int) -> None:
-        """Writes the checkpoint of the present step, then removes all but the newest `keep` and the best."""
+        """Writes the checkpoint of the current step, then removes all but the newest `keep` and the best."""
         target = checkpoint_of(folder, self.progress.step)
         self.progress.scaler = self.scaler.state_dict()
         with write_folder(target) as staging:
@@ -72,16 +78,16 @@ class TrainingState:
                 shutil.rmtree(old, ignore_errors=True)
 
     def load_newest(self, folder: Path) -> bool:
-        """Takes over the newest checkpoint that is whole; returns whether there is one.
+        """Loads the newest intact checkpoint; returns whether there is one.
 
         Raises:
-            TrainingError: a whole checkpoint does not fit this run.
+            TrainingError: an intact checkpoint does not fit this run.
         """
         for path in checkpoints(folder):
             try:
                 tensors, counts = read_checkpoint(path)
             except (OSError, ValueError, KeyError, SafetensorError) as error:
-                logger.warning("checkpoint %s is damaged (%s); an older one is tried", path.name, error)
+                logger.warning("checkpoint %s is damaged (%s); trying an older one", path.name, error)
                 continue
             self._take(tensors, path)
             self.progress = Progress(**counts)
@@ -103,12 +109,12 @@ class TrainingState:
     def _take(self, tensors: dict[str, torch.Tensor], path: Path) -> None:
         try:
             for name, module in self.modules.items():
-                module.load_state_dict(below(tensors, name), strict=True)
+                module.load_state_dict(tensors_below(tensors, name), strict=True)
         except RuntimeError as error:
-            raise TrainingError(f"The checkpoint '{path}' is of another run: {error}") from error
+            raise TrainingError(f"The checkpoint '{path}' belongs to another run: {error}") from error
         parameters = [each for group in self.optimiser.param_groups for each in group["params"]]
         values: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in below(tensors, "optimiser").items():
+        for name, tensor in tensors_below(tensors, "optimiser").items():
             index, _, key = name.partition(".")
             values.setdefault(int(index), {})[key] = _like(tensor, parameters[int(index)])
         groups = self.optimiser.state_dict()["param_groups"]
@@ -124,18 +130,18 @@ def read_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]
     """
     counts = json.loads((path / _COUNTS).read_text(encoding="utf-8"))
     if counts.pop("sha256") != checksum(path / _TENSORS):
-        raise ValueError("its checksum does not agree")
+        raise ValueError("its checksum does not match")
     return load_file(path / _TENSORS), counts
 
 
-def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """Returns the tensors whose names start with `prefix` and a dot, without these."""
+def tensors_below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Returns the tensors whose names start with `prefix` and a dot, under the rest of their names."""
     start = prefix + "."
     return {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
 
 
 def checkpoint_of(folder: Path, step: int) -> Path:
-    """Returns where the checkpoint of a step lies."""
+    """Returns the folder of the checkpoint of a step."""
     return folder / f"step-{step:09d}"
 
 
@@ -144,8 +150,46 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
 
 
+class Interrupted(Exception):
+    """The run was asked to stop and has written a checkpoint.
+
+    Attributes:
+        exit_code: 128 + the signal's number, as shells report it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}; the same command continues the run")
+        self.exit_code = 128 + number
+
+
+class Interruption:
+    """A context in which SIGINT and SIGTERM are noted instead of ending the process at once.
+
+    Attributes:
+        number: the signal that arrived, None before one has.
+    """
+
+    number: int | None = None
+
+    def __enter__(self) -> Self:
+        """Takes over the signals."""
+        self._before = {each: signal.signal(each, self._note) for each in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Restores the signal handlers."""
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.number = number
+        signal.signal(number, self._before[signal.Signals(number)])  # a second signal acts at once
+
+
 def _like(tensor: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-    """Gives a moment the memory layout of its parameter, so that arithmetic goes on bit for bit."""
+    """Gives a moment the memory layout of its parameter, so that arithmetic stays the same bit for bit."""
     if tensor.shape != parameter.shape:
         return tensor
     return torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)

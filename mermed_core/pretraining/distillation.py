@@ -1,7 +1,7 @@
-"""Distillation: the student's embeddings are kept near those of a frozen encoder.
+"""Distillation: the student's embeddings are pulled towards those of a frozen encoder.
 
-With the encoder that the run started from it holds on to what the start knows; with another one it teaches a
-network that has no good start of its own, such as a small ViT from a ConvNet.
+With the encoder that the run started from, the student keeps what the starting weights know; with another
+encoder it learns from that one, as a small ViT without good starting weights may learn from a ConvNet.
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ from mermed_core.pretraining.multicrop import ModalityNormaliser
 from mermed_core.pretraining.recipe import Recipe
 
 
-class Reference(nn.Module):
-    """The frozen encoder.
+class FrozenEncoder(nn.Module):
+    """The encoder that is distilled from.
 
     Args:
         backbone: the encoder.
-        normaliser: brings the student's views to the mean and std that the encoder was trained with.
+        normaliser: converts the student's views to the mean and std that the encoder was trained with.
     """
 
     def __init__(self, backbone: Backbone, normaliser: ModalityNormaliser) -> None:
@@ -36,53 +36,54 @@ class Reference(nn.Module):
 
     @torch.no_grad()
     def forward(self, views: torch.Tensor, modality: torch.Tensor) -> torch.Tensor:
-        """Embeds the student's views (views, batch, 3, height, width) as (views, batch, width)."""
-        own = self._normaliser(views, modality)
-        return self.backbone(own.flatten(0, 1)).unflatten(0, views.shape[:2])
+        """Embeds as (views, batch, width) the student's views (views, batch, 3, height, width)."""
+        converted = self._normaliser(views, modality)
+        return self.backbone(converted.flatten(0, 1)).unflatten(0, views.shape[:2])
 
 
-def build_reference(recipe: Recipe, modalities: Sequence[str]) -> Reference | None:
-    """Makes the frozen encoder of a recipe, or None where distillation has no weight.
+def build_frozen_encoder(recipe: Recipe, modalities: Sequence[str]) -> FrozenEncoder | None:
+    """Builds the frozen encoder of a recipe, or returns None where distillation has no weight.
 
     Raises:
-        ModelError: its weights are not found or do not fit, or it cannot take the large views.
+        ModelError: its weights are not found or do not fit, or it cannot take the large crops.
     """
-    told = recipe.distillation
-    if not is_distilled(recipe):
+    section = recipe.distillation
+    if not has_distillation(recipe):
         return None
-    backbone = start_backbone(told.architecture, told.start, image_size=recipe.encoder.image_size)
+    backbone = start_backbone(section.architecture, section.start, image_size=recipe.encoder.image_size)
     backbone.check_size(recipe.views.global_size)
-    if Path(told.start).is_dir():
-        own = load_config(Path(told.start)).preprocessing
+    if Path(section.start).is_dir():
+        wanted = load_config(Path(section.start)).preprocessing
     else:
-        own = Preprocessing(neutral=timm_normalisation(told.architecture))
-    between = _from_to(preprocessing_of(recipe.encoder), own, modalities)
-    return Reference(backbone, ModalityNormaliser(between, modalities))
+        wanted = Preprocessing(neutral=timm_normalisation(section.architecture))
+    conversion = _conversion(preprocessing_of(recipe.encoder), wanted, modalities)
+    return FrozenEncoder(backbone, ModalityNormaliser(conversion, modalities))
 
 
-def is_distilled(recipe: Recipe) -> bool:
-    """Tells whether distillation has a weight at any step."""
+def has_distillation(recipe: Recipe) -> bool:
+    """Returns whether distillation has a weight at any step."""
     return bool(recipe.distillation.weight_start or recipe.distillation.weight_end)
 
 
 def build_aligner(recipe: Recipe, width: int) -> nn.Module:
-    """Makes what brings the student's embeddings (…, width) into the space of the frozen encoder's.
+    """Builds the layer from the student's embeddings (…, width) to the space of the frozen encoder's.
 
-    Within one architecture that is one space already; else a linear layer is learned with the student.
+    Two encoders of one architecture share that space already; otherwise a linear layer is learned with the
+    student.
     """
-    told = recipe.distillation
-    if not is_distilled(recipe) or told.architecture == recipe.encoder.architecture:
+    architecture = recipe.distillation.architecture
+    if not has_distillation(recipe) or architecture == recipe.encoder.architecture:
         return nn.Identity()
-    return nn.Linear(width, Backbone(told.architecture, image_size=recipe.encoder.image_size).dim)
+    return nn.Linear(width, Backbone(architecture, image_size=recipe.encoder.image_size).dim)
 
 
-def distance(aligned: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def cosine_distance(aligned: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """Returns the mean of 1 − cosine, 0 to 2, between embeddings (views, batch, width) and their targets."""
     return (1 - functional.cosine_similarity(aligned.float(), target.float(), dim=-1)).mean()
 
 
-def _from_to(given: Preprocessing, wanted: Preprocessing, modalities: Sequence[str]) -> Preprocessing:
-    """Returns the normalisation that turns views normalised as `given` into views normalised as `wanted`."""
+def _conversion(given: Preprocessing, wanted: Preprocessing, modalities: Sequence[str]) -> Preprocessing:
+    """Returns the normalisation that converts views normalised as `given` to views normalised as `wanted`."""
 
     def of(key: str) -> Statistics:
         old_mean, old_std = np.array(given.statistics(key))

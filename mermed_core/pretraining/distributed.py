@@ -8,33 +8,36 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from timm.layers import convert_sync_batchnorm
 from torch import distributed, nn
 
 from mermed_core.device import choose_device
 from mermed_core.errors import RecipeError
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
-class Ranks:
+
+class Processes:
     """What one process needs to work with the others; alone, every method is the identity.
 
-    Every rank works on every `world`-th place of a batch, from its own number on (`BalancedSampler.share`).
+    Each process works on every n-th place of a batch, from its own rank on (`BalancedSampler.share`).
 
     Args:
-        device: "auto", or a torch device; under torchrun each process takes its own GPU.
+        device: "auto", or a torch device; under torchrun each process takes a GPU of its own.
         tracker: "none", or a tracker that Accelerate knows.
         folder: where trackers write.
 
     Attributes:
         device: where this process computes.
-        rank: number of this process.
-        world: number of processes.
+        rank: number of this process, from 0.
+        world_size: number of processes.
 
     Raises:
-        RecipeError: there is no such device here, or Accelerate does not know the tracker.
+        RecipeError: this machine has no such device, or Accelerate does not know the tracker.
     """
 
     def __init__(self, device: str = "auto", *, tracker: str = "none", folder: Path | None = None) -> None:
-        wanted = _present(device)
+        wanted = _device(device)
         if wanted.type == "cuda" and wanted.index is not None:
             torch.cuda.set_device(wanted)
         self._tracker = tracker
@@ -48,63 +51,63 @@ class Ranks:
         except (ValueError, ImportError) as error:
             raise RecipeError(f"'run.tracker' is '{tracker}', which cannot be used: {error}") from error
         self.rank = self._accelerator.process_index
-        self.world = self._accelerator.num_processes
-        # Accelerate keeps to the first device that a process asked for; alone, another may be wanted later.
-        self.device = self._accelerator.device if self.world > 1 else wanted
-        if not self.is_main:  # what all of them see, one tells; warnings may be of one rank's images alone
+        self.world_size = self._accelerator.num_processes
+        # Accelerate keeps the first device that a process asked for; alone, another may be wanted later.
+        self.device = self._accelerator.device if self.world_size > 1 else wanted
+        if not self.is_main:  # the main process logs for all, but a warning may concern only this one
             logging.getLogger("mermed_core").setLevel(logging.WARNING)
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes what is written once."""
+        """Whether this process writes what is written only once."""
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Returns the network so that its gradients are averaged over the ranks after every backward."""
-        return network if self.world == 1 else cast(nn.Module, self._accelerator.prepare_model(network))
+        """Returns the network such that every backward averages its gradients over the processes."""
+        return network if self.world_size == 1 else cast(nn.Module, self._accelerator.prepare_model(network))
 
     def without_averaging(self, wrapped: nn.Module) -> contextlib.AbstractContextManager[Any]:
-        """While it is entered, backward only adds to the gradients of this rank."""
+        """Makes backward only add to the gradients of this process while the context is open."""
         return self._accelerator.no_sync(wrapped)
 
     def wait(self) -> None:
-        """Waits until every rank has come here."""
+        """Waits until every process has reached this point."""
         self._accelerator.wait_for_everyone()
 
-    def gather_places(self, share: torch.Tensor, dim: int = 0) -> torch.Tensor:
-        """Returns the whole batch, in the order of its places, from each rank's share along `dim`."""
-        if self.world == 1:
+    def gather_batch(self, share: torch.Tensor, dim: int = 0) -> torch.Tensor:
+        """Returns the whole batch, in the order of its places, from each process's share along `dim`."""
+        if self.world_size == 1:
             return share
-        return interleave(_all(share), dim)
+        return interleave(_gather(share), dim)
 
-    def total(self, value: torch.Tensor) -> torch.Tensor:
-        """Returns the sum over the ranks."""
-        if self.world > 1:
+    def sum(self, value: torch.Tensor) -> torch.Tensor:
+        """Returns the sum over the processes."""
+        if self.world_size > 1:
             value = value.clone()
             distributed.all_reduce(value)
         return value
 
-    def largest(self, number: int) -> int:
-        """Returns the largest of the ranks' numbers."""
-        if self.world == 1:
+    def max(self, number: int) -> int:
+        """Returns the largest of the processes' numbers."""
+        if self.world_size == 1:
             return number
         value = torch.tensor(number, device=self.device)
         distributed.all_reduce(value, op=distributed.ReduceOp.MAX)
         return int(value)
 
     def merge(self, table: dict[str, str]) -> dict[str, str]:
-        """Returns the entries of every rank's table."""
-        if self.world == 1:
+        """Returns the entries of every process's table."""
+        if self.world_size == 1:
             return table
         return dict(cast("list[tuple[str, str]]", gather_object(sorted(table.items()))))
 
     def start_tracker(self, settings: dict[str, Any]) -> None:
-        """Opens the tracker with plain settings, such as the recipe's numbers."""
+        """Opens the tracker with plain settings, such as the recipe's values."""
         if self._tracker != "none":
             self._accelerator.init_trackers("curves", config=settings)
 
     def track(self, values: dict[str, float], step: int) -> None:
-        """Gives the tracker the values of a step."""
+        """Sends the values of a step to the tracker."""
         if self._tracker != "none":
             self._accelerator.log(values, step=step)
 
@@ -114,25 +117,27 @@ class Ranks:
             self._accelerator.end_training()
 
 
-class _GatherWithGradient(torch.autograd.Function):
-    """Joins the ranks' tensors along the first dimension; gradients return to the rank they belong to."""
+def synchronise_batch_norm(network: nn.Module, processes: Processes) -> nn.Module:
+    """Returns the network with batch norms over the whole batch, as one process alone would compute them.
 
-    @staticmethod
-    def forward(ctx: Any, share: torch.Tensor) -> torch.Tensor:
-        """Returns (world · batch, …) from each rank's (batch, …)."""
-        ctx.size = len(share)
-        return torch.cat(_all(share))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        """Returns this rank's part of the sum of all ranks' gradients."""
-        gradient = gradients[0].contiguous()
-        distributed.all_reduce(gradient)
-        return gradient.split(ctx.size)[distributed.get_rank()]
+    With the statistics of its own share each process would compute something else, and the result of a run
+    would depend on their number. The names of the tensors stay the same. On GPUs these are torch's batch
+    norms; torch has none for CPUs, where every process normalises the joined batch and keeps its own share of
+    the result.
+    """
+    if processes.world_size == 1:
+        return network
+    if processes.device.type == "cuda":
+        return cast(nn.Module, convert_sync_batchnorm(network))
+    for module in network.modules():
+        if isinstance(module, BATCH_NORMS):
+            module.register_forward_pre_hook(_join)
+            module.register_forward_hook(_keep_own_share)
+    return network
 
 
 def gather_with_gradient(share: torch.Tensor) -> torch.Tensor:
-    """Returns (world · batch, …) from each rank's (batch, …), with gradients."""
+    """Returns (processes · batch, …) from each process's (batch, …), with gradients."""
     return cast(torch.Tensor, _GatherWithGradient.apply(share))
 
 
@@ -141,14 +146,41 @@ def interleave(parts: list[torch.Tensor], dim: int = 0) -> torch.Tensor:
     return torch.stack(parts, dim=dim + 1).flatten(dim, dim + 1)
 
 
-def _all(share: torch.Tensor) -> list[torch.Tensor]:
+class _GatherWithGradient(torch.autograd.Function):
+    """Joins the processes' tensors along the first dimension; gradients return to where they belong."""
+
+    @staticmethod
+    def forward(ctx: Any, share: torch.Tensor) -> torch.Tensor:
+        """Returns (processes · batch, …) from each process's (batch, …)."""
+        ctx.size = len(share)
+        return torch.cat(_gather(share))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        """Returns this process's part of the sum of all gradients."""
+        gradient = gradients[0].contiguous()
+        distributed.all_reduce(gradient)
+        return gradient.split(ctx.size)[distributed.get_rank()]
+
+
+def _gather(share: torch.Tensor) -> list[torch.Tensor]:
     share = share.contiguous()
     parts = [torch.empty_like(share) for _ in range(distributed.get_world_size())]
     distributed.all_gather(parts, share)
     return parts
 
 
-def _present(name: str) -> torch.device:
+def _join(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor | None:
+    return gather_with_gradient(inputs[0]) if module.training else None
+
+
+def _keep_own_share(module: nn.Module, _: Any, output: torch.Tensor) -> torch.Tensor | None:
+    if not module.training:
+        return None
+    return output.chunk(distributed.get_world_size())[distributed.get_rank()]
+
+
+def _device(name: str) -> torch.device:
     try:
         device = choose_device(None if name == "auto" else name)
         torch.empty(0, device=device)

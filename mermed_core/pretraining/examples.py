@@ -13,7 +13,7 @@ from mermed_core.errors import TrainingError
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.models.model_folder import CONFIG, ModelConfig, load_model
-from mermed_core.pretraining.checkpoints import below, checkpoints, read_checkpoint
+from mermed_core.pretraining.checkpoints import checkpoints, read_checkpoint, tensors_below
 from mermed_core.pretraining.export import preprocessing_of
 from mermed_core.pretraining.recipe import Recipe
 
@@ -77,7 +77,7 @@ def _encoder(run: Path, recipe: Recipe) -> tuple[Backbone, ModelConfig]:
             logger.warning("checkpoint %s is damaged: %s", path.name, error)
             continue
         backbone = Backbone(recipe.encoder.architecture, image_size=recipe.encoder.image_size)
-        backbone.load_state_dict(below(tensors, "teacher.backbone"))
+        backbone.load_state_dict(tensors_below(tensors, "teacher.backbone"))
         config = ModelConfig("", recipe.encoder.architecture, preprocessing_of(recipe.encoder))
         return backbone.for_inference(), config
     raise TrainingError(f"'{run}' holds no checkpoint yet.")

@@ -10,13 +10,13 @@ from mermed_core.models.backbone import Backbone
 from mermed_core.models.model_folder import CONFIG, ModelConfig, load_config, save_model
 from mermed_core.models.preprocessing import IMAGENET, Preprocessing, paper_normalisation, timm_normalisation
 from mermed_core.pretraining.checkpoints import Progress
-from mermed_core.pretraining.provenance import code_revision
-from mermed_core.pretraining.recipe import Recipe
-from mermed_core.pretraining.sections import Encoder
+from mermed_core.pretraining.recipe import Encoder, Recipe
+from mermed_core.pretraining.run_folder import code_revision
+from mermed_core.records import RESEARCH_ONLY
 
 
 def preprocessing_of(encoder: Encoder) -> Preprocessing:
-    """Returns the preprocessing that a recipe trains with and the finished model carries."""
+    """Returns the preprocessing that a recipe trains with and that the finished model has."""
     if encoder.normalisation == "modality":
         return Preprocessing(encoder.image_size, encoder.resize, modalities=paper_normalisation())
     own = timm_normalisation(encoder.architecture) if encoder.normalisation == "timm" else IMAGENET
@@ -26,12 +26,12 @@ def preprocessing_of(encoder: Encoder) -> Preprocessing:
 def export_model(
     folder: Path, trained: Backbone, start: Backbone, recipe: Recipe, progress: Progress, data: dict[str, Any]
 ) -> None:
-    """Writes the model folder, the whole folder or nothing.
+    """Writes the model folder, as a whole or not at all.
 
     Args:
-        folder: its place; a model that is there already is replaced.
+        folder: its path; a model that is there already is replaced.
         trained: the encoder at the end of the run.
-        start: the encoder as the run started.
+        start: the encoder at the start of the run.
         recipe: the run's recipe.
         progress: how far the run came.
         data: see `data_fingerprint`.
@@ -53,7 +53,8 @@ def export_model(
 def interpolate(start: Backbone, trained: Backbone, share: float) -> Backbone:
     """Returns `start` with (1 − share) · start + share · trained in every parameter and statistic.
 
-    A mixture often keeps what a good start knows together with what was learned (WiSE-FT, arXiv 2109.01903).
+    A mixture often combines what the starting weights know with what was learned (WiSE-FT, arXiv
+    2109.01903).
     """
     learned = trained.state_dict()
     for name, tensor in start.state_dict().items():
@@ -72,6 +73,7 @@ def _training(recipe: Recipe, progress: Progress, data: dict[str, Any]) -> dict[
         "steps": progress.step,
         "images_seen": progress.images,
         "batch": recipe.data.batch,
+        "source_power": recipe.data.source_power,
         "views": f"{recipe.views.global_count} of {recipe.views.global_size} px, "
         f"{recipe.views.local_count} of {recipe.views.local_size} px",
         "memory": f"{recipe.memory.size} embeddings in {recipe.blocks} blocks",
@@ -86,9 +88,9 @@ def _training(recipe: Recipe, progress: Progress, data: dict[str, Any]) -> dict[
 
 
 def _origin(start: str) -> str:
-    """Names a start; of one of our model folders also what that was trained from.
+    """Names the starting weights; for one of our model folders also what it was trained from.
 
-    Of a path the last part is left: a model folder that is published tells nothing of a machine.
+    Of a path only the last part is kept: a published model folder reveals nothing about a machine.
     """
     if start.startswith("package:"):
         return start
@@ -111,7 +113,7 @@ def _card(config: ModelConfig, recipe: Recipe) -> str:
         [
             f"---\nlibrary_name: timm\nlicense: other\nlicense_name: {config.licence}\n---",
             f"# {config.name}",
-            "**Research use only. Not a medical device; not for diagnosis, triage or treatment.**",
+            f"**{RESEARCH_ONLY}**",
             recipe.model.description,
             f"An encoder (`{config.architecture}`, {config.preprocessing.image_size} px) that started from "
             f"`{training['start']}` and was trained for {training['steps']} steps "

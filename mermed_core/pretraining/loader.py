@@ -1,4 +1,4 @@
-"""From the manifest to batches of views, read by worker processes while the network trains."""
+"""From the manifest to batches of views, which worker processes read while the network trains."""
 
 import signal
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from mermed_core.pretraining.sampler import BalancedSampler
 
 @dataclass(frozen=True)
 class Request:
-    """One place in a batch: the step and the place within the global batch (they seed the views), the row."""
+    """One place in a batch: its step and place, which seed the views, and the row to read."""
 
     step: int
     place: int
@@ -26,11 +26,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Sample:
-    """The views of one image; `unreadable` names images that had to be passed over, with the reason."""
+    """The views of one image; `unreadable` names the images that had to be skipped, with the reason."""
 
     global_views: torch.Tensor
     local_views: torch.Tensor
-    amounts: torch.Tensor
+    params: torch.Tensor
     modality: int
     unreadable: dict[str, str]
 
@@ -42,48 +42,48 @@ class Batch:
     Attributes:
         global_views: (views, batch, 3, size, size) uint8.
         local_views: (views, batch, 3, size, size) uint8.
-        amounts: (views, batch, amounts) of the augmentation, global views first.
+        params: (views, batch, params), augmentation parameters, global views first.
         modality: (batch,) index of each image's modality.
-        unreadable: case ids of images that had to be passed over, with the reason.
+        unreadable: case ids of the images that had to be skipped, with the reason.
     """
 
     global_views: torch.Tensor
     local_views: torch.Tensor
-    amounts: torch.Tensor
+    params: torch.Tensor
     modality: torch.Tensor
     unreadable: dict[str, str]
 
     def pin_memory(self) -> "Batch":
-        """Returns the batch in memory that a GPU copies from while it computes; the DataLoader calls it."""
+        """Returns the batch in page-locked memory, from which a GPU copies while it computes."""
         return replace(
             self,
             global_views=self.global_views.pin_memory(),
             local_views=self.local_views.pin_memory(),
-            amounts=self.amounts.pin_memory(),
+            params=self.params.pin_memory(),
             modality=self.modality.pin_memory(),
         )
 
     def part(self, number: int, parts: int) -> "Batch":
-        """Returns every `parts`-th image from `number` on: balanced like the batch, which is sorted."""
+        """Returns every `parts`-th image from `number` on, as balanced as the batch itself."""
         some = slice(number, None, parts)
         return Batch(
             self.global_views[:, some],
             self.local_views[:, some],
-            self.amounts[:, some],
+            self.params[:, some],
             self.modality[some],
             self.unreadable,
         )
 
 
 class ViewDataset(Dataset[Sample]):
-    """Reads an image and cuts its views; one that cannot be read is replaced by the next of its modality.
+    """Reads images and cuts their views; an unreadable image is replaced by the next of its modality.
 
     Args:
         manifest: the images.
         modality: (images,) index of each image's modality.
         views: the multi-crop.
         seed: of the run.
-        epoch: sets apart several passes under one seed.
+        epoch: separates several passes with one seed.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class ViewDataset(Dataset[Sample]):
             place = derive_seed(seed, Stream.VIEWS, epoch, request.step, request.place)
             return Sample(*self._views(pixels, place), int(self._modality[row]), unreadable)
         name, reason = next(iter(unreadable.items()))
-        raise ManifestError(f"No image of the modality of '{name}' can be read; the first says: {reason}")
+        raise ManifestError(f"No image of the modality of '{name}' can be read; the first one: {reason}")
 
     def _candidates(self, row: int) -> Iterator[int]:
-        """Yields the row, then the others of its modality in the manifest's order, around its end."""
-        yield row  # nearly always enough; to list the others means to look at the whole table
+        """Yields the row, then the others of its modality in the manifest's order, wrapping at its end."""
+        yield row  # nearly always enough; listing the others means going through the whole table
         members = np.flatnonzero(self._modality == self._modality[row])
         start = int(np.searchsorted(members, row)) + 1
         yield from (int(members[(start + offset) % len(members)]) for offset in range(len(members) - 1))
@@ -124,12 +124,15 @@ def load_batches(
     *,
     workers: int,
     rank: int = 0,
-    world: int = 1,
-) -> DataLoader:
-    """Returns one rank's share of the batches of some steps, in order, the same for any number of workers."""
+    world_size: int = 1,
+) -> DataLoader[Sample]:
+    """Returns one process's share of the batches of these steps, in order.
+
+    The batches do not depend on the number of workers.
+    """
     return DataLoader(
         dataset,
-        batch_sampler=_Plan(sampler, steps, sampler.share(rank, world)),
+        batch_sampler=_Requests(sampler, steps, sampler.share(rank, world_size)),
         collate_fn=_collate,
         num_workers=workers,
         worker_init_fn=_start_worker,
@@ -137,8 +140,8 @@ def load_batches(
     )
 
 
-class _Plan:
-    """The requests of each step, as a DataLoader takes them."""
+class _Requests:
+    """The requests of each step, in the form that a DataLoader takes."""
 
     def __init__(self, sampler: BalancedSampler, steps: range, places: np.ndarray) -> None:
         self._sampler = sampler
@@ -158,13 +161,13 @@ def _collate(samples: list[Sample]) -> Batch:
     return Batch(
         torch.stack([sample.global_views for sample in samples], dim=1),
         torch.stack([sample.local_views for sample in samples], dim=1),
-        torch.stack([sample.amounts for sample in samples], dim=1),
+        torch.stack([sample.params for sample in samples], dim=1),
         torch.tensor([sample.modality for sample in samples]),
         {name: reason for sample in samples for name, reason in sample.unreadable.items()},
     )
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C reaches every process of the terminal; the training process alone decides how to stop.
+    # Ctrl-C reaches every process of the terminal, but the training process alone decides how to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""The memory: rings of teacher embeddings, one for each modality."""
+"""The memory: one ring of teacher embeddings for each modality, cut into random blocks."""
 
 from collections.abc import Sequence
 
@@ -7,15 +7,15 @@ from torch import nn
 
 
 class MemoryBank(nn.Module):
-    """First in, first out memories of teacher embeddings, a ring for each modality.
+    """First-in-first-out memories of teacher embeddings, one ring for each modality.
 
-    The paper keeps one memory with the modality beside each embedding, and masks what is of another modality.
-    As its batches are balanced, every modality owns an equal share of it; stored as rings, nothing has to be
-    masked. A single ring stands for a memory without this restriction. Counters live on the host, because
-    they steer slicing; they are saved with the rings.
+    The paper keeps a single memory with a modality for each embedding and masks those of other modalities.
+    Since its batches are balanced, every modality owns an equal share of the memory; kept as rings, nothing
+    has to be masked. A bank with a single ring is a memory without that restriction. The counters stay on the
+    host because they decide slices; they are saved with the rings.
 
     Args:
-        rings: their keys, a modality each; the order gives a ring's index.
+        rings: their keys, usually modalities; the order gives the index of a ring.
         slots: embeddings in a ring.
         dim: length of an embedding.
     """
@@ -29,7 +29,7 @@ class MemoryBank(nn.Module):
             self.register_buffer(f"ring_{key}", torch.zeros(slots, dim))
 
     def memories(self, index: int) -> torch.Tensor:
-        """Returns the (filled, dim) memories of a ring, only slots that were written."""
+        """Returns the memories of a ring, (filled, dim): only the slots that have been written."""
         return self._ring(index)[: min(self._written[index], self.slots)]
 
     def fill(self) -> dict[str, float]:
@@ -39,20 +39,20 @@ class MemoryBank(nn.Module):
             for key, written in zip(self.rings, self._written, strict=True)
         }
 
-    def knows(self, ring: torch.Tensor) -> torch.Tensor:
-        """Returns for the indices of rings (batch,) on the CPU whether these hold anything."""
+    def has_memories(self, ring: torch.Tensor) -> torch.Tensor:
+        """Returns whether these rings hold anything, (batch,), for their indices (batch,) on the CPU."""
         return torch.tensor(self._written)[ring] > 0
 
     @property
     def is_full(self) -> bool:
-        """Whether the warm-up is over: every slot of every ring was written."""
+        """Whether every slot of every ring has been written."""
         return all(written >= self.slots for written in self._written)
 
     @torch.no_grad()
     def add(self, embeddings: torch.Tensor, ring: torch.Tensor) -> None:
-        """Writes embeddings (batch, dim) into rings (batch,) over the oldest ones.
+        """Writes embeddings (batch, dim) into rings (batch,), over the oldest memories.
 
-        Any batch size: it wraps at the end of a ring, and of more than a ring holds the last ones stay.
+        The batch may have any size: a ring wraps at its end, and of more than it holds the last ones stay.
         """
         ring = ring.cpu()
         for index in range(len(self.rings)):
@@ -77,3 +77,14 @@ class MemoryBank(nn.Module):
         places = torch.arange(first, last, device=ring.device) % self.slots
         ring[places] = embeddings[-self.slots :].to(ring.dtype)
         self._written[index] = last
+
+
+def random_blocks(count: int, blocks: int, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """Cuts the numbers 0..count-1 at random into blocks whose sizes differ by at most one (MaSSL, ICML 2024).
+
+    With fewer memories than blocks, each memory is a block of its own; an empty ring has none. So no block is
+    ever empty, and no softmax is taken over nothing.
+    """
+    if count == 0:
+        return ()
+    return torch.randperm(count, generator=generator).tensor_split(min(blocks, count))

@@ -1,4 +1,4 @@
-"""A look at the embeddings while they are learned: neighbours, rank, spread. Nothing learns from it."""
+"""The quality of the embeddings during a run: neighbours, rank, spread. Nothing learns from it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,29 +15,30 @@ from mermed_core.models.backbone import Backbone
 from mermed_core.models.embedder import Embedder, embed_manifest
 from mermed_core.models.model_folder import ModelConfig
 from mermed_core.pretraining.export import preprocessing_of
-from mermed_core.pretraining.kernels import without_compiling
 from mermed_core.pretraining.random_streams import Stream, derive_seed
 from mermed_core.pretraining.recipe import Recipe
+from mermed_core.pretraining.speedups import without_compiling
+from mermed_core.search.neighbours import nearest
 
 # The protocol of DINO (arXiv 2104.14294, appendix F): k and the temperature of the votes.
 _NEIGHBOURS = 20
-# With fewer images nearly all others are neighbours; an image's own class, lacking it, then loses the vote.
-_FEWEST_IMAGES = 2 * _NEIGHBOURS
 _TEMPERATURE = 0.07
-# Below one of these the images of a modality all look the same to the encoder.
-_LEAST_SPREAD = 0.05
-_LEAST_RANK = 2.0
+# With fewer images nearly all others are neighbours, among which an image's own class is one short and loses.
+_MIN_IMAGES = 2 * _NEIGHBOURS
+# Below one of these, all images of a modality look the same to the encoder.
+_MIN_SPREAD = 0.05
+_MIN_RANK = 2.0
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What the embeddings are like at a step.
+class EmbeddingQuality:
+    """The quality of the embeddings at one step.
 
     Attributes:
-        knn_auroc: modality → task → macro AUROC of the votes of the nearest neighbours.
-        embedding_rank: modality → effective rank, exp of the entropy of the variances by principal axis.
-        embedding_std: modality → root of the summed variances of the unit vectors, 0..1.
-        collapsed: modalities whose embeddings have (nearly) become one point or one line.
+        knn_auroc: modality → task → macro AUROC of the nearest neighbours' votes.
+        embedding_rank: modality → effective rank, exp of the entropy of the variances along principal axes.
+        embedding_std: modality → square root of the summed variances of the unit vectors, 0..1.
+        collapsed: modalities whose embeddings have become (nearly) one point or one line.
     """
 
     knn_auroc: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -57,11 +58,11 @@ class Sight:
 
 
 class Monitor:
-    """Holds the val images that are looked at.
+    """Evaluates the embeddings of a fixed random sample of the val split.
 
     Args:
-        recipe: of the run.
-        manifest: all images; of the val split so many as the recipe says are taken of each task, at random.
+        recipe: of the run; says how many images of each task are sampled.
+        manifest: all images.
     """
 
     def __init__(self, recipe: Recipe, manifest: Manifest) -> None:
@@ -71,14 +72,14 @@ class Monitor:
         chance = np.random.default_rng(derive_seed(recipe.compute.seed, Stream.MONITOR))
         val = manifest.frame.index[manifest.frame["split"] == "val"].to_numpy()
         kind = (manifest.frame["modality"] + "/" + manifest.frame["task"]).to_numpy(str)[val]
-        most = recipe.run.monitor_images
-        some = [chance.permutation(val[kind == name])[:most] for name in np.unique(kind)]
-        self.images = manifest.select(np.sort(np.concatenate(some)) if some else [])
+        limit = recipe.run.monitor_images
+        chosen = [chance.permutation(val[kind == name])[:limit] for name in np.unique(kind)]
+        self.images = manifest.select(np.sort(np.concatenate(chosen)) if chosen else [])
 
-    def look(self, teacher: Backbone) -> Sight:
-        """Embeds the images with the teacher's encoder and describes them, modality by modality."""
+    def evaluate(self, teacher: Backbone) -> EmbeddingQuality:
+        """Embeds the images with the teacher's encoder and evaluates each modality."""
         if not len(self.images):
-            return Sight()
+            return EmbeddingQuality()
         device = next(teacher.parameters()).device
         with _evaluating(teacher), without_compiling(self._compiled):
             seen = embed_manifest(
@@ -90,14 +91,14 @@ class Monitor:
         rank = {key: effective_rank(vectors[key]) for key in keys}
         spread = {key: float(np.sqrt(vectors[key].var(axis=0).sum())) for key in keys}
         tasks = {key: _knn_by_task(vectors[key], seen.manifest.select(modality == key)) for key in keys}
-        flat = [key for key in keys if spread[key] < _LEAST_SPREAD or rank[key] < _LEAST_RANK]
-        # One image has no spread, two lie on a line, whatever the encoder does.
+        flat = [key for key in keys if spread[key] < _MIN_SPREAD or rank[key] < _MIN_RANK]
+        # One image has no spread and two lie on a line, whatever the encoder does.
         collapsed = tuple(key for key in flat if len(vectors[key]) > 2)
-        return Sight({key: each for key, each in tasks.items() if each}, rank, spread, collapsed)
+        return EmbeddingQuality({key: each for key, each in tasks.items() if each}, rank, spread, collapsed)
 
 
 def effective_rank(vectors: np.ndarray) -> float:
-    """Returns over how many directions vectors (images, dim) spread, 1..dim; 0 if they are all the same."""
+    """Returns the number of directions in which vectors (images, dim) spread, 1..dim; 0 if all are equal."""
     centred = vectors - vectors.mean(axis=0)
     variances = np.linalg.svd(centred.astype(np.float64), compute_uv=False) ** 2
     if variances.sum() < 1e-9:
@@ -107,7 +108,7 @@ def effective_rank(vectors: np.ndarray) -> float:
 
 
 def knn_votes(vectors: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Returns for each image the votes of its neighbours of other groups.
+    """Returns the votes of each image's nearest neighbours in other groups.
 
     Args:
         vectors: (images, dim), unit norm.
@@ -115,16 +116,13 @@ def knn_votes(vectors: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> n
         groups: (images,) names of patients.
 
     Returns:
-        (images, classes): sums of exp(cosine / temperature) over the 20 nearest, as shares of their total; 0
-        where every image is of the same group.
+        (images, classes): sums of exp(cosine / temperature) over the 20 nearest images, as fractions of their
+        total; 0 where there is no other group.
     """
-    similarity = vectors @ vectors.T
-    similarity[groups[:, None] == groups[None, :]] = -np.inf
-    count = min(_NEIGHBOURS, len(vectors))
-    nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
-    weights = np.exp((np.take_along_axis(similarity, nearest, axis=1) - 1) / _TEMPERATURE)
+    similarity, positions = nearest(vectors, vectors, _NEIGHBOURS, query_groups=groups, gallery_groups=groups)
+    weights = np.exp((similarity.astype(np.float64) - 1) / _TEMPERATURE)
     total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-    return np.einsum("ik,ikc->ic", weights, targets[nearest]) / total
+    return np.einsum("ik,ikc->ic", weights, targets[positions]) / total
 
 
 def _knn_by_task(vectors: np.ndarray, images: Manifest) -> dict[str, float]:
@@ -135,7 +133,7 @@ def _knn_by_task(vectors: np.ndarray, images: Manifest) -> dict[str, float]:
 def _knn_auroc(label_set: LabelSet, vectors: np.ndarray, images: Manifest) -> float:
     frame = images.frame
     rows = np.flatnonzero((frame["task"] == label_set.task) & frame["labels"].notna())
-    if len(rows) < _FEWEST_IMAGES:
+    if len(rows) < _MIN_IMAGES:
         return float("nan")
     targets = one_hot([list(labels) for labels in frame["labels"].iloc[rows]], label_set.classes)
     groups = frame["group"].to_numpy()[rows]
@@ -144,7 +142,7 @@ def _knn_auroc(label_set: LabelSet, vectors: np.ndarray, images: Manifest) -> fl
 
 @contextlib.contextmanager
 def _evaluating(network: torch.nn.Module) -> Iterator[None]:
-    """Switches a network to evaluation, and afterwards each of its modules back to what it was."""
+    """Switches a network to evaluation mode, and afterwards each of its modules back to its own."""
     before = [(module, module.training) for module in network.modules()]
     network.eval()
     try:

@@ -9,15 +9,15 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 
 from mermed_core.models.preprocessing import Preprocessing, to_tensor
-from mermed_core.pretraining.augmentation import draw_amounts
-from mermed_core.pretraining.sections import Views
+from mermed_core.pretraining.augmentation import draw_params
+from mermed_core.pretraining.recipe import Views
 
 
 class MultiCrop:
-    """Cuts views out of one image and draws how each is to be altered; `augmentation.alter` then does it.
+    """Cuts views out of one image and draws their augmentation parameters, which `augment` applies later.
 
-    Cutting needs the image in its own size, so it happens where the image was read. All else is as fast as it
-    can be in a batch, on the device that trains.
+    Cutting needs the image in its original size, so it happens where the image is read. Everything else is
+    faster for a whole batch on the device that trains.
     """
 
     def __init__(self, recipe: Views) -> None:
@@ -26,11 +26,11 @@ class MultiCrop:
         self._local = _crop(recipe, recipe.local_size, recipe.local_scale)
 
     def __call__(self, pixels: np.ndarray, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Returns uint8 views (global_count, 3, size, size), (local_count, 3, size, size), (views, amounts).
+        """Returns uint8 views (global_count, 3, size, size), (local_count, 3, size, size), (views, params).
 
         Args:
             pixels: (height, width, 3) uint8.
-            seed: decides every crop; torch's own random state is left as it was.
+            seed: decides every crop; torch's own random state is left unchanged.
         """
         image, recipe = to_tensor(pixels), self._recipe
         with torch.random.fork_rng(devices=[]):
@@ -38,7 +38,7 @@ class MultiCrop:
             return (
                 _stack([self._global(image) for _ in range(recipe.global_count)], recipe.global_size),
                 _stack([self._local(image) for _ in range(recipe.local_count)], recipe.local_size),
-                draw_amounts(recipe, torch.default_generator),
+                draw_params(recipe, torch.default_generator),
             )
 
 

@@ -1,4 +1,4 @@
-"""Seeds for all chance in a run: functions of the run's seed and a place, so that no state is kept."""
+"""Seeds for everything random in a run: functions of the run's seed and a place, so that no state is kept."""
 
 from enum import IntEnum
 

@@ -13,7 +13,7 @@ from mermed_core.modalities import MODALITIES
 from mermed_core.pretraining.curves import LOG_CURVES, SIGHT_CURVES, Curve, Lines, draw
 from mermed_core.pretraining.examples import Example, Picture
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.pretraining.runlog import read_log
+from mermed_core.pretraining.run_folder import read_log
 
 # Nothing of the page leaves it: no logo with a link, no button that sends a figure away.
 _CONFIG = {"displaylogo": False, "displayModeBar": False, "responsive": True, "showSendToCloud": False}

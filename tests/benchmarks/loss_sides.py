@@ -7,9 +7,8 @@ import torch
 from plain import PlainMemory
 from torch.nn import functional
 
-from mermed_core.pretraining.blocks import random_blocks
 from mermed_core.pretraining.losses import memory_consistency
-from mermed_core.pretraining.memory_bank import MemoryBank
+from mermed_core.pretraining.memory_bank import MemoryBank, random_blocks
 
 TEMPERATURES = (0.1, 0.04)
 

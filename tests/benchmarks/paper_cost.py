@@ -23,8 +23,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mermed_core.config import read_recipe
 from mermed_core.device import describe
-from mermed_core.pretraining.pair import build_network
 from mermed_core.pretraining.recipe import Recipe
+from mermed_core.pretraining.student_teacher import build_student
 
 PAPER = Path(__file__).parents[2] / "train" / "recipes" / "paper.toml"
 IMAGES = 3_300_000
@@ -33,7 +33,7 @@ _BATCH = 4  # two at least, for batch norm; the count is linear in it
 
 def gflop_an_image(recipe: Recipe) -> float:
     """Counts multiplications and additions of student and teacher, forward and backward, for one image."""
-    network, views = build_network(recipe).to("meta"), recipe.views
+    network, views = build_student(recipe).to("meta"), recipe.views
     large = torch.empty(views.global_count, _BATCH, 3, views.global_size, views.global_size, device="meta")
     small = torch.empty(views.local_count, _BATCH, 3, views.local_size, views.local_size, device="meta")
     with FlopCounterMode(display=False) as counter:

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import nn
 
-from mermed_core.pretraining.network import SelfSupervisedNetwork
+from mermed_core.pretraining.student_teacher import SelfSupervisedNetwork
 
 
 class PlainMemory:

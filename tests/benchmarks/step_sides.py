@@ -16,15 +16,15 @@ from torch.nn import functional
 from mermed_core.config import read_recipe
 from mermed_core.data.manifest import Manifest
 from mermed_core.modalities import MODALITY_KEYS
-from mermed_core.pretraining.augmentation import draw_amounts
-from mermed_core.pretraining.distributed import Ranks
+from mermed_core.pretraining.augmentation import draw_params
+from mermed_core.pretraining.distributed import Processes
 from mermed_core.pretraining.engine import Engine
 from mermed_core.pretraining.loader import Batch, ViewDataset, load_batches
 from mermed_core.pretraining.multicrop import MultiCrop
-from mermed_core.pretraining.pair import build_pair
+from mermed_core.pretraining.optimisation import build_schedules
 from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.sampler import BalancedSampler
-from mermed_core.pretraining.schedules import build_schedules
+from mermed_core.pretraining.student_teacher import build_student_teacher
 
 PAPER = Path(__file__).parents[2] / "train" / "recipes" / "paper.toml"
 FULL = ("encoder.architecture=vit_small_patch16_224", "data.batch=56")
@@ -59,27 +59,27 @@ def _batch(recipe: Recipe) -> Batch:
     return Batch(
         crops(views.global_count, views.global_size),
         crops(views.local_count, views.local_size),
-        torch.stack([draw_amounts(views, generator) for _ in range(count)], dim=1),
+        torch.stack([draw_params(views, generator) for _ in range(count)], dim=1),
         torch.arange(count) * len(MODALITY_KEYS) // count,  # sorted, as equal shares as can be
         {},
     )
 
 
 def _ours(recipe: Recipe, batch: Batch, device: str) -> Callable[[], object]:
-    ranks, schedules = Ranks(device), build_schedules(recipe, 1000)
-    engine = Engine(recipe, MODALITY_KEYS, ranks)
+    processes, schedules = Processes(device), build_schedules(recipe, 1000)
+    engine = Engine(recipe, MODALITY_KEYS, processes)
     count = engine.bank.slots * len(MODALITY_KEYS)
     memories = functional.normalize(torch.randn(count, recipe.head.dim), dim=-1)
     modalities = torch.arange(count) % len(MODALITY_KEYS)
-    engine.bank.add(memories.to(ranks.device), modalities)
-    batch = batch.pin_memory() if ranks.device.type == "cuda" else batch  # as the run's loader does
+    engine.bank.add(memories.to(processes.device), modalities)
+    batch = batch.pin_memory() if processes.device.type == "cuda" else batch  # as the run's loader does
     return lambda: engine.step(batch, 0, schedules[0])
 
 
 def _plain(recipe: Recipe, batch: Batch, device: str) -> Callable[[], object]:
-    ranks = Ranks(device)
-    student, teacher = build_pair(recipe, ranks)
-    place = ranks.device
+    processes = Processes(device)
+    student, teacher = build_student_teacher(recipe, processes)
+    place = processes.device
     for module in (*student.modules(), *teacher.modules()):  # the authors' ViT is timm's as it is
         vars(module).pop("forward", None)
     optimiser = torch.optim.AdamW(student.parameters(), lr=1e-6, weight_decay=0.04)
