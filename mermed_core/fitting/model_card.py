@@ -1,4 +1,4 @@
-"""The model card: written from the model's config and measured figures, never by hand."""
+"""The model card: written from the model's config and its measured results, never by hand."""
 
 import json
 from typing import Any
@@ -7,45 +7,43 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.data.phantoms import SYNTHETIC_PREFIX
 from mermed_core.modalities import MODALITIES
 from mermed_core.models.model_folder import ModelConfig
+from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
+from mermed_core.records import RESEARCH_ONLY
 
-# Before the kinds of unknown input whose share turned away was measured.
-REJECTED_PREFIX = "rejected_"
-# Before the methods of class activation maps whose share of hits in the pointing game was measured.
-POINTING_PREFIX = "pointing_"
-# Title, licence, caveat and names of classes by source, as train/datasets.toml states them.
+# Title, licence, caveat and names of classes by source, as datasets.toml states them.
 Datasets = dict[str, dict[str, Any]]
 _UNKNOWN = {"title": "", "licence": "not stated", "caveat": "", "names": {}}
 
-_INTRODUCTION = """
-**Research use only. Not a medical device; not for diagnosis, triage or treatment.**
+_INTRODUCTION = f"""
+**{RESEARCH_ONLY}**
 
 An open reimplementation of MerMED-FM (arXiv 2507.00185, doi 10.1016/j.landig.2026.101007): one encoder for
 seven medical imaging modalities, trained by self-supervision with a memory, here with linear heads on its
 frozen embeddings. It is not the published model and shares no weights with it.
 """.strip()
 
-_FIGURES = """
-Linear heads on the frozen encoder, macro one-versus-rest AUROC on the test split, bootstrap over groups
-(patients, lesions or tiles of origin).
+_RESULTS = """
+Linear heads on the frozen encoder: macro one-versus-rest AUROC on the test split, with a 95 % interval from a
+bootstrap over groups (patients, lesions or tiles of origin), and expected calibration error (ECE).
 """.strip()
 
 _LIMITS = """
 ## Limits
 
-- The figures are of the test splits of the same public sets that it was trained on. None is a screening
-  population; none tells how the model does in another hospital.
-- An image of something else in a known modality can pass the gate and be named wrongly.
-- Probabilities are calibrated on the sets' own mix of classes; elsewhere they shift.
-- The gate for unknown input is fitted on embeddings of known images alone and lets some others pass.
+- The results are for the test splits of the same public data sets that the model was trained on. None of them
+  is a screening population, and none shows how the model performs in another hospital.
+- An image of something else in a known modality can be accepted and given a wrong label.
+- Probabilities are calibrated for the mix of classes in these data sets; elsewhere they shift.
+- The out-of-distribution detector is fitted on embeddings of known images alone and accepts some others.
 """.strip()
 
 
-def model_card(config: ModelConfig, metrics: dict[str, Any], manifest: Manifest, datasets: Datasets) -> str:
-    """Returns the card as Markdown with the front matter of a model repository.
+def model_card(config: ModelConfig, metrics: ModelMetrics, manifest: Manifest, datasets: Datasets) -> str:
+    """Returns the card as Markdown, with the front matter of a model repository.
 
     Args:
         config: of the model folder.
-        metrics: from `assembly.Assembly`.
+        metrics: of the model.
         manifest: the images that the heads were fitted and measured on.
         datasets: title, licence and caveat by source.
     """
@@ -56,11 +54,26 @@ def model_card(config: ModelConfig, metrics: dict[str, Any], manifest: Manifest,
             _INTRODUCTION,
             _training(config),
             _data(manifest, datasets),
-            _figures(metrics, datasets),
+            _results(metrics, datasets),
             _LIMITS,
             f"## Licence\n\n{config.licence}\n",
         ]
     )
+
+
+def described(metrics: ModelMetrics, datasets: Datasets) -> ModelMetrics:
+    """Returns the metrics with title, caveat and class names of each label set, for pages that show them."""
+    tasks = {
+        task: entry.model_copy(
+            update={
+                "title": _title(task, entry.modality, datasets),
+                "caveat": _caveat(task, datasets),
+                "names": _facts(task, datasets)["names"],
+            }
+        )
+        for task, entry in metrics.tasks.items()
+    }
+    return metrics.model_copy(update={"tasks": tasks})
 
 
 def _front_matter(config: ModelConfig) -> str:
@@ -109,69 +122,63 @@ def _data(manifest: Manifest, datasets: Datasets) -> str:
     return "## Data\n\n" + "\n".join(rows)
 
 
-def _figures(metrics: dict[str, Any], datasets: Datasets) -> str:
-    shown = {
-        task: figure
-        for task, figure in sorted(metrics.items())
-        if isinstance(figure, dict) and not task.startswith(SYNTHETIC_PREFIX)
+def _results(metrics: ModelMetrics, datasets: Datasets) -> str:
+    tasks = {
+        task: entry for task, entry in sorted(metrics.tasks.items()) if not task.startswith(SYNTHETIC_PREFIX)
     }
-    started = any("start_auroc" in figure for figure in shown.values())
-    names = ["set", "modality", "test images", "AUROC (95 % interval)", *["of its start"] * started]
-    names += ["ECE", "what it cannot tell"]
-    rows = [names, ["---"] * len(names)]
-    for task, figure in shown.items():
-        start = [_number(figure.get("start_auroc"))] * started
-        cells = [task, figure["modality"], str(figure["n_test"]), _auroc(figure), *start]
-        rows.append([*cells, _number(figure["ece"]), _caveat(task, datasets)])
+    started = any(entry.start_auroc is not None for entry in tasks.values())
+    header = ["set", "modality", "test images", "AUROC (95 % interval)", *["AUROC of its start"] * started]
+    header += ["ECE", "caveat"]
+    rows = [header, ["---"] * len(header)]
+    for task, entry in tasks.items():
+        start = [_number(entry.start_auroc)] * started
+        auroc = _auroc(entry, entry.auroc, entry.auroc_low, entry.auroc_high)
+        cells = [task, entry.modality, str(entry.n_test), auroc, *start, _number(entry.ece)]
+        rows.append([*cells, _caveat(task, datasets)])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return "\n\n".join(["## Figures", _FIGURES, table, *_statements(metrics, shown)])
+    return "\n\n".join(["## Results", _RESULTS, table, *_statements(metrics, tasks)])
 
 
-def _statements(metrics: dict[str, Any], shown: dict[str, Any]) -> list[str]:
-    """Returns what was measured of the whole model, in sentences."""
-    told = []
-    if "mean_auroc" in metrics:
-        start = metrics.get("start_mean_auroc")
-        than = "" if start is None else f", {start:.3f} for the encoder that it started from"
-        told.append(
-            f"Mean AUROC of the sets with a test split of some size: {metrics['mean_auroc']:.3f}{than}."
-        )
-    crossed = [
-        f"{task} {_auroc(figure, 'crossed')}"
-        for task, figure in shown.items()
-        if figure.get("crossed_auroc") is not None
+def _statements(metrics: ModelMetrics, tasks: dict[str, TaskMetrics]) -> list[str]:
+    """Returns what was measured of the model as a whole, in sentences."""
+    model = metrics.model
+    sentences = []
+    if model.mean_auroc is not None:
+        start = model.start_mean_auroc
+        compared = "" if start is None else f", against {start:.3f} for the encoder that it started from"
+        sentences.append(f"Mean AUROC over the larger data sets: {model.mean_auroc:.3f}{compared}.")
+    cross_validated = [
+        f"{task} {_auroc(each, value, each.cross_validated_low, each.cross_validated_high)}"
+        for task, each in tasks.items()
+        if (value := each.cross_validated_auroc) is not None
     ]
-    if crossed:
-        told.append(f"AUROC by cross-validation over groups of the whole set: {', '.join(crossed)}.")
-    if "modality_accuracy" in metrics:
-        told.append(
-            f"The modality is right on {metrics['modality_accuracy']:.2%} of the test images; the gate "
-            f"for unknown input lets {metrics['known_accepted']:.2%} of them pass."
+    if cross_validated:
+        listed = ", ".join(cross_validated)
+        sentences.append(f"AUROC by cross-validation over the groups of the whole set: {listed}.")
+    if model.modality_accuracy is not None and model.known_accepted is not None:
+        sentences.append(
+            f"The modality is recognised correctly on {model.modality_accuracy:.2%} of the test images; the "
+            f"out-of-distribution detector accepts {model.known_accepted:.2%} of them."
         )
-    if shares := _shares(metrics, REJECTED_PREFIX):
-        told.append(f"Of unknown input the gate turns away: {shares}.")
-    if shares := _shares(metrics, POINTING_PREFIX):
-        told.append(
-            "Share of synthetic findings that hold the peak of a class activation map (pointing game), by "
-            f"method, the best first: {shares}."
+    if metrics.unknown_input:
+        sentences.append(f"Rejected as out of distribution: {_shares(metrics.unknown_input)}.")
+    if metrics.pointing:
+        sentences.append(
+            "Share of synthetic findings that contain the peak of a class activation map (pointing game), by "
+            f"method, best first: {_shares(metrics.pointing)}."
         )
-    return told
+    return sentences
 
 
-def _shares(metrics: dict[str, Any], prefix: str) -> str:
-    """Returns the figures whose names have a prefix as a list in words, in their order."""
-    found = {name.removeprefix(prefix): share for name, share in metrics.items() if name.startswith(prefix)}
-    return ", ".join(f"{name} {share:.0%}" for name, share in found.items())
+def _shares(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
 
 
-def _auroc(figure: dict[str, Any], kind: str = "") -> str:
-    """Returns the AUROC on the test split, or that of a kind such as crossed, with its interval."""
-    value = figure[f"{kind}_auroc" if kind else "auroc"]
-    low, high = (figure[f"{kind or 'auroc'}_{end}"] for end in ("low", "high"))
+def _auroc(entry: TaskMetrics, value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return "not defined"
-    if low is None:
-        return f"{value:.3f} (no interval: {figure['n_groups']} groups)"
+    if low is None or high is None:
+        return f"{value:.3f} (no interval: {entry.n_groups} groups)"
     return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
@@ -179,30 +186,15 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def described(metrics: dict[str, Any], datasets: Datasets) -> dict[str, Any]:
-    """Returns the metrics with title, caveat and class names of each label set, for pages that show them."""
-    return {
-        name: {
-            **figure,
-            "title": _title(name, figure, datasets),
-            "caveat": _caveat(name, datasets),
-            "names": _facts(name, datasets)["names"],
-        }
-        if isinstance(figure, dict)
-        else figure
-        for name, figure in metrics.items()
-    }
-
-
-def _title(task: str, figure: dict[str, Any], datasets: Datasets) -> str:
+def _title(task: str, modality: str, datasets: Datasets) -> str:
     if task.startswith(SYNTHETIC_PREFIX):
-        return f"Synthetic {MODALITIES[figure['modality']].name}"
+        return f"Synthetic {MODALITIES[modality].name}"
     return _facts(task, datasets)["title"] or task
 
 
 def _caveat(task: str, datasets: Datasets) -> str:
     if task.startswith(SYNTHETIC_PREFIX):
-        return "Drawn images: it says nothing of real ones."
+        return "Synthetic images: this says nothing about real ones."
     return _facts(task, datasets)["caveat"]
 
 
