@@ -1,123 +1,176 @@
-"""TIFF where Pillow is not enough: how many pages there are, and pixels that it refuses or misreads."""
+"""TIFF files to RGB pixels: numbers of any type, in any usual compression and either order of bytes."""
 
 import io
-import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
-from mmap import mmap
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from mermed_core.errors import DamagedImageError, UnsupportedFormatError
-from mermed_core.imaging.limits import Limits, check_size
+from mermed_core.imaging.colours import Pixels, colour_to_rgb, grey_to_rgb, over_black, to_srgb
+from mermed_core.imaging.geometry import true_proportion, upright
+from mermed_core.imaging.jpeg_headers import read_codestream
+from mermed_core.imaging.limits import Limits, check_frame, check_size
+from mermed_core.imaging.pictures import image_to_rgb
+from mermed_core.imaging.tiff_directories import CUT_OFF, count_pages
+from mermed_core.imaging.windowing import scale_to_bytes
 
-PHOTOMETRIC, ORIENTATION = 262, 274
-WHITE_IS_ZERO = 0  # a value of PHOTOMETRIC
+if TYPE_CHECKING:
+    from tifffile import TiffPage
 
-_BITS, _PLANAR, _SAMPLE_FORMAT = 258, 284, 339
-_NESTED = (34665, 34853, 40965)  # EXIF, GPS, interoperability: directories that Pillow reads as well
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_TYPE_BYTES |= {16: 8, 17: 8, 18: 8}  # of BigTIFF
-_CUT_OFF = "The TIFF file is damaged or cut off. Export or send it again."
-_OVERLAP = "The TIFF file's directories overlap, as they never should. Export it again."
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How the numbers of a directory are packed, in classic TIFF or in BigTIFF."""
-
-    count: struct.Struct
-    entry: struct.Struct
-    offset: struct.Struct
+_BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339
+_X_RESOLUTION, _Y_RESOLUTION, _COLOUR_MAP, _ICC_PROFILE = 282, 283, 320, 34675
+_TAGS = (_PHOTOMETRIC, _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _COLOUR_MAP, _ICC_PROFILE)
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6  # values of _PHOTOMETRIC
+_ON_ITS_SIDE = (5, 6, 7, 8)  # values of _ORIENTATION
+_JPEG, _JPEG2000 = (7,), (33003, 33005, 34712)
+# None, LZW, Deflate (two numbers), PackBits, LZMA, Zstandard (two numbers).
+_BYTE_COMPRESSIONS = (1, 5, 8, 32946, 32773, 34925, 34926, 50000)
+_STRAIGHT_ALPHA, _PREMULTIPLIED_ALPHA = 2, 1  # values of ExtraSamples
+_RARE = "This TIFF file is of a rare kind. Save it in grey or RGB without compression, or as PNG."
 
 
-def count_pages(data: bytes | mmap, limits: Limits) -> int:
-    """Returns the number of pages, or one more than the limits allow where there are more still.
+def read_tiff(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, int, tuple[str, ...]]:
+    """Returns pixels (height, width, 3) uint8 of one page, the number of pages, and notes.
+
+    Pillow reads what has at most 8 bits a channel, and tifffile all else: Pillow swaps no bytes of compressed
+    numbers, and takes some types for others.
 
     Raises:
-        DamagedImageError: a directory lies outside the file; or directories or their values overlap, so that
-            a reader which copies each of them would fill the memory.
+        ImageError: too large, no such page, cut off, or of a kind that is not read.
     """
-    order, big = "<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+")
-    packed = ("Q", "HHQQ", "Q") if big else ("H", "HHLL", "L")
-    layout = _Layout(*(struct.Struct(order + kinds) for kinds in packed))
-    entries_left = len(data) // layout.entry.size
-    pages: set[int] = set()
+    pages = count_pages(data, limits)
+    check_frame(page, pages, limits)
+    pixels, notes = _read_plain(data, page, limits) or _read_numbers(data, page, limits)
+    return pixels, pages, (*notes, f"Page {page + 1} of {pages} is shown.") if pages > 1 else notes
+
+
+def _read_plain(data: bytes, page: int, limits: Limits) -> Pixels | None:
+    """Returns what Pillow makes of a page; None where it cannot, or would get it wrong."""
     try:
-        (page,) = layout.offset.unpack_from(data, 8 if big else 4)
-        while page and page not in pages and len(pages) <= limits.max_frames:
-            pages.add(page)
-            entries, page = _follow(data, page, layout, entries_left)
-            entries_left -= entries
-    except (struct.error, OverflowError) as error:  # the latter for a place beyond 2**63
-        raise DamagedImageError(_CUT_OFF) from error
-    return len(pages)
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+            image.seek(page)
+            check_size(*image.size, limits)
+            tags = dict(image.tag_v2) if isinstance(image, TiffImageFile) else {}
+            if not _is_plain(tags):
+                return None
+            orientation = tags.get(_ORIENTATION)
+            pixels, notes = image_to_rgb(image)  # upright by itself
+            pixels, proportion = true_proportion(pixels, *_pixel_size(tags, orientation), limits)
+            return pixels, (*notes, *proportion)
+    except (UnidentifiedImageError, SyntaxError):  # the latter of a page after the first
+        return None
 
 
-def misread(tags: Mapping[int, Any]) -> bool:
-    """Tells from the tags of a page whether Pillow would open it and give wrong pixels."""
+def _is_plain(tags: Mapping[int, Any]) -> bool:
+    """Tells from tags whether a page's channels are unsigned, of at most 8 bits, and its palette usual."""
     bits, sample_format = (int(np.max(tags.get(tag, 1))) for tag in (_BITS, _SAMPLE_FORMAT))
-    wraps = (sample_format, bits) in ((1, 32), (2, 8))  # unsigned taken for signed, and the reverse
-    return wraps or (tags.get(_PLANAR) == 2 and bits > 8)
+    palette = tags.get(_COLOUR_MAP)
+    usual = palette is None or int(np.max(palette, initial=0)) > 255
+    return bits <= 8 and sample_format == 1 and usual
 
 
-def read_rare(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, Mapping[int, Any]]:
-    """Returns the values (height, width) or (height, width, 3) of a page of any numeric type, and its tags.
+def _pixel_size(tags: Mapping[int, Any], orientation: Any = None) -> tuple[float | None, float | None]:
+    """Returns a pixel's height and width as the resolution means them; both of the page as it is turned."""
+    try:
+        height, width = 1 / float(tags[_Y_RESOLUTION]), 1 / float(tags[_X_RESOLUTION])
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        return None, None
+    return (width, height) if orientation in _ON_ITS_SIDE else (height, width)
+
+
+def _read_numbers(data: bytes, page: int, limits: Limits) -> Pixels:
+    """Returns the pixels of a page of numbers of any type, compressed or not."""
+    values, tags, extra = read_values(data, page, limits)
+    photometric, bits = tags[_PHOTOMETRIC], tags[_BITS]
+    notes: tuple[str, ...] = ()
+    if extra == _STRAIGHT_ALPHA and values.dtype.kind == "u":
+        values, notes = over_black(values[..., :-1], values[..., -1])
+    elif extra is not None and extra != _PREMULTIPLIED_ALPHA:
+        notes = ("Further channels of the file are not shown.",)
+    if photometric == _PALETTE and _COLOUR_MAP in tags:
+        pixels, chosen = _through_palette(values[..., 0], tags[_COLOUR_MAP]), ()
+    elif photometric in (_RGB, _YCBCR):
+        pixels, chosen = colour_to_rgb(values[..., :3], bits if bits % 8 else None)
+        image, converted = to_srgb(Image.fromarray(pixels), tags.get(_ICC_PROFILE))
+        pixels, chosen = np.asarray(image), (*chosen, *converted)
+    else:
+        grey = values[..., 0]
+        if bits < 8 and grey.dtype == np.uint8:
+            grey = scale_to_bytes(grey, 0, float((1 << bits) - 1))
+        pixels, chosen = grey_to_rgb(grey, white_is_zero=photometric == _WHITE_IS_ZERO)
+    pixels, proportion = true_proportion(pixels, *_pixel_size(tags), limits)
+    return upright(pixels, tags.get(_ORIENTATION)), (*chosen, *notes, *proportion)
+
+
+def _through_palette(indices: np.ndarray, palette: Any) -> np.ndarray:
+    """Returns the colours of indices; entries have 16 bits, but some programs write 8 into them."""
+    table = np.asarray(palette).reshape(3, -1).T
+    top = 255 if int(table.max(initial=0)) < 256 else 65535
+    return scale_to_bytes(table[np.clip(indices.astype(np.int64), 0, len(table) - 1)], 0, top)
+
+
+def read_values(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, dict[int, Any], int | None]:
+    """Returns a page's values (height, width, samples), its tags by number, and what a further sample means.
+
+    The third is None where no sample is further, and else the first value of ExtraSamples; samples after that
+    one are left out.
 
     Raises:
-        UnsupportedFormatError: compressed, or neither grey nor RGB.
+        UnsupportedFormatError: compressed in a rare way, or neither grey, palette nor RGB.
         DamagedImageError: shorter than it says.
     """
     import tifffile  # slow to import, and few files need it
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         chosen = file.pages[page].aspage()
-        check_size(chosen.imagewidth, chosen.imagelength * chosen.imagedepth, limits)
-        if chosen.compression != 1 or chosen.imagedepth != 1 or chosen.samplesperpixel not in (1, 3):
-            raise UnsupportedFormatError(
-                "This TIFF file is of a rare kind. Save it in grey or RGB without compression, or as PNG."
-            )
-        segments = list(zip(chosen.dataoffsets, chosen.databytecounts, strict=True))
-        held = sum(length for start, length in segments if 0 < start <= len(data) - length)
-        if held < chosen.nbytes:
-            raise DamagedImageError(_CUT_OFF)
-        values = chosen.asarray(maxworkers=1)
-        tags = {tag.code: tag.value for tag in chosen.tags if tag.code in (PHOTOMETRIC, ORIENTATION)}
-    if chosen.samplesperpixel == 3 and chosen.planarconfig == 2:
-        values = np.moveaxis(values, 0, -1)
-    if values.shape not in ((shape := (chosen.imagelength, chosen.imagewidth)), (*shape, 3)):
-        raise DamagedImageError(_CUT_OFF)
-    return values, tags
+        height, width = chosen.imagelength, chosen.imagewidth
+        check_size(width, height * chosen.imagedepth, limits)
+        _check_kind(chosen)
+        _check_segments(data, chosen, limits)
+        values = chosen.asarray(maxworkers=1, squeeze=False)
+        tags = {tag.code: _simple(tag.value) for tag in chosen.tags if tag.code in _TAGS}
+        tags |= {_PHOTOMETRIC: int(chosen.photometric), _BITS: int(np.max(chosen.bitspersample))}
+        extra, samples = chosen.extrasamples, chosen.samplesperpixel
+    # From (separate samples, depth, height, width, interleaved samples) to samples last.
+    values = np.moveaxis(values[:, 0], 0, -1).reshape(height, width, -1)
+    colours = 3 if tags[_PHOTOMETRIC] in (_RGB, _YCBCR) else 1
+    if values.shape[2] != samples or samples < colours:
+        raise DamagedImageError(CUT_OFF)
+    if samples == colours:
+        return values, tags, None
+    return values[..., : colours + 1], tags, int(extra[0]) if extra else 0
 
 
-def _follow(data: bytes | mmap, page: int, layout: _Layout, entries_left: int) -> tuple[int, int]:
-    """Returns how many entries a page's directory and those nested in it have, and where the next page is."""
-    used, following, nested = _directory(data, page, layout)
-    while nested:
-        entries, _, inner = _directory(data, nested.pop(), layout)
-        used, nested = used + entries, nested + inner
-        if used > entries_left:
-            break
-    if used > entries_left:
-        raise DamagedImageError(_OVERLAP)
-    return used, following
+def _check_kind(page: "TiffPage") -> None:
+    """Raises UnsupportedFormatError for a page whose numbers or colours are not read here."""
+    compressions = (*_BYTE_COMPRESSIONS, *_JPEG, *_JPEG2000)
+    photometrics = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE)
+    read = page.photometric in photometrics or (page.photometric == _YCBCR and page.compression in _JPEG)
+    if page.imagedepth != 1 or page.compression not in compressions or not read:
+        raise UnsupportedFormatError(_RARE)
+    if page.dtype is None or page.dtype.kind not in "buif":
+        raise UnsupportedFormatError(_RARE)
 
 
-def _directory(data: bytes | mmap, position: int, layout: _Layout) -> tuple[int, int, list[int]]:
-    """Returns the number of entries of a directory, the place of the next, and the places of nested ones."""
-    (count,) = layout.count.unpack_from(data, position)
-    start = position + layout.count.size
-    end = start + count * layout.entry.size
-    if end > len(data):
-        raise struct.error("the directory ends outside the file")
-    size, nested = 0, []
-    for tag, kind, number, value in layout.entry.iter_unpack(data[start:end]):
-        size += number * _TYPE_BYTES.get(kind, 0)
-        if tag in _NESTED:
-            nested.append(value)
-    if size > len(data):
-        raise DamagedImageError(_OVERLAP)
-    # Pillow forgives a last directory that ends without saying that no other follows.
-    (following,) = layout.offset.unpack_from(data, end) if end + layout.offset.size <= len(data) else (0,)
-    return count, following, nested
+def _check_segments(data: bytes, page: "TiffPage", limits: Limits) -> None:
+    """Raises for strips or tiles that are missing, outside the file, or would unpack to more than is read."""
+    if page.is_tiled:
+        check_size(page.tilewidth, page.tilelength, limits)
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    inside = all(0 < start <= len(data) - length and length > 0 for start, length in segments)
+    if not inside or len(segments) < int(np.prod(page.chunked)):
+        raise DamagedImageError(CUT_OFF)
+    if page.compression in (*_JPEG, *_JPEG2000):
+        for start, length in segments:
+            about = read_codestream(data[start : start + length])
+            check_size(about.width, about.height, limits)
+
+
+def _simple(value: Any) -> Any:
+    """Returns a tag's value; a fraction, which tifffile gives as two numbers, as one."""
+    if isinstance(value, tuple) and len(value) == 2 and value[1]:
+        return value[0] / value[1]
+    return value

@@ -1,0 +1,146 @@
+"""The DICOM elements that describe a picture, and no others: nothing of the patient can leave this file.
+
+Only the elements listed here are read at all, so that nothing else can reach a log, a warning or a note.
+"""
+
+import io
+import math
+import zlib
+from typing import BinaryIO
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset, read_preamble
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+from mermed_core.errors import DamagedImageError, ImageTooLargeError, NoPixelsError
+from mermed_core.imaging.limits import Limits, check_frame, check_size
+
+PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_COLOURS = ("Red", "Green", "Blue")
+_KEYWORDS = [
+    *PIXELS,
+    *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *("Modality", "BodyPartExamined"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration"),
+    *("PhotometricInterpretation", "PresentationLUTShape", "BurnedInAnnotation"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
+    *("PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"),
+    *("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("ICCProfile", "OpticalPathSequence"),
+    *(f"{colour}PaletteColorLookupTableDescriptor" for colour in _COLOURS),
+    *(f"{colour}PaletteColorLookupTableData" for colour in _COLOURS),
+    *(f"Segmented{colour}PaletteColorLookupTableData" for colour in _COLOURS),
+]
+_NO_PICTURE = (
+    "This DICOM file holds no picture (it is a report or a plan, say). Choose an image of the series."
+)
+
+
+def parse_dicom(data: bytes, limits: Limits) -> pydicom.FileDataset:
+    """Returns the elements of a file that describe its picture; the transfer syntax is always stated."""
+    _check_deflated(io.BytesIO(data), limits)
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(_KEYWORDS))
+    if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom went by the look of the first element
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
+def count_dicom_frames(file: BinaryIO, limits: Limits) -> int:
+    """Returns how many frames an open DICOM file holds, from its header alone.
+
+    Raises:
+        ImageError: no picture, more than can be read, or damaged.
+    """
+    _check_deflated(file, limits)
+    file.seek(0)
+    tags: list[str] = ["Rows", "Columns", "NumberOfFrames"]
+    dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
+    if not (number(dataset, "Rows") and number(dataset, "Columns")):
+        raise NoPixelsError(_NO_PICTURE)
+    return _frames(dataset)
+
+
+def check_header(dataset: Dataset, frame: int, limits: Limits) -> int:
+    """Returns the number of frames; the header must describe a picture within the limits."""
+    height, width = number(dataset, "Rows"), number(dataset, "Columns")
+    held = any(dataset.get(name) for name in PIXELS)
+    if not height or not width:
+        if held:
+            raise DamagedImageError("The DICOM file does not say how large its picture is. Export it again.")
+        raise NoPixelsError(_NO_PICTURE)
+    if not held:
+        raise DamagedImageError("The DICOM file ends before its picture. Export or send it again.")
+    frames = _frames(dataset)
+    check_frame(frame, frames, limits)
+    check_size(int(width), int(height), limits)
+    return frames
+
+
+def number(dataset: Dataset, keyword: str, position: int = 0) -> float | None:
+    """Returns one value of an element as a number, None where it states none that can be read."""
+    try:
+        value = dataset.get(keyword)
+        if isinstance(value, MultiValue):
+            value = value[position]
+        elif position:
+            return None
+        found = float(value)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Returns an element in capitals without blanks around it, empty where it is missing."""
+    try:
+        return str(dataset.get(keyword) or "").strip(" \0").upper()
+    except ValueError:
+        return ""
+
+
+def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """Returns the items of a sequence, none where it is missing or no sequence."""
+    value = dataset.get(keyword)
+    return list(value) if isinstance(value, Sequence) else []
+
+
+def functional_group(dataset: Dataset, frame: int, macro: str) -> Dataset | None:
+    """Returns a macro of an enhanced multi-frame object for one frame, or what all frames share."""
+    per_frame = items(dataset, "PerFrameFunctionalGroupsSequence")
+    for group in [*per_frame[frame : frame + 1], *items(dataset, "SharedFunctionalGroupsSequence")]:
+        found = items(group, macro)
+        if found:
+            return found[0]
+    return None
+
+
+def _frames(dataset: Dataset) -> int:
+    return max(1, int(number(dataset, "NumberOfFrames") or 1))
+
+
+def _check_deflated(file: BinaryIO, limits: Limits) -> None:
+    """Inflates a deflated data set in bounded memory before pydicom would inflate it whole."""
+    read_preamble(file, force=True)
+    meta = read_dataset(
+        file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag.group != 2
+    )
+    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        inflater.decompress(file.read(), limits.max_bytes)
+        if inflater.unconsumed_tail:
+            raise ImageTooLargeError(
+                "The DICOM file unpacks to more than can be read. Export a single image."
+            )
