@@ -4,9 +4,15 @@ import argparse
 import json
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mermed_core.cli.arguments import add_served, count, positive
+from mermed_core.errors import CollectionError
+from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.records import RESEARCH_ONLY, Analysis
+
+if TYPE_CHECKING:
+    from mermed_core.inference.predictor import Predictor
 
 SUMMARY = "Say what the model sees in one image."
 DETAILS = """\
@@ -16,6 +22,9 @@ DETAILS = """\
 With --json the answer is one object: modality, in_distribution, reason, findings, neighbours, map, model,
 notes (how the image was read), header_modality (what the DICOM header says). No other part of a header is
 read out."""
+
+
+logger = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,31 +50,40 @@ def run(options: argparse.Namespace) -> None:
         ModelError: there is no usable model.
         CollectionError: the collection that was asked for cannot be loaded.
     """
-    from mermed_core.inference.predictor import Predictor
-    from mermed_core.settings import Settings
-
-    settings = Settings.from_environment()
-    collection = options.collection or settings.collection
-    if not options.collection and not collection.is_dir() and collection == Settings().collection:
-        collection = None  # only the bundled one may be absent without a word
-    predictor = Predictor.load(options.model or settings.model, collection)
+    predictor = _load(options.model, options.collection)
     image = predictor.read(options.file, options.frame - 1)
     embedding = predictor.embed(image, modality=options.modality)
     analysis = predictor.analyse(embedding, neighbours=options.neighbours)
     if options.json:
         print(json.dumps(analysis.to_dict(), ensure_ascii=False))
     else:
-        print("\n".join(_lines(analysis)))
+        print("\n".join(_lines(analysis, embedding.chosen)))
 
 
-def _lines(analysis: Analysis) -> list[str]:
+def _load(model: Path | None, collection: Path | None) -> "Predictor":
+    """Loads what was asked for; without the bundled collection, or where it is another model's, the rest."""
+    from mermed_core.inference.predictor import Predictor
+    from mermed_core.settings import Settings
+
+    settings = Settings.from_environment()
+    model, collection = model or settings.model, collection or settings.collection
+    try:
+        return Predictor.load(model, collection)
+    except CollectionError as error:
+        if collection != BUNDLED_COLLECTION:
+            raise
+        logger.warning("no similar cases: %s", error)
+        return Predictor.load(model)
+
+
+def _lines(analysis: Analysis, chosen: str) -> list[str]:
     key, probability = next(iter(analysis.modality.items()))
     lines = [f"note        {note}" for note in analysis.notes]
-    lines.append(f"modality    {key} ({probability:.1%})")
+    lines.append(f"modality    {key} ({probability:.1%})" + ("" if chosen == key else f"; taken as {chosen}"))
     if analysis.header_modality not in (None, key):
         lines.append(
             f"CHECK       the DICOM header says {analysis.header_modality}, the model sees {key}; "
-            f"--modality {analysis.header_modality} takes the header's word"
+            f"--modality {analysis.header_modality} follows the header"
         )
     known = "yes" if analysis.in_distribution else "NO"
     lines.append(f"known       {known}: {analysis.reason}")

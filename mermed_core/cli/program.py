@@ -104,10 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MermedError as error:
         return _ended(str(error), REFUSED if isinstance(error, _REFUSED_ERRORS) else FAILED, as_json)
     except ModuleNotFoundError as error:
-        if error.name is None or (extra := EXTRAS.get(error.name.partition(".")[0])) is None:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
             raise
-        missing = f"This needs {error.name}: pip install 'mermed-fm-explorer[{extra}]'"
-        return _ended(missing, FAILED, as_json)
+        extra = f"pip install 'mermed-fm-explorer[{EXTRAS[package]}]'"
+        return _ended(f"This needs the package {package}: {extra}", FAILED, as_json)
     except OSError as error:
         return _ended(str(error), FAILED, as_json)
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from mermed_core.cli import doctor
+from mermed_core.cli import doctor, main
 from mermed_core.cli.doctor import examine
 
 
@@ -13,9 +13,8 @@ def lines(report: str, mark: str) -> list[str]:
     return [line for line in report.splitlines() if line.startswith(mark)]
 
 
-def test_with_model_and_collection_all_is_well(model_folder, collection_folder, monkeypatch):
-    monkeypatch.delenv("MERMED_DATA", raising=False)
-    report, healthy = examine(model_folder, collection_folder)
+def test_with_model_and_collection_all_is_well(model_folder, collection_folder):
+    report, healthy = examine(model_folder, collection_folder, None)
     assert healthy
     assert lines(report, "MISSING") == []
     assert re.search(r"ok +torch \d+\.\d+", report)
@@ -24,55 +23,60 @@ def test_with_model_and_collection_all_is_well(model_folder, collection_folder, 
     assert f"{model_folder}: tiny" in report
     assert "7 label sets" in report
     assert "'Tiny', 42 synthetic cases" in report
-    assert lines(report, "note") == [
-        "note     MERMED_DATA is not set: training and the tests on real images are off"
-    ]
+    assert lines(report, "note")[-1].startswith("note     MERMED_DATA is not set")
+
+
+def test_the_command_prints_the_report(model_folder, collection_folder, tmp_path, capsys):
+    options = ["--model", str(model_folder), "--collection"]
+    assert main(["doctor", *options, str(collection_folder)]) == 0
+    assert "'Tiny'" in capsys.readouterr().out
+    assert main(["doctor", *options, str(tmp_path / "none")]) == 1
+    assert "MISSING  collection" in capsys.readouterr().out
 
 
 def test_no_model_is_named_with_its_place(tmp_path, collection_folder):
-    report, healthy = examine(tmp_path / "nowhere", collection_folder)
+    report, healthy = examine(tmp_path / "nowhere", collection_folder, None)
     assert not healthy
     (missing,) = lines(report, "MISSING")
     assert str(tmp_path / "nowhere") in missing
 
 
-def test_no_collection_is_named_with_the_way_to_get_one(tmp_path, model_folder):
-    report, healthy = examine(model_folder, tmp_path / "nowhere")
+def test_no_collection_is_named_with_the_command_that_makes_one(tmp_path, model_folder):
+    report, healthy = examine(model_folder, tmp_path / "nowhere", None)
     assert not healthy
     (missing,) = lines(report, "MISSING")
-    assert "python -m train.build_collection" in missing
+    assert "mermed collect" in missing
 
 
-def test_heads_that_are_missing_are_named_with_the_way_to_fit_them(
-    tmp_path, encoder_folder, collection_folder
-):
-    report, healthy = examine(encoder_folder, collection_folder)
+def test_missing_heads_are_named_with_the_command_that_fits_them(encoder_folder, collection_folder):
+    report, healthy = examine(encoder_folder, collection_folder, None)
     assert not healthy
-    assert "python -m train.fit_heads" in lines(report, "MISSING")[0]
+    assert "mermed fit" in lines(report, "MISSING")[0]
 
 
-def test_a_collection_of_another_model_is_told(tmp_path, model_folder, collection_folder, make_model):
+def test_a_collection_of_another_model_is_missing(tmp_path, model_folder, collection_folder, make_model):
     other = tmp_path / "other"
     make_model(other, seed=1)
     shutil.copytree(model_folder / "heads", other / "heads")
-    report, healthy = examine(other, collection_folder)
+    report, healthy = examine(other, collection_folder, None)
     assert not healthy
     assert "another model" in lines(report, "MISSING")[0]
 
 
-def test_a_package_that_is_missing_is_told_with_the_command(monkeypatch, model_folder, collection_folder):
-    monkeypatch.setattr(doctor, "_PACKAGES", ("torch", "surely-not-installed"))
-    report, healthy = examine(model_folder, collection_folder)
+def test_a_missing_package_is_named_with_the_command(monkeypatch, model_folder, collection_folder):
+    monkeypatch.setattr(doctor, "_NEEDED", ("torch", "surely-not-installed"))
+    monkeypatch.setattr(doctor, "_OPTIONAL", {"nor-this": "train"})
+    report, healthy = examine(model_folder, collection_folder, None)
     assert not healthy
-    assert lines(report, "MISSING") == [
-        "MISSING  surely-not-installed: python -m pip install -r requirements.txt"
-    ]
+    assert lines(report, "MISSING") == ["MISSING  surely-not-installed: pip install mermed-fm-explorer"]
+    assert "note     nor-this is not installed: pip install mermed-fm-explorer[train]" in lines(
+        report, "note"
+    )
 
 
 @pytest.mark.parametrize("names", [[], ["a.parquet", "b.parquet", "notes.txt"]])
-def test_real_data_are_counted(tmp_path, monkeypatch, model_folder, collection_folder, names):
+def test_real_image_sets_are_counted(tmp_path, model_folder, collection_folder, names):
     for name in names:
         (tmp_path / name).touch()
-    monkeypatch.setenv("MERMED_DATA", str(tmp_path))
     found = sum(name.endswith(".parquet") for name in names)
-    assert f"MERMED_DATA: {found} parquet files" in examine(model_folder, collection_folder)[0]
+    assert f"MERMED_DATA: {found} parquet files" in examine(model_folder, collection_folder, tmp_path)[0]

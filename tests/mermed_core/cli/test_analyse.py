@@ -1,0 +1,139 @@
+"""`mermed analyse`: one answer for people, one for programs."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mermed_core.cli import main
+from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.records import RESEARCH_ONLY
+
+KEYS = [
+    "modality",
+    "in_distribution",
+    "reason",
+    "findings",
+    "neighbours",
+    "map",
+    "model",
+    "notes",
+    "header_modality",
+]
+
+
+@pytest.fixture
+def options(model_folder, collection_folder) -> list[str]:
+    return ["--model", str(model_folder), "--collection", str(collection_folder)]
+
+
+def grey(modality: str) -> np.ndarray:
+    return draw_phantom(modality, FINDINGS[modality][0], seed=7).pixels
+
+
+@pytest.fixture
+def write(tmp_path, make_dicom):
+    def in_kind(kind: str, **elements: object):
+        path = tmp_path / f"image.{kind}"
+        if kind == "dcm":
+            values = grey("ct")[:, :, 0].astype(np.uint16) * 16
+            window = {"WindowCenter": 2048, "WindowWidth": 4096}
+            path.write_bytes(make_dicom(values, PatientName="Nobody^Known", **window, **elements))
+        elif kind == "tiff":
+            Image.fromarray(grey("ct")[:, :, 0].astype(np.uint16) * 257).save(path)
+        else:
+            Image.fromarray(grey("ct")).save(path, quality=95)
+        return path
+
+    return in_kind
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "tiff", "dcm"])
+def test_the_json_object_has_the_promised_keys(write, capsys, options, kind):
+    assert main(["analyse", str(write(kind)), "--json", "--neighbours", "3", *options]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == KEYS
+    assert next(iter(answer["modality"])) == "ct"
+    assert len(answer["neighbours"]) == 3
+    assert set(answer["neighbours"][0]) == {"case_id", "similarity", "label", "modality", "source"}
+    assert len(answer["map"]) == 2
+    assert "Nobody" not in json.dumps(answer)
+
+
+def test_notes_and_the_headers_modality_are_in_the_json(write, capsys, options):
+    assert main(["analyse", str(write("dcm", Modality="CT")), "--json", *options]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["header_modality"] == "ct"
+    assert any("window" in note for note in answer["notes"])
+
+
+def test_people_get_lines_with_the_notes(write, capsys, options):
+    assert main(["analyse", str(write("dcm", Modality="CT")), *options]) == 0
+    shown = capsys.readouterr().out
+    assert "window" in shown.splitlines()[0]
+    assert "modality    ct" in shown
+    assert "header" not in shown
+    assert shown.endswith(RESEARCH_ONLY + "\n")
+
+
+def test_a_header_that_contradicts_the_model_is_a_line(write, capsys, options):
+    assert main(["analyse", str(write("dcm", Modality="US")), *options]) == 0
+    assert "CHECK       the DICOM header says us, the model sees ct" in capsys.readouterr().out
+
+
+def test_a_modality_that_is_given_is_taken(write, capsys, options):
+    assert main(["analyse", str(write("png")), "--modality", "Chest X-ray", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "; taken as cxr" in shown
+    assert "finding     phantom_ct" not in shown
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_refused_file_is_a_sentence_and_exit_code_2(tmp_path, capsys, options, as_json):
+    path = tmp_path / "report.png"
+    path.write_bytes(b"%PDF-1.7")
+    assert main(["analyse", str(path), *options, *(["--json"] if as_json else [])]) == 2
+    output = capsys.readouterr()
+    assert "PDF" in (json.loads(output.out)["error"] if as_json else output.err)
+    assert "" in (output.err, output.out)
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_other_mistakes_have_their_codes(write, tmp_path, capsys, options, as_json):
+    path = str(write("png"))
+    json_option = ["--json"] if as_json else []
+    for wrong, code in (
+        (["--modality", "banana"], 2),
+        (["--model", str(tmp_path)], 1),
+        (["--collection", str(tmp_path)], 1),
+    ):
+        assert main(["analyse", path, *options, *wrong, *json_option]) == code
+        output = capsys.readouterr()
+        assert (list(json.loads(output.out)) == ["error"]) if as_json else output.err.startswith("error: ")
+    for file in (tmp_path / "none.png", tmp_path):
+        assert main(["analyse", str(file), *options]) == 2
+
+
+def test_another_models_bundled_collection_is_not_used(write, capsys, options):
+    assert main(["analyse", str(write("png")), "--json", *options[:2]]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["neighbours"], answer["map"]) == ([], None)
+
+
+def test_the_environment_names_model_and_collection(write, capsys, options, monkeypatch):
+    monkeypatch.setenv("MERMED_MODEL", options[1])
+    monkeypatch.setenv("MERMED_COLLECTION", options[3])
+    assert main(["analyse", str(write("png")), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"].startswith("tiny ")
+
+
+def test_frames_are_chosen_from_1_as_the_notes_count_them(tmp_path, capsys, options, error_of):
+    path = tmp_path / "frames.tiff"
+    pages = [Image.fromarray(grey(key)) for key in ("ct", "fundus")]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    for frame, seen in ((["--frame", "2"], "fundus"), ([], "ct")):
+        assert main(["analyse", str(path), *frame, "--json", *options]) == 0
+        assert next(iter(json.loads(capsys.readouterr().out)["modality"])) == seen
+    assert error_of("analyse", path, "--frame", "3", *options) == (2, "There is no frame 3; the file has 2.")
+    assert error_of("analyse", path, "--frame", "0", *options)[0] == 2

@@ -1,0 +1,57 @@
+"""Results of a report go into the model folder, and nothing else of it changes."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from mermed_core.cli import main
+from mermed_core.inference.predictor import Predictor
+from mermed_core.models.model_metrics import ModelMetrics
+
+
+@pytest.fixture(scope="module")
+def reports(model_folder, tmp_path_factory):
+    """Two reports of the tiny model: beside a start, and cross-validated."""
+    folder = tmp_path_factory.mktemp("reports")
+    encoder = ["--encoder", f"tiny={model_folder}"]
+    common = ["--data", "phantoms:20", "--resamples", "20", "--cache", str(folder / "cache")]
+    beside = ["--encoder", "start=pixels@8", "--protocol", "linear_probe", "--out", str(folder / "beside")]
+    assert main(["evaluate", *encoder, *common, *beside]) == 0
+    crossed = ["--protocol", "cross_validation", "--out", str(folder / "crossed")]
+    assert main(["evaluate", *encoder, *common, *crossed]) == 0
+    return folder
+
+
+@pytest.fixture
+def model(model_folder, tmp_path):
+    return shutil.copytree(model_folder, tmp_path / "model")
+
+
+def test_metrics_and_card_are_those_of_the_reports(model, reports):
+    before = {path: path.read_bytes() for path in model.rglob("*.safetensors")}
+    options = ["--report", str(reports / "beside"), "--report", str(reports / "crossed"), "--start", "start"]
+    data = ["--data", "phantoms:20", "--pointing", "1"]
+    assert main(["model-report", "--model", str(model), *options, *data]) == 0
+    metrics = ModelMetrics.load(model / "metrics.json")
+    results = pd.read_parquet(reports / "beside" / "results.parquet")
+    task = metrics.tasks["phantom_ct"]
+    assert task.auroc in set(results.loc[results["encoder"] == "tiny", "value"])
+    assert task.start_auroc in set(results.loc[results["encoder"] == "start", "value"])
+    assert task.cross_validated_auroc is not None
+    assert 0 <= metrics.unknown_input["photographs"] <= 1
+    pointed = pd.read_csv(reports / "beside" / "pointing.csv")
+    served = pointed[pointed["method"] == "HiResCAM"]
+    assert metrics.pointing["HiResCAM"] == pytest.approx(served["in_finding"].mean())
+    assert served["images"].sum() == 8
+    assert "photographs" in (model / "README.md").read_text(encoding="utf-8")
+    assert {path: path.read_bytes() for path in model.rglob("*.safetensors")} == before
+    assert Predictor.load(model).metrics.tasks["phantom_ct"].title == "Synthetic CT"
+
+
+def test_a_report_of_another_model_is_refused_and_nothing_changes(model, reports, error_of):
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    options = ["--report", reports / "beside", "--start", "other", "--data", "phantoms:20"]
+    code, sentence = error_of("model-report", "--model", model, *options)
+    assert (code, "no linear probe of 'other'" in sentence) == (1, True)
+    assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
