@@ -38,7 +38,7 @@ IMAGE_ALT = "The uploaded image"
 SHOW_WHERE = "Show where the model looked for"
 OVERLAY, OVERLAY_OPACITY, LESS, MORE = "Overlay", "Opacity of the heat map", "less", "more"
 FAINT_MAP = "Nothing in the image supports this finding, so the map means little."
-COARSE_MAP = "It is a rough guide to what drove the score, not an outline of the finding."
+COARSE_MAP = "A rough guide to what drove the score, not an outline of the finding."
 
 # Modality and findings
 MODALITY_HERE = "Detected from the pixels alone."
@@ -195,7 +195,7 @@ def whole_model(accuracy: float | None, accepted: float | None) -> str:
 
 def heat_map(method: str, name: str, peak: float) -> str:
     """Says what a heat map shows."""
-    return f"{method} for {name} (raw peak {peak:.2g})."
+    return f"{method} heat map for {name} (raw peak {peak:.2g})."
 
 
 def no_such_finding(name: str) -> str:
@@ -248,7 +248,7 @@ def selected(count: int) -> str:
 
 def cases_in(count: int, *, synthetic: bool) -> str:
     """Returns the size of a collection, and whether its cases are of patients."""
-    return f"{count:,} {'synthetic cases, drawn and not of patients' if synthetic else 'known cases'}"
+    return f"{count:,} {'computer-drawn cases, none of them of a patient' if synthetic else 'known cases'}"
 
 
 def running_on(model: str, device: str) -> str:

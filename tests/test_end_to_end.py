@@ -12,6 +12,7 @@ from gradio_client import Client, handle_file
 from app.services import load_services
 from app.ui import build_app, launch_options
 from app.uploads import FOLDER_VARIABLE
+from mermed_core.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -39,9 +40,10 @@ def test_from_nothing_to_the_page(tmp_path, monkeypatch):
 
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "uploads"))
     os.makedirs(tmp_path / "uploads")
-    services = load_services({"MERMED_MODEL": model, "MERMED_COLLECTION": collection})
+    settings = Settings.from_environment({"MERMED_MODEL": model, "MERMED_COLLECTION": collection})
+    services = load_services(settings)
     blocks = build_app(services)
-    options = launch_options({}) | {"server_port": None, "prevent_thread_lock": True}
+    options = launch_options(settings) | {"server_port": None, "prevent_thread_lock": True}
     try:
         address = blocks.launch(**options)[1]
         shown = Client(address, verbose=False).predict(handle_file(image), api_name="/analyse")

@@ -35,7 +35,7 @@ class ExplorePage:
         )
         self.map = collection_map(collection)
         self._selected = gr.Textbox(visible=False)
-        self.heading = static_html(cases.heading(text.SELECT_ON_MAP), "explore-heading")
+        self.heading = static_html(cases.nothing(text.SELECT_ON_MAP), "explore-heading")
         self.cases = self.grid = clickable_html("", "explore-cases")
         self.table = gr.Dataframe(
             visible=False, interactive=False, max_height=360, buttons=["fullscreen"], elem_id="explore-table"

@@ -231,7 +231,7 @@ def test_a_sentence_holds_nothing_that_html_could_run(value):
 
 
 def test_the_banner_says_what_is_loaded(services):
-    assert "420 synthetic cases" in header.header(services)
+    assert "420 computer-drawn cases" in header.header(services)
     html = header.header(services_with(None, "Build one."))
     assert "No collection is loaded" in html
     assert "Build one." in html
