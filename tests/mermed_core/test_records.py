@@ -14,10 +14,23 @@ def test_an_analysis_becomes_plain_json_with_the_promised_keys():
         (Neighbour(CASE, 0.5),),
         MapPoint(1.5, -2.0),
         "tiny 0",
+        ("Page 1 of 3.",),
+        "oct",
     )
     value = json.loads(json.dumps(analysis.to_dict()))
-    assert list(value) == ["modality", "known", "gate", "findings", "neighbours", "map", "model"]
+    assert list(value) == [
+        "modality",
+        "in_distribution",
+        "reason",
+        "findings",
+        "neighbours",
+        "map",
+        "model",
+        "notes",
+        "header_modality",
+    ]
     assert value["map"] == [1.5, -2.0]
+    assert (value["notes"], value["header_modality"]) == (["Page 1 of 3."], "oct")
     assert (
         value["findings"][0] | {"task": "lung", "label": "benign", "probability": 0.8} == value["findings"][0]
     )

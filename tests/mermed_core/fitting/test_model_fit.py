@@ -10,7 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError
-from mermed_core.fitting.model_fit import FEWEST_GROUPS, assemble
+from mermed_core.fitting.model_fit import fit_model
+from mermed_core.metrics.bootstrap import MIN_GROUPS
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.embedder import embed_manifest
 from mermed_core.models.heads import MODALITY_TASK, label_set_task
@@ -49,28 +50,28 @@ def joined(*frames: pd.DataFrame) -> Manifest:
     return Manifest.from_frame(pd.concat(frames, ignore_index=True))
 
 
-def test_there_is_a_head_for_every_label_set_and_one_for_the_modality(assembly, phantoms):
-    assert {head.task for head in assembly.heads.findings} == {f"phantom_{key}" for key in MODALITY_KEYS}
-    assert assembly.heads.get(MODALITY_TASK).classes == tuple(sorted(MODALITY_KEYS))
+def test_there_is_a_head_for_every_label_set_and_one_for_the_modality(fitted, phantoms):
+    assert {head.task for head in fitted.heads.findings} == {f"phantom_{key}" for key in MODALITY_KEYS}
+    assert fitted.heads.get(MODALITY_TASK).classes == tuple(sorted(MODALITY_KEYS))
     for label_set in phantoms.label_sets():
-        head = assembly.heads.get(label_set.task)
+        head = fitted.heads.get(label_set.task)
         assert (head.classes, f"phantom_{head.modality}") == (label_set.classes, label_set.task)
 
 
-def test_figures_are_those_of_the_test_split(assembly, embedder, phantoms):
+def test_metrics_are_those_of_the_test_split(fitted, embedder, phantoms):
     test = phantoms.split("test")
     vectors = embed_manifest(embedder, test).vectors
-    head = assembly.heads.get(MODALITY_TASK)
+    head = fitted.heads.get(MODALITY_TASK)
     named = np.array(head.classes)[head.probabilities(vectors).argmax(axis=1)]
-    assert assembly.metrics["modality_accuracy"] == np.mean(named == test.frame["modality"].to_numpy())
-    accepted = np.mean(assembly.gate.scores(vectors) <= assembly.gate.threshold)
-    assert assembly.metrics["known_accepted"] == pytest.approx(accepted)
+    assert fitted.metrics.model.modality_accuracy == np.mean(named == test.frame["modality"].to_numpy())
+    accepted = np.mean(fitted.detector.scores(vectors) <= fitted.detector.threshold)
+    assert fitted.metrics.model.known_accepted == pytest.approx(accepted)
     rows = (test.frame["task"] == "phantom_cxr").to_numpy()
-    cxr = assembly.heads.get("phantom_cxr")
+    cxr = fitted.heads.get("phantom_cxr")
     truth = [labels == [cxr.classes[0]] for labels in test.frame.loc[rows, "labels"]]
     expected = roc_auc_score(truth, cxr.probabilities(vectors[rows])[:, 0])
-    assert assembly.metrics["phantom_cxr"]["auroc"] == pytest.approx(expected)
-    assert assembly.metrics["phantom_cxr"]["n_test"] == rows.sum()
+    assert fitted.metrics.tasks["phantom_cxr"].auroc == pytest.approx(expected)
+    assert fitted.metrics.tasks["phantom_cxr"].n_test == rows.sum()
 
 
 def test_test_images_teach_nothing(embedder):
@@ -80,44 +81,44 @@ def test_test_images_teach_nothing(embedder):
     swapped = frame.copy()
     swapped.loc[held, "labels"] = frame.loc[held, "labels"].str[0].map(other_label)
     swapped.loc[held, "image"] = [flat("green", seed) for seed in range(held.sum())]
-    honest, other = (assemble(embedder, Manifest.from_frame(table)) for table in (frame, swapped))
+    honest, other = (fit_model(embedder, Manifest.from_frame(table)) for table in (frame, swapped))
     for left, right in zip(honest.heads.heads, other.heads.heads, strict=True):
         np.testing.assert_array_equal(left.weight, right.weight)
         assert left.temperature == right.temperature
-    np.testing.assert_array_equal(honest.gate.quantiles, other.gate.quantiles)
-    assert honest.metrics["set"] != other.metrics["set"]
+    np.testing.assert_array_equal(honest.detector.quantiles, other.detector.quantiles)
+    assert honest.metrics.tasks["set"] != other.metrics.tasks["set"]
 
 
 def test_a_label_that_every_image_has_is_certain(embedder):
     frame = coloured("set", "cxr", count=30, kind="multilabel")
     frame["labels"] = [[*labels, "image"] for labels in frame["labels"]]
-    head = assemble(embedder, joined(frame)).heads.get("set")
+    head = fit_model(embedder, joined(frame)).heads.get("set")
     shares = head.probabilities(np.stack([embedder.embed(np.full((24, 24, 3), 60, np.uint8), "cxr")]))
     assert shares[0, head.classes.index("image")] > 0.9
 
 
 def test_one_modality_alone_is_the_modality(embedder):
-    assembly = assemble(embedder, joined(coloured("set", "cxr")))
+    fitted = fit_model(embedder, joined(coloured("set", "cxr")))
     vector = embedder.embed(np.zeros((24, 24, 3), np.uint8), None)
-    assert assembly.heads.get(MODALITY_TASK).probabilities(vector[None]).tolist() == [[1.0]]
+    assert fitted.heads.get(MODALITY_TASK).probabilities(vector[None]).tolist() == [[1.0]]
 
 
 def test_colours_are_told_apart(embedder):
-    assembly = assemble(embedder, joined(coloured("set", "cxr", tuple(COLOURS), 45)))
-    assert assembly.metrics["set"]["auroc"] == 1
+    fitted = fit_model(embedder, joined(coloured("set", "cxr", tuple(COLOURS), 45)))
+    assert fitted.metrics.tasks["set"].auroc == 1
     unseen = np.stack([embedder.embed(np.array(Image.open(io.BytesIO(flat("green", 999)))), "cxr")])
-    assert assembly.heads.get("set").classes[assembly.heads.get("set").logits(unseen).argmax()] == "green"
+    assert fitted.heads.get("set").classes[fitted.heads.get("set").logits(unseen).argmax()] == "green"
 
 
 def test_two_label_sets_of_a_modality_get_a_head_that_sorts_them(embedder):
     first = coloured("first", "cxr", ("red", "blue"))
     second = coloured("second", "cxr", ("green", "blue"))
     second["image"] = [flat("green", 100 + row) for row in range(len(second))]
-    assembly = assemble(embedder, joined(first, second, coloured("third", "ct")))
-    assert assembly.heads.get(label_set_task("cxr")).classes == ("first", "second")
-    assert {head.task for head in assembly.heads.findings} == {"first", "second", "third"}
+    fitted = fit_model(embedder, joined(first, second, coloured("third", "ct")))
+    assert fitted.heads.get(label_set_task("cxr")).classes == ("first", "second")
+    assert {head.task for head in fitted.heads.findings} == {"first", "second", "third"}
     vector = embedder.embed(np.array(Image.open(io.BytesIO(flat("green", 7)))), "cxr")
-    relevance = assembly.heads.relevance("cxr", vector)
+    relevance = fitted.heads.relevance("cxr", vector)
     assert relevance["second"] > relevance["first"]
     assert sum(relevance.values()) == pytest.approx(1)
 
@@ -126,15 +127,15 @@ def test_a_class_without_training_image_is_not_named(embedder):
     frame = coloured("set", "cxr")
     row = int(np.flatnonzero(frame["split"] == "val")[0])
     frame["labels"] = [["never seen"] if at == row else labels for at, labels in enumerate(frame["labels"])]
-    assert assemble(embedder, joined(frame)).heads.get("set").classes == ("blue", "red")
+    assert fit_model(embedder, joined(frame)).heads.get("set").classes == ("blue", "red")
 
 
 def test_unlabelled_images_count_for_the_modality_only(embedder):
     bare = coloured("bare", "oct")
     bare["labels"] = None
-    assembly = assemble(embedder, joined(coloured("set", "cxr"), bare))
-    assert [head.task for head in assembly.heads.findings] == ["set"]
-    assert "oct" in assembly.heads.get(MODALITY_TASK).classes
+    fitted = fit_model(embedder, joined(coloured("set", "cxr"), bare))
+    assert [head.task for head in fitted.heads.findings] == ["set"]
+    assert "oct" in fitted.heads.get(MODALITY_TASK).classes
 
 
 def test_multilabel_sets_keep_their_kind(embedder):
@@ -142,7 +143,7 @@ def test_multilabel_sets_keep_their_kind(embedder):
     frame["labels"] = [
         [] if labels == ["green"] else labels + ["warm"] * (labels == ["red"]) for labels in frame["labels"]
     ]
-    head = assemble(embedder, joined(frame)).heads.get("set")
+    head = fit_model(embedder, joined(frame)).heads.get("set")
     assert (head.kind, head.classes) == ("multilabel", ("blue", "red", "warm"))
     red = embedder.embed(np.array(Image.open(io.BytesIO(flat("red", 77)))), "cxr")
     shares = dict(zip(head.classes, head.probabilities(red[None])[0], strict=True))
@@ -152,21 +153,21 @@ def test_multilabel_sets_keep_their_kind(embedder):
 def test_no_interval_from_a_handful_of_patients(embedder):
     frame = coloured("set", "cxr", count=80)
     few = frame.assign(
-        group=[f"patient {row % (FEWEST_GROUPS - 1)} {split}" for row, split in enumerate(frame["split"])]
+        group=[f"patient {row % (MIN_GROUPS - 1)} {split}" for row, split in enumerate(frame["split"])]
     )
-    many = assemble(embedder, joined(frame)).metrics["set"]
-    scarce = assemble(embedder, joined(few)).metrics["set"]
-    assert scarce["n_groups"] < FEWEST_GROUPS <= many["n_groups"]
-    assert (scarce["auroc_low"], scarce["auroc_high"]) == (None, None)
-    assert many["auroc_low"] <= many["auroc"] <= many["auroc_high"]
+    many = fit_model(embedder, joined(frame)).metrics.tasks["set"]
+    scarce = fit_model(embedder, joined(few)).metrics.tasks["set"]
+    assert scarce.n_groups < MIN_GROUPS <= many.n_groups
+    assert (scarce.auroc_low, scarce.auroc_high) == (None, None)
+    assert many.auroc_low <= many.auroc <= many.auroc_high
 
 
 def test_without_val_split_it_is_cross_validated(embedder):
     frame = coloured("set", "cxr")
     frame["split"] = frame["split"].replace("val", "train")
-    assembly = assemble(embedder, joined(frame))
-    assert assembly.heads.get("set").training_images == (frame["split"] == "train").sum()
-    assert assembly.metrics["set"]["auroc"] == 1
+    fitted = fit_model(embedder, joined(frame))
+    assert fitted.heads.get("set").training_images == (frame["split"] == "train").sum()
+    assert fitted.metrics.tasks["set"].auroc == 1
 
 
 @pytest.mark.parametrize(
@@ -180,12 +181,12 @@ def test_without_val_split_it_is_cross_validated(embedder):
 def test_what_cannot_be_fitted_is_told(embedder, change, column, told):
     frame = pd.concat([coloured("one", "ct", count=10), coloured("two", "cxr", count=10)], ignore_index=True)
     with pytest.raises(ManifestError, match=told) as raised:
-        assemble(embedder, Manifest.from_frame(change(frame)))
+        fit_model(embedder, Manifest.from_frame(change(frame)))
     assert raised.value.column == column
 
 
-def test_only_a_handful_of_patients_gives_no_interval(assembly):
-    figures = [figure for figure in assembly.metrics.values() if isinstance(figure, dict)]
-    assert len(figures) == 6  # the drawn OCT images have none in their test split
-    for figure in figures:
-        assert (figure["auroc_low"] is None) == (figure["n_groups"] < FEWEST_GROUPS)
+def test_only_a_handful_of_patients_gives_no_interval(fitted):
+    measured = fitted.metrics.tasks.values()
+    assert len(measured) == 6  # the drawn OCT images have none in their test split
+    for task in measured:
+        assert (task.auroc_low is None) == (task.n_groups < MIN_GROUPS)

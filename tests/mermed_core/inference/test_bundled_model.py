@@ -1,6 +1,6 @@
 """The bundled model and collection: small enough, stated truly, and right on real images."""
 
-import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,52 +8,57 @@ import pytest
 import torch
 from scipy.ndimage import binary_dilation
 
-from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.data.phantoms import FINDINGS, SYNTHETIC_PREFIX, draw_phantom
 from mermed_core.data.sources.opener import open_manifest
+from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
 from mermed_core.inference.predictor import MedicalImage, Predictor
 from mermed_core.metrics.bootstrap import MIN_GROUPS
 from mermed_core.metrics.scores import auroc, unweighted
 from mermed_core.models.embedder import embed_manifest
 from mermed_core.models.heads import MODALITY_TASK
 
-ASSETS = Path(__file__).parents[3] / "assets"
+README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.fixture(scope="module")
 def bundled() -> Predictor:
-    return Predictor.load(ASSETS / "model", ASSETS / "collection")
+    return Predictor.load(BUNDLED_MODEL, BUNDLED_COLLECTION)
 
 
 def test_the_model_is_small():
-    assert sum(path.stat().st_size for path in (ASSETS / "model").rglob("*") if path.is_file()) <= 25 * 2**20
+    assert sum(path.stat().st_size for path in BUNDLED_MODEL.rglob("*") if path.is_file()) <= 25 * 2**20
 
 
 def test_the_collection_is_synthetic_and_of_this_model(bundled):
     assert bundled.collection is not None
     assert bundled.collection.synthetic
     assert bundled.made(bundled.collection)
-    assert len(bundled.collection.modalities()) == 7
+    assert len(bundled.collection.values("modality")) == 7
 
 
-def test_the_card_shows_the_figures_that_were_measured(bundled):
-    metrics = json.loads((ASSETS / "model" / "metrics.json").read_text())
-    for task, figure in metrics.items():
-        if isinstance(figure, dict) and not task.startswith("phantom_"):
-            row = f"| {task} | {figure['modality']} | {figure['n_test']} | {figure['auroc']:.3f} ("
+def test_the_card_shows_what_was_measured(bundled):
+    for task, measured in bundled.metrics.tasks.items():
+        if not task.startswith(SYNTHETIC_PREFIX):
+            row = f"| {task} | {measured.modality} | {measured.n_test} | {measured.auroc:.3f} ("
             assert row in bundled.card
-            assert (figure["auroc_low"] is None) == (figure["n_groups"] < MIN_GROUPS)
+            assert (measured.auroc_low is None) == (measured.n_groups < MIN_GROUPS)
     assert "## Licence\n\nCC BY-NC 4.0" in bundled.card
     assert "Research use only" in bundled.card
 
 
-def test_the_readme_shows_the_same_figures(bundled):
-    readme = (ASSETS.parent / "README.md").read_text(encoding="utf-8")
-    for task, figure in bundled.metrics.items():
-        if task.startswith("phantom_"):
-            continue
-        low, high = figure["auroc_low"], figure["auroc_high"]
-        words = "two patients: no interval" if low is None else f"{low:.3f} to {high:.3f}"
-        assert f"| {figure['auroc']:.3f} ({words}) |" in readme, task
+def test_every_row_of_the_readmes_table_was_measured(bundled):
+    rows = re.findall(r"^\| .+ \| (\d+ \| .+ to .+\)) \| (\S+) \| (\S+) \|$", README.read_text("utf-8"), re.M)
+    measured = {
+        (
+            f"{task.n_test} | {task.auroc:.3f} ({task.auroc_low:.3f} to {task.auroc_high:.3f})",
+            f"{task.start_auroc:.3f}",
+            f"{task.ece:.3f}",
+        )
+        for task in bundled.metrics.tasks.values()
+        if task.auroc_low is not None and task.start_auroc is not None
+    }
+    assert len(rows) == 6
+    assert set(rows) <= measured
 
 
 def test_the_map_points_at_the_finding_more_often_than_not(bundled):
@@ -73,17 +78,17 @@ def test_the_map_points_at_the_finding_more_often_than_not(bundled):
 @pytest.mark.gpu
 def test_a_gpu_answers_as_the_cpu_does(monkeypatch):
     """TF32 is allowed, as it is when people use it: probabilities to a hundredth, the map to the eye."""
-    on_gpu = Predictor.load(ASSETS / "model", ASSETS / "collection")
+    on_gpu = Predictor.load(BUNDLED_MODEL, BUNDLED_COLLECTION)
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)
-        on_cpu = Predictor.load(ASSETS / "model", ASSETS / "collection")
+        on_cpu = Predictor.load(BUNDLED_MODEL, BUNDLED_COLLECTION)
     assert "cuda" in on_gpu.device
     assert "cpu" in on_cpu.device
     for key, findings in FINDINGS.items():
         label = next(iter(findings))
         image = MedicalImage(draw_phantom(key, label, seed=60_000).pixels, 1, 0, "PNG", ())
         ours, expected = on_gpu.analyse(image), on_cpu.analyse(image)
-        assert ours.known == expected.known
+        assert ours.in_distribution == expected.in_distribution
         assert ours.modality == pytest.approx(expected.modality, abs=0.01)
         for mine, other in zip(ours.findings, expected.findings, strict=True):
             assert (mine.task, mine.label) == (other.task, other.label)
@@ -103,7 +108,7 @@ def test_the_stated_figure_is_found_again_on_the_test_images(bundled, mermed_dat
     labels = embeddings.manifest.frame["labels"]
     targets = np.array([[float(name in row) for name in head.classes] for row in labels])
     assert unweighted(auroc, targets, head.probabilities(embeddings.vectors)) == pytest.approx(
-        bundled.metrics["busi"]["auroc"], abs=0.005
+        bundled.metrics.tasks["busi"].auroc, abs=0.005
     )
 
 
@@ -116,4 +121,4 @@ def test_real_images_of_every_set_are_known_and_of_their_modality(bundled, merme
         head = bundled._heads.get(MODALITY_TASK)
         named = np.array(head.classes)[head.probabilities(vectors).argmax(1)]
         assert (named == sample.frame["modality"].to_numpy()).mean() >= 0.9, path.stem
-        assert (bundled._gate.scores(vectors) <= bundled._gate.threshold).mean() >= 0.9, path.stem
+        assert (bundled._detector.scores(vectors) <= bundled._detector.threshold).mean() >= 0.9, path.stem

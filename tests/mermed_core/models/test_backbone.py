@@ -69,7 +69,7 @@ def test_a_feature_map_is_found_with_and_without_class_token_and_with_channels_l
 
 @pytest.mark.parametrize("activations", [torch.zeros(2, 19, 5), torch.zeros(2, 5), [torch.zeros(2, 16, 5)]])
 def test_what_is_no_feature_map_is_a_sentence(activations):
-    with pytest.raises(ModelError, match="feature map of 'test_vit' is none"):
+    with pytest.raises(ModelError, match="activations of 'test_vit' are no feature map"):
         Backbone("test_vit", image_size=64).to_feature_map(activations)
 
 

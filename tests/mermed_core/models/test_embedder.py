@@ -37,7 +37,7 @@ def upside_down_from_the_second_on(pixels, position):
 
 def test_an_image_can_be_altered_before_it_is_prepared(embedder, phantoms):
     part = phantoms.select([0, 30])
-    options = {"alter": upside_down_from_the_second_on, "thumbnails": True}
+    options = {"augment": upside_down_from_the_second_on, "thumbnails": True}
     altered = embed_manifest(embedder, part, **options)
     pixels = np.asarray(Image.open(io.BytesIO(part.image_source(1))).convert("RGB"))
     np.testing.assert_allclose(altered.vectors[0], embed_manifest(embedder, part).vectors[0], atol=1e-5)

@@ -7,7 +7,7 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError
 from mermed_core.models import embedding_cache as vectors
 from mermed_core.models.embedder import embed_manifest
-from mermed_core.models.embedding_cache import VectorCache
+from mermed_core.models.embedding_cache import EmbeddingCache
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def few(phantoms):
 
 
 def test_a_second_call_embeds_nothing_and_gives_the_same(embedder, few, counted, tmp_path):
-    cache = VectorCache(tmp_path / "vectors")
+    cache = EmbeddingCache(tmp_path / "vectors")
     first, second = cache.embed(embedder, few), cache.embed(embedder, few)
     assert sorted(counted) == sorted(few.frame["case_id"])
     np.testing.assert_array_equal(first.vectors, second.vectors)
@@ -39,7 +39,7 @@ def test_a_second_call_embeds_nothing_and_gives_the_same(embedder, few, counted,
 
 def test_what_was_stopped_loses_one_block_at_most(embedder, few, counted, tmp_path, monkeypatch):
     monkeypatch.setattr(vectors, "_BLOCK", 2)
-    cache = VectorCache(tmp_path / "vectors")
+    cache = EmbeddingCache(tmp_path / "vectors")
     cache.embed(embedder, few)
     for path in sorted((tmp_path / "vectors").iterdir())[:2]:
         path.unlink()
@@ -51,7 +51,7 @@ def test_what_was_stopped_loses_one_block_at_most(embedder, few, counted, tmp_pa
 def test_another_encoder_or_another_normalisation_is_embedded_anew(
     embedder, few, counted, tmp_path, make_model
 ):
-    cache, other = VectorCache(tmp_path / "vectors"), make_model(tmp_path / "other", seed=1)
+    cache, other = EmbeddingCache(tmp_path / "vectors"), make_model(tmp_path / "other", seed=1)
     for each, neutral in ((embedder, False), (other, False), (embedder, True)):
         cache.embed(each, few, neutral=neutral)
     assert len(counted) == 3 * len(few)
@@ -62,7 +62,7 @@ def test_a_file_that_changed_is_embedded_anew(embedder, counted, tmp_path, few):
     path = tmp_path / "image.png"
     path.write_bytes(image)
     frame = few.frame.iloc[:1].assign(image=None, path=str(path))
-    cache = VectorCache(tmp_path / "vectors")
+    cache = EmbeddingCache(tmp_path / "vectors")
     cache.embed(embedder, Manifest.from_frame(frame))
     path.write_bytes(few.frame["image"].iat[1])
     cache.embed(embedder, Manifest.from_frame(frame))
@@ -72,11 +72,11 @@ def test_a_file_that_changed_is_embedded_anew(embedder, counted, tmp_path, few):
 def test_broken_images_are_named_also_from_the_cache(embedder, few, tmp_path):
     frame = few.frame.copy()
     frame["image"] = [b"nothing", *frame["image"][1:]]
-    cache = VectorCache(tmp_path / "vectors")
+    cache = EmbeddingCache(tmp_path / "vectors")
     for _ in range(2):
-        found = cache.embed(embedder, Manifest.from_frame(frame))
-        assert list(found.broken) == [frame["case_id"].iat[0]]
-        assert len(found.vectors) == len(found.manifest) == len(few) - 1
+        embeddings = cache.embed(embedder, Manifest.from_frame(frame))
+        assert list(embeddings.broken) == [frame["case_id"].iat[0]]
+        assert len(embeddings.vectors) == len(embeddings.manifest) == len(few) - 1
 
 
 def test_how_many_are_broken_is_logged_also_from_the_cache(embedder, few, tmp_path, caplog):
@@ -84,7 +84,7 @@ def test_how_many_are_broken_is_logged_also_from_the_cache(embedder, few, tmp_pa
     first = ~frame["source"].duplicated() & (frame["source"] != frame["source"].iat[0])
     frame["image"] = frame["image"].where(~first, b"nothing")
     broken = frame["case_id"][first].tolist()
-    cache = VectorCache(tmp_path / "vectors")
+    cache = EmbeddingCache(tmp_path / "vectors")
     for _ in range(2):
         caplog.clear()
         cache.embed(embedder, Manifest.from_frame(frame))
@@ -98,13 +98,13 @@ def test_a_source_without_any_readable_image_leaves_the_others(embedder, few, tm
     frame = few.frame.copy()
     whole = frame["source"] == frame["source"].iat[0]
     frame["image"] = frame["image"].where(~whole, b"nothing")
-    found = VectorCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))
-    assert list(found.broken) == frame["case_id"][whole].tolist()
-    assert found.manifest.frame["case_id"].tolist() == frame["case_id"][~whole].tolist()
+    embeddings = EmbeddingCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))
+    assert list(embeddings.broken) == frame["case_id"][whole].tolist()
+    assert embeddings.manifest.frame["case_id"].tolist() == frame["case_id"][~whole].tolist()
     assert f"{whole.sum()} of {len(few)} images cannot be read" in caplog.messages[-1]
 
 
 def test_nothing_but_broken_images_is_an_error(embedder, few, tmp_path):
     frame = few.frame.assign(image=[b"nothing"] * len(few))
     with pytest.raises(ManifestError, match="Not one image"):
-        VectorCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))
+        EmbeddingCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))

@@ -19,7 +19,7 @@ from mermed_core.models.backbone import Backbone
 from mermed_core.models.mermed_weights import official_config, official_encoder
 from mermed_core.models.preprocessing import IMAGENET, paper_normalisation
 from mermed_core.models.pretrained import load_weights, start_backbone
-from mermed_core.models.safe_pickle import read_inert
+from mermed_core.models.safe_pickle import read_torch_file
 
 SMALL = "test_vit"
 
@@ -127,7 +127,7 @@ def test_nothing_in_the_pickle_is_executed(tmp_path, function, modern):
     value = {**checkpoint(plain()), "args": hostile}
     torch.save(value, tmp_path / "x.pth", _use_new_zipfile_serialization=modern)
     with contextlib.suppress(ModelError):  # to refuse it is as good as to read the rest
-        encoder, _ = official_encoder(read_inert(tmp_path / "x.pth"))
+        encoder, _ = official_encoder(read_torch_file(tmp_path / "x.pth"))
         assert len(encoder) == len(plain().state_dict())
     assert not mark.exists()
     hostile.call[0](*hostile.call[1])

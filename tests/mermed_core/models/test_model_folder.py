@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from mermed_core.errors import ModelError
+from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
 from mermed_core.models.model_folder import CONFIG, WEIGHTS, fingerprint, load_config, load_model
 
 
@@ -51,10 +53,39 @@ def test_a_damaged_config_is_a_sentence(folder, content):
         load_config(folder)
 
 
+def test_a_config_of_format_1_with_its_old_keys_is_read(folder, embedder):
+    config = json.loads((folder / CONFIG).read_text()) | {"format": 1, "stages": 3, "focus": 0.1}
+    del config["pooled_stages"], config["centre_sigma"]
+    (folder / CONFIG).write_text(json.dumps(config))
+    assert load_config(folder) == replace(embedder.config, pooled_stages=3, centre_sigma=0.1)
+
+
+def test_the_bundled_model_has_the_fingerprint_that_its_collection_carries():
+    carried = json.loads((BUNDLED_COLLECTION / "manifest.json").read_text())["fingerprint"]
+    assert fingerprint(BUNDLED_MODEL) == carried == "93e98971b8e12c04"
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"centre_sigma": "wide"}, "centre_sigma"),
+        ({"pooled_stages": -1}, "pooled_stages"),
+        ({"pooled": 3}, "pooled"),
+        ({"preprocessing": {"image_size": 48, "resize": "stretch"}}, "preprocessing.resize"),
+        ({"preprocessing": {"image_size": 48, "neutral": [[0.5], [0.5]]}}, "preprocessing.neutral.0"),
+    ],
+)
+def test_a_config_that_is_not_valid_names_the_key(folder, change, key):
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match=f"damaged: {key}: "):
+        load_config(folder)
+
+
 def test_a_newer_format_is_named(folder):
     config = json.loads((folder / CONFIG).read_text())
-    (folder / CONFIG).write_text(json.dumps(config | {"format": 2}))
-    with pytest.raises(ModelError, match="format 2"):
+    (folder / CONFIG).write_text(json.dumps(config | {"format": 3}))
+    with pytest.raises(ModelError, match="format 3"):
         load_model(folder)
 
 
@@ -83,14 +114,14 @@ def test_killed_while_it_is_replaced_the_previous_model_stays(folder):
     program = textwrap.dedent(f"""
         import time
         from pathlib import Path
-        import mermed_core.models.model_folder as checkpoint
+        import mermed_core.models.model_folder as model_folder
         from mermed_core.files import write_folder
         folder = Path({str(folder)!r})
-        backbone, config = checkpoint.load_model(folder)
+        backbone, config = model_folder.load_model(folder)
         for tensor in backbone.encoder.state_dict().values():
             tensor.zero_()
         with write_folder(folder) as staging:
-            checkpoint.save_model(staging, backbone, config)
+            model_folder.save_model(staging, backbone, config)
             print("written", flush=True)
             time.sleep(60)
     """)

@@ -1,4 +1,4 @@
-"""Unknown input: what is in the sets, and that the gate is asked as when serving."""
+"""Unknown input: what is in the sets, and that the detector is asked as when serving."""
 
 from dataclasses import replace
 
@@ -66,20 +66,20 @@ def test_the_medical_images_are_mr_and_each_is_there_once(tmp_path, make_dicom):
     assert 1 <= len(unknown_medical()) <= 9
 
 
-def test_the_share_is_that_of_the_predictor(embedder, assembly, images):
-    predictor = Predictor(embedder, assembly.heads, assembly.gate, None)
+def test_the_share_is_that_of_the_predictor(embedder, fitted, images):
+    predictor = Predictor(embedder, fitted.heads, fitted.detector, None)
     strange = [*images["noise"][:6], *images["photographs"][:6]]
     known = [draw_phantom(key, seed=900).pixels for key in MODALITY_KEYS]
     pictures = strange + known
     analyses = [predictor.analyse(MedicalImage(pixels, 1, 0, "PNG", ())) for pixels in pictures]
     turned_away = [not analysis.known for analysis in analyses]
     assert 0 < np.mean(turned_away) < 1
-    head = assembly.heads.get(MODALITY_TASK)
-    assert rejection(embedder, head, assembly.gate, pictures) == pytest.approx(np.mean(turned_away))
-    assert np.isnan(rejection(embedder, head, assembly.gate, []))
+    head = fitted.heads.get(MODALITY_TASK)
+    assert rejection(embedder, head, fitted.detector, pictures) == pytest.approx(np.mean(turned_away))
+    assert np.isnan(rejection(embedder, head, fitted.detector, []))
 
 
-def test_an_encoder_that_normalises_each_modality_is_asked_in_the_modality_named(embedder, assembly):
+def test_an_encoder_that_normalises_each_modality_is_asked_in_the_modality_named(embedder, fitted):
     asked = []
 
     class Spy(type(embedder)):
@@ -88,17 +88,17 @@ def test_an_encoder_that_normalises_each_modality_is_asked_in_the_modality_named
             return super().embed(pixels, modality)
 
     spy = Spy(embedder.backbone, embedder.config, "spy", embedder.device)
-    head = assembly.heads.get(MODALITY_TASK)
+    head = fitted.heads.get(MODALITY_TASK)
     sure = replace(head, bias=np.where(np.array(head.classes) == "oct", 1e6, 0).astype(np.float32))
-    rejection(spy, sure, assembly.gate, [np.zeros((8, 8, 3), np.uint8)])
+    rejection(spy, sure, fitted.detector, [np.zeros((8, 8, 3), np.uint8)])
     assert asked == [None, "oct"]
 
 
-def test_the_table_has_a_row_for_each_kind(monkeypatch, embedder, assembly, images):
+def test_the_table_has_a_row_for_each_kind(monkeypatch, embedder, fitted, images):
     few = {kind: pictures[:1] for kind, pictures in images.items()}
     monkeypatch.setattr(unknown_input, "unknown_images", lambda seed: few)
-    head = assembly.heads.get(MODALITY_TASK)
-    everyone = replace(assembly.gate, threshold=-1.0)
+    head = fitted.heads.get(MODALITY_TASK)
+    everyone = replace(fitted.detector, threshold=-1.0)
     table = rejection_by_kind(embedder, head, everyone)
     assert table["kind"].tolist() == [*images, "MR"]
     assert (table["rejected"] == 1).all()
