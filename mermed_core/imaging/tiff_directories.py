@@ -10,6 +10,8 @@ from mermed_core.imaging.limits import Limits
 CUT_OFF = "The TIFF file is damaged or cut off. Export or send it again."
 
 _NESTED = (34665, 34853, 40965)  # EXIF, GPS, interoperability: directories that Pillow reads as well
+# Bits, palette, sample format, and where strips and tiles lie: without them, pixels would be read wrongly.
+_NEEDED = (258, 273, 279, 320, 324, 325, 339)
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TYPE_BYTES |= {16: 8, 17: 8, 18: 8}  # of BigTIFF
 _OVERLAP = "The TIFF file's directories overlap, as they never should. Export it again."
@@ -69,7 +71,10 @@ def _directory(data: bytes | mmap, position: int, layout: _Layout) -> tuple[int,
         raise struct.error("the directory ends outside the file")
     size, nested = 0, []
     for tag, kind, number, value in layout.entry.iter_unpack(data[start:end]):
-        size += number * _TYPE_BYTES.get(kind, 0)
+        length = number * _TYPE_BYTES.get(kind, 0)
+        size += length
+        if tag in _NEEDED and length > layout.offset.size and value + length > len(data):
+            raise DamagedImageError(CUT_OFF)  # readers take the usual value where one is missing
         if tag in _NESTED:
             nested.append(value)
     if size > len(data):

@@ -5,6 +5,7 @@ import io
 import struct
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -14,12 +15,14 @@ from PIL import Image
 
 from mermed_core.errors import (
     DamagedImageError,
+    EmptyFileError,
     FrameError,
     ImageError,
     ImageTooLargeError,
+    NoPixelsError,
     UnsupportedFormatError,
 )
-from mermed_core.imaging.reader import Limits, read_image
+from mermed_core.imaging.reader import Limits, count_frames, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (12, 18, 3), dtype=np.uint8)
 TURN_RIGHT = 6
@@ -130,13 +133,61 @@ def test_inks_of_a_printer_become_rgb():
     np.testing.assert_array_equal(read_image(data).pixels, decoded(data))
 
 
-def test_only_the_first_picture_of_a_moving_one_is_there():
-    still, other = Image.fromarray(RGB), Image.fromarray(255 - RGB)
-    for kind, options in (("PNG", {}), ("WebP", {"lossless": True})):
-        data = encoded(still, kind, save_all=True, append_images=[other], **options)
-        np.testing.assert_array_equal(read_image(data).pixels, RGB)
-        with pytest.raises(FrameError, match="has 1"):
-            read_image(data, frame=1)
+@pytest.mark.parametrize("kind", ["PNG", "WebP", "GIF", "AVIF"])
+def test_each_picture_of_a_moving_one_is_a_frame(kind):
+    shades = [0, 85, 170]
+    pictures = [Image.new("RGB", (16, 8), (shade, 255 - shade, 0)) for shade in shades]
+    options = {"GIF": {}, "AVIF": {"quality": 100}}.get(kind, {"lossless": True})
+    data = encoded(pictures[0], kind, save_all=True, append_images=pictures[1:], **options)
+    assert count_frames(data) == 3
+    for frame, shade in enumerate(shades):
+        image = read_image(data, frame=frame)
+        np.testing.assert_allclose(image.pixels[4, 8].astype(int), [shade, 255 - shade, 0], atol=4)
+        assert f"Frame {frame + 1} of 3 is shown." in image.notes
+    with pytest.raises(FrameError, match="has 3"):
+        read_image(data, frame=3)
+
+
+def test_a_frame_that_many_large_ones_come_before_is_refused():
+    pictures = [Image.new("L", (40, 40), shade) for shade in range(30)]
+    data = encoded(pictures[0], "GIF", save_all=True, append_images=pictures[1:])
+    assert read_image(data, frame=29, limits=Limits(max_pixels=3000)).frames == 30
+    with pytest.raises(ImageTooLargeError, match="too far behind"):
+        read_image(data, frame=29, limits=Limits(max_pixels=1700))
+
+
+def test_the_second_picture_of_a_jpeg_is_no_frame():
+    data = encoded(Image.fromarray(RGB), "MPO", save_all=True, append_images=[Image.fromarray(255 - RGB)])
+    assert count_frames(data) == 1
+    with pytest.raises(FrameError, match="has 1"):
+        read_image(data, frame=1)
+
+
+def test_frames_are_counted_without_reading_pixels(make_dicom, tmp_path):
+    pages = [Image.fromarray(RGB), Image.fromarray(RGB[:5, :7])]
+    sources = {
+        2: encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:]),
+        1: encoded(RGB, "JPEG2000"),
+        5: make_dicom(np.zeros((5, 4, 4), np.uint8)),
+    }
+    for frames, data in sources.items():
+        (tmp_path / "file").write_bytes(data)
+        assert count_frames(data) == count_frames(tmp_path / "file") == frames
+    assert count_frames(sources[5][:-40]) == 5  # the pixels are cut off
+
+
+def test_frames_of_what_is_no_picture_are_a_sentence(make_dicom, tmp_path):
+    with pytest.raises(NoPixelsError):
+        count_frames(make_dicom(np.zeros((4, 4), np.uint8), Rows=None, Columns=None))
+    for source, error in (
+        (b"", EmptyFileError),
+        (b"hello", UnsupportedFormatError),
+        (b"II*\0", DamagedImageError),
+    ):
+        with pytest.raises(error):
+            count_frames(source)
+    with pytest.raises(UnsupportedFormatError, match="no such file"):
+        count_frames(tmp_path / "none")
 
 
 def test_pages_of_different_sizes_are_each_read_at_their_own():
@@ -165,11 +216,11 @@ def test_the_pixels_are_own_memory_that_can_be_handed_on():
 
 
 def test_a_file_that_may_not_be_read_is_a_sentence(tmp_path, monkeypatch):
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> None:
         raise PermissionError(13, "denied", str(path))
 
     (tmp_path / "a.png").write_bytes(encoded(RGB, "PNG"))
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(DamagedImageError, match="may read it"):
         read_image(tmp_path / "a.png")
 
@@ -207,6 +258,15 @@ VALID = {
     "BigTIFF": written(RGB[..., 0].astype(np.float64), photometric="minisblack", bigtiff=True),
     "WebP": encoded(RGB, "WebP", exif=turned()),
     "BMP": encoded(RGB, "BMP"),
+    "JPEG 2000": encoded(RGB, "JPEG2000"),
+    "GIF": encoded(RGB, "GIF"),
+    "AVIF": encoded(RGB, "AVIF"),
+    "deep PNG": imagecodecs.png_encode(RGB.astype(np.uint16) * 16),
+    "big-endian LZW": written(RGB[..., 0].astype(np.int16), byteorder=">", compression="lzw"),
+    "tiles": written(
+        np.zeros((32, 32), np.uint16), tile=(16, 16), compression="zlib", photometric="minisblack"
+    ),
+    "JPEG-LS": imagecodecs.jpegls_encode(RGB),
 }
 
 

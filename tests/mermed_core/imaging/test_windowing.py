@@ -4,17 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mermed_core.errors import DamagedImageError, FrameError, ImageTooLargeError
-from mermed_core.imaging.windowing import (
-    LIMITS,
-    Limits,
-    check_frame,
-    check_size,
-    look_up,
-    scale_to_bytes,
-    stretch_to_bytes,
-    window_to_bytes,
-)
+from mermed_core.imaging.windowing import look_up, scale_to_bytes, stretch_to_bytes, window_to_bytes
 
 
 def test_a_range_becomes_0_to_255_and_the_rest_is_cut():
@@ -70,19 +60,3 @@ def test_values_far_outside_a_window_overflow_nothing():
 def test_a_table_stands_for_what_lies_outside_it_too():
     table = np.array([5, 6, 7])
     np.testing.assert_array_equal(look_up(np.array([-9, 10, 11, 12, 99]), 10, table), [5, 5, 6, 7, 7])
-
-
-def test_sizes_and_frames_are_checked():
-    check_size(8000, 8000, LIMITS)
-    check_size(1, 1, LIMITS)
-    check_frame(0, 1, LIMITS)
-    check_frame(3, 4, Limits(max_frames=4))
-    with pytest.raises(ImageTooLargeError, match="at most 64 million"):
-        check_size(8001, 8000, LIMITS)
-    for width, height in ((0, 5), (5, 0), (-1, -1)):
-        with pytest.raises(DamagedImageError):
-            check_size(width, height, LIMITS)
-    with pytest.raises(FrameError, match="no frame 2"):
-        check_frame(1, 1, LIMITS)
-    with pytest.raises(ImageTooLargeError):
-        check_frame(0, 5, Limits(max_frames=4))
