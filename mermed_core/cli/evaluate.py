@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_workers, count, positive
 
 if TYPE_CHECKING:
-    from mermed_core.evaluation.runner import Evaluation, Plan
+    from mermed_core.evaluation.runner import Plan
     from mermed_core.models.embedder import Embedder
 
 SUMMARY = "Evaluate encoders on labelled images, with intervals and p-values."
@@ -113,15 +113,17 @@ def run(options: argparse.Namespace) -> None:
         OccupiedError: the folder holds something else.
     """
     from mermed_core.data.sources.opener import open_manifests
+    from mermed_core.evaluation.encoders import open_encoder
+    from mermed_core.evaluation.report import write_report
     from mermed_core.evaluation.runner import evaluate
-    from mermed_core.files import check_replaceable
+    from mermed_core.files import check_replaceable, write_folder
     from mermed_core.fitting.datasets import DATASETS, read_datasets
 
     out = options.out.resolve()  # "." has no name that the cache could be called after
     check_replaceable(out, RESULTS)
     datasets = read_datasets(options.datasets or DATASETS)
     plan = _plan(options)
-    encoders = [_open(spec) for spec in options.encoder]
+    encoders = [open_encoder(spec) for spec in options.encoder]
     manifest = open_manifests(options.data)
     cache = options.cache or out.with_name(out.name + ".cache")
     evaluation = evaluate(encoders, manifest, plan, cache, workers=options.workers)
@@ -130,7 +132,8 @@ def run(options: argparse.Namespace) -> None:
     notes = {name: caveat for name, caveat in caveats.items() if name in tasks and caveat}
     notes |= {title: f"left out: {reason}" for title, reason in evaluation.left_out.items()}
     facts = _facts(encoders, plan, len(manifest), len(evaluation.unreadable))
-    _write(out, evaluation, options.title, facts, notes)
+    with write_folder(out) as staging:
+        write_report(staging, evaluation, title=options.title, facts=facts, notes=notes)
     print(options.out)
 
 
@@ -146,20 +149,6 @@ def _plan(options: argparse.Namespace) -> "Plan":
         severities=tuple(sorted(set(options.severity or DEFAULT_SEVERITIES))),
         fine_tuning=FineTuning(**{name: getattr(options, name) for name in FINE_TUNING}, seed=options.seed),
     )
-
-
-def _open(spec: str) -> "Embedder":
-    """Opens NAME=SPEC or SPEC; in weights:ARCHITECTURE=START the sign of equality is its own."""
-    from dataclasses import replace
-
-    from mermed_core.evaluation.encoders import open_encoder
-
-    name, mark, rest = spec.partition("=")
-    named = bool(mark) and ":" not in name and not Path(spec).exists()
-    embedder = open_encoder(rest if named else spec)
-    if named:
-        embedder.config = replace(embedder.config, name=name)
-    return embedder
 
 
 def _facts(encoders: "list[Embedder]", plan: "Plan", images: int, unreadable: int) -> dict[str, str]:
@@ -187,25 +176,3 @@ def _settings(plan: "Plan") -> dict[str, str]:
         "fine_tuning": ("Fine-tuning", ", ".join(tuning)),
     }
     return dict(settings[protocol] for protocol in plan.protocols if protocol in settings)
-
-
-def _write(
-    out: Path, evaluation: "Evaluation", title: str, facts: dict[str, str], notes: dict[str, str]
-) -> None:
-    from mermed_core.evaluation.published_results import load_published
-    from mermed_core.evaluation.results import save_results
-    from mermed_core.files import write_folder
-    from mermed_core.reports.markdown import markdown_report
-    from mermed_core.reports.page import html_page
-
-    published = load_published()
-    results, comparisons = evaluation.results, evaluation.comparisons
-    described = {"title": title, "facts": facts, "notes": notes}
-    with write_folder(out) as staging:
-        save_results(staging / RESULTS, results)
-        comparisons.to_parquet(staging / "comparisons.parquet", index=False)
-        evaluation.predictions.to_parquet(staging / "predictions.parquet", index=False)
-        text = markdown_report(results, comparisons, published, **described)
-        (staging / "report.md").write_text(text, encoding="utf-8")
-        page = html_page(results, comparisons, evaluation.predictions, published, **described)
-        (staging / "report.html").write_text(page, encoding="utf-8")

@@ -101,17 +101,15 @@ def _unknown_input(folder: Path, embedder: "Embedder") -> dict[str, float]:
 
     heads = load_heads(folder / HEADS_FOLDER, embedder.backbone.dim)
     detector = load_detector(folder / HEADS_FOLDER, embedder.backbone.dim)
-    rejected = rejection_by_kind(embedder, heads.get(MODALITY_TASK), detector)
-    return {str(kind): float(share) for kind, share in rejected.set_index("kind")["rejected"].items()}
+    return rejection_by_kind(embedder, heads.get(MODALITY_TASK), detector)
 
 
 def _pointing(options: argparse.Namespace, embedder: "Embedder") -> dict[str, float]:
     """Returns the share of findings that each method of class activation maps points at, the best first."""
     if not options.pointing:
         return {}
-    from mermed_core.evaluation.protocols.pointing import cam_methods, pointing_game
+    from mermed_core.evaluation.protocols.pointing import cam_methods, hits_by_method, pointing_game
 
     pointed = pointing_game(embedder, cam_methods(embedder), count_per_finding=options.pointing)
     pointed.to_csv(options.report[0] / "pointing.csv", index=False)
-    hits = pointed.groupby("method")["in_finding"].mean().sort_values(ascending=False)
-    return {str(method): float(share) for method, share in hits.items()}
+    return hits_by_method(pointed)

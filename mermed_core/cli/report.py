@@ -36,9 +36,9 @@ def run(options: argparse.Namespace) -> None:
     from mermed_core.config import read_recipe
     from mermed_core.data.sources.opener import open_manifest
     from mermed_core.files import write_file
-    from mermed_core.pretraining.examples import find_examples
     from mermed_core.pretraining.recipe import Recipe
-    from mermed_core.pretraining.report import read_run, report_page
+    from mermed_core.pretraining.report import find_examples, read_run, run_report
+    from mermed_core.reports.render import render_html
 
     folder = options.run_folder
     read_run(folder)
@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> None:
             missing = f"Not shown: {error}"
             logger.warning("no nearest neighbours: %s", error)
     out = options.out or folder / "report.html"
+    page = render_html(run_report(folder, recipe, examples, missing))
     with write_file(out) as staging:
-        staging.write_text(report_page(folder, recipe, examples, missing), encoding="utf-8")
+        staging.write_text(page, encoding="utf-8")
     print(out)

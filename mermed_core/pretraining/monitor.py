@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mermed_core.data.manifest import LabelSet, Manifest
+from mermed_core.fitting.knn_votes import vote_shares
 from mermed_core.fitting.linear_heads import one_hot
 from mermed_core.metrics.scores import auroc, unweighted
 from mermed_core.models.backbone import Backbone
@@ -20,9 +21,8 @@ from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.speedups import without_compiling
 from mermed_core.search.neighbours import nearest
 
-# The protocol of DINO (arXiv 2104.14294, appendix F): k and the temperature of the votes.
+# As in DINO (arXiv 2104.14294, appendix F).
 _NEIGHBOURS = 20
-_TEMPERATURE = 0.07
 # With fewer images nearly all others are neighbours, among which an image's own class is one short and loses.
 _MIN_IMAGES = 2 * _NEIGHBOURS
 # Below one of these, all images of a modality look the same to the encoder.
@@ -120,9 +120,7 @@ def knn_votes(vectors: np.ndarray, targets: np.ndarray, groups: np.ndarray) -> n
         total; 0 where there is no other group.
     """
     similarity, positions = nearest(vectors, vectors, _NEIGHBOURS, query_groups=groups, gallery_groups=groups)
-    weights = np.exp((similarity.astype(np.float64) - 1) / _TEMPERATURE)
-    total = np.maximum(weights.sum(axis=1, keepdims=True), 1e-300)
-    return np.einsum("ik,ikc->ic", weights, targets[positions]) / total
+    return vote_shares(similarity, positions, targets, (_NEIGHBOURS,))[0]
 
 
 def _knn_by_task(vectors: np.ndarray, images: Manifest) -> dict[str, float]:
