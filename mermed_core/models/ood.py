@@ -75,18 +75,18 @@ class OODDetector:
         name = MODALITIES[modality].name
         if score > self.threshold:
             return False, (
-                f"It is {score / self.threshold:.1f} times as far from every training image as the limit "
-                f"allows ({name} is the nearest kind). No finding is named, because none would mean anything."
+                f"It lies {score / self.threshold:.1f} times as far from every training image as the limit "
+                f"allows (the nearest kind is {name}). No findings are given: they would mean nothing."
             )
         if score > self.threshold / MARGIN:
             return True, (
-                f"It is farther from the training images than {ACCEPTANCE:.0%} of known images are: read "
-                "everything here with doubt."
+                f"It lies farther from the training images than {ACCEPTANCE:.0%} of recognised images do: "
+                "treat every result with caution."
             )
         nearer = 1 - float(np.searchsorted(self.quantiles, score)) / len(self.quantiles)
         return True, (
-            "It is as near to the training images as known images are "
-            f"(nearer than {100 * nearer:.0f} % of them)."
+            "It lies as close to the training images as other recognised images do "
+            f"(closer than {nearer:.0%} of them)."
         )
 
 

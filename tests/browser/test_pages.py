@@ -179,6 +179,22 @@ def test_a_case_leads_to_cases_like_it_and_filters_hold(page):
     expect(page.locator("#similar-results")).not_to_contain_text("phantom_ct")
 
 
+def test_a_file_dropped_on_the_search_opens_on_every_page_and_a_refused_one_is_said_there(page, tmp_path):
+    open_tab(page, "Similar cases")
+    upload(page, ASSETS / "examples" / "oct.png", "#similar-file")
+    expect(page.locator("#similar-query")).to_contain_text("Your image")
+    results = page.locator("#similar-results .mm-case")
+    expect(results).to_have_count(12)
+    wrong = tmp_path / "report.png"
+    wrong.write_bytes(b"%PDF-1.7 a report")
+    upload(page, wrong, "#similar-file")
+    expect(page.locator("#similar-notice .mm-error")).to_contain_text("PDF")
+    expect(results).to_have_count(12)
+    open_tab(page, "Classify")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")
+    expect(page.locator("#classify-figure .mm-heat")).to_be_visible()
+
+
 def test_what_is_no_image_gets_a_sentence_and_loses_nothing(page, tmp_path):
     page.locator("#classify-examples button").first.click()
     expect(page.locator("#classify-modality .mm-headline")).to_contain_text("CT")

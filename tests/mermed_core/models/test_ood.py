@@ -101,13 +101,13 @@ def test_it_says_why_in_three_degrees(detector):
     inner, doubtful = detector.threshold / MARGIN, detector.threshold
     near = vectors[scores.argmin()]
     border = vectors[np.flatnonzero((scores > inner) & (scores <= doubtful))[0]]
-    assert "as near" in detector.judge(near, "ct")[1]
+    assert "as close" in detector.judge(near, "ct")[1]
     assert detector.judge(border, "ct")[0]
-    assert "with doubt" in detector.judge(border, "ct")[1]
+    assert "with caution" in detector.judge(border, "ct")[1]
     accepted, words = detector.judge(np.eye(DIM, dtype=np.float32)[50], "oct")
     assert not accepted
-    assert "OCT is the nearest kind" in words
-    assert "No finding is named" in words
+    assert "nearest kind is OCT" in words
+    assert "No findings are given" in words
 
 
 def test_every_modality_counts_alike_in_the_threshold():
@@ -154,9 +154,9 @@ def test_it_says_what_share_of_known_images_is_farther_off(detector):
     vectors = known(2000, 2)[0]
     for vector in vectors[detector.scores(vectors) < detector.threshold / MARGIN][:20]:
         farther = (detector.quantiles > detector.scores(vector[None])[0]).mean()
-        said = re.search(r"nearer than (\d+) %", detector.judge(vector, "ct")[1])
-        assert said
-        assert int(said[1]) == pytest.approx(100 * farther, abs=1)
+        stated = re.search(r"closer than (\d+)%", detector.judge(vector, "ct")[1])
+        assert stated
+        assert int(stated[1]) == pytest.approx(100 * farther, abs=1)
 
 
 def test_the_subspace_is_orthonormal_and_the_classes_are_white_in_it():
