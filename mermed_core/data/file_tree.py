@@ -1,26 +1,33 @@
-"""Folder trees: which files lie in them, and which of those are images."""
+"""Folder trees: which files lie in them."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from mermed_core.errors import ManifestError
 
+# Files so named hold one picture, or one and a thumbnail; others are opened to see what they hold.
+ONE_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".png", ".jp2", ".j2k")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+MANY_FRAMES_SUFFIXES = (".tif", ".tiff", ".webp", *DICOM_SUFFIXES)
 
-_DICOM_MARK = b"DICM"
-_DICOM_MARK_OFFSET = 128
+HIDDEN = "hidden files and folders"
 
 
-def walk_files(folder: Path) -> Iterator[str]:
+def walk_files(folder: Path, left_out: Counter[str] | None = None) -> Iterator[str]:
     """Yields the files below a folder, relative to it with "/", in sorted order; hidden ones are skipped.
 
     Links to folders are followed, each real folder once, so that a circle of links ends.
 
+    Args:
+        folder: the tree.
+        left_out: where what is hidden is counted.
+
     Raises:
         ManifestError: a folder cannot be listed, or a name is not UTF-8; to skip it would lose images.
     """
+    counts = Counter() if left_out is None else left_out
     visited: set[tuple[int, int]] = set()
     for here, folders, names in os.walk(folder, followlinks=True, onerror=_refuse):
         status = os.stat(here)
@@ -28,6 +35,7 @@ def walk_files(folder: Path) -> Iterator[str]:
             folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
+        counts.update(HIDDEN for name in (*folders, *names) if name.startswith("."))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         prefix = os.path.relpath(here, folder).replace(os.sep, "/")
         for name in sorted(names):
@@ -45,22 +53,3 @@ def _text(name: str) -> str:
     except UnicodeEncodeError as error:
         raise ManifestError(f"the file name {name!a} is not UTF-8; rename the file.") from error
     return name
-
-
-def is_picture(name: str) -> bool:
-    """Returns whether a file name ends like an image other than DICOM."""
-    return name.lower().endswith(PICTURE_SUFFIXES)
-
-
-def is_dicom(path: Path) -> bool:
-    """Returns whether a file is named like DICOM or bears its mark; many DICOM files have no suffix."""
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        return True
-    if path.suffix and not path.suffix[1:].isdigit():  # "1.2.840.1" has none either: its end is a number
-        return False
-    try:
-        with path.open("rb") as file:
-            file.seek(_DICOM_MARK_OFFSET)
-            return file.read(len(_DICOM_MARK)) == _DICOM_MARK
-    except OSError:
-        return False

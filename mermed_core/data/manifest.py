@@ -13,6 +13,7 @@ read, not when millions of rows are listed.
 """
 
 import json
+import logging
 import os
 import re
 from collections import Counter
@@ -33,7 +34,19 @@ from mermed_core.files import write_file
 from mermed_core.imaging.reader import MedicalImage, read_image
 from mermed_core.records import Case
 
-__all__ = ["COLUMNS", "SPLITS", "TASK_KINDS", "LabelSet", "Manifest", "concatenate", "count_reasons"]
+__all__ = [
+    "COLUMNS",
+    "SPLITS",
+    "TASK_KINDS",
+    "LabelSet",
+    "Manifest",
+    "concatenate",
+    "count_reasons",
+    "log_reading",
+    "stored_facts",
+]
+
+logger = logging.getLogger(__name__)
 
 # Stated, not inferred: lists stay lists in a table without one label, and all images may pass 2 GiB together.
 _STORED_TYPES = {"path": pa.string(), "image": pa.large_binary(), "labels": pa.list_(pa.string())}
@@ -102,7 +115,7 @@ class Manifest:
             with pq.ParquetFile(path) as file:
                 table = file.read()
                 frame = table.to_pandas()
-                stored = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+                stored = stored_facts(table.schema)
         except (OSError, pa.ArrowException) as error:
             raise ManifestError(f"{path} cannot be read as a parquet table ({error}).") from error
         if "path" in frame:
@@ -113,7 +126,7 @@ class Manifest:
                 else value
                 for value in frame["path"]
             ]
-        return cls.from_frame(frame, left_out=stored.get("left_out"), notes=stored.get("notes", ()))
+        return cls.from_frame(frame, **stored)
 
     def save(self, path: Path) -> None:
         """Writes the table as parquet, the whole file or nothing.
@@ -177,8 +190,8 @@ class Manifest:
         Raises:
             ImageError: the file is missing, damaged or of a kind that is not read, or has no such frame.
         """
-        frame = int(self.frame["frame"].iat[row]) if "frame" in self.frame else 0
-        return read_image(self.image_source(row), frame=frame)
+        frame: Any = self.frame["frame"].iat[row] if "frame" in self.frame else 0
+        return read_image(self.image_source(row), frame=int(frame))
 
     def image_source(self, row: int) -> bytes | Path:
         """Returns the encoded bytes or the path of a row's file, which may hold further frames.
@@ -226,6 +239,18 @@ def count_reasons(left_out: Mapping[str, int]) -> str:
     """Returns what was left out as text, the commonest reason first, such as "3 unreadable"; else "none"."""
     counts = sorted(left_out.items(), key=lambda item: -item[1])
     return ", ".join(f"{count:,} {reason}" for reason, count in counts) or "none"
+
+
+def stored_facts(schema: pa.Schema) -> dict[str, Any]:
+    """Returns what a saved table holds beside its rows: `left_out` and `notes`, for `Manifest.from_frame`."""
+    return json.loads((schema.metadata or {}).get(_METADATA, b"{}"))
+
+
+def log_reading(source: str, manifest: Manifest, what: str = "images") -> None:
+    """Logs what was read of a source, what was left out of it and why, and its notes as warnings."""
+    logger.info("%s: %d %s; left out: %s", source, len(manifest), what, count_reasons(manifest.left_out))
+    for note in manifest.notes:
+        logger.warning("%s: %s", source, note)
 
 
 def _label_order(name: str) -> tuple[int, float, str]:

@@ -7,48 +7,59 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pydicom
 from tqdm import tqdm
 
-from mermed_core.data.file_tree import DICOM_SUFFIXES, is_dicom, walk_files
-from mermed_core.data.manifest import Manifest
+from mermed_core.data.file_tree import DICOM_SUFFIXES, walk_files
+from mermed_core.data.frames import NO_IMAGE, NO_PICTURE, expand_frames, limited
+from mermed_core.data.manifest import Manifest, count_reasons, log_reading
 from mermed_core.data.pseudonyms import pseudonym
+from mermed_core.data.sources.columns import is_nobody
 from mermed_core.errors import ManifestError
+from mermed_core.imaging.dicom_modality import MODALITY_OF_TAG, is_chest
+from mermed_core.imaging.reader import looks_like_image
 from mermed_core.modalities import modality_key
 
-_LOG = logging.getLogger(__name__)
-
-# DICOM PS3.3 C.7.3.1.1.1. "OCT" is the non-ophthalmic (such as intravascular) kind, so it is not here.
-MODALITY_OF_TAG = {
-    "CT": "ct",
-    "CR": "cxr",
-    "DX": "cxr",
-    "RG": "cxr",
-    "US": "ultrasound",
-    "SM": "pathology",
-    "OP": "fundus",
-    "OPT": "oct",
-    "DMS": "dermatology",
-    "XC": "dermatology",
-}
 _SILENT_TAGS = ("", "OT")
 _REGION_TAGS = ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName")
-_HEADER_TAGS = ["Modality", "PatientID", "StudyInstanceUID", "Rows", "Columns", *_REGION_TAGS]
-_CHEST = re.compile(r"chest|thorax|t[oó]rax|lung|\bcxr\b", re.IGNORECASE)
-_SPINE = re.compile(r"spine", re.IGNORECASE)
+_TEXT_TAGS = ("Modality", "PatientID", "StudyInstanceUID", "ImageType", *_REGION_TAGS)
+_HEADER_TAGS = ["Rows", "Columns", "NumberOfFrames", "AnatomicRegionSequence", *_TEXT_TAGS]
+_CHEST_CODES = {"T-D3000", "51185008", "T-28000", "39607008"}  # SNOMED's thorax and lung, in both codes
+
+_UNREADABLE = "unreadable"
+_PICTURE = "pictures that are not DICOM (open the folder with folder: for them)"
+_SLIDE_LABEL = "labels and overviews of slides"
+_UNSTATED = "that do not state their modality (name it with modality=...)"
+_OTHER_PART = "X-rays of another part of the body or named in a word that is not known here"
+_NO_PART = "X-rays that do not state the part of the body (modality=cxr takes them as chest)"
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What is read of a header: texts by tag, the codes of the anatomic region, the frames."""
+
+    texts: dict[str, str]
+    region_codes: frozenset[str]
+    has_picture: bool
+    frames: int
+
+    def __getitem__(self, tag: str) -> str:
+        return self.texts[tag]
 
 
 def read_dicom_tree(folder: Path, modality: str | None = None) -> Manifest:
-    """Lists the DICOM images below a folder, with or without a suffix, by reading headers only.
+    """Lists the DICOM images below a folder by reading headers only; the content decides, not the name.
 
-    An X-ray (CR, DX, RG) counts as a chest X-ray only where the body part, or else a description, says chest;
-    a hand among chests would be worse than a chest left out. Files of other modalities, without a picture or
-    unreadable are left out, and the log says how many for which reason. `group` is a pseudonym of the
-    PatientID (of the study where there is none); the case_id is a pseudonym of the file's place, as folders
-    are often named after patients. `path` is the true path.
+    An X-ray (CR, DX, RG) counts as a chest X-ray only where the body part, or else a description, says chest
+    in a language that is known here; a hand among chests would be worse than a chest left out. Every frame of
+    a file of several is listed. Whatever else lies in the folder is counted in `left_out`: files of other
+    modalities, without a picture, unreadable, or no DICOM at all. `group` is a pseudonym of the PatientID (of
+    the study where there is none); the case_id is a pseudonym of the file's place, as folders are often named
+    after patients. `path` is the true path.
 
     Args:
         folder: the tree; its name becomes the source.
@@ -61,24 +72,25 @@ def read_dicom_tree(folder: Path, modality: str | None = None) -> Manifest:
     fallback = None if modality is None else modality_key(modality)
     source = folder.resolve().name or "dicom"
     left_out: Counter[str] = Counter()
-    rows = []
+    rows, frames = [], []
     with _silent_pydicom():
-        for name in tqdm(walk_files(folder), desc="reading headers", unit="file", disable=None):
-            if is_dicom(folder / name):
-                header = _header(folder / name)
-                key, reason = _modality(header, fallback)
-                if key is None:
-                    left_out[reason] += 1
-                else:
-                    rows.append((name, key, _group(header)))
-    summary = ", ".join(f"{count} {reason}" for reason, count in left_out.most_common()) or "none"
-    _LOG.info("%s: %d DICOM images; left out: %s", source, len(rows), summary)
+        for name in tqdm(walk_files(folder, left_out), desc="reading headers", unit="file", disable=None):
+            header, reason = _header(folder / name)
+            key, reason = _modality(header, fallback) if header else (None, reason)
+            if header is None or key is None:
+                left_out[reason] += 1
+            elif count := limited(header.frames, left_out):
+                rows.append((name, key, _group(header)))
+                frames.append(count)
     if not rows:
+        summary = count_reasons(left_out)
         raise ManifestError(f"{folder} holds no DICOM image of a known modality; left out: {summary}.")
-    return Manifest.from_frame(_frame(rows, folder, source))
+    manifest = Manifest.from_frame(expand_frames(_files(rows, folder, source), frames), left_out=left_out)
+    log_reading(source, manifest, "DICOM images")
+    return manifest
 
 
-def _frame(rows: list[tuple[str, str, str | None]], folder: Path, source: str) -> pd.DataFrame:
+def _files(rows: list[tuple[str, str, str | None]], folder: Path, source: str) -> pd.DataFrame:
     names, keys, groups = zip(*rows, strict=True)
     return pd.DataFrame(
         {
@@ -105,49 +117,51 @@ def _silent_pydicom() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _header(path: Path) -> dict[str, str] | None:
-    """Returns the values of `_HEADER_TAGS` as text, or None for a file that is not DICOM or is damaged."""
+def _header(path: Path) -> tuple[_Header | None, str]:
+    """Returns what a file's header says, or None and the reason to leave the file out."""
+    kind = looks_like_image(path)
+    if kind != "DICOM":
+        named = path.suffix.lower() in DICOM_SUFFIXES
+        return None, _UNREADABLE if named else NO_IMAGE if kind is None else _PICTURE
     try:
-        data = pydicom.dcmread(
-            path,
-            stop_before_pixels=True,
-            specific_tags=_HEADER_TAGS,
-            force=path.suffix.lower() in DICOM_SUFFIXES,
-        )
-        return {tag: str(data.get(tag) or "").strip() for tag in _HEADER_TAGS}
+        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS, force=True)
+        texts = {tag: str(data.get(tag) or "").strip() for tag in _TEXT_TAGS}
+        regions = list(data.get("AnatomicRegionSequence") or [])
+        if regions and not texts["BodyPartExamined"]:
+            texts["BodyPartExamined"] = " ".join(str(region.get("CodeMeaning") or "") for region in regions)
+        codes = frozenset(str(region.get("CodeValue") or "") for region in regions)
+        has_picture = bool(data.get("Rows") and data.get("Columns"))
+        return _Header(texts, codes, has_picture, int(data.get("NumberOfFrames") or 1)), ""
     except Exception:  # pydicom documents no closed set of errors for damaged files; they are counted
-        return None
+        return None, _UNREADABLE
 
 
-def _modality(header: dict[str, str] | None, fallback: str | None) -> tuple[str | None, str]:
+def _modality(header: _Header, fallback: str | None) -> tuple[str | None, str]:
     """Returns the modality's key, or None and the reason to leave the file out."""
-    if header is None:
-        return None, "unreadable"
-    if not (header["Rows"] and header["Columns"]):
-        return None, "without a picture"
+    if not header.has_picture:
+        return None, NO_PICTURE
     tag = header["Modality"].upper()
     if tag in _SILENT_TAGS:
-        return fallback, "that do not state their modality (name it with modality=...)"
+        return fallback, "" if fallback else _UNSTATED
     key = MODALITY_OF_TAG.get(tag)
     if key is None:
-        return None, f"of modality {tag}"
+        return None, f"of modality {tag}" if re.fullmatch(r"\w{1,16}", tag) else "of an unknown modality"
+    if key == "pathology" and re.search("LABEL|OVERVIEW", header["ImageType"].upper()):
+        return None, _SLIDE_LABEL  # they may name the patient
     return (key, "") if key != "cxr" else _chest(header, fallback)
 
 
-def _chest(header: dict[str, str], fallback: str | None) -> tuple[str | None, str]:
+def _chest(header: _Header, fallback: str | None) -> tuple[str | None, str]:
     stated = [header[tag] for tag in _REGION_TAGS if header[tag]]
-    decisive = header["BodyPartExamined"] or " ".join(stated)
-    if _CHEST.search(decisive) and not _SPINE.search(decisive):
+    if header.region_codes & _CHEST_CODES or is_chest(header["BodyPartExamined"] or " ".join(stated)):
         return "cxr", ""
     if stated:
-        return None, "X-rays of another part of the body"
-    return (
-        "cxr" if fallback == "cxr" else None,
-        "X-rays that do not state the part of the body (modality=cxr takes them as chest)",
-    )
+        return None, _OTHER_PART
+    return (fallback, "") if fallback == "cxr" else (None, _NO_PART)
 
 
-def _group(header: dict[str, str] | None) -> str | None:
-    header = header or {}
-    identifier = header.get("PatientID") or header.get("StudyInstanceUID")
-    return pseudonym(identifier) if identifier else None
+def _group(header: _Header) -> str | None:
+    for tag in ("PatientID", "StudyInstanceUID"):
+        if not is_nobody(header[tag]):
+            return pseudonym(header[tag])
+    return None

@@ -1,17 +1,19 @@
 """A folder of images whose sub-folders say modality and class."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
+from tqdm import tqdm
 
-from mermed_core.data.file_tree import DICOM_SUFFIXES, PICTURE_SUFFIXES, walk_files
-from mermed_core.data.manifest import Manifest
+from mermed_core.data.file_tree import MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXES, walk_files
+from mermed_core.data.frames import count_readable_frames, expand_frames
+from mermed_core.data.manifest import Manifest, count_reasons, log_reading
 from mermed_core.data.validation import SPLITS, split_name
 from mermed_core.errors import ManifestError
 from mermed_core.modalities import MODALITY_KEYS, UnknownModalityError, modality_key
 
-_SUFFIXES = (*PICTURE_SUFFIXES, *DICOM_SUFFIXES)
 _LAYOUT = (
     "The layout that is read is MODALITY/CLASS/image.png, if wanted in train, val and test folders; "
     f"images right in MODALITY are unlabelled. A modality is one of {', '.join(MODALITY_KEYS)}. "
@@ -23,8 +25,9 @@ def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
     """Lists the images of `[split/]modality/class/…/image`, or `[split/][class/…/]image` of one modality.
 
     The case_id is the path in the folder, so it stays when images are added. Folders below the class are not
-    read as patients; name patients in a CSV. Hidden files and files that are no images are skipped; DICOM
-    files count as images.
+    read as patients; name patients in a CSV. A name such as .png, .jpg or .jp2 is believed; any other file is
+    an image if it looks like one, and every frame or page of it is listed, as one group. What is no image is
+    counted in `left_out`.
 
     Args:
         folder: the images; its name becomes the source.
@@ -34,15 +37,29 @@ def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
         ManifestError: no image, or a folder that names no modality.
     """
     source = folder.resolve().name or "images"
-    names = [name for name in walk_files(folder) if name.lower().endswith(_SUFFIXES)]
+    left_out: Counter[str] = Counter()
+    names, frames = [], []
+    for name in tqdm(walk_files(folder, left_out), desc="listing images", unit="file", disable=None):
+        if count := _count_frames(folder, name, left_out):
+            names.append(name)
+            frames.append(count)
     if not names:
-        raise ManifestError(f"{folder} holds no image. {_LAYOUT}")
+        raise ManifestError(f"{folder} holds no image; left out: {count_reasons(left_out)}. {_LAYOUT}")
     splits, modalities, labels = zip(*(_place(name, modality, folder) for name in names), strict=True)
-    frame = pd.DataFrame({"case_id": [f"{source}/{name}" for name in names], "source": source})
-    frame["path"] = [os.path.join(os.path.abspath(folder), name) for name in names]
-    frame["split"], frame["modality"] = splits, modalities
-    frame["labels"] = pd.Series(labels, dtype=object)
-    return Manifest.from_frame(frame)
+    files = pd.DataFrame({"case_id": [f"{source}/{name}" for name in names], "source": source})
+    files["path"] = [os.path.join(os.path.abspath(folder), name) for name in names]
+    files["split"], files["modality"] = splits, modalities
+    files["labels"] = pd.Series(labels, dtype=object)
+    manifest = Manifest.from_frame(expand_frames(files, frames), left_out=left_out)
+    log_reading(source, manifest)
+    return manifest
+
+
+def _count_frames(folder: Path, name: str, left_out: Counter[str]) -> int:
+    lowered = name.lower()
+    if lowered.endswith(ONE_PICTURE_SUFFIXES):
+        return 1
+    return count_readable_frames(folder / name, left_out, trusted=lowered.endswith(MANY_FRAMES_SUFFIXES))
 
 
 def _place(name: str, modality: str | None, folder: Path) -> tuple[str, str, list[str] | None]:

@@ -1,13 +1,15 @@
 """Opens any source of images as a manifest: one line per kind of source."""
 
+import logging
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mermed_core.data.file_tree import is_dicom, is_picture, walk_files
-from mermed_core.data.manifest import Manifest, concatenate
+from mermed_core.data.file_tree import DICOM_SUFFIXES, MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXES, walk_files
+from mermed_core.data.frames import keep_every
+from mermed_core.data.manifest import Manifest
 from mermed_core.data.remote import is_url
 from mermed_core.data.sources.csv_table import read_csv
 from mermed_core.data.sources.dicom_tree import read_dicom_tree
@@ -15,55 +17,57 @@ from mermed_core.data.sources.image_folder import read_image_folder
 from mermed_core.data.sources.medmnist_sets import read_medmnist
 from mermed_core.data.sources.parquet_files import parquet_files, read_parquet
 from mermed_core.data.sources.shards import INDEX, read_shards
-from mermed_core.data.sources.table_names import TableName, table_names, with_default_tasks
+from mermed_core.data.sources.table_names import TableName, join_tables, table_names, with_default_tasks
+from mermed_core.data.splits import divided_groups
 from mermed_core.errors import ManifestError
+from mermed_core.imaging.reader import looks_like_image
 from mermed_core.modalities import UnknownModalityError, modality_key
+from mermed_core.specs import DATA, Spec, SpecError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What a specification says.
+    """A source that is to be opened.
 
     Attributes:
-        kind: one of `_SOURCES`.
-        target: a file, a folder, or a name.
-        number: what follows @, None without one.
+        spec: what was asked for; its kind is one of `_SOURCES`.
         modality: a modality's key, or None.
-        root: where downloaded files lie, or None.
+        every: of a file of several frames, every n-th is taken.
         names: what each table is called, of all that are opened together.
     """
 
-    kind: str
-    target: str
-    number: int | None
+    spec: Spec
     modality: str | None
-    root: Path | None
+    every: int
     names: Mapping[Path, TableName] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
-        return Path(self.target).expanduser()
+        return Path(self.spec.target).expanduser()
 
     @property
     def tables(self) -> list[Path]:
         """The files that are named after their place, none for most kinds."""
-        if self.kind == "parquet" and self.path.is_dir():
+        if self.spec.kind == "parquet" and self.path.is_dir():
             return parquet_files(self.path)
-        return [self.path] if self.kind in ("parquet", "csv") else []
+        return [self.path] if self.spec.kind in ("parquet", "csv") else []
 
 
 def _open_medmnist(request: _Request) -> Manifest:
-    return read_medmnist(
-        request.target, size=request.number or 28, root=request.root, modality=request.modality
-    )
+    spec = request.spec
+    root = Path(spec.options["root"]).expanduser() if "root" in spec.options else None
+    return read_medmnist(spec.target, size=spec.number or 28, root=root, modality=request.modality)
 
 
 def _open_phantoms(request: _Request) -> Manifest:
     from mermed_core.data.phantoms import phantom_manifest
 
-    if not request.target.isdecimal() or int(request.target) == 0:
-        raise ManifestError(f"'{request.target}' is no number of phantoms; write phantoms:50, say.")
-    return phantom_manifest(int(request.target), request.number or 0)
+    count = request.spec.target
+    if not count.isdecimal() or int(count) == 0:
+        raise ManifestError(f"'{count}' is no number of phantoms; write phantoms:50, say.")
+    return phantom_manifest(int(count), request.spec.number or 0)
 
 
 _SOURCES: dict[str, Callable[[_Request], Manifest]] = {
@@ -71,12 +75,11 @@ _SOURCES: dict[str, Callable[[_Request], Manifest]] = {
     "csv": lambda request: read_csv(request.path, request.modality, request.names),
     "folder": lambda request: read_image_folder(request.path, request.modality),
     "dicom": lambda request: read_dicom_tree(request.path, request.modality),
-    "shards": lambda request: read_shards(request.target, request.modality),
+    "shards": lambda request: read_shards(request.spec.target, request.modality),
     "medmnist": _open_medmnist,
     "phantoms": _open_phantoms,
 }
-_WITH_NUMBER = ("medmnist", "phantoms")
-_OPTIONS = ("modality", "root")
+_WITHOUT_PATH = ("medmnist", "phantoms")
 _HELP = (
     "A source is a parquet file or a folder of them, a CSV, a folder MODALITY/CLASS/image.png, "
     "a tree of DICOM files, WebDataset shards (shards:FOLDER or shards:URL), "
@@ -90,9 +93,10 @@ def open_manifest(spec: str | Path, *, modality: str | None = None) -> Manifest:
     A file or folder is recognised by what it holds; a kind in front (`parquet:`, `csv:`, `folder:`, `dicom:`)
     settles it. Others: `shards:DIR`, `shards:s3://BUCKET/DIR` (tars), `medmnist:pathmnist`,
     `medmnist:octmnist@64?root=DIR`, `phantoms:50`, `phantoms:50@7` (50 of each modality from seed 7). After a
-    kind, `?modality=KEY` says the same as the argument.
-    Environment variables ($MERMED_DATA) and ~ are resolved. Images are not opened: a missing or broken one is
-    found when it is read.
+    kind, `?modality=KEY` says the same as the argument, and `?every=5` takes every fifth frame of a file of
+    several (`dicom:scans?every=5`). Environment variables ($MERMED_DATA) and ~ are resolved. What
+    a source holds beside images is counted in the manifest's `left_out`. Pixels are not decoded: a missing or
+    broken image is found when it is read.
 
     Args:
         spec: the source.
@@ -119,27 +123,30 @@ def open_manifests(specs: Sequence[str | Path], *, modality: str | None = None) 
     """
     requests = [_request(spec, modality) for spec in specs]
     names = table_names(file for request in requests for file in request.tables)
-    opened = [_SOURCES[request.kind](replace(request, names=names)) for request in requests]
-    manifest = opened[0] if len(opened) == 1 else concatenate(opened)
+    opened = [
+        keep_every(_SOURCES[request.spec.kind](replace(request, names=names)), request.every)
+        for request in requests
+    ]
+    manifest = opened[0] if len(opened) == 1 else join_tables(opened)
+    if divided := len(divided_groups(manifest)):
+        note = f"{divided:,} groups have images in several splits; a patient's images belong in one."
+        logger.warning(note)
+        manifest = replace(manifest, notes=(*manifest.notes, note))
     return with_default_tasks(manifest, names.values())
 
 
-def _request(spec: str | Path, modality: str | None) -> _Request:
-    text = _expanded(str(spec))
-    kind, _, rest = text.partition(":")
-    if text and kind not in _SOURCES:
-        kind = _recognised(Path(text).expanduser())
-        return _Request(kind, text, None, _key(modality), None)
-    target, _, query = rest.partition("?")
-    if not target:
-        raise ManifestError(f"'{text}' names no source. {_HELP}")
-    options = _options(query)
-    number = None
-    if kind in _WITH_NUMBER:
-        target, number = _numbered(target)
-    root = Path(options["root"]).expanduser() if "root" in options else None
-    request = _Request(kind, target, number, _key(options.get("modality", modality)), root)
-    if kind not in _WITH_NUMBER and not is_url(target) and not request.path.exists():
+def _request(text: str | Path, modality: str | None) -> _Request:
+    try:
+        spec = DATA.parse(_expanded(str(text)))
+    except SpecError as error:
+        raise ManifestError(f"{error} {_HELP}") from error
+    if spec.kind == DATA.default:
+        spec = replace(spec, kind=_recognised(Path(spec.target).expanduser()))
+    every = spec.options.get("every", "1")
+    if not every.isdecimal() or int(every) == 0:
+        raise ManifestError(f"'every={every}' is no number of frames; write every=5, say.")
+    request = _Request(spec, _key(spec.options.get("modality", modality)), int(every))
+    if spec.kind not in _WITHOUT_PATH and not is_url(spec.target) and not request.path.exists():
         raise ManifestError(f"there is no file or folder {request.path}. {_HELP}")
     return request
 
@@ -159,23 +166,6 @@ def _key(modality: str | None) -> str | None:
         raise ManifestError(str(error), column="modality") from error
 
 
-def _options(query: str) -> dict[str, str]:
-    options: dict[str, str] = {}
-    for part in filter(None, query.split("&")):
-        name, _, value = part.partition("=")
-        if name not in _OPTIONS or not value:
-            raise ManifestError(f"'{part}' is not an option of a source; these are {', '.join(_OPTIONS)}.")
-        options[name] = value
-    return options
-
-
-def _numbered(target: str) -> tuple[str, int | None]:
-    name, mark, number = target.partition("@")
-    if mark and not number.isdecimal():
-        raise ManifestError(f"'{number}' after @ is not a whole number. {_HELP}")
-    return name, int(number) if mark else None
-
-
 def _recognised(path: Path) -> str:
     if path.is_file():
         kind = {".parquet": "parquet", ".csv": "csv", ".tsv": "csv"}.get(path.suffix.lower())
@@ -189,8 +179,11 @@ def _recognised(path: Path) -> str:
     if parquet_files(path):
         return "parquet"
     for name in walk_files(path):
-        if is_picture(name):
-            return "folder"
-        if is_dicom(path / name):
+        lowered = name.lower()
+        if lowered.endswith(DICOM_SUFFIXES):
             return "dicom"
+        if lowered.endswith((*ONE_PICTURE_SUFFIXES, *MANY_FRAMES_SUFFIXES)):
+            return "folder"
+        if kind := looks_like_image(path / name):
+            return "dicom" if kind == "DICOM" else "folder"
     raise ManifestError(f"{path} holds no image. {_HELP}")

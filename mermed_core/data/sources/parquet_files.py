@@ -1,7 +1,9 @@
 """Parquet files in the Hugging Face image-column convention, and those that a manifest was saved as."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mermed_core.data.manifest import COLUMNS, Manifest, concatenate
-from mermed_core.data.sources.table_names import TableName, fill_names, table_names
+from mermed_core.data.file_tree import walk_files
+from mermed_core.data.frames import expand_frames, frames_of_images, with_own_frames
+from mermed_core.data.manifest import COLUMNS, Manifest, log_reading
+from mermed_core.data.sources.columns import read_columns
+from mermed_core.data.sources.table_names import TableName, fill_names, join_tables, table_names
 from mermed_core.data.validation import fill_modality
 from mermed_core.errors import ManifestError
 
-_MISSING_CLASS = -1
+_BESIDE = "files beside the parquet files"
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -30,8 +35,9 @@ def read_parquet(
     A file's columns: `image` (struct of bytes and path, or plain bytes), and `modality`, `source` (the file's
     name if missing, or the folder's where the file is named after a split), `label` or `labels` (text,
     number, list, or ClassLabel with its names in the file's metadata; a list makes a multi-label task; null
-    is unlabelled), `group`, `split` (else told by a name like train-00000-of-00003), `task`, `task_kind`.
-    Further columns are kept. The case_id is file/row. A file of `Manifest.save` is read back.
+    is unlabelled) or columns of 0 and 1, `group` or a patient, `split` (else from a name like
+    train-00000-of-00003), `task`, `task_kind`; see `read_columns`. Further columns are kept. The case_id is
+    file/row. Encoded images of several frames get a row for each. A file of `Manifest.save` is read back.
 
     Args:
         path: a parquet file or a folder of them.
@@ -45,7 +51,14 @@ def read_parquet(
     if not files:
         raise ManifestError(f"{path} holds no parquet file.")
     names = names or table_names(files)
-    return concatenate([_read_file(file, modality, names[file]) for file in files])
+    manifest = join_tables([_read_file(file, modality, names[file]) for file in files])
+    if path.is_dir():
+        left_out = Counter(manifest.left_out)
+        chosen = {file.name for file in files}
+        left_out.update(_BESIDE for name in walk_files(path, left_out) if name not in chosen)
+        manifest = replace(manifest, left_out=dict(left_out))
+    log_reading(path.name, manifest)
+    return manifest
 
 
 def _read_file(file: Path, modality: str | None, name: TableName) -> Manifest:
@@ -56,24 +69,25 @@ def _read_file(file: Path, modality: str | None, name: TableName) -> Manifest:
             table = opened.read()
     except (OSError, pa.ArrowException) as error:
         raise ManifestError(f"{file} cannot be read as a parquet table ({error}).") from error
+    own_names: dict[str, str] = {}
     try:
-        return Manifest.from_frame(fill_modality(fill_names(_frame(table, file), name), modality))
+        label = next((name for name in ("label", "labels") if name in table.column_names), "")
+        if "image" not in table.column_names:
+            raise ManifestError("this column of encoded images is missing.", column="image")
+        columns = read_columns(
+            table.drop_columns(["image"]).to_pandas(ignore_metadata=True).set_axis(range(table.num_rows)),
+            class_names=_class_names(table.schema, label),
+        )
+        own_names = columns.own_names
+        frame = columns.frame
+        frame["path"], frame["image"] = _images(table["image"], file.absolute().parent)
+        frame = with_own_frames(frame)
+        left_out: Counter[str] = Counter()
+        frame = expand_frames(fill_names(frame, name), frames_of_images(frame, left_out))
+        return Manifest.from_frame(fill_modality(frame, modality), left_out=left_out, notes=columns.notes)
     except ManifestError as error:
-        raise ManifestError(f"{error.problem} ({file.name})", row=error.row, column=error.column) from error
-
-
-def _frame(table: pa.Table, file: Path) -> pd.DataFrame:
-    if "image" not in table.column_names:
-        raise ManifestError("this column of encoded images is missing.", column="image")
-    label = next((name for name in ("label", "labels") if name in table.column_names), None)
-    frame = table.drop_columns(["image", label] if label else ["image"]).to_pandas(ignore_metadata=True)
-    frame.index = pd.RangeIndex(table.num_rows)
-    frame["path"], frame["image"] = _images(table["image"], file.absolute().parent)
-    if label is not None:
-        frame["labels"] = _labels(table[label], label, _class_names(table.schema, label))
-        kind = "multilabel" if _is_list(table[label].type) else "multiclass"
-        frame["task_kind"] = frame.get("task_kind", kind)
-    return frame
+        column = own_names.get(error.column or "", error.column)
+        raise ManifestError(f"{error.problem} ({file.name})", row=error.row, column=column) from error
 
 
 def _images(column: pa.ChunkedArray, folder: Path) -> tuple[pd.Series, pd.Series]:
@@ -95,10 +109,6 @@ def _images(column: pa.ChunkedArray, folder: Path) -> tuple[pd.Series, pd.Series
     return pd.Series(needed, dtype=object), pd.Series(images, dtype=object)
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
 def _class_names(schema: pa.Schema, column: str) -> list[str]:
     """Returns the names of a ClassLabel, also one in a list, from the metadata; [] where there are none."""
     stored = (schema.metadata or {}).get(b"huggingface", b"{}")
@@ -109,34 +119,3 @@ def _class_names(schema: pa.Schema, column: str) -> list[str]:
         return [str(name) for name in feature["names"]]
     except (KeyError, TypeError, IndexError, ValueError):
         return []
-
-
-def _labels(column: pa.ChunkedArray, column_name: str, names: Sequence[str]) -> pd.Series:
-    labels: list[list[str] | None] = []
-    for row, value in enumerate(column.to_pylist()):
-        values = value if isinstance(value, list) else [] if _unlabelled(value, names) else [value]
-        try:
-            classes = [_class_name(item, names) for item in values]
-        except ValueError as error:
-            raise ManifestError(str(error), row=row, column=column_name) from None
-        labels.append(classes if classes or isinstance(value, list) else None)
-    return pd.Series(labels, dtype=object)
-
-
-def _unlabelled(value: Any, names: Sequence[str]) -> bool:
-    missing = value is None or value == "" or value != value  # NaN alone differs from itself
-    return missing or (bool(names) and value == _MISSING_CLASS)
-
-
-def _class_name(value: Any, names: Sequence[str]) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # whole numbers become floats where some are missing
-    if isinstance(value, str):
-        return value
-    if not isinstance(value, int):
-        raise ValueError(f"{value!r} is no class; a class is a name or a whole number.")
-    if not names:
-        return str(value)
-    if not 0 <= value < len(names):
-        raise ValueError(f"{value} is not one of the {len(names)} classes that the file names.")
-    return names[value]

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -16,14 +17,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from mermed_core.data.manifest import COLUMNS, Manifest
-from mermed_core.data.sources.shards import INDEX
+from mermed_core.data.sources.shards import INDEX, PLAN
 from mermed_core.errors import ImageError, ManifestError, OccupiedError
 from mermed_core.files import write_file, write_json
-from mermed_core.imaging.reader import read_image
 
 logger = logging.getLogger(__name__)
 
-PLAN = "plan.json"
 _SUFFIXES = {"PNG": "png", "JPEG": "jpg", "TIFF": "tif", "WebP": "webp", "BMP": "bmp"}
 _FACTS = tuple(column for column in COLUMNS if column not in ("path", "image"))
 
@@ -69,8 +68,9 @@ def pack(
 ) -> Packed:
     """Writes the shards and, last of all, their table; shards that are there already are kept.
 
-    Images are packed as they are, but DICOM as PNG of its pixels, so that no header goes along. One that
-    cannot be read is left out and named. The same images and numbers give the same bytes.
+    Images are packed as they are, but DICOM and frames of a file of several as PNG of their pixels, so that
+    no header goes along. One that cannot be read is left out and named. The same images and numbers give the
+    same bytes.
 
     Args:
         manifest: the images.
@@ -114,7 +114,7 @@ def write_shard(manifest: Manifest, shard: Shard, folder: Path) -> int:
         for row in shard.rows:
             facts = _facts_of(manifest, row)
             try:
-                data, suffix = _packable(manifest.image_source(row))
+                data, suffix = _packable(manifest, row)
             except (ImageError, OSError) as error:
                 unreadable[facts["case_id"]] = str(error)
                 continue
@@ -131,10 +131,11 @@ def _facts_of(manifest: Manifest, row: int) -> dict[str, Any]:
     return {**values, "labels": None if labels is None else [str(label) for label in labels]}
 
 
-def _packable(source: bytes | Path) -> tuple[bytes, str]:
+def _packable(manifest: Manifest, row: int) -> tuple[bytes, str]:
     """Returns the bytes to pack and their suffix; decodes them once, so that a broken image is found here."""
-    image = read_image(source)
-    if image.kind in _SUFFIXES:
+    image = manifest.read_image(row)
+    if image.kind in _SUFFIXES and image.frames == 1:
+        source = manifest.image_source(row)
         return source if isinstance(source, bytes) else source.read_bytes(), _SUFFIXES[image.kind]
     buffer = io.BytesIO()
     Image.fromarray(image.pixels).save(buffer, "PNG")
@@ -176,9 +177,15 @@ def _finish(folder: Path, shards: list[Shard], manifest: Manifest) -> Packed:
         raise ManifestError("not one image can be read; nothing was packed.")
     where = pd.DataFrame(places)
     frame = manifest.select(where["row"].to_numpy()).frame[list(_FACTS)]
-    packed = Manifest.from_frame(frame.assign(**{name: where[name] for name in ("path", "offset", "length")}))
-    packed.save(folder / INDEX)
     unreadable = {name: reason for table in tables for name, reason in table["unreadable"].items()}
+    left_out = Counter(manifest.left_out)
+    left_out["unreadable"] += len(unreadable)
+    packed = Manifest.from_frame(
+        frame.assign(**{name: where[name] for name in ("path", "offset", "length")}),
+        left_out=+left_out,
+        notes=manifest.notes,
+    )
+    packed.save(folder / INDEX)
     for name, reason in unreadable.items():
         logger.warning("image %s cannot be read and is left out: %s", name, reason)
     return Packed(len(packed), unreadable)

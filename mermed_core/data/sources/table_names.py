@@ -3,14 +3,14 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from mermed_core.data.manifest import Manifest
-from mermed_core.data.validation import SPLIT_ALIASES, SPLITS, default_tasks, split_name
+from mermed_core.data.manifest import Manifest, concatenate
+from mermed_core.data.validation import SPLIT_ALIASES, SPLITS, default_tasks, row_names, split_name
 
 # Such as train, val_2 and test-00000-of-00003 (how the Hub names its files, formerly with a digest behind).
 _PART = re.compile(
@@ -51,7 +51,7 @@ def fill_names(frame: pd.DataFrame, name: TableName) -> pd.DataFrame:
     source = frame["source"].astype(object) if "source" in frame else pd.Series(None, frame.index, object)
     frame = frame.assign(source=source.where(source.notna(), name.source))
     if "case_id" not in frame:
-        frame["case_id"] = [f"{name.table}/{row:06d}" for row in range(len(frame))]
+        frame["case_id"] = row_names(pd.Series(name.table, frame.index))
     if "split" not in frame and name.split:
         frame["split"] = name.split
     return frame
@@ -64,7 +64,32 @@ def with_default_tasks(manifest: Manifest, names: Iterable[TableName]) -> Manife
     default = frame["source"].isin(parted) & (frame["task"] == frame["source"])
     if not default.any():
         return manifest
-    return Manifest.from_frame(frame.assign(task=frame["task"].where(~default, default_tasks(frame))))
+    return manifest.with_frame(frame.assign(task=frame["task"].where(~default, default_tasks(frame))))
+
+
+def join_tables(tables: Sequence[Manifest]) -> Manifest:
+    """Joins tables, of which some may be parts of one set.
+
+    Where one part of a task has rows of several classes (multilabel) and another happens to have one class in
+    every row (multiclass), the whole task is multilabel.
+
+    Raises:
+        ManifestError: as `concatenate`.
+    """
+    kinds = {(task, kind) for table in tables for task, kind in _kinds_of_tasks(table)}
+    mixed = [task for task, kind in kinds if kind == "multilabel" and (task, "multiclass") in kinds]
+    return concatenate([_as_multilabel(table, mixed) for table in tables] if mixed else tables)
+
+
+def _kinds_of_tasks(table: Manifest) -> Iterable[tuple[str, str]]:
+    return table.frame[["task", "task_kind"]].drop_duplicates().itertuples(index=False, name=None)
+
+
+def _as_multilabel(table: Manifest, tasks: Sequence[str]) -> Manifest:
+    frame = table.frame
+    return table.with_frame(
+        frame.assign(task_kind=frame["task_kind"].where(~frame["task"].isin(tasks), "multilabel"))
+    )
 
 
 def _place(file: Path) -> tuple[Path, str]:
