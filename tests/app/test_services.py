@@ -18,7 +18,7 @@ def test_the_bundled_model_and_collection_are_the_default(services):
 
 
 def test_without_a_collection_the_page_still_classifies(tmp_path):
-    services = load_services(Settings(MERMED_COLLECTION=tmp_path / "none"))
+    services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(tmp_path / "none")}))
     assert services.predictor.collection is None
     assert "There is no collection" in services.missing_collection
 
@@ -27,14 +27,14 @@ def test_a_damaged_collection_is_not_loaded_and_said(tmp_path):
     folder = tmp_path / "collection"
     shutil.copytree(BUNDLED_COLLECTION, folder)
     (folder / "vectors.npy").write_bytes(b"damaged")
-    services = load_services(Settings(MERMED_COLLECTION=folder))
+    services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(folder)}))
     assert services.predictor.collection is None
     assert "damaged" in services.missing_collection
 
 
 def test_without_a_model_there_is_a_sentence(tmp_path):
     with pytest.raises(ModelError, match="model"):
-        load_services(Settings(MERMED_MODEL=tmp_path))
+        load_services(Settings.from_environment({"MERMED_MODEL": str(tmp_path)}))
 
 
 @pytest.mark.parametrize("port", ["many", "0", "70000", "-1"])

@@ -1,5 +1,7 @@
 """What the parts of the page say, and that no name from a collection or model can become markup."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +11,13 @@ from hypothesis import strategies as st
 from app.components import about, cases, evidence, figure, findings, header, modality, notice, query_view
 from app.components.collection_map import map_value
 from app.services import Services
+from mermed_core.collections.collection import Collection, Description
 from mermed_core.data.manifest import LabelSet
 from mermed_core.imaging.reader import MedicalImage
+from mermed_core.inference.predictor import Predictor
 from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
 from mermed_core.records import Analysis, Case, Finding, MapPoint, Neighbour, Saliency
+from mermed_core.search.faiss_engine import FaissEngine
 
 NASTY = '<img src=x onerror="alert(1)">'
 IMAGE = MedicalImage(np.zeros((20, 30, 3), np.uint8), 1, 0, "PNG", ())
@@ -33,31 +38,31 @@ def retina(**changes: object) -> ModelMetrics:
     return ModelMetrics(tasks={"retina": MEASURED.model_copy(update=changes)})
 
 
-class FakeCollection:
-    name, description, synthetic, usual_similarity = NASTY, NASTY, False, 0.6
+def collection_of(names: list[str], labels: list[tuple[str, ...]]) -> Collection:
+    count = len(names)
     records = pd.DataFrame(
         {
-            "case_id": [f"{NASTY}{i}" for i in range(30)],
-            "modality": ["oct" if i % 2 else "ct" for i in range(30)],
-            "labels": [(NASTY, f"label {i % 20}") for i in range(30)],
-            "source": [f"source {i}" for i in range(30)],
+            "case_id": names,
+            "modality": ["oct" if i % 2 else "ct" for i in range(count)],
+            "labels": labels,
+            "source": [f"source {i}" for i in range(count)],
+            "group": names,
+            "split": [""] * count,
         }
     )
-    cases = tuple(Case(*row, "g", "") for row in records.itertuples(index=False))
-
-    def __len__(self) -> int:
-        return len(self.cases)
-
-    def thumbnail(self, case_id: str) -> bytes:
-        return b"\xff\xd8\xff"
-
-    def case(self, case_id: str) -> Case:
-        return next(case for case in self.cases if case.case_id == case_id)
+    vectors = np.eye(count, dtype=np.float32)
+    description = Description(NASTY, NASTY, False, "")
+    places = np.zeros((count, 2), np.float32)
+    return Collection(
+        description, records, vectors, places, [b"\xff\xd8\xff"] * count, FaissEngine.build(vectors)
+    )
 
 
 @pytest.fixture
-def collection():
-    return FakeCollection()
+def collection() -> Collection:
+    made = collection_of([f"{NASTY}{i}" for i in range(30)], [(NASTY, f"label {i % 20}") for i in range(30)])
+    made.usual_similarity = 0.6
+    return made
 
 
 def test_findings_are_buttons_with_probability_and_evidence():
@@ -157,14 +162,14 @@ def test_a_faint_map_says_so():
 
 
 def test_a_selection_is_shown_spread_over_all_of_it(collection):
-    html = cases.case_grid(collection, collection.cases, 10)
+    html = cases.case_grid(collection, collection.cases_at(range(30)), 10)
     assert html.count("mm-case") == 10
     assert "10 of the 30, evenly spread" in html
 
 
 @pytest.mark.parametrize(("best", "far"), [(0.59, True), (0.61, False)])
 def test_it_is_said_that_no_hit_is_near(collection, best, far):
-    hits = [Neighbour(case, best - place) for place, case in enumerate(collection.cases[:2])]
+    hits = [Neighbour(case, best - place) for place, case in enumerate(collection.cases_at([0, 1]))]
     html = cases.neighbour_grid(collection, hits)
     assert ("No close match: the highest similarity is 0.59" in html) == far
     assert ("another at 0.60 or above" in html) == far
@@ -187,25 +192,23 @@ def test_the_map_shows_every_case_once(collection, colour_by):
     assert last == sorted(last, reverse=True)
 
 
-def services_with(collection: object, missing: str = "") -> Services:
-    predictor = type("Fake", (), {"collection": collection, "model_name": NASTY, "device": NASTY})()
-    return Services(predictor, missing)
+def services_with(collection: Collection | None, missing: str = "") -> Services:
+    return Services(Mock(Predictor, collection=collection, model_name=NASTY, device=NASTY), missing)
 
 
-def pages_with(value: str, collection: FakeCollection) -> list[str]:
+def pages_with(value: str, collection: Collection) -> list[str]:
     """Every part of the page with a value from outside wherever there can be one."""
     found = (Finding(value, value, 0.9), Finding(value, value, 0.1))
     measured = MEASURED.model_copy(update={"title": value, "caveat": value, "names": {value: value}})
     metrics = ModelMetrics(tasks={value: measured})
     saliency = Saliency(np.ones((20, 30), np.float32), 0.4, value, value, value)
     case = Case(value, "ct", (value,), value, value, value)
-    hit = type("One", (FakeCollection,), {"cases": (case,)})()
     return [
         findings.findings_card(analysis(*found), [LabelSet(value, "multiclass", (value,))], metrics),
         figure.figure(IMAGE, saliency, value),
-        cases.neighbour_grid(collection, [Neighbour(case, 0.5)]),
+        cases.neighbour_grid(collection_of([value], [(value,)]), [Neighbour(case, 0.5)]),
         cases.nothing(value),
-        query_view.case_view(hit, value),
+        query_view.case_view(collection_of([value], [(value,)]), value),
         evidence.evidence(metrics),
         header.header(services_with(collection)),
         header.header(services_with(None, value)),

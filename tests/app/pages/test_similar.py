@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import gradio as gr
 import pytest
 
@@ -5,6 +7,7 @@ from app.components.examples import example_path
 from app.pages.similar import A_CASE, FILTERS, MY_IMAGE, SimilarPage
 from app.services import Services
 from app.uploads import Query, open_upload
+from mermed_core.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +62,6 @@ def test_a_case_that_does_not_exist_is_a_sentence_and_loses_nothing(page):
 
 def test_without_an_image_or_a_collection_it_says_what_to_do(page, services):
     assert "Drop an image" in page.search(None, MY_IMAGE, None, 4)[page.results]
-    bare = type("Bare", (), {"collection": None})()
     with gr.Blocks():
-        empty = SimilarPage(Services(bare, "Build one."), gr.State(None))
+        empty = SimilarPage(Services(Mock(Predictor, collection=None), "Build one."), gr.State(None))
     assert "Build one." in empty.search(None, MY_IMAGE, None, 4)[empty.results]
