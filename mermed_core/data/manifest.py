@@ -177,12 +177,14 @@ class Manifest:
         )
 
     def patients(self) -> np.ndarray:
-        """Returns (images,) names that are equal exactly where source and group are.
+        """Returns (images,) texts that are equal exactly where the source and the group are.
 
-        A group's name is its source's own, so that images are compared by these wherever patients must not
-        be mixed.
+        The group itself where only one source has a group of that name, else source and group. Images are
+        told apart by these wherever those of one patient must stay together.
         """
-        return (self.frame["source"] + "\0" + self.frame["group"]).to_numpy(dtype=object)
+        groups, sources = self.frame["group"], self.frame["source"]
+        shared = sources.groupby(groups).transform("nunique") > 1
+        return groups.where(~shared, sources + "\0" + groups).to_numpy(dtype=object)
 
     def read_image(self, row: int) -> MedicalImage:
         """Reads the image of a row: its frame where the file holds several.

@@ -141,7 +141,7 @@ def _task(label_set: LabelSet, embeddings: Embeddings) -> Task | None:
         classes,
         embeddings.vectors[rows],
         one_hot([list(labels) for labels in frame["labels"]], classes),
-        frame["group"].to_numpy(),
+        images.patients(),
         frame["split"].to_numpy(),
         frame["case_id"].to_numpy(),
         frame.drop(columns=[name for name in COLUMNS if name != "source"]).reset_index(drop=True),

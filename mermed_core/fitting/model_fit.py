@@ -105,7 +105,7 @@ def _labelled(label_set: LabelSet, embeddings: Embeddings, rows: np.ndarray, spl
     chosen = np.flatnonzero(rows & (frame["split"] == split).to_numpy())
     labels = [list(value) for value in frame["labels"].iloc[chosen]]
     return Labelled(
-        embeddings.vectors[chosen], one_hot(labels, label_set.classes), frame["group"].to_numpy()[chosen]
+        embeddings.vectors[chosen], one_hot(labels, label_set.classes), embeddings.manifest.patients()[chosen]
     )
 
 
@@ -138,7 +138,7 @@ def _fit_sorting(
     everything = Labelled(
         embeddings.vectors[sample],
         one_hot([[names[row]] for row in sample], classes),
-        frame["group"].to_numpy()[sample],
+        embeddings.manifest.patients()[sample],
     )
     splits = frame["split"].to_numpy()[sample]
     logger.info("fitting %s (%s)", task, ", ".join(classes))

@@ -134,7 +134,7 @@ def _knn_auroc(label_set: LabelSet, vectors: np.ndarray, images: Manifest) -> fl
     if len(rows) < _MIN_IMAGES:
         return float("nan")
     targets = one_hot([list(labels) for labels in frame["labels"].iloc[rows]], label_set.classes)
-    groups = frame["group"].to_numpy()[rows]
+    groups = images.patients()[rows]
     return unweighted(auroc, targets, knn_votes(vectors[rows], targets, groups))
 
 

@@ -285,7 +285,7 @@ def _sample(manifest: Manifest, images: int, seed: int) -> Manifest:
 
 def _example(embeddings: Embeddings, row: int) -> Example:
     frame, vectors = embeddings.manifest.frame, embeddings.vectors
-    groups = frame["group"].to_numpy()
+    groups = embeddings.manifest.patients()
     cosines, positions = nearest(
         vectors[[row]], vectors, _NEIGHBOURS, query_groups=groups[[row]], gallery_groups=groups
     )
