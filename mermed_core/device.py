@@ -1,4 +1,4 @@
-"""Which device does the work, said once in the log."""
+"""Which device does the work; the choice is logged."""
 
 import logging
 

@@ -64,11 +64,11 @@ class TrainingError(MermedError):
 
 
 class EvaluationError(MermedError):
-    """An encoder, a task or a report cannot be evaluated as asked."""
+    """An encoder, a task or a report cannot be evaluated in the requested way."""
 
 
 class OccupiedError(MermedError):
-    """Something else stands where a result would replace it."""
+    """Something else is in the place of a result and would be lost."""
 
 
 class ModelError(MermedError):

@@ -25,14 +25,14 @@ _RENAME_EXCHANGE = 2
 
 
 def check_replaceable(target: Path, mark: str) -> None:
-    """Makes sure that writing a folder here loses nothing: it is new, empty, or an older one of its kind.
+    """Makes sure that writing a folder here loses nothing: the place is free, empty, or holds an older one.
 
     Args:
         target: the place.
         mark: a file that every folder of the kind holds.
 
     Raises:
-        OccupiedError: something else stands there.
+        OccupiedError: something else is there.
     """
     if target.is_dir() and ((target / mark).is_file() or not any(target.iterdir())):
         return
@@ -54,7 +54,7 @@ def write_folder(target: Path) -> Iterator[Path]:
     for leftover in target.parent.glob(f".{target.name}.*.partial"):
         shutil.rmtree(leftover, ignore_errors=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    staging.chmod(0o755)  # mkdtemp makes it private; an artefact is as readable as any folder
+    staging.chmod(0o755)  # mkdtemp makes it private; ours is as readable as any folder
     try:
         yield staging
         for path in [*staging.rglob("*"), staging]:
@@ -101,7 +101,7 @@ def _flush(path: Path) -> None:
 
 
 def _put(staging: Path, target: Path) -> None:
-    """Gives the staged folder the target's name; what stood there ends under the staging name."""
+    """Gives the staged folder the target's name; what was there is left under the staging name."""
     if not target.exists():
         staging.rename(target)
     elif not _exchange(staging, target):

@@ -1,4 +1,4 @@
-"""The seven modalities: the one table that data, training, index, app and tests read.
+"""The seven modalities: the one table that data, training, search, page and tests read.
 
 Mean and standard deviation are those of MerMED-FM's pretraining (arXiv 2507.00185), RGB in 0..1.
 """
@@ -11,7 +11,7 @@ Rgb = tuple[float, float, float]
 
 
 class UnknownModalityError(MermedError):
-    """A name stands for none of the seven modalities."""
+    """A name that is none of the seven modalities."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,10 @@ _BY_NAME = {
 
 
 def modality_key(name: str) -> str:
-    """Returns the key of the modality that a name or alias stands for, without regard to case.
+    """Returns the key of the modality that a name or alias means, whatever its case.
 
     Raises:
-        UnknownModalityError: the name stands for none of the seven.
+        UnknownModalityError: the name is none of the seven.
     """
     key = _BY_NAME.get(str(name).strip().lower())
     if key is None:

@@ -70,7 +70,7 @@ class MapPoint:
 
 @dataclass(frozen=True)
 class Embedding:
-    """One image as the model sees it: made once, then asked for neighbours, findings and a place on the map.
+    """One image as the model sees it: made once, then used for findings, neighbours and the map.
 
     Attributes:
         modality: probability of each modality, by key, highest first.

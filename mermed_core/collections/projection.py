@@ -61,8 +61,8 @@ def place(similarities: np.ndarray, coordinates: np.ndarray) -> MapPoint:
 def _put_self_first(positions: np.ndarray, distances: np.ndarray) -> None:
     for row in range(len(positions)):
         if positions[row, 0] != row:
-            found = np.flatnonzero(positions[row] == row)
-            last = found[0] if len(found) else positions.shape[1] - 1
+            itself = np.flatnonzero(positions[row] == row)
+            last = itself[0] if len(itself) else positions.shape[1] - 1
             positions[row, 1 : last + 1] = positions[row, :last]
             distances[row, 1 : last + 1] = distances[row, :last]
             positions[row, 0], distances[row, 0] = row, 0.0

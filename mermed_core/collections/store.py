@@ -112,7 +112,7 @@ def load_collection(folder: Path) -> Collection:
 
 
 class _StoredThumbnails:
-    """The pictures as they lie in the table; one becomes bytes of its own when it is asked for."""
+    """The column of the table; a picture is copied out of it only when it is needed."""
 
     def __init__(self, column: pa.ChunkedArray) -> None:
         self._column = column

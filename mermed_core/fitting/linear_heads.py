@@ -52,7 +52,7 @@ def fit_head(label_set: LabelSet, modality: str, train: Labelled, held_out: Labe
     a single group the middle penalty is taken uncalibrated.
 
     Args:
-        label_set: task, kind and classes; the columns of the targets.
+        label_set: task, kind and classes, in the order of the targets' columns.
         modality: whose embeddings these are, "" for all.
         train: images to fit on; every class occurs.
         held_out: images of other groups, may be empty.
@@ -109,7 +109,7 @@ def _held_out_logits(
     logits, targets = [], []
     for fitted, left in GroupKFold(folds).split(train.vectors, groups=train.groups) if folds > 1 else ():
         part = train.rows(fitted)
-        if np.all(part.targets.sum(axis=0) > 0):  # a fold without some class cannot stand for the whole
+        if np.all(part.targets.sum(axis=0) > 0):  # a fold that lacks a class says nothing about it
             weight, bias = _fit_linear(kind, part, penalty)
             logits.append(train.vectors[left] @ weight.T + bias)
             targets.append(train.targets[left])
@@ -126,7 +126,7 @@ def _fit_linear(kind: str, data: Labelled, penalty: float) -> tuple[np.ndarray, 
         parts = [_logistic(scaled, column, penalty) for column in data.targets.T]
         weight = np.concatenate([part[0] for part in parts])
         bias = np.concatenate([part[1] for part in parts])
-    elif data.targets.shape[1] == 1:  # all of one modality, say: nothing to tell apart
+    elif data.targets.shape[1] == 1:  # only one class, such as one modality: nothing to distinguish
         weight, bias = np.zeros((1, scaled.shape[1])), np.zeros(1)
     else:
         weight, bias = _logistic(scaled, data.targets.argmax(axis=1), penalty)

@@ -109,7 +109,7 @@ class Predictor:
             earlier: embedding of the same image, whose passes are not repeated.
 
         Raises:
-            UnknownModalityError: the name stands for no modality.
+            UnknownModalityError: the name is no modality.
         """
         named = modality_key(modality) if modality else None
         neutral = self._embedder.embed(image.pixels, None) if earlier is None else earlier.neutral

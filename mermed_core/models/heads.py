@@ -134,7 +134,7 @@ def load_heads(folder: Path, dim: int) -> HeadSet:
         heads = HeadSet(tuple(_head(entry, numbers) for entry in entries))
     except FileNotFoundError as error:
         raise ModelError(
-            f"The model has no heads yet ('{folder}' is incomplete); fit them with python -m train.fit_heads."
+            f"The model has no heads yet ('{folder}' is incomplete); fit them with mermed fit."
         ) from error
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"The heads in '{folder}' are damaged: {error!r}.") from error

@@ -1,12 +1,12 @@
-"""The published MerMED-FM weights: a training checkpoint whose teacher holds a plain ViT.
+"""The published MerMED-FM weights: a training checkpoint whose teacher is a plain ViT.
 
-Known of the file (Hugging Face youngzhou12/MerMED, MerMED.pth, 1.61 GB): keys student, teacher, optimizer,
-memory_bank, epoch, args, fp16_scaler; the teacher's tensors below `module.backbone.` are those of a timm
+The file (Hugging Face youngzhou12/MerMED, MerMED.pth, 1.61 GB) has the keys student, teacher, optimizer,
+memory_bank, epoch, args and fp16_scaler. The teacher's tensors below `module.backbone.` are those of a timm
 ViT-B/16 with a class token, and its embedding is that token after the last norm.
 
-What goes with the weights is chosen here: the image is squashed to 224 × 224 and normalised with ImageNet's
-mean and standard deviation, because the authors' code does so where it extracts embeddings. They pretrained
-with a mean and standard deviation of its own for each modality; so the other choice stays open.
+The preprocessing is not in the file. Images are squashed to 224 × 224 and normalised with ImageNet's mean and
+standard deviation, as in the authors' code that extracts embeddings. They pretrained with each modality's own
+statistics, so that is offered as well.
 """
 
 from dataclasses import asdict, dataclass
@@ -17,11 +17,12 @@ import torch
 from mermed_core.errors import ModelError
 from mermed_core.models.model_folder import ModelConfig
 from mermed_core.models.preprocessing import Preprocessing, paper_normalisation
+from mermed_core.records import RESEARCH_ONLY
 
 ARCHITECTURE = "vit_base_patch16_224"
 IMAGE_SIZE = 224
 NORMALISATIONS = ("imagenet", "modality")
-LICENCE = "unclear: Apache-2.0 on the model card, CC BY-NC 4.0 in the repository; take the stricter"
+LICENCE = "unclear: Apache-2.0 on the model card, CC BY-NC 4.0 in the repository; use the stricter"
 
 _NETWORK = "teacher"
 _ENCODER = "module.backbone."
@@ -29,7 +30,7 @@ _ENCODER = "module.backbone."
 
 @dataclass(frozen=True)
 class Report:
-    """What of a file went into the encoder, and what did not.
+    """Which parts of a file went into the encoder, and which did not.
 
     Attributes:
         taken_from: the part of the file that holds the encoder; "" for the whole of it.
@@ -53,13 +54,13 @@ class Report:
 
 
 def is_official(value: Any) -> bool:
-    """Tells whether what a file held has the layout of the published checkpoint."""
+    """Returns whether the content of a file has the layout of the published checkpoint."""
     network = value.get(_NETWORK) if isinstance(value, dict) else None
     return isinstance(network, dict) and any(str(name).startswith(_ENCODER) for name in network)
 
 
 def official_encoder(value: dict[str, Any]) -> tuple[dict[str, torch.Tensor], Report]:
-    """Returns the teacher's encoder under timm's names, and what of the file is what.
+    """Returns the teacher's encoder under timm's names, and a report of what the file holds.
 
     Raises:
         ModelError: something among the encoder's values is no tensor.
@@ -77,7 +78,7 @@ def official_encoder(value: dict[str, Any]) -> tuple[dict[str, torch.Tensor], Re
 
 
 def official_config(normalisation: str, report: Report, architecture: str = ARCHITECTURE) -> ModelConfig:
-    """Returns the config of a model folder with these weights; see the top of the file for the choice.
+    """Returns the config of a model folder with these weights; see the module about the normalisation.
 
     Args:
         normalisation: "imagenet", or "modality" for the statistics of the pretraining.
@@ -96,7 +97,7 @@ def official_config(normalisation: str, report: Report, architecture: str = ARCH
 
 
 def official_card(config: ModelConfig) -> str:
-    """Returns the model card: whose weights these are, what goes with them, which licence."""
+    """Returns the model card: whose weights these are, how images are prepared for them, which licence."""
     chosen = config.training["normalisation"]
     statistics = "ImageNet's" if chosen == "imagenet" else "each modality's own, as in the pretraining"
     loaded, side = config.training["loaded"], config.preprocessing.image_size
@@ -104,13 +105,13 @@ def official_card(config: ModelConfig) -> str:
         [
             "---\nlibrary_name: timm\nlicense: other\n---",
             f"# {config.name}",
-            "**Research use only. Not a medical device; not for diagnosis, triage or treatment.**",
-            "The encoder of MerMED-FM as its authors published it (arXiv 2507.00185), brought into this "
-            "form; nothing was trained.",
+            f"**{RESEARCH_ONLY}**",
+            "The encoder of MerMED-FM as its authors published it (arXiv 2507.00185), converted to this "
+            "format; nothing was trained.",
             f"{loaded['taken']} tensors of `{loaded['taken_from']}` as `{config.architecture}`; images are "
             f"squashed to {side} × {side} px and normalised with {statistics} mean and standard deviation. "
-            "The authors pretrained with statistics of each modality and extract embeddings with ImageNet's; "
-            "both can be chosen when the weights are imported.",
+            "The authors pretrained with each modality's statistics and extract embeddings with ImageNet's; "
+            "either can be chosen when the weights are imported.",
             f"Licence of the weights: {config.licence}.\n",
         ]
     )

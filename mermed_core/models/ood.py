@@ -150,7 +150,7 @@ def load_detector(folder: Path, dim: int) -> OODDetector:
         if arrays and "owners" not in arrays:
             raise ModelError(
                 f"The out-of-distribution detector in '{folder}' is of an earlier version; "
-                "fit it again with python -m train.fit_heads."
+                "fit it again with mermed fit."
             )
         detector = OODDetector(
             **arrays,
@@ -160,7 +160,7 @@ def load_detector(folder: Path, dim: int) -> OODDetector:
     except FileNotFoundError as error:
         raise ModelError(
             f"The model has no out-of-distribution detector yet ('{folder}' is incomplete); "
-            "fit it with python -m train.fit_heads."
+            "fit it with mermed fit."
         ) from error
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
         raise ModelError(f"The out-of-distribution detector in '{folder}' is damaged: {error!r}.") from error

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from timm.optim import param_groups_layer_decay, param_groups_weight_decay
+from timm.optim import (  # public, though timm does not declare what it exports
+    param_groups_layer_decay,  # pyright: ignore[reportPrivateImportUsage]
+    param_groups_weight_decay,  # pyright: ignore[reportPrivateImportUsage]
+)
 from torch import nn
 
 

@@ -40,7 +40,7 @@ def start_backbone(
         architecture: timm name.
         start: "random"; "timm" (the tag's weights from the Hugging Face hub); "package:NAME" (an installed
             package that carries one weights file); "hub:OWNER/NAME/FILE"; or the path of a weights file or of
-            our model folder. A file may be the published MerMED-FM checkpoint (`official`).
+            our model folder. A file may be the published MerMED-FM checkpoint (`mermed_weights`).
         image_size: side of the input in pixels.
         drop_path_rate: stochastic depth while training.
 
@@ -56,14 +56,14 @@ def start_backbone(
 
 
 def load_weights(encoder: nn.Module, path: Path) -> Report:
-    """Loads a weights file into an encoder: by name, or where the names differ by order; never in part.
+    """Loads a weights file into an encoder: by name, or by order where the names differ; never in part.
 
-    Of the published MerMED-FM checkpoint the teacher's encoder is taken. Prefixes of wrappers are taken off.
-    By order (the same network under other names) every shape must agree in turn; a classifier at the end is
+    From the published MerMED-FM checkpoint the teacher's encoder is taken. Prefixes of wrappers are removed.
+    By order (the same network under other names) every shape must agree in turn. A classifier at the end is
     left out.
 
     Returns:
-        What of the file went into the encoder.
+        Which parts of the file went into the encoder.
 
     Raises:
         ModelError: the file cannot be read, or its tensors are not those of the encoder.
@@ -79,7 +79,7 @@ def load_weights(encoder: nn.Module, path: Path) -> Report:
         )
         raise ModelError(
             f"'{path}' does not fit the encoder: it lacks {', '.join(lacking) or 'nothing'} and has "
-            f"{', '.join(unknown) or 'nothing'} beside what the encoder has."
+            f"{', '.join(unknown) or 'nothing'} that the encoder does not have."
         )
     if wrong := [name for name in wanted if loaded[name].shape != wanted[name].shape]:
         raise ModelError(f"'{path}' does not fit the encoder: '{wrong[0]}' has another shape.")
@@ -167,7 +167,7 @@ def _read(path: Path) -> tuple[dict[str, torch.Tensor], Report]:
 def _fitting(
     loaded: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], path: Path
 ) -> dict[str, torch.Tensor]:
-    """Returns the tensors under the encoder's names, where prefixes or all names differ."""
+    """Returns the tensors under the encoder's names where prefixes or all names differ."""
     for prefix in _PREFIXES:
         bare = {name.removeprefix(prefix): tensor for name, tensor in loaded.items()}
         if bare.keys() == wanted.keys():

@@ -1,4 +1,4 @@
-"""Which rows may be found: a filter over any column of a table, evaluated column by column.
+"""Filters over any column of a table, evaluated column by column.
 
 A filter names columns and the values that are allowed in each. It knows nothing of what they mean: a new
 column can be filtered without a change here.

@@ -42,15 +42,15 @@ def nearest(
     on_gpu = len(queries) * len(gallery) >= _WORTH_A_GPU
     engine = FaissEngine.build(gallery, metric, on_gpu=on_gpu)
     if query_groups is None or gallery_groups is None:
-        asked, given = np.zeros(len(queries), int), np.ones(len(gallery), int)  # no query has a row's group
+        own, others = np.zeros(len(queries), int), np.ones(len(gallery), int)  # no query has a row's group
         wanted = hits
     else:
         names = np.concatenate([np.asarray(query_groups, object), np.asarray(gallery_groups, object)])
         _, codes = np.unique(names.astype(str), return_inverse=True)
-        asked, given = codes[: len(queries)], codes[len(queries) :]
-        wanted = min(len(gallery), hits + int(np.bincount(given, minlength=len(codes))[asked].max()))
+        own, others = codes[: len(queries)], codes[len(queries) :]
+        wanted = min(len(gallery), hits + int(np.bincount(others, minlength=len(codes))[own].max()))
     blocks = [
-        _search(engine, queries[rows], wanted, asked[rows], given, metric)
+        _search(engine, queries[rows], wanted, own[rows], others, metric)
         for rows in np.array_split(np.arange(len(queries)), -(-len(queries) * wanted // _RESULTS))
     ]
     return (
@@ -63,13 +63,13 @@ def _search(
     engine: FaissEngine,
     queries: np.ndarray,
     count: int,
-    asked: np.ndarray,
-    given: np.ndarray,
+    query_groups: np.ndarray,
+    gallery_groups: np.ndarray,
     metric: Metric,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns values and positions (queries, count), what is of the query's own group at the end."""
     values, positions = engine.search(queries, count)
-    own = given[positions] == asked[:, None]
+    own = gallery_groups[positions] == query_groups[:, None]
     values = np.where(own, np.float32(np.inf if metric == "squared_distance" else -np.inf), values)
     positions = np.where(own, -1, positions)
     rising = values if metric == "squared_distance" else -values

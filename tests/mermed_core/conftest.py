@@ -116,7 +116,10 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, fitted: FittedModel) 
 def collection_folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Path:
     folder = tmp_path_factory.mktemp("collection") / "collection"
     manifest = phantom_manifest(6, seed=1)
-    build_collection(folder, embedder, manifest, name="Tiny", text="Drawn.", synthetic=True)
+    with pytest.MonkeyPatch.context() as patch:
+        # UMAP compiles for a quarter of a minute; test_projection is about it, the others need any map.
+        patch.setattr("mermed_core.collections.store.compute_map", lambda vectors, _: vectors[:, :2].copy())
+        build_collection(folder, embedder, manifest, name="Tiny", text="Drawn.", synthetic=True)
     return folder
 
 

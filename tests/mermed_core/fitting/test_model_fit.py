@@ -171,16 +171,16 @@ def test_without_val_split_it_is_cross_validated(embedder):
 
 
 @pytest.mark.parametrize(
-    ("change", "column", "told"),
+    ("change", "column", "message"),
     [
         (lambda frame: frame.assign(split="test"), "split", "train"),
         (lambda frame: frame.assign(task="both"), "task", "ct, cxr"),
         (lambda frame: frame.assign(labels=[["red"]] * len(frame)), "labels", "fewer than two classes"),
     ],
 )
-def test_what_cannot_be_fitted_is_told(embedder, change, column, told):
+def test_what_cannot_be_fitted_is_a_sentence(embedder, change, column, message):
     frame = pd.concat([coloured("one", "ct", count=10), coloured("two", "cxr", count=10)], ignore_index=True)
-    with pytest.raises(ManifestError, match=told) as raised:
+    with pytest.raises(ManifestError, match=message) as raised:
         fit_model(embedder, Manifest.from_frame(change(frame)))
     assert raised.value.column == column
 

@@ -66,7 +66,7 @@ def test_the_map_points_at_the_finding_more_often_than_not(bundled):
     hits = []
     for key, findings in FINDINGS.items():
         for label in findings:
-            for seed in range(50_000, 50_004):
+            for seed in (50_000, 50_001):
                 phantom = draw_phantom(key, label, seed=seed)
                 image = MedicalImage(phantom.pixels, 1, 0, "PNG", ())
                 heat = bundled.explain(image, task=f"phantom_{key}", label=label).heat

@@ -116,7 +116,7 @@ def test_a_collection_of_another_model_is_refused(
 
 
 def test_an_encoder_without_heads_says_how_to_fit_them(encoder_folder):
-    with pytest.raises(ModelError, match=r"train\.fit_heads"):
+    with pytest.raises(ModelError, match=r"mermed fit"):
         Predictor.load(encoder_folder)
 
 

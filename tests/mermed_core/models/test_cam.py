@@ -41,24 +41,24 @@ def by_hand(backbone, elementwise):
 def test_a_map_is_that_of_its_paper(backbone, monkeypatch, name, elementwise):
     one = backbone.cam_layers()[:1]
     monkeypatch.setattr(backbone, "cam_layers", lambda: one)
-    found = activation_map(backbone, image(), weights(backbone), name)
+    result = activation_map(backbone, image(), weights(backbone), name)
     expected = by_hand(backbone, elementwise)
-    assert found.peak == pytest.approx(float(expected.max()), rel=1e-3)
+    assert result.peak == pytest.approx(float(expected.max()), rel=1e-3)
     stretched = gaussian_filter(resize(expected, (SIDE, SIDE), order=1), 0.025 * SIDE)
-    assert np.corrcoef(stretched.ravel(), found.heat.ravel())[0, 1] > 0.98
-    assert found.heat.max() == pytest.approx(1)
+    assert np.corrcoef(stretched.ravel(), result.heat.ravel())[0, 1] > 0.98
+    assert result.heat.max() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_map_is_finite_and_leaves_the_encoder_without_hooks(backbone, name):
-    found = activation_map(backbone, image(), weights(backbone), name)
-    assert found.heat.shape == (SIDE, SIDE)
-    assert 0 <= found.heat.min() <= found.heat.max() <= 1
-    assert np.isfinite(found.peak)
+    result = activation_map(backbone, image(), weights(backbone), name)
+    assert result.heat.shape == (SIDE, SIDE)
+    assert 0 <= result.heat.min() <= result.heat.max() <= 1
+    assert np.isfinite(result.peak)
     assert not any(module._forward_hooks for module in backbone.modules())
 
 
 def test_an_image_that_speaks_against_the_class_everywhere_has_no_peak(backbone):
-    found = activation_map(backbone, image(), np.zeros(backbone.dim, np.float32))
-    assert found.peak == 0
-    assert not found.heat.any()
+    result = activation_map(backbone, image(), np.zeros(backbone.dim, np.float32))
+    assert result.peak == 0
+    assert not result.heat.any()

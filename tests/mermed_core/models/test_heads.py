@@ -84,7 +84,7 @@ def test_relevance_is_whole_for_the_only_label_set_and_shared_among_more():
 
 
 def test_missing_heads_say_how_to_fit_them(tmp_path):
-    with pytest.raises(ModelError, match=r"train\.fit_heads"):
+    with pytest.raises(ModelError, match=r"mermed fit"):
         load_heads(tmp_path, 4)
 
 

@@ -57,7 +57,7 @@ def saved(tmp_path):
     return save
 
 
-@pytest.mark.parametrize(("name", "size"), [(SMALL, 160), ("vit_base_patch16_224", 224)])
+@pytest.mark.parametrize(("name", "size"), [(SMALL, 160), ("vit_tiny_patch16_224", 224)])
 def test_the_embedding_is_that_of_a_plain_timm_vit(saved, name, size):
     vit = plain(name)
     path = saved(checkpoint(vit))
@@ -92,7 +92,7 @@ def test_the_report_says_what_went_where(saved, caplog):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda teacher: teacher.pop("module.backbone.norm.weight"), "lacks norm.weight"),
         (lambda teacher: teacher.update({"module.backbone.extra": torch.ones(1)}), "has extra"),
@@ -100,12 +100,12 @@ def test_the_report_says_what_went_where(saved, caplog):
         (lambda teacher: teacher.update({"module.backbone.norm.weight": [1.0]}), "no tensor"),
     ],
 )
-def test_a_checkpoint_that_does_not_fit_exactly_changes_nothing(saved, change, told):
+def test_a_checkpoint_that_does_not_fit_exactly_changes_nothing(saved, change, message):
     value = checkpoint(plain())
     change(value["teacher"])
     encoder = Backbone(SMALL, image_size=160).encoder
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError, match=message):
         load_weights(encoder, saved(value))
     assert all(torch.equal(before[name], tensor) for name, tensor in encoder.state_dict().items())
 
@@ -161,23 +161,23 @@ def test_imagenets_statistics_and_a_squash_to_224_go_with_the_weights(saved):
 
 
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("start", "message"),
     [("hub:only/two", "hub:OWNER/NAME/FILE"), ("hub:nobody/nothing/x.pth", "give its path")],
 )
-def test_a_file_that_the_hub_does_not_give_is_a_sentence(monkeypatch, start, told):
+def test_a_file_that_the_hub_does_not_give_is_a_sentence(monkeypatch, start, message):
     def fail(*_):
         raise OSError("no network")
 
     monkeypatch.setattr("mermed_core.models.pretrained.hf_hub_download", fail)
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises(ModelError, match=message):
         start_backbone(SMALL, start, image_size=160)
 
 
 def test_a_file_of_the_hub_is_loaded(monkeypatch, saved):
     path = saved(checkpoint(plain()))
-    asked = []
+    requested = []
     monkeypatch.setattr(
-        "mermed_core.models.pretrained.hf_hub_download", lambda *place: asked.append(place) or str(path)
+        "mermed_core.models.pretrained.hf_hub_download", lambda *place: requested.append(place) or str(path)
     )
     start_backbone(SMALL, "hub:youngzhou12/MerMED/MerMED.pth", image_size=160)
-    assert asked == [("youngzhou12/MerMED", "MerMED.pth")]
+    assert requested == [("youngzhou12/MerMED", "MerMED.pth")]

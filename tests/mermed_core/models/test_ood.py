@@ -135,7 +135,7 @@ def test_a_detector_under_the_names_of_the_first_models_is_read(detector, tmp_pa
 
 
 def test_a_missing_or_wrong_detector_is_a_sentence(detector, tmp_path):
-    with pytest.raises(ModelError, match=r"train\.fit_heads"):
+    with pytest.raises(ModelError, match=r"mermed fit"):
         load_detector(tmp_path, DIM)
     save_detector(tmp_path, detector)
     with pytest.raises(ModelError, match="length 7"):
@@ -176,5 +176,5 @@ def test_a_detector_of_an_earlier_version_is_to_be_fitted_again(detector, tmp_pa
     arrays = load_file(tmp_path / NUMBERS)
     del arrays["owners"]
     save_file(arrays, tmp_path / NUMBERS)
-    with pytest.raises(ModelError, match=r"earlier version.*train\.fit_heads"):
+    with pytest.raises(ModelError, match=r"earlier version.*mermed fit"):
         load_detector(tmp_path, DIM)

@@ -57,7 +57,7 @@ def test_a_padded_image_is_square_and_whole(height, width):
 
 def test_it_survives_a_trip_through_json():
     before = Preprocessing(96, "pad", IMAGENET, paper_normalisation())
-    assert Preprocessing.from_dict(json.loads(json.dumps(before.to_dict()))) == before
+    assert Preprocessing(**json.loads(json.dumps(before.to_dict()))) == before
 
 
 @pytest.mark.parametrize(

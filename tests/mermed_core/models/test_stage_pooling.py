@@ -36,7 +36,7 @@ def test_it_is_the_mean_and_deviation_of_every_channel_standardised():
 
 def test_with_a_centre_sigma_the_centre_follows_the_whole():
     pooled, values, centre_sigma = torch.randn(2, 3), torch.randn(2, 4, 5, 7), 0.25
-    found = StagePooling(3 + 4 * 4, centre_sigma)(pooled, [values]).numpy()
+    centred = StagePooling(3 + 4 * 4, centre_sigma)(pooled, [values]).numpy()
     weights = np.empty((5, 7))
     for row, column in np.ndindex(5, 7):
         down, right = (row - 2) / 5, (column - 3) / 7
@@ -44,8 +44,8 @@ def test_with_a_centre_sigma_the_centre_follows_the_whole():
     flat, weights = values.flatten(2).numpy(), weights.ravel()
     mean = np.average(flat, axis=2, weights=weights)
     deviation = np.sqrt(np.average((flat - mean[..., None]) ** 2, axis=2, weights=weights))
-    np.testing.assert_allclose(found[:, 11:], np.concatenate([mean, deviation], axis=1), atol=1e-5)
-    np.testing.assert_allclose(found[:, :11], StagePooling(3 + 2 * 4)(pooled, [values]).numpy(), atol=1e-6)
+    np.testing.assert_allclose(centred[:, 11:], np.concatenate([mean, deviation], axis=1), atol=1e-5)
+    np.testing.assert_allclose(centred[:, :11], StagePooling(3 + 2 * 4)(pooled, [values]).numpy(), atol=1e-6)
 
 
 def test_a_wide_centre_is_the_whole_and_a_narrow_one_the_cells_in_the_middle():

@@ -18,14 +18,14 @@ def unit(count: int, seed: int, dim: int = 5) -> np.ndarray:
 @given(st.integers(0, 6), st.integers(0, 30), st.integers(0, 40), st.integers(1, 4), st.integers(0, 9))
 def test_they_are_those_of_a_plain_sort_without_the_own_group(queries, rows, count, groups, seed):
     generator = np.random.default_rng(seed)
-    asked, gallery = unit(queries, seed), unit(rows, seed + 100)
+    vectors, gallery = unit(queries, seed), unit(rows, seed + 100)
     own, given_groups = generator.integers(0, groups, queries), generator.integers(0, groups, rows)
     values, positions = nearest(
-        asked, gallery, count, query_groups=own.astype(str), gallery_groups=given_groups.astype(str)
+        vectors, gallery, count, query_groups=own.astype(str), gallery_groups=given_groups.astype(str)
     )
     assert values.shape == positions.shape == (queries, min(count, rows))
     for row in range(queries):
-        similarity = gallery @ asked[row]
+        similarity = gallery @ vectors[row]
         expected = [at for at in np.argsort(-similarity) if given_groups[at] != own[row]][:count]
         missing = min(count, rows) - len(expected)
         assert positions[row].tolist() == expected + [-1] * missing
