@@ -109,6 +109,13 @@ def modality_name(key: str) -> str:
     return MODALITIES[key].name
 
 
+def value_name(column: str, value: object) -> str:
+    """Returns a value in a column of a collection's records for people."""
+    if column == "modality":
+        return modality_name(str(value))
+    return humanise(str(value)) if column == "label" else str(value)
+
+
 def percent(share: float) -> str:
     """Returns a share as a percentage that never claims certainty: at most >99%, at least <1%."""
     if share > 0.99:

@@ -16,7 +16,7 @@ from .. import text
 from .pictures import jpeg_uri
 from .templates import render, script
 
-COLOUR_BY = ("modality", "label", "source")
+COLOUR_BY = ((text.MODALITY, "modality"), (text.LABEL, "label"), (text.SOURCE, "source"))
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 # Okabe and Ito's palette, safe for colour-blind readers, and darker relatives; more nobody tells apart.
 _PALETTE = (
@@ -61,7 +61,7 @@ def map_value(collection: Collection, colour_by: str, point: MapPoint | None) ->
 
     Args:
         collection: whose map it is.
-        colour_by: one of `COLOUR_BY`.
+        colour_by: a column of `COLOUR_BY`.
         point: where the visitor's image falls, None without one.
     """
     names = _names(collection, colour_by)
@@ -92,7 +92,7 @@ def _names(collection: Collection, column: str) -> pd.Series:
     records = collection.records
     if column == "label":
         return pd.Series([text.labels(names) for names in records["labels"]], records.index)
-    return records["modality"].map(text.modality_name) if column == "modality" else records[column]
+    return records[column].map(lambda value: text.value_name(column, value))
 
 
 def _without_tags(name: str) -> str:

@@ -30,9 +30,7 @@ class ExplorePage:
         self._predictor = services.predictor
         self._collection = collection
         self._query = query
-        self.colour = gr.Radio(
-            [(text.humanise(name), name) for name in COLOUR_BY], value="modality", label=text.COLOUR_BY
-        )
+        self.colour = gr.Radio(list(COLOUR_BY), value="modality", label=text.COLOUR_BY)
         self.map = collection_map(collection)
         self._selected = gr.Textbox(visible=False)
         self.heading = static_html(cases.nothing(text.SELECT_ON_MAP), "explore-heading")

@@ -17,7 +17,6 @@ from .classify import MODEL_QUEUE, Shown
 
 # A filter is a line here: its label, and the column of the collection that it filters.
 FILTERS = ((text.MODALITY, "modality"), (text.SOURCE, "source"), (text.LABEL, "label"))
-_NAMES: dict[str, Callable[[str], str]] = {"modality": text.modality_name, "label": text.humanise}
 MY_IMAGE, A_CASE = "My image", "A case of the collection"  # what programs send; people read text.py's
 _MOST = 48
 # A longer list would only slow the page down; other ids can be typed.
@@ -88,11 +87,9 @@ class SimilarPage:
 
     def _filter(self, label: str, column: str) -> gr.Dropdown:
         collection = self._predictor.collection
-        name = _NAMES.get(column, str)
-        values = [str(value) for value in collection.values(column)] if collection else []
-        return gr.Dropdown(
-            [(name(value), value) for value in values], multiselect=True, label=label, min_width=180
-        )
+        values = collection.values(column) if collection else ()
+        named: list[Any] = [(text.value_name(column, value), value) for value in values]
+        return gr.Dropdown(named, multiselect=True, label=label, min_width=180)
 
     def _wire(self) -> None:
         self.searches(self.count.input)

@@ -122,4 +122,6 @@ def test_a_selection_comes_back_with_table_and_csv(address, services):
     assert all(case_id in grid for case_id in ids)
     assert [row[0] for row in table["value"]["data"]] == ids
     csv = client.predict("\n".join(ids), api_name="/selection_csv")
+    groups = client.predict("source", api_name="/map")["groups"]
+    assert sorted(group["name"] for group in groups) == list(services.predictor.collection.values("source"))
     assert [line.split(",")[0] for line in csv.splitlines()] == ["case", *ids]
