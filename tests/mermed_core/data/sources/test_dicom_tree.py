@@ -168,7 +168,7 @@ def test_a_tree_without_a_known_image_says_what_was_left_out(tmp_path: Path):
 
 
 def test_pydicoms_own_files():
-    frame = read_dicom_tree(TEST_FILES).frame
+    frame = read_dicom_tree(TEST_FILES).frame.drop_duplicates("path")
     expected = Counter()
     for path in TEST_FILES.rglob("*"):
         if (
