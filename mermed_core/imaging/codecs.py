@@ -97,9 +97,10 @@ def _decode_lossless_jpeg(stream: bytes, about: Codestream) -> np.ndarray:
 
 
 def _shaped(values: np.ndarray, about: Codestream) -> np.ndarray:
-    shape = (about.height, about.width)
-    if about.samples > 1 and values.shape == (about.samples, *shape):  # in planes
+    size, samples = (about.height, about.width), about.samples
+    shape = size if samples == 1 else (*size, samples)
+    if values.shape != shape and values.shape == (samples, *size):  # in planes
         values = np.moveaxis(values, 0, -1)
-    if values.shape != (shape if about.samples == 1 else (*shape, about.samples)):
+    if values.shape != shape:
         raise DamagedImageError(CUT_OFF)
     return values

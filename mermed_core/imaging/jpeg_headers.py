@@ -78,7 +78,7 @@ def _read_jpeg(stream: bytes) -> Codestream:
         position = after
         if marker == _HIERARCHICAL:
             raise UnsupportedFormatError("The picture is a JPEG of layers. Export it in another compression.")
-        if marker in _FRAMES:
+        if marker in _FRAMES and not frame:
             frame, frame_marker = content, marker
         elif marker == 0xE0 and content.startswith(b"JFIF"):
             jfif = True

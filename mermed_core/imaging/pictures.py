@@ -34,7 +34,8 @@ def read_picture(
         if kind != "JPEG":
             raise
         check_frame(frame, 1, limits)
-        return *_read_rare_jpeg(data, limits), 1  # type: ignore[return-value]
+        pixels, notes = _read_rare_jpeg(data, limits)
+        return pixels, 1, notes
     with image:
         frames = _frames(image, kind)
         check_frame(frame, frames, limits)

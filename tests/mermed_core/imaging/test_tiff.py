@@ -86,9 +86,7 @@ def test_jpeg_of_twelve_bits_and_jpeg_2000_in_tiff():
     values = (SMOOTH[..., 0].astype(np.uint16) * 16).astype(np.uint16)
     wave = written(values, compression="jpeg2000", photometric="minisblack")
     np.testing.assert_allclose(read_image(wave).pixels[..., 0], stretched(values), atol=0.51)
-    deep = written(
-        values, compression="jpeg", compressionargs={"bitspersample": 12, "level": 98}
-    )
+    deep = written(values, compression="jpeg", compressionargs={"bitspersample": 12, "level": 98})
     np.testing.assert_allclose(read_image(deep).pixels[..., 0], stretched(values), atol=4)
 
 
@@ -171,7 +169,9 @@ def test_signed_bytes_and_truth_values():
         read_image(written(values, photometric="minisblack")).pixels[..., 2], stretched(values), atol=0.51
     )
     truth = RAMP % 3 == 0
-    np.testing.assert_array_equal(read_image(written(truth, photometric="minisblack")).pixels[..., 0], np.where(truth, 255, 0))
+    np.testing.assert_array_equal(
+        read_image(written(truth, photometric="minisblack")).pixels[..., 0], np.where(truth, 255, 0)
+    )
 
 
 def test_white_as_zero_in_any_type():
@@ -196,7 +196,10 @@ def test_what_is_rare_is_a_sentence():
     for values, options in (
         (np.zeros((4, 5), np.complex64), {}),
         (RGB, {"compression": "jpegxl"}),
-        (np.zeros((16, 16, 16), np.uint16), {"volumetric": True, "tile": (16, 16, 16), "photometric": "minisblack"}),
+        (
+            np.zeros((16, 16, 16), np.uint16),
+            {"volumetric": True, "tile": (16, 16, 16), "photometric": "minisblack"},
+        ),
     ):
         with pytest.raises(UnsupportedFormatError, match="without compression"):
             read_values(written(values, **options), 0, LIMITS)
