@@ -7,6 +7,7 @@ and the place of one image does not depend on which others come with it.
 import warnings
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from mermed_core.records import MapPoint
 from mermed_core.search.engine import SearchEngine
@@ -39,7 +40,8 @@ def compute_map(vectors: np.ndarray, engine: SearchEngine) -> np.ndarray:
         n_jobs=1,
         precomputed_knn=(positions.astype(np.int32), distances.astype(np.float32), None),
     )
-    with warnings.catch_warnings():
+    # UMAP's compiled code changes the number of threads of everything else that uses OpenMP, such as torch.
+    with threadpool_limits(), warnings.catch_warnings():
         # UMAP warns that it could not place new images; `place` does that.
         warnings.filterwarnings("ignore", message="precomputed_knn", category=UserWarning)
         return np.asarray(reducer.fit_transform(vectors), dtype=np.float32)

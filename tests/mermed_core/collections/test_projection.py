@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from mermed_core.collections.projection import compute_map, place
 from mermed_core.records import MapPoint
@@ -16,7 +17,9 @@ def clusters(sizes: tuple[int, ...], seed: int = 0) -> np.ndarray:
 def test_clusters_stay_apart_and_the_map_is_repeatable():
     vectors = clusters((25, 25, 25))
     engine = FaissEngine.build(vectors)
+    threads = torch.get_num_threads()
     first = compute_map(vectors, engine)
+    assert torch.get_num_threads() == threads
     centres = first.reshape(3, 25, 2).mean(axis=1)
     spread = np.linalg.norm(first.reshape(3, 25, 2) - centres[:, None], axis=2).mean()
     between = np.linalg.norm(centres[:, None] - centres[None], axis=2)[np.triu_indices(3, 1)].min()
