@@ -23,9 +23,9 @@ from mermed_core.evaluation.comparisons import (
     to_frame,
 )
 from mermed_core.evaluation.predictions import Predictions
-from mermed_core.evaluation.results import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1
-from mermed_core.metrics import head_metrics as metrics
-from mermed_core.metrics.bootstrap import draws
+from mermed_core.metrics.bootstrap import resampled_counts
+from mermed_core.metrics.calibration import calibration_bins
+from mermed_core.metrics.catalogue import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1
 from mermed_core.metrics.delong import delong
 
 FIELDS = (
@@ -78,22 +78,29 @@ def brier(targets, probabilities):
     return ((probabilities - targets) ** 2).sum() / len(targets)
 
 
+def ece(targets, probabilities):
+    bins = calibration_bins(targets, probabilities, multilabel=False)
+    return ((bins["confidence"] - bins["accuracy"]).abs() * bins["images"]).sum() / len(targets)
+
+
 REFERENCES = {
     AUROC: roc_auc_score,
     AUPRC: auprc,
     BALANCED_ACCURACY: balanced_accuracy,
     F1: f1,
-    ECE: metrics.expected_calibration_error,
+    ECE: ece,
     BRIER: brier,
 }
 
 
 def test_differences_intervals_and_p_values_are_those_of_paired_draws():
     first, second = predictions("one", 0.2, groups=25), predictions("two", 0.15, groups=25)
-    found = compare(first, second, resamples=80, seed=5)
+    found = compare(first, second, resamples=40, seed=5)
     assert [(c.metric, c.method) for c in found] == [(metric, BOOTSTRAP) for metric in METRICS]
     assert set(REFERENCES) == set(METRICS)
-    copies = [np.repeat(np.arange(60), w) for w in np.concatenate(list(draws(first.groups, 80, 5)))]
+    copies = [
+        np.repeat(np.arange(60), w) for w in np.concatenate(list(resampled_counts(first.groups, 40, 5)))
+    ]
     for metric, score in REFERENCES.items():
 
         def difference(rows, score=score):
@@ -107,7 +114,7 @@ def test_differences_intervals_and_p_values_are_those_of_paired_draws():
         low, high = np.percentile(drawn, [2.5, 97.5])
         assert (comparison.low, comparison.high) == pytest.approx((low, high))
         smaller = min((drawn <= 0).sum(), (drawn >= 0).sum())
-        assert comparison.p_value == pytest.approx(min(1, 2 * (1 + smaller) / 81))
+        assert comparison.p_value == pytest.approx(min(1, 2 * (1 + smaller) / 41))
         assert np.isnan(comparison.p_corrected)
         assert (comparison.images, comparison.groups) == (60, 25)
 
@@ -128,14 +135,14 @@ def test_every_two_encoders_are_compared_as_if_they_were_alone():
 
 
 def test_a_huge_difference_stays_significant_on_forty_tasks_and_with_seven_encoders():
-    better, worse = predictions("one", 0.7), predictions("two", 0.0)
+    better, worse = predictions("one", 0.7, images=24), predictions("two", 0.0, images=24)
     for comparisons in (40, 21 * 23):  # 40 tasks and a pair; 23 tasks and all pairs of seven encoders
         found = compare(better, worse, resamples=enough_draws(comparisons, 1000))
         for comparison in corrected([only(found, AUROC)] * comparisons):
             assert comparison.p_corrected < 0.05
 
 
-def test_draws_are_never_fewer_than_wanted_and_where_they_cannot_do_it_is_said(caplog):
+def test_draws_are_never_fewer_than_wanted_and_too_few_are_warned_of(caplog):
     assert [enough_draws(*given) for given in ((1, 1000), (5, 1000), (6, 1000), (40, 9000))] == [
         1000,
         1000,
@@ -145,8 +152,8 @@ def test_draws_are_never_fewer_than_wanted_and_where_they_cannot_do_it_is_said(c
     assert enough_draws(500, 1000) == 20_000
     assert not caplog.messages
     assert (enough_draws(501, 1000), enough_draws(501, 30_000)) == (20_000, 30_000)
-    (told,) = caplog.messages
-    assert "no bootstrap of 20000 draws can be significant among 501 comparisons" in told
+    (message,) = caplog.messages
+    assert "no bootstrap of 20000 draws can be significant among 501 comparisons" in message
 
 
 def test_an_encoder_does_not_differ_from_itself():

@@ -185,7 +185,8 @@ def test_a_hub_out_of_reach_is_told(monkeypatch):
         ("open_clip:ViT-B-32/openai", "open_clip_torch"),
     ],
 )
-def test_what_cannot_be_opened_is_told(spec, told):
+def test_what_cannot_be_opened_is_an_error(spec, told, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)  # as if it were not installed
     with pytest.raises(EvaluationError, match=told):
         open_encoder(spec)
 

@@ -1,4 +1,4 @@
-"""The written table holds all that figures, subgroups and intervals are measured from."""
+"""The written table holds everything that results, subgroups and intervals are measured from."""
 
 from dataclasses import replace
 
@@ -42,18 +42,18 @@ def read_back(table: pd.DataFrame) -> Predictions:
 
 def test_every_interval_can_be_computed_again_from_the_written_table(tmp_path):
     sexes, ages = ["F", None, "M", "M"] * 10, [*range(20, 59), np.nan]
-    said = predictions(sex=sexes, age=ages)
-    to_long(said, ["sex", "age"]).to_parquet(tmp_path / "predictions.parquet")
+    predicted = predictions(sex=sexes, age=ages)
+    to_long(predicted, ["sex", "age"]).to_parquet(tmp_path / "predictions.parquet")
     again = read_back(pd.read_parquet(tmp_path / "predictions.parquet"))
     # As tables: NaN, as of a gap without interval, is not equal to itself.
-    for figures, repeated in (
-        (measure(said, resamples=20), measure(again, resamples=20)),
+    for results, repeated in (
+        (measure(predicted, resamples=20), measure(again, resamples=20)),
         *(
-            (measure_subgroups(said, name, resamples=20), measure_subgroups(again, name, resamples=20))
+            (measure_subgroups(predicted, name, resamples=20), measure_subgroups(again, name, resamples=20))
             for name in ("sex", "age")
         ),
     ):
-        pd.testing.assert_frame_equal(pd.DataFrame(figures), pd.DataFrame(repeated))
+        pd.testing.assert_frame_equal(pd.DataFrame(results), pd.DataFrame(repeated))
 
 
 def test_tables_of_numbers_and_of_words_are_written_together(tmp_path):
@@ -70,7 +70,7 @@ def test_a_column_that_is_called_like_one_of_the_table_is_kept_beside_it():
     assert table["label_"].tolist() == ["left", "left", "right", "right"] * 20
 
 
-def test_columns_that_nobody_asked_for_stay_out():
+def test_columns_that_are_not_wanted_stay_out():
     assert list(to_long(predictions(offset=[0] * 40))) == [
         "encoder",
         "protocol",

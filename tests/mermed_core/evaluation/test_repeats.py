@@ -1,4 +1,4 @@
-"""Figures over seeds against scipy's t-interval and scikit-learn's scores."""
+"""Means over training subsets against scipy's t-interval, results against scikit-learn's scores."""
 
 import numpy as np
 import pandas as pd
@@ -9,15 +9,13 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from mermed_core.evaluation.predictions import Predictions
-from mermed_core.evaluation.repeats import over_seeds, seed_figures
-from mermed_core.evaluation.results import Figure
+from mermed_core.evaluation.repeats import mean_over_repeats, measure_repeat
+from mermed_core.evaluation.results import Result
 
 
-def figures_of(values, metric="auroc", setting="shots=4"):
+def results_of(values, metric="auroc", shots=4):
     return [
-        Figure(
-            "tiny", "ct", "made up", "few_shot", metric, value, images=9, groups=7, setting=setting, seed=seed
-        )
+        Result("tiny", "ct", "made up", "few_shot", metric, value, images=9, groups=7, shots=shots, seed=seed)
         for seed, value in enumerate(values)
     ]
 
@@ -25,44 +23,40 @@ def figures_of(values, metric="auroc", setting="shots=4"):
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8, unique_by=lambda value: round(value, 3)))
 def test_the_interval_is_scipys(values):
-    (mean,) = over_seeds(figures_of(values))
+    (mean,) = mean_over_repeats(results_of(values))
     low, high = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
     np.testing.assert_allclose([mean.value, mean.low, mean.high], [np.mean(values), low, high], atol=1e-12)
 
 
 def test_three_seeds_by_hand():
-    (mean,) = over_seeds(figures_of([0.7, 0.8, 0.9]))
+    (mean,) = mean_over_repeats(results_of([0.7, 0.8, 0.9]))
     # t at 97.5 % with two degrees of freedom is 4.303; the standard error is 0.1 / √3
     assert mean.value == pytest.approx(0.8)
     assert mean.high - mean.value == pytest.approx(4.3027 * 0.1 / 3**0.5, abs=1e-4)
     assert mean.value - mean.low == pytest.approx(mean.high - mean.value)
-    assert (mean.seed, mean.setting, mean.images, mean.groups) == (-1, "shots=4", 9, 7)
+    assert (mean.seed, mean.shots, mean.images, mean.groups) == (-1, 4, 9, 7)
 
 
 def test_equal_seeds_have_a_narrow_interval_and_one_seed_has_none():
-    (same,) = over_seeds(figures_of([0.5, 0.5, 0.5]))
+    (same,) = mean_over_repeats(results_of([0.5, 0.5, 0.5]))
     assert same.low == same.value == same.high == 0.5
-    (single,) = over_seeds(figures_of([0.7]))
+    (single,) = mean_over_repeats(results_of([0.7]))
     assert single.value == 0.7
     assert np.isnan([single.low, single.high]).all()
 
 
-def test_settings_and_metrics_are_kept_apart_in_their_order():
-    drawn = [
-        *figures_of([0.1, 0.3], setting="shots=1"),
-        *figures_of([0.5, 0.7]),
-        *figures_of([0.2, 0.4], metric="f1"),
+def test_sizes_and_metrics_are_kept_apart_in_their_order():
+    repeats = [
+        *results_of([0.1, 0.3], shots=1),
+        *results_of([0.5, 0.7]),
+        *results_of([0.2, 0.4], metric="f1"),
     ]
-    means = over_seeds(drawn)
-    assert [(mean.setting, mean.metric) for mean in means] == [
-        ("shots=1", "auroc"),
-        ("shots=4", "auroc"),
-        ("shots=4", "f1"),
-    ]
+    means = mean_over_repeats(repeats)
+    assert [(mean.shots, mean.metric) for mean in means] == [(1, "auroc"), (4, "auroc"), (4, "f1")]
     assert [mean.value for mean in means] == pytest.approx([0.2, 0.6, 0.3])
 
 
-def test_a_draw_is_scored_as_scikit_learn_does():
+def test_a_subset_is_scored_as_scikit_learn_does():
     random = np.random.default_rng(0)
     member, probabilities = np.arange(60) % 3, random.dirichlet(np.ones(3), 60)
     rows = np.arange(60)
@@ -79,14 +73,9 @@ def test_a_draw_is_scored_as_scikit_learn_does():
         probabilities,
         pd.DataFrame(index=rows),
     )
-    first, second = seed_figures(predictions, ("auroc", "balanced_accuracy"), setting="shots=2", seed=5)
+    first, second = measure_repeat(predictions, ("auroc", "balanced_accuracy"), share=0.5, seed=5)
     assert first.value == pytest.approx(roc_auc_score(member, probabilities, multi_class="ovr"))
     assert second.value == pytest.approx(balanced_accuracy_score(member, probabilities.argmax(1)))
-    assert (first.metric, first.setting, first.seed, first.images, first.groups) == (
-        "auroc",
-        "shots=2",
-        5,
-        60,
-        30,
-    )
+    assert (first.metric, first.share, first.shots, first.seed) == ("auroc", 0.5, 0, 5)
+    assert (first.images, first.groups) == (60, 30)
     assert np.isnan(first.low)

@@ -1,4 +1,4 @@
-"""An evaluation as a whole: every protocol, parts that are kept, means, comparisons, what is left out."""
+"""A whole evaluation: every protocol, what is cached, means, comparisons, what is left out."""
 
 import logging
 from dataclasses import replace
@@ -7,12 +7,11 @@ import pytest
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import EvaluationError, ImageError
-from mermed_core.evaluation import runner as evaluation
+from mermed_core.evaluation import runner
 from mermed_core.evaluation.encoders import open_encoder
 from mermed_core.evaluation.protocols.fine_tuning import FineTuning
-from mermed_core.evaluation.results import COLUMNS
+from mermed_core.evaluation.results import COLUMNS, of_tasks
 from mermed_core.evaluation.runner import PROTOCOLS, Plan, evaluate
-from mermed_core.reports.selection import overall
 
 ENCODERS = ("tiny", "pixels@8", "pixels@4")
 PLAN = Plan(tuple(PROTOCOLS), resamples=20, severities=(3,), fine_tuning=FineTuning(epochs=1))
@@ -40,20 +39,21 @@ def found(embedder, few, cache):
 
 
 @pytest.mark.slow
-def test_every_protocol_has_figures_of_every_encoder_that_it_can_be_applied_to(found):
-    assert tuple(found.figures) == COLUMNS
-    measured = set(zip(found.figures["encoder"], found.figures["protocol"], strict=True))
+def test_every_protocol_has_results_of_every_encoder_that_it_can_be_applied_to(found):
+    assert tuple(found.results) == COLUMNS
+    measured = set(zip(found.results["encoder"], found.results["protocol"], strict=True))
     without = {("pixels@8", "fine_tuning"), ("pixels@4", "fine_tuning")}
     assert measured == {(name, protocol) for name in ENCODERS for protocol in PROTOCOLS} - without
     assert set(found.left_out) == {f"{name}, phantom_cxr, {what}" for name, what in without}
-    assert {"sex=F", "sex=M", "sex"} < set(found.figures["subgroup"])
+    divided = found.results[found.results["subgroup_column"] == "sex"]
+    assert set(divided["subgroup"]) == {"F", "M", ""}
     assert set(found.predictions["protocol"]) == {"linear_probe", "knn", "cross_validation", "fine_tuning"}
     assert set(found.predictions["sex"]) == {"F", "M"}
 
 
 @pytest.mark.slow
-def test_a_modality_of_one_task_has_figures_too(found):
-    whole = found.figures[found.figures["task"].eq("") & found.figures["label"].eq("")]
+def test_a_modality_of_one_task_has_results_too(found):
+    whole = found.results[found.results["task"].eq("") & found.results["label"].eq("")]
     assert set(whole["modality"]) == {"cxr"}
     means = whole[whole["protocol"] != "retrieval"]
     assert set(means["metric"]) == {"auroc"}
@@ -63,11 +63,11 @@ def test_a_modality_of_one_task_has_figures_too(found):
         "cross_validation": list(ENCODERS),
         "fine_tuning": ["tiny"],
     }
-    alone = overall(found.figures, "linear_probe", "auroc")
+    alone = of_tasks(found.results, "linear_probe", "auroc")
     assert means[means["protocol"] == "linear_probe"]["value"].tolist() == alone["value"].tolist()
     retrieved = whole[whole["protocol"] == "retrieval"]
     assert set(retrieved["encoder"]) == set(ENCODERS)
-    assert retrieved["value"].tolist() == overall(found.figures, "retrieval")["value"].tolist()
+    assert retrieved["value"].tolist() == of_tasks(found.results, "retrieval")["value"].tolist()
 
 
 @pytest.mark.slow
@@ -82,12 +82,12 @@ def test_every_two_encoders_are_compared(found):
 
 @pytest.mark.slow
 def test_what_was_done_is_not_done_again_and_the_same(found, embedder, few, cache, monkeypatch):
-    monkeypatch.setattr(evaluation, "PROTOCOLS", {})
+    monkeypatch.setattr(runner, "PROTOCOLS", {})
     plan = replace(PLAN, subgroups=("sex",))
     encoders = [embedder, *map(open_encoder, ENCODERS[1:])]
     again = evaluate(encoders, few, replace(plan, protocols=("few_shot",)), cache)
-    expected = found.figures[found.figures["protocol"] == "few_shot"].reset_index(drop=True)
-    assert again.figures.equals(expected)
+    expected = found.results[found.results["protocol"] == "few_shot"].reset_index(drop=True)
+    assert again.results.equals(expected)
 
 
 def test_a_task_without_test_images_is_named_and_left_out(embedder, few, tmp_path, caplog):
@@ -95,7 +95,7 @@ def test_a_task_without_test_images_is_named_and_left_out(embedder, few, tmp_pat
     plan = Plan(("linear_probe", "cross_validation"), resamples=20)
     with caplog.at_level(logging.WARNING):
         found = evaluate([embedder], Manifest.from_frame(frame), plan, tmp_path)
-    assert set(found.figures["protocol"]) == {"cross_validation"}
+    assert set(found.results["protocol"]) == {"cross_validation"}
     assert "tiny, phantom_cxr, linear_probe is left out: task 'phantom_cxr' has no image" in caplog.text
     assert found.left_out.keys() == {"tiny, phantom_cxr, linear_probe"}
 
@@ -104,18 +104,18 @@ def test_where_retrieval_finds_nothing_all_else_is_measured(few, tmp_path):
     alone = Manifest.from_frame(few.frame.assign(group="one patient"))
     plan = Plan(("retrieval", "linear_probe"), resamples=20)
     found = evaluate([open_encoder("pixels@8")], alone, plan, tmp_path)
-    assert set(found.figures["protocol"]) == {"linear_probe"}
+    assert set(found.results["protocol"]) == {"linear_probe"}
     assert list(found.left_out) == ["pixels@8, phantom_cxr, retrieval", "pixels@8, all of cxr, retrieval"]
     assert "no test image for which" in found.left_out["pixels@8, all of cxr, retrieval"]
 
 
-def test_an_image_that_is_gone_ends_its_part_alone(few, tmp_path, monkeypatch):
+def test_an_image_that_is_gone_ends_its_job_alone(few, tmp_path, monkeypatch):
     def gone(job):
         raise ImageError("the file is gone.")
 
-    monkeypatch.setitem(evaluation.PROTOCOLS, "robustness", gone)
+    monkeypatch.setitem(runner.PROTOCOLS, "robustness", gone)
     found = evaluate([open_encoder("pixels@8")], few, Plan(("robustness", "knn"), resamples=20), tmp_path)
-    assert set(found.figures["protocol"]) == {"knn"}
+    assert set(found.results["protocol"]) == {"knn"}
     assert found.left_out == {"pixels@8, phantom_cxr, robustness": "the file is gone."}
 
 
@@ -124,7 +124,11 @@ def test_subgroups_can_be_the_sources(few, tmp_path):
     both = Manifest.from_frame(few.frame.assign(task="lung", source=sources))
     plan = Plan(("linear_probe",), subgroups=("source",), resamples=20)
     found = evaluate([open_encoder("pixels@8")], both, plan, tmp_path)
-    assert {"source=near", "source=far"} < set(found.figures["subgroup"])
+    assert set(found.results.loc[found.results["subgroup_column"] == "source", "subgroup"]) == {
+        "near",
+        "far",
+        "",
+    }
     assert not found.left_out
 
 

@@ -60,7 +60,9 @@ def test_a_label_set_that_is_left_out_is_named_with_the_reason(caplog):
     (task,) = tasks_of(embedded(rows, task=["lung"] * 4 + ["other"] * 2))
     assert task.name == "lung"
     (message,) = caplog.messages
-    assert message.startswith("task 'other' is left out: the train split shows only one class (x); sets that")
+    assert message.startswith(
+        "task 'other' is left out: the train split shows only one class (x); tables that"
+    )
 
 
 def test_a_set_without_any_split_is_divided_by_its_groups(caplog):
@@ -73,8 +75,7 @@ def test_a_set_without_any_split_is_divided_by_its_groups(caplog):
     assert set(own.splits) == {"train", "val", "test"}
     assert pd.Series(own.splits).groupby(own.groups).nunique().max() == 1
     counts = ", ".join(f"{name} {(own.splits == name).sum()}" for name in ("train", "val", "test"))
-    told = f"task 'own' states no split; its groups are divided into: {counts} images."
-    assert caplog.messages == [told]
+    assert caplog.messages == [f"task 'own' has no splits; its groups were divided into {counts} images."]
 
 
 def test_a_set_of_test_images_alone_can_be_cross_validated(caplog):
@@ -89,7 +90,7 @@ def test_a_group_in_two_splits_is_warned_of(caplog):
     (task,) = tasks_of(embedded([*ROWS[:4], ("ct", ["a"], "test", "p2", "M")]))
     assert task.splits.tolist() == ["train", "train", "test", "test"]
     assert caplog.messages == [
-        "task 'lung': 1 groups (p2) lie in several splits; a patient's images belong in one."
+        "task 'lung': 1 groups (p2) lie in several splits; all images of a patient belong in one split."
     ]
 
 
@@ -102,14 +103,14 @@ def test_label_sets_that_cannot_be_learned_are_an_error():
 
 def test_a_long_table_gives_the_predictions_back():
     (task,) = tasks_of(embedded(ROWS))
-    said = predictions_on(
+    predicted = predictions_on(
         task.rows(np.array([2, 0])), np.array([[0.25, 0.75], [1, 0]]), encoder="e", protocol="knn"
     )
-    table = to_long(said)
-    assert table["case_id"].tolist() == np.repeat(said.case_ids, 2).tolist()
+    table = to_long(predicted)
+    assert table["case_id"].tolist() == np.repeat(predicted.case_ids, 2).tolist()
     assert table["label"].tolist() == ["a", "b", "a", "b"]
     again = from_long(table, task)
     assert (again.encoder, again.protocol, again.task) == ("e", "knn", "lung")
     for name in ("case_ids", "groups", "targets", "probabilities"):
-        np.testing.assert_array_equal(getattr(again, name), getattr(said, name))
+        np.testing.assert_array_equal(getattr(again, name), getattr(predicted, name))
     assert again.columns["sex"].tolist() == ["F", "F"]

@@ -9,20 +9,16 @@ import pytest
 from mermed_core.data.manifest import Manifest
 from mermed_core.fitting.model_card import described, model_card
 from mermed_core.models.model_folder import ModelConfig
+from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
 from mermed_core.models.preprocessing import Preprocessing
 
 CONFIG = ModelConfig(
     "tiny", "test_vit", Preprocessing(64), {"start": "random", "data": {"images": 3}, "steps": 7}, "CC BY 4.0"
 )
-FIGURE = {
-    "modality": "cxr",
-    "n_test": 40,
-    "n_groups": 30,
-    "auroc": 0.9123,
-    "auroc_low": 0.85,
-    "auroc_high": 0.961,
-    "ece": 0.0421,
-}
+CHEST = TaskMetrics(
+    modality="cxr", n_test=40, n_groups=30, auroc=0.9123, auroc_low=0.85, auroc_high=0.961, ece=0.0421
+)
+NOTHING = ModelMetrics()
 DATASETS = {
     "chest": {
         "title": "Chest films",
@@ -52,17 +48,20 @@ def row_of(card: str, name: str) -> list[str]:
 
 
 def test_data_are_counted_by_split_with_their_licence(manifest):
-    card = model_card(CONFIG, {}, manifest, DATASETS)
+    card = model_card(CONFIG, NOTHING, manifest, DATASETS)
     assert row_of(card, "chest") == ["chest (Chest films)", "cxr", "1", "0", "2", "CC0"]
     assert row_of(card, "nameless") == ["nameless", "ct", "0", "1", "0", "not stated"]
     assert row_of(card, "phantom_oct")[-1] == "drawn here"
     assert card.index("| nameless") < card.index("| phantom_oct")
 
 
-def test_a_figure_stands_with_its_interval_and_its_caveat(manifest):
-    card = model_card(CONFIG, {"chest": FIGURE}, manifest, DATASETS)
-    figures = card[card.index("## Figures") :]
-    assert row_of(figures, "chest") == [
+def results_of(entry: TaskMetrics, manifest: Manifest, name: str = "chest") -> str:
+    card = model_card(CONFIG, ModelMetrics(tasks={name: entry}), manifest, DATASETS)
+    return card[card.index("## Results") :]
+
+
+def test_a_result_stands_with_its_interval_and_its_caveat(manifest):
+    assert row_of(results_of(CHEST, manifest), "chest") == [
         "chest",
         "cxr",
         "40",
@@ -70,37 +69,46 @@ def test_a_figure_stands_with_its_interval_and_its_caveat(manifest):
         "0.042",
         "One hospital.",
     ]
+    started = results_of(CHEST.model_copy(update={"start_auroc": 0.8}), manifest)
+    assert row_of(started, "set")[4] == "AUROC of its start"
+    assert row_of(started, "chest")[4] == "0.800"
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "cell"),
     [
         ({"auroc": None, "auroc_low": None, "auroc_high": None}, "not defined"),
         ({"auroc_low": None, "auroc_high": None, "n_groups": 3}, "0.912 (no interval: 3 groups)"),
     ],
 )
-def test_what_is_not_defined_is_not_given(manifest, change, said):
-    card = model_card(CONFIG, {"chest": FIGURE | change}, manifest, DATASETS)
-    assert row_of(card[card.index("## Figures") :], "chest")[3] == said
+def test_what_is_not_defined_is_not_given(manifest, change, cell):
+    assert row_of(results_of(CHEST.model_copy(update=change), manifest), "chest")[3] == cell
 
 
-def test_figures_on_drawn_images_are_left_out(manifest):
-    card = model_card(CONFIG, {"phantom_oct": FIGURE}, manifest, DATASETS)
-    assert "phantom_oct" not in card[card.index("## Figures") :]
+def test_results_on_synthetic_images_are_left_out(manifest):
+    assert "phantom_oct" not in results_of(CHEST, manifest, "phantom_oct")
 
 
-def test_whole_model_figures_only_where_measured(manifest):
-    measured = {"modality_accuracy": 0.98765, "known_accepted": 0.97}
-    assert "98.77%" in model_card(CONFIG, measured, manifest, DATASETS)
-    shares = {"rejected_noise": 0.981, "pointing_HiResCAM": 0.81, "pointing_Grad-CAM": 0.5}
-    card = model_card(CONFIG, shares, manifest, DATASETS)
-    assert "the gate turns away: noise 98%." in card
-    assert "the best first: HiResCAM 81%, Grad-CAM 50%." in card
-    assert "The modality is right" not in model_card(CONFIG, {}, manifest, DATASETS)
+def test_sentences_on_the_whole_model_only_where_it_was_measured(manifest):
+    model = WholeModelMetrics(
+        modality_accuracy=0.98765, known_accepted=0.97, mean_auroc=0.9, start_mean_auroc=0.8
+    )
+    measured = ModelMetrics(
+        model=model, unknown_input={"noise": 0.981}, pointing={"HiResCAM": 0.81, "Grad-CAM": 0.5}
+    )
+    card = model_card(CONFIG, measured, manifest, DATASETS)
+    assert "correctly on 98.77% of the test images; the out-of-distribution detector accepts 97.00%" in card
+    assert "0.900, against 0.800 for the encoder that it started from" in card
+    assert "Rejected as out of distribution: noise 98%." in card
+    assert "best first: HiResCAM 81%, Grad-CAM 50%." in card
+    empty = model_card(CONFIG, NOTHING, manifest, DATASETS)
+    assert not any(text in empty for text in ("Mean AUROC", "correctly", "Rejected", "Share of"))
+    crossed = {"cross_validated_auroc": 0.7, "cross_validated_low": 0.6, "cross_validated_high": 0.8}
+    assert "chest 0.700 (0.600 to 0.800)." in results_of(CHEST.model_copy(update=crossed), manifest)
 
 
 def test_front_matter_warning_and_training_stand(manifest):
-    card = model_card(CONFIG, {}, manifest, DATASETS)
+    card = model_card(CONFIG, NOTHING, manifest, DATASETS)
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
     assert front
     assert 'license_name: "CC BY 4.0"' in front[1]
@@ -108,26 +116,27 @@ def test_front_matter_warning_and_training_stand(manifest):
     assert "- data: images 3" in card
     assert "- start: `random`" in card
     assert "64 × 64 px" in card
-    assert "- focus" not in card
-    focused = model_card(replace(CONFIG, focus=0.1), {}, manifest, DATASETS)
-    assert "- focus: the middle, σ 0.1 of the side" in focused
+    assert "stage pooling" not in card
+    pooled = model_card(replace(CONFIG, pooled_stages=3, centre_sigma=0.1), NOTHING, manifest, DATASETS)
+    assert "stage pooling: the last 3 stages, over the whole image, and around the centre (σ 0.1" in pooled
 
 
-def test_described_figures_bring_names_for_people():
-    metrics = {"chest": FIGURE, "phantom_oct": FIGURE | {"modality": "oct"}, "modality_accuracy": 0.9}
-    told = described(metrics, DATASETS)
-    assert told["chest"] == FIGURE | {
-        "title": "Chest films",
-        "caveat": "One hospital.",
-        "names": {"pna": "pneumonia"},
-    }
-    assert told["phantom_oct"]["title"] == "Synthetic OCT"
-    assert "nothing of real" in told["phantom_oct"]["caveat"]
-    assert told["modality_accuracy"] == 0.9
+def test_described_metrics_bring_names_for_people():
+    metrics = ModelMetrics(
+        tasks={"chest": CHEST, "phantom_oct": CHEST.model_copy(update={"modality": "oct"})},
+        model=WholeModelMetrics(modality_accuracy=0.9),
+    )
+    named = described(metrics, DATASETS)
+    facts = {"title": "Chest films", "caveat": "One hospital.", "names": {"pna": "pneumonia"}}
+    assert named.tasks["chest"] == CHEST.model_copy(update=facts)
+    assert named.tasks["phantom_oct"].title == "Synthetic OCT"
+    assert "nothing about real" in named.tasks["phantom_oct"].caveat
+    assert named.model == metrics.model
 
 
 def test_a_data_set_that_states_little_is_no_error(manifest):
     scant = {"chest": {"title": "Chest films"}}
-    assert row_of(model_card(CONFIG, {"chest": FIGURE}, manifest, scant), "chest (")[-1] == "not stated"
-    assert described({"other": FIGURE}, scant)["other"]["title"] == "other"
-    assert described({"chest": FIGURE}, scant)["chest"]["caveat"] == ""
+    metrics = ModelMetrics(tasks={"chest": CHEST, "other": CHEST})
+    assert row_of(model_card(CONFIG, metrics, manifest, scant), "chest (")[-1] == "not stated"
+    named = described(metrics, scant).tasks
+    assert (named["other"].title, named["chest"].caveat) == ("other", "")

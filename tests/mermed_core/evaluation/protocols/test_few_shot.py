@@ -1,4 +1,4 @@
-"""Few-shot on made-up vectors: which figures there are, and one of them by hand."""
+"""Few-shot on made-up vectors: which results there are, and one of them by hand."""
 
 import numpy as np
 import pandas as pd
@@ -42,24 +42,24 @@ def clusters(counts=(20, 20, 12), *, noise=0.6, splits=("train", "test"), kind="
     )
 
 
-def test_each_draw_and_the_mean_over_draws_are_given():
-    figures = few_shot(clusters(), encoder="tiny", shots=(1, 4), seeds=(3, 5, 7))
-    drawn = [figure for figure in figures if figure.seed >= 0]
-    assert [(figure.setting, figure.seed, figure.metric) for figure in drawn] == [
-        (f"shots={shots}", seed, metric)
+def test_each_subset_and_the_mean_over_subsets_are_given():
+    results = few_shot(clusters(), encoder="tiny", shots=(1, 4), seeds=(3, 5, 7))
+    repeats = [result for result in results if result.seed >= 0]
+    assert [(result.shots, result.seed, result.metric) for result in repeats] == [
+        (shots, seed, metric)
         for shots in (1, 4)
         for seed in (3, 5, 7)
         for metric in ("auroc", "balanced_accuracy")
     ]
-    means = figures[len(drawn) :]
+    means = results[len(repeats) :]
     assert len(means) == 4
     for mean in means:
-        values = [f.value for f in drawn if (f.setting, f.metric) == (mean.setting, mean.metric)]
+        values = [f.value for f in repeats if (f.shots, f.metric) == (mean.shots, mean.metric)]
         interval = stats.t.interval(0.95, 2, loc=np.mean(values), scale=stats.sem(values))
         assert mean.seed == -1
         np.testing.assert_allclose([mean.value, mean.low, mean.high], [np.mean(values), *interval])
-    for figure in figures:
-        assert (figure.protocol, figure.task, figure.images) == ("few_shot", "made up", 26)
+    for result in results:
+        assert (result.protocol, result.task, result.images) == ("few_shot", "made up", 26)
 
 
 def test_a_figure_is_what_scikit_learn_reaches_on_the_same_images():
@@ -77,14 +77,14 @@ def test_a_figure_is_what_scikit_learn_reaches_on_the_same_images():
 
 
 def test_more_shots_than_any_class_has_are_left_out():
-    figures = few_shot(clusters((20, 8, 6)), encoder="tiny", seeds=(0, 1))
-    assert {figure.setting for figure in figures} == {"shots=1", "shots=2", "shots=4", "shots=8"}
+    results = few_shot(clusters((20, 8, 6)), encoder="tiny", seeds=(0, 1))
+    assert {result.shots for result in results} == {1, 2, 4, 8}
 
 
 def test_more_images_help():
-    figures = few_shot(clusters((80, 80, 80)), encoder="tiny", shots=(1, 32))
-    means = {figure.setting: figure.value for figure in figures if figure.seed == -1}
-    assert means["shots=32"] > means["shots=1"] + 0.05
+    results = few_shot(clusters((80, 80, 80)), encoder="tiny", shots=(1, 32))
+    means = {result.shots: result.value for result in results if result.seed == -1}
+    assert means[32] > means[1] + 0.05
 
 
 def test_val_plays_no_part():
@@ -93,15 +93,15 @@ def test_val_plays_no_part():
     with_val.splits[:] = np.where(rows % 4 == 3, "val", with_val.splits)
     without.splits[:] = np.where(rows % 4 == 3, "", without.splits)
     first, second = (few_shot(task, encoder="tiny", shots=(2,)) for task in (with_val, without))
-    assert [figure.value for figure in first] == [figure.value for figure in second]
+    assert [result.value for result in first] == [result.value for result in second]
 
 
 def test_labels_that_do_not_exclude_each_other_work_too():
     task = clusters(kind="multilabel")
     task.targets[::3] = 0
-    figures = few_shot(task, encoder="tiny", shots=(1, 2), seeds=(0, 1))
-    assert len(figures) == 2 * 2 * 3
-    assert np.isfinite([figure.value for figure in figures]).all()
+    results = few_shot(task, encoder="tiny", shots=(1, 2), seeds=(0, 1))
+    assert len(results) == 2 * 2 * 3
+    assert np.isfinite([result.value for result in results]).all()
 
 
 def test_without_a_test_image_it_says_so():

@@ -16,18 +16,23 @@ from PIL import Image
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.phantoms import FINDINGS, NORMAL, draw_phantom
 from mermed_core.errors import EvaluationError
+from mermed_core.evaluation.encoders import Pixels
 from mermed_core.evaluation.protocols import fine_tuning
 from mermed_core.evaluation.protocols.fine_tuning import (
+    Classifier,
     FineTuning,
     _augmenting_loader,
     _mixed,
     _tensors,
+    build_optimiser,
+    build_schedule,
     fine_tune,
 )
 from mermed_core.evaluation.task import Task, tasks_of
-from mermed_core.imaging.reader import read_image
-from mermed_core.metrics.head_metrics import auroc
+from mermed_core.metrics.scores import auroc, unweighted
 from mermed_core.models.embedder import Embedder, embed_manifest
+from mermed_core.models.model_folder import ModelConfig
+from mermed_core.models.preprocessing import Preprocessing
 
 FAST = FineTuning(epochs=2, batch=8, learning_rate=3e-3)
 
@@ -68,7 +73,7 @@ def tuned(embedder, manifest, task, **changes) -> np.ndarray:
 def test_it_learns(embedder, fundus, task):
     settings = replace(FAST, epochs=12)
     predictions = fine_tune(embedder, fundus, task, settings=settings, encoder="tiny")
-    assert auroc(predictions.targets, predictions.probabilities) > 0.85
+    assert unweighted(auroc, predictions.targets, predictions.probabilities) > 0.85
     np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1)
     np.testing.assert_array_equal(predictions.case_ids, task.split("test").case_ids)
     assert (predictions.protocol, predictions.encoder) == ("fine_tuning", "tiny")
@@ -90,21 +95,21 @@ def test_it_repeats_itself_and_leaves_encoder_and_chance_as_they_were(embedder, 
 def scripted(monkeypatch, *values: float) -> None:
     """Makes val reach these AUROCs in turn."""
     left = iter(values)
-    monkeypatch.setattr(fine_tuning, "auroc", lambda targets, probabilities: next(left))
+    monkeypatch.setattr(fine_tuning, "unweighted", lambda score, targets, probabilities: next(left))
 
 
 def test_it_stops_early_with_the_weights_of_the_best_epoch(embedder, fundus, task, monkeypatch, caplog):
     caplog.set_level(logging.INFO, fine_tuning.__name__)
     scripted(monkeypatch, 0.6, 0.9, 0.7, 0.8)
-    stopped = tuned(embedder, fundus, task, epochs=6, patience=2)
-    scripted(monkeypatch, 0.6, 0.9, 0.7, 0.8, 0.7, 0.8)
-    patient = tuned(embedder, fundus, task, epochs=6, patience=6)
-    scripted(monkeypatch, 0.6, 0.7, 0.7, 0.7, 0.7, 0.8)
-    last = tuned(embedder, fundus, task, epochs=6, patience=6)
+    stopped = tuned(embedder, fundus, task, epochs=5, patience=2)
+    scripted(monkeypatch, 0.6, 0.9, 0.7, 0.8, 0.7)
+    patient = tuned(embedder, fundus, task, epochs=5, patience=5)
+    scripted(monkeypatch, 0.6, 0.7, 0.7, 0.7, 0.8)
+    last = tuned(embedder, fundus, task, epochs=5, patience=5)
     assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
         "trained 4 epochs, kept number 2",
-        "trained 6 epochs, kept number 2",
-        "trained 6 epochs, kept number 6",
+        "trained 5 epochs, kept number 2",
+        "trained 5 epochs, kept number 5",
     ]
     np.testing.assert_array_equal(stopped, patient)
     assert not np.allclose(stopped, last, atol=1e-3)
@@ -155,7 +160,7 @@ def test_images_are_found_by_their_names_and_lose_nothing(embedder, fundus, task
     assert (tmp_path / "pixels").stat().st_size == pixels.numel() == 2 * 3 * 48 * 48
     case_ids = fundus.frame["case_id"].tolist()
     for row, case_id in enumerate(images.case_ids):
-        original = read_image(fundus.image_source(case_ids.index(case_id))).pixels
+        original = fundus.read_image(case_ids.index(case_id)).pixels
         again = preprocessing(pixels[row].permute(1, 2, 0).numpy(), "fundus")
         torch.testing.assert_close(again, preprocessing(original, "fundus"))
     np.testing.assert_array_equal(targets, images.targets)
@@ -230,3 +235,87 @@ def test_settings_out_of_range_are_told(name, wrong):
 def test_settings_at_the_edge_of_their_range_are_taken():
     edge = {"epochs": 1, "batch": 2, "layer_decay": 1.0, "weight_decay": 0.0, "mixup": 0.0, "patience": 1}
     assert edge.items() <= asdict(FineTuning(**edge)).items()
+
+
+@pytest.fixture(scope="module")
+def vit(make_model, tmp_path_factory) -> Embedder:
+    return make_model(tmp_path_factory.mktemp("vit") / "model", architecture="test_vit")
+
+
+def classifier(embedder: Embedder, classes: int = 3) -> Classifier:
+    return Classifier(embedder, "ct", dim=embedder.backbone.dim, classes=classes)
+
+
+def random_pixels(count: int) -> torch.Tensor:
+    return torch.randint(
+        0, 256, (count, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def test_it_sees_images_as_the_embedder_prepares_them(embedder):
+    model, pixels = classifier(embedder), random_pixels(2)
+    prepared = torch.stack([embedder.prepare(image.permute(1, 2, 0).numpy(), "ct") for image in pixels])
+    with torch.no_grad():
+        expected = model.head(embedder.backbone(prepared))
+    np.testing.assert_allclose(model.logits(pixels), expected.numpy(), atol=1e-5)
+
+
+def test_logits_are_the_same_in_any_batch_and_leave_batch_statistics_alone(embedder):
+    model, pixels = classifier(embedder).train(), random_pixels(70)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    together = model.logits(pixels)
+    assert together.shape == (70, 3)
+    assert together.dtype == np.float64
+    np.testing.assert_allclose(together[66:], model.logits(pixels[66:]), atol=1e-5)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_encoder_is_copied(embedder):
+    model = classifier(embedder)
+    theirs = {id(parameter) for parameter in embedder.backbone.parameters()}
+    assert not theirs & {id(parameter) for parameter in model.parameters()}
+
+
+def test_an_encoder_without_weights_is_refused():
+    nothing = Embedder(Pixels(), ModelConfig("pixels", "", Preprocessing(8)), "", torch.device("cpu"))  # type: ignore[arg-type]
+    with pytest.raises(EvaluationError, match="'pixels' has no weights"):
+        Classifier(nothing, "ct", dim=192, classes=2)
+
+
+def test_the_learning_rate_falls_from_layer_to_layer(vit):
+    model = classifier(vit)
+    optimiser = build_optimiser(model, learning_rate=0.1, layer_decay=0.5, weight_decay=0.3)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    rate, decay = {}, {}
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            rate[names[id(parameter)]], decay[names[id(parameter)]] = group["lr"], group["weight_decay"]
+    assert rate.keys() == decay.keys() == set(names.values())
+    encoder = "backbone.encoder."
+    blocks = len(vit.backbone.encoder.blocks)
+    # The norm behind the blocks belongs to the last one; below the first is the embedding of patches.
+    assert rate["head.weight"] == rate[f"{encoder}norm.weight"] == 0.1
+    by_depth = [rate[f"{encoder}blocks.{block}.mlp.fc1.weight"] for block in range(blocks)]
+    assert by_depth == pytest.approx([0.1 * 0.5 ** (blocks - 1 - block) for block in range(blocks)])
+    assert rate[f"{encoder}patch_embed.proj.weight"] == pytest.approx(0.1 * 0.5**blocks)
+    assert decay["head.weight"] == decay[f"{encoder}blocks.0.mlp.fc1.weight"] == 0.3
+    assert decay["head.bias"] == decay[f"{encoder}pos_embed"] == decay[f"{encoder}norm.weight"] == 0
+
+
+def test_rates_rise_in_a_line_and_fall_as_a_cosine():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.AdamW([{"params": [weight], "lr": 2.0}])
+    schedule = build_schedule(optimiser, 100)
+    rates = []
+    for _ in range(100):
+        rates.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    np.testing.assert_allclose(rates[:10], 2 * np.arange(1, 11) / 10)
+    np.testing.assert_allclose(rates[10:], [1 + math.cos(math.pi * step / 90) for step in range(90)])
+
+
+def test_a_run_of_one_step_has_the_full_rate():
+    optimiser = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    build_schedule(optimiser, 1)
+    assert optimiser.param_groups[0]["lr"] == 0.5

@@ -1,4 +1,4 @@
-"""Label efficiency on made-up vectors: which figures there are, and that they are the linear probe's."""
+"""Label efficiency on made-up vectors: which results there are, and that they are the linear probe's."""
 
 import numpy as np
 import pandas as pd
@@ -46,17 +46,17 @@ def clusters(count: int = 200, splits: tuple[str, ...] = ("train", "train", "val
 
 
 @pytest.fixture(scope="module")
-def figures():
+def results():
     return label_efficiency(clusters(), encoder="tiny", shares=(0.1, 1.0), seeds=(0, 42))
 
 
-def test_each_draw_its_mean_and_all_images_once_are_given(figures):
-    assert [(figure.setting, figure.seed, figure.metric) for figure in figures] == [
-        (setting, seed, metric)
-        for setting, seed in (("share=0.1", 0), ("share=0.1", 42), ("share=0.1", -1), ("share=1", -1))
+def test_each_subset_its_mean_and_all_images_once_are_given(results):
+    assert [(result.share, result.seed, result.metric) for result in results] == [
+        (share, seed, metric)
+        for share, seed in ((0.1, 0), (0.1, 42), (0.1, -1), (1.0, -1))
         for metric in METRICS
     ]
-    for first, second, mean in zip(figures[:6], figures[6:12], figures[12:18], strict=True):
+    for first, second, mean in zip(results[:6], results[6:12], results[12:18], strict=True):
         values = [first.value, second.value]
         interval = stats.t.interval(0.95, 1, loc=np.mean(values), scale=stats.sem(values))
         if first.value != second.value:
@@ -64,20 +64,20 @@ def test_each_draw_its_mean_and_all_images_once_are_given(figures):
         assert mean.value == pytest.approx(np.mean(values))
 
 
-def test_all_images_give_the_linear_probe_without_interval(figures):
+def test_all_images_give_the_linear_probe_without_interval(results):
     probe = linear_probe(clusters(), encoder="tiny")
-    whole = figures[-6]
+    whole = results[-6]
     assert whole.value == pytest.approx(roc_auc_score(probe.targets[:, 1], probe.probabilities[:, 1]))
     assert np.isnan([whole.low, whole.high]).all()
     assert whole.images == 50
 
 
-def test_a_draw_is_fitted_by_itself_with_all_of_val(figures):
+def test_a_subset_is_fitted_by_itself_with_all_of_val(results):
     task = clusters()
     train, test = task.rows(share_rows(task, 0.1, 42)), task.split("test")
     head = fit_head(task.label_set, "ct", train.labelled(), task.split("val").labelled())
     probabilities = head.probabilities(test.vectors)
-    by_metric = {figure.metric: figure.value for figure in figures[6:12]}
+    by_metric = {result.metric: result.value for result in results[6:12]}
     assert by_metric["auroc"] == pytest.approx(roc_auc_score(test.targets[:, 1], probabilities[:, 1]))
     named, member = probabilities.argmax(1), test.targets.argmax(1)
     assert by_metric["f1"] == pytest.approx(f1_score(member, named, average="macro"))
@@ -86,11 +86,11 @@ def test_a_draw_is_fitted_by_itself_with_all_of_val(figures):
 
 
 def test_more_labels_help():
-    figures = label_efficiency(clusters(800), encoder="tiny", shares=(0.01, 0.5), seeds=(0, 1, 42))
+    results = label_efficiency(clusters(800), encoder="tiny", shares=(0.01, 0.5), seeds=(0, 1, 42))
     means = {
-        figure.setting: figure.value for figure in figures if figure.seed == -1 and figure.metric == "auroc"
+        result.share: result.value for result in results if (result.seed, result.metric) == (-1, "auroc")
     }
-    assert means["share=0.5"] > means["share=0.01"]
+    assert means[0.5] > means[0.01]
 
 
 def test_what_cannot_be_measured_is_refused():

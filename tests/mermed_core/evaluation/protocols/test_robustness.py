@@ -13,18 +13,18 @@ from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.corruptions import corrupt, proper_to
 from mermed_core.evaluation.measurement import measure
 from mermed_core.evaluation.protocols.linear_probe import linear_probe, predict
-from mermed_core.evaluation.protocols.robustness import robustness
-from mermed_core.evaluation.results import AUROC
+from mermed_core.evaluation.protocols.robustness import ALL, robustness
 from mermed_core.evaluation.task import tasks_of
 from mermed_core.fitting.linear_heads import fit_head
-from mermed_core.imaging.reader import read_image
-from mermed_core.metrics.bootstrap import draws
+from mermed_core.metrics.bootstrap import resampled_counts
+from mermed_core.metrics.catalogue import AUROC
 from mermed_core.models.embedder import embed_manifest
 
 
 @pytest.fixture(scope="module")
 def ct(embedder, phantoms):
-    task = next(task for task in tasks_of(embed_manifest(embedder, phantoms)) if task.modality == "ct")
+    scans = phantoms.select(phantoms.frame["modality"] == "ct")
+    (task,) = tasks_of(embed_manifest(embedder, scans))
     # Ten to learn from and ten to test: five groups at least, so that there are intervals.
     return replace(task, splits=np.where(np.arange(len(task)) < 10, "train", "test"))
 
@@ -35,28 +35,32 @@ def head(ct):
 
 
 @pytest.fixture(scope="module")
-def figures(embedder, phantoms, ct, head):
+def results(embedder, phantoms, ct, head):
     return robustness(embedder, phantoms, ct, head, encoder="tiny", severities=(2, 5), resamples=40, seed=4)
 
 
-def test_clean_every_corruption_and_their_mean_are_given(figures, ct):
-    by_setting = {figure.setting: figure.value for figure in figures}
-    graded = [f"{name}={severity}" for name in proper_to("ct") for severity in (2, 5)]
-    assert list(by_setting) == ["clean", *graded, "mean"]
-    assert by_setting["mean"] == pytest.approx(np.mean([by_setting[setting] for setting in graded]))
-    for figure in figures:
-        assert (figure.encoder, figure.task, figure.protocol) == ("tiny", "phantom_ct", "robustness")
-        assert figure.images == figure.groups == len(ct.split("test"))
-        assert 0 <= figure.low <= figure.high <= 1
+def values_of(results):
+    return {(result.corruption, result.severity): result.value for result in results}
 
 
-def test_clean_is_the_linear_probe_of_the_same_head_with_its_interval(figures, ct):
+def test_clean_every_corruption_and_their_mean_are_given(results, ct):
+    values = values_of(results)
+    graded = [(name, severity) for name in proper_to("ct") for severity in (2, 5)]
+    assert list(values) == [("", 0), *graded, (ALL, 0)]
+    assert values[ALL, 0] == pytest.approx(np.mean([values[each] for each in graded]))
+    for result in results:
+        assert (result.encoder, result.task, result.protocol) == ("tiny", "phantom_ct", "robustness")
+        assert result.images == result.groups == len(ct.split("test"))
+        assert 0 <= result.low <= result.high <= 1
+
+
+def test_clean_is_the_linear_probe_of_the_same_head_with_its_interval(results, ct):
     (expected,) = (
-        figure
-        for figure in measure(linear_probe(ct, encoder="tiny"), resamples=40, seed=4)
-        if (figure.metric, figure.label) == (AUROC, "")
+        result
+        for result in measure(linear_probe(ct, encoder="tiny"), resamples=40, seed=4)
+        if (result.metric, result.label) == (AUROC, "")
     )
-    assert (figures[0].value, figures[0].low, figures[0].high) == (
+    assert (results[0].value, results[0].low, results[0].high) == (
         expected.value,
         expected.low,
         expected.high,
@@ -79,9 +83,9 @@ def test_a_head_that_is_sure_of_everything_makes_no_ties(embedder, phantoms, ct,
     assert clean.value == pytest.approx(roc_auc_score(test.targets[:, 1], exact))
 
 
-def test_the_mean_and_the_settings_are_of_the_same_draws(embedder, phantoms, ct, head):
+def test_the_mean_is_of_the_same_draws_as_the_corruptions(embedder, phantoms, ct, head):
     options = {"encoder": "tiny", "severities": (5,), "resamples": 30, "seed": 1}
-    found = {figure.setting: figure for figure in robustness(embedder, phantoms, ct, head, **options)}
+    mean = robustness(embedder, phantoms, ct, head, **options)[-1]
     test = ct.split("test")
     case_ids = phantoms.frame["case_id"].tolist()
     means = []
@@ -89,19 +93,19 @@ def test_the_mean_and_the_settings_are_of_the_same_draws(embedder, phantoms, ct,
     for name in proper_to("ct"):
         vectors = []
         for case_id in test.case_ids:
-            pixels = read_image(phantoms.image_source(case_ids.index(case_id))).pixels
+            pixels = phantoms.read_image(case_ids.index(case_id)).pixels
             seed = (1, zlib.crc32(case_id.encode()))
             vectors.append(embedder.embed(corrupt(pixels, name, 5, seed), "ct"))
         scores[name] = head.probabilities(np.array(vectors, np.float64))[:, 1]
-    for weight in np.concatenate(list(draws(test.groups, 30, 1))):
+    for weight in np.concatenate(list(resampled_counts(test.groups, 30, 1))):
         rows = np.repeat(np.arange(len(test)), weight)
         shown = test.targets[rows, 1]
         if 0 < shown.sum() < len(shown):
             means.append(np.mean([roc_auc_score(shown, each[rows]) for each in scores.values()]))
-    assert (found["mean"].low, found["mean"].high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
+    assert (mean.low, mean.high) == pytest.approx(tuple(np.percentile(means, [2.5, 97.5])))
 
 
-def test_a_figure_is_what_corrupting_and_embedding_by_hand_gives(figures, embedder, phantoms, ct, head):
+def test_a_figure_is_what_corrupting_and_embedding_by_hand_gives(results, embedder, phantoms, ct, head):
     test = ct.split("test")
     case_ids = phantoms.frame["case_id"].tolist()
     scores, clean = [], []
@@ -111,26 +115,26 @@ def test_a_figure_is_what_corrupting_and_embedding_by_hand_gives(figures, embedd
         changed = corrupt(pixels, "blur", 5, (4, zlib.crc32(case_id.encode())))
         scores.append(head.probabilities(embedder.embed(changed, "ct")[None])[0, 1])
         clean.append(head.probabilities(embedder.embed(pixels, "ct")[None])[0, 1])
-    by_setting = {figure.setting: figure.value for figure in figures}
-    assert by_setting["blur=5"] == pytest.approx(roc_auc_score(test.targets[:, 1], scores))
-    assert by_setting["clean"] == pytest.approx(roc_auc_score(test.targets[:, 1], clean))
+    values = values_of(results)
+    assert values["blur", 5] == pytest.approx(roc_auc_score(test.targets[:, 1], scores))
+    assert values["", 0] == pytest.approx(roc_auc_score(test.targets[:, 1], clean))
     assert not np.allclose(scores, clean, atol=1e-3)
 
 
-def test_neither_workers_nor_the_order_of_the_manifest_change_anything(figures, embedder, phantoms, ct, head):
+def test_neither_workers_nor_the_order_of_the_manifest_change_anything(results, embedder, phantoms, ct, head):
     backwards = phantoms.select(np.arange(len(phantoms))[::-1])
     options = {"encoder": "tiny", "severities": (5,), "resamples": 40, "seed": 4}
     again = robustness(embedder, backwards, ct, head, workers=1, **options)
-    by_setting = {figure.setting: figure.value for figure in figures}
+    values = values_of(results)
     assert len(again) == 2 + len(proper_to("ct"))
-    for figure in again[:-1]:
-        assert figure.value == pytest.approx(by_setting[figure.setting], abs=1e-6)
+    for each, value in list(values_of(again).items())[:-1]:
+        assert value == pytest.approx(values[each], abs=1e-6)
 
 
 def test_a_limit_draws_some_of_the_test_images(embedder, phantoms, ct, head):
-    figures = robustness(embedder, phantoms, ct, head, encoder="tiny", severities=(1,), limit=2)
-    assert {figure.images for figure in figures} == {2}
-    assert np.isnan([(figure.low, figure.high) for figure in figures]).all()
+    results = robustness(embedder, phantoms, ct, head, encoder="tiny", severities=(1,), limit=2)
+    assert {result.images for result in results} == {2}
+    assert np.isnan([(result.low, result.high) for result in results]).all()
 
 
 def test_what_cannot_be_measured_is_a_sentence(embedder, phantoms, ct, head):
@@ -139,7 +143,7 @@ def test_what_cannot_be_measured_is_a_sentence(embedder, phantoms, ct, head):
     with pytest.raises(EvaluationError, match="not in the manifest"):
         robustness(embedder, phantoms.split("train"), ct, head, encoder="tiny")
     for severities in ((), (0, 1)):
-        with pytest.raises(EvaluationError, match="severities are some of"):
+        with pytest.raises(EvaluationError, match="severities must be one or more of"):
             robustness(embedder, phantoms, ct, head, encoder="tiny", severities=severities)
     with pytest.raises(EvaluationError, match="classes"):
         robustness(embedder, phantoms, ct, replace(head, classes=("a", "b")), encoder="tiny")

@@ -1,25 +1,109 @@
-"""Charts from predictions: equal to scikit-learn's and to counts by hand."""
+"""The charts of a report: the values of the tables, equal to scikit-learn's and to counts by hand."""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.metrics import auc, roc_auc_score, roc_curve
 
-from mermed_core.reports.charts import encoder_styles
-from mermed_core.reports.prediction_charts import (
-    calibration_bins,
+from mermed_core.evaluation.report_charts import (
     calibration_chart,
     confusion_chart,
+    forest_chart,
+    robustness_chart,
     roc_chart,
     roc_points,
+    subset_chart,
 )
-from mermed_core.metrics.head_metrics import expected_calibration_error
+from mermed_core.evaluation.results import Result, to_frame
+from mermed_core.metrics.calibration import calibration_bins
+from mermed_core.metrics.catalogue import AUROC
+from mermed_core.reports.charts import line_styles
 
-STYLES = encoder_styles(["random", "better"])
+STYLES = line_styles(["random", "better"])
+
+
+@pytest.fixture
+def styles():
+    return line_styles(["random", "better"])
+
+
+def named(figure: Any) -> dict[str, list[Any]]:
+    """Returns the traces with a name by it, in their order."""
+    found: dict[str, list[Any]] = {}
+    for trace in figure.data:
+        if trace.name:
+            found.setdefault(trace.name, []).append(trace)
+    return found
+
+
+def test_the_forest_holds_values_and_intervals(evaluation, styles):
+    figure: Any = forest_chart(evaluation.results, styles)
+    assert list(figure.layout.yaxis.ticktext) == ["head_ct", "busi"]
+    (better,) = named(figure)["better"]
+    assert list(better.x) == pytest.approx([0.74, 0.76])
+    assert list(better.error_x.array) == pytest.approx([0.04, 0.04])
+    assert list(better.error_x.arrayminus) == pytest.approx([0.05, 0.05])
+    assert better.text == ("0.740 (0.690–0.780)", "0.760 (0.710–0.800)")
+    assert better.marker.color == styles["better"]["color"]
+    rows = {round(value) for trace in figure.data for value in trace.y}
+    assert rows == {0, 1}
+
+
+def test_few_shot_is_drawn_over_a_log_axis_with_a_band(evaluation, styles):
+    task = evaluation.results[evaluation.results["task"] == "head_ct"].sample(frac=1, random_state=0)
+    figure: Any = subset_chart(task, "few_shot", styles)
+    (line,) = named(figure)["random"]
+    assert list(line.x) == [1, 4, 16]
+    assert list(line.y) == pytest.approx([0.5, 0.65, 0.6875])
+    band = figure.data[0]
+    assert list(zip(band.x, band.y, strict=True)) == [
+        (1, pytest.approx(0.52)),
+        (4, pytest.approx(0.67)),
+        (16, pytest.approx(0.7075)),
+        (16, pytest.approx(0.6675)),
+        (4, pytest.approx(0.63)),
+        (1, pytest.approx(0.48)),
+    ]
+    assert band.fillcolor == "rgba(0, 114, 178, 0.15)"
+    assert figure.layout.xaxis.type == "log"
+    assert list(figure.layout.xaxis.ticktext) == ["1-shot", "4-shot", "16-shot"]
+
+
+def test_all_labels_have_a_point_and_no_band(evaluation, styles):
+    task = evaluation.results[evaluation.results["task"] == "head_ct"]
+    figure: Any = subset_chart(task, "label_efficiency", styles)
+    (line,) = named(figure)["random"]
+    assert list(line.x) == [0.01, 0.1, 1.0]
+    assert sorted(set(figure.data[0].x)) == [0.01, 0.1]
+
+
+def test_robustness_has_a_panel_for_each_corruption_from_the_clean_image_on(evaluation, styles):
+    task = evaluation.results[evaluation.results["task"] == "head_ct"]
+    figure: Any = robustness_chart(task, styles)
+    assert [panel.text for panel in figure.layout.annotations] == ["noise", "blur"]
+    noise, blur = named(figure)["random"]
+    assert (list(noise.x), list(blur.x)) == ([0, 1, 5], [0, 1, 5])
+    assert list(noise.y) == pytest.approx([0.7, 0.69, 0.65])
+    assert list(blur.y) == pytest.approx([0.7, 0.67, 0.61])
+    assert (noise.xaxis, blur.xaxis) == ("x", "x2")
+    assert [noise.showlegend, blur.showlegend] == [True, False]
+    assert noise.line.color == blur.line.color == styles["random"]["color"]
+
+
+def test_nothing_is_drawn_of_nothing(styles):
+    nothing = to_frame([])
+    assert forest_chart(nothing, styles) is None
+    assert subset_chart(nothing, "few_shot", styles) is None
+    assert robustness_chart(nothing, styles) is None
+
+
+def test_names_are_no_markup_in_a_chart():
+    results = to_frame([Result("<b>x</b>", "ct", "<i>t</i>", "linear_probe", AUROC, 0.5)])
+    figure: Any = forest_chart(results, line_styles(["<b>x</b>"]))
+    assert figure.data[0].name == "&lt;b&gt;x&lt;/b&gt;"
+    assert figure.layout.yaxis.ticktext == ("&lt;i&gt;t&lt;/i&gt;",)
 
 
 def long(targets: np.ndarray, probabilities: np.ndarray, kind: str) -> pd.DataFrame:
@@ -114,20 +198,7 @@ def test_calibration_bins_equal_a_count_by_hand():
     assert list(figure.data[0].y) == [1, 0, 0.5, 1]
 
 
-@given(images=st.integers(1, 60), classes=st.integers(2, 3), seed=st.integers(0, 9), several=st.booleans())
-@settings(deadline=None, max_examples=30)
-def test_bins_hold_every_image_and_give_the_calibration_error(images, classes, seed, several):
-    targets, probabilities = multiclass(images, classes, seed)
-    if several:
-        targets[0] = 1
-    bins = calibration_bins(targets, probabilities, multilabel=several)
-    assert bins["images"].sum() == (targets.size if several else images)
-    assert bins["confidence"].between(bins.index / 15, (bins.index + 1) / 15).all()
-    error = ((bins["confidence"] - bins["accuracy"]).abs() * bins["images"]).sum() / bins["images"].sum()
-    assert error == pytest.approx(expected_calibration_error(targets, probabilities))
-
-
-def test_the_confusion_matrix_counts_shown_by_named():
+def test_the_confusion_matrix_counts_true_by_predicted():
     targets = np.eye(3, dtype=int)[[0, 0, 0, 1]]
     probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.1, 0.8, 0.1]])
     figure: Any = confusion_chart(long(targets, probabilities, "multiclass"), "#009E73")
