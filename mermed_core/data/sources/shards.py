@@ -39,6 +39,7 @@ _SUFFIX_LETTERS = 5  # at most; a longer end belongs to the key
 _MASKS = ("mask", "masks", "seg", "segmentation", "annotation", "label", "labels", "heatmap")
 _MASK = "masks beside their images"
 _LINK = "links in tars"
+_NO_IMAGE_OF_FACTS = "JSON or .cls members without an image"
 _REPLACED = "members that a later one of the same name replaces"
 _UNLISTED = f"shards that {INDEX} does not list"
 _COMPRESSED = "compressed tars (unpack them)"
@@ -161,7 +162,11 @@ def list_tar(file: BinaryIO, name: str, left_out: Counter[str]) -> list[dict[str
             elif frames := _count_frames(tar, member, suffix, left_out):
                 left_out[_REPLACED] += member.name in images
                 images[member.name] = _Member(key, suffix, member.offset_data, member.size, frames)
-    return _rows(images, facts, name)
+    rows = _rows(images, facts, name)
+    left_out[_NO_IMAGE_OF_FACTS] += len(
+        facts.keys() - {_sample(image.key, facts) for image in images.values()}
+    )
+    return rows
 
 
 def _split(member: str) -> tuple[str, str]:

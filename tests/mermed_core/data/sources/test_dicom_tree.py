@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from pydicom.dataset import FileDataset, FileMetaDataset
+from PIL import Image
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 from mermed_core.data.pseudonyms import pseudonym
@@ -139,6 +140,78 @@ def test_a_salt_changes_every_pseudonym(monkeypatch):
     monkeypatch.setenv("MERMED_SALT", "of this hospital")
     assert pseudonym("MRN-0042") != plain
     assert pseudonym("MRN-0042") == pseudonym(" MRN-0042")
+
+
+def test_the_content_decides_whatever_a_file_is_called(tmp_path: Path):
+    names = ("IM0001", "x.dcm", "a.dc3", "b.img", "c.CT", "d.dcm.bak", "MR.1.2.3.abc", "e.png", "f.txt")
+    for name in names:
+        write(tmp_path / name)
+    (tmp_path / "no_preamble").write_bytes((tmp_path / "x.dcm").read_bytes()[132:])
+    assert set(modalities(tmp_path)) == {*names, "no_preamble"}
+
+
+def test_whatever_is_not_listed_is_counted(tmp_path: Path):
+    write(tmp_path / "a.dcm")
+    write(tmp_path / "label.dcm", Modality="SM", ImageType=["ORIGINAL", "PRIMARY", "LABEL", "NONE"])
+    write(tmp_path / "many.dcm", NumberOfFrames=5000)
+    write(tmp_path / ".hidden.dcm")
+    (tmp_path / "notes.txt").write_text("nothing")
+    Image.new("L", (2, 2)).save(tmp_path / "thumbnail.dcm", "PNG")
+    Image.new("L", (2, 2)).save(tmp_path / "photo", "PNG")
+    manifest = read_dicom_tree(tmp_path)
+    assert len(manifest) == 1
+    assert manifest.left_out == {
+        "labels and overviews of slides": 1,
+        "files of more than 4096 frames": 1,
+        "hidden files and folders": 1,
+        "files that are no images": 1,
+        "unreadable": 1,
+        "pictures that are not DICOM (open the folder with folder: for them)": 1,
+    }
+
+
+def test_every_frame_is_an_image_in_its_patients_or_studys_group(tmp_path: Path):
+    pixels = np.arange(3, dtype=np.uint8).repeat(4)
+    for name, tags in (
+        ("a", {}),
+        ("b", {"PatientID": None}),
+        ("c", {"PatientID": "", "StudyInstanceUID": ""}),
+    ):
+        write(tmp_path / f"{name}.dcm", NumberOfFrames=3, PixelData=pixels.tobytes(), **tags)
+    write(tmp_path / "d.dcm")
+    manifest = read_dicom_tree(tmp_path)
+    frame = manifest.frame
+    assert frame["frame"].tolist() == [0, 1, 2] * 3 + [0]
+    file = f"{tmp_path.name}/{pseudonym('c.dcm')}"
+    groups = [pseudonym("MRN-0042")] * 3 + [pseudonym("1.2.3")] * 3 + [file] * 3 + [pseudonym("MRN-0042")]
+    assert frame["group"].tolist() == groups
+    assert frame["case_id"].iloc[6:].tolist() == [
+        *(f"{file}/{number:04d}" for number in range(3)),
+        f"{tmp_path.name}/{pseudonym('d.dcm')}",
+    ]
+    assert manifest.left_out == {}
+    read = [manifest.read_image(row) for row in range(3)]
+    assert [(image.frame, image.pixels.max()) for image in read] == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_a_chest_that_a_code_names(tmp_path: Path):
+    region = Dataset()
+    region.CodeValue, region.CodeMeaning = "51185008", "Brustraum"
+    write(tmp_path / "a.dcm", Modality="DX", AnatomicRegionSequence=[region])
+    other = Dataset()
+    other.CodeValue, other.CodeMeaning = "85562004", "Hand"
+    write(tmp_path / "b.dcm", Modality="DX", AnatomicRegionSequence=[other], StudyDescription="chest")
+    assert modalities(tmp_path) == {"a.dcm": "cxr"}
+
+
+@pytest.mark.parametrize(
+    "words", ["TORACE", "POUMON", "BRUSTKORB", "KLATKA PIERSIOWA", "胸部", "грудная клетка"]
+)
+def test_a_chest_in_other_languages(tmp_path: Path, words):
+    write(tmp_path / "a.dcm", Modality="DX", SpecificCharacterSet="ISO_IR 192", StudyDescription=words)
+    raw = write(tmp_path / "b.dcm", Modality="DX", BodyPartExamined="X" * len(words.encode()))
+    raw.write_bytes(raw.read_bytes().replace(b"X" * len(words.encode()), words.encode()))
+    assert modalities(tmp_path) == {"a.dcm": "cxr", "b.dcm": "cxr"}
 
 
 def test_files_without_a_suffix_are_known_by_their_mark(tmp_path: Path):

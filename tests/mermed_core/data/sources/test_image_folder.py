@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mermed_core.data.file_tree import walk_files
 from mermed_core.data.sources.image_folder import read_image_folder
+from mermed_core.data.sources.opener import open_manifest
 from mermed_core.errors import ManifestError
 
 
@@ -14,7 +17,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def touch(folder: Path, *names: str) -> None:
-    """Empty files, for listing opens none."""
+    """Empty files: a name such as .png is believed."""
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
@@ -57,6 +60,50 @@ def test_case_ids_stay_when_images_are_added(folder: Path):
 def test_hidden_files_and_others_are_skipped(folder: Path):
     touch(folder, "us/.a.png", "us/.cache/b.png", "us/notes.txt", "us/c.png", ".git/us/d.png")
     assert read_image_folder(folder).frame["case_id"].tolist() == ["clinic/us/c.png"]
+
+
+def test_the_content_decides_where_a_name_does_not(folder: Path):
+    place = folder / "cxr/normal"
+    place.mkdir(parents=True)
+    picture = Image.new("L", (4, 4))
+    kinds = {
+        "a.png": "PNG",
+        "b.jfif": "JPEG",
+        "c.jpe": "JPEG",
+        "d": "PNG",
+        "e.gif": "GIF",
+        "f.jp2": "JPEG2000",
+    }
+    for name, kind in (kinds | {"g.avif": "AVIF", "h.scan": "WEBP", "i.1.2": "BMP"}).items():
+        picture.save(place / name, kind)
+    touch(folder, "cxr/normal/notes.txt", "cxr/.hidden.png", "index.csv")
+    manifest = read_image_folder(folder)
+    assert [manifest.read_image(row).pixels.shape for row in range(len(manifest))] == [(4, 4, 3)] * 9
+    assert manifest.left_out == {"files that are no images": 2, "hidden files and folders": 1}
+
+
+def test_every_page_and_frame_is_an_image_of_its_files_group(folder: Path):
+    (folder / "oct/amd").mkdir(parents=True)
+    pages = [Image.fromarray(np.full((4, 4), value, np.uint8)) for value in (0, 120, 250)]
+    pages[0].save(folder / "oct/amd/a.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(folder / "oct/amd/b.gif", save_all=True, append_images=pages[1:2])
+    pages[0].save(folder / "oct/amd/c.tif")
+    manifest = read_image_folder(folder)
+    frame = manifest.frame
+    assert frame["frame"].tolist() == [0, 1, 2, 0, 1, 0]
+    assert frame["case_id"].tolist() == [
+        *(f"clinic/oct/amd/a.tif/{page:04d}" for page in range(3)),
+        *(f"clinic/oct/amd/b.gif/{page:04d}" for page in range(2)),
+        "clinic/oct/amd/c.tif",
+    ]
+    assert frame["group"].tolist() == [
+        f"clinic/oct/amd/{name}" for name in ["a.tif"] * 3 + ["b.gif"] * 2 + ["c.tif"]
+    ]
+    assert manifest.left_out == {}
+    assert [manifest.read_image(row).pixels[0, 0, 0] for row in range(3)] == [0, 120, 250]
+    thinned = open_manifest(f"folder:{folder}?every=2")
+    assert thinned.frame["frame"].tolist() == [0, 2, 0, 0]
+    assert thinned.left_out == {"further frames (every=2)": 2}
 
 
 def test_one_given_modality_needs_no_folders(folder: Path):

@@ -1,3 +1,4 @@
+import io
 import json
 from pathlib import Path
 
@@ -5,8 +6,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from mermed_core.data.manifest import Manifest
+from mermed_core.data.pseudonyms import pseudonym
 from mermed_core.data.sources.parquet_files import read_parquet
 from mermed_core.errors import ManifestError
 
@@ -152,6 +155,48 @@ def test_files_of_splits_are_one_set_named_after_their_folder(tmp_path: Path):
     assert frame["source"].tolist() == frame["task"].tolist() == ["lung"] * 4
     assert frame["split"].tolist() == ["test", "test", "train", "train"]
     assert frame["case_id"].iloc[2] == "lung/train-00000-of-00001/000000"
+
+
+def test_patients_mean_the_same_as_in_a_csv(tmp_path: Path):
+    file = write(tmp_path / "a.parquet", patient_id=[123.0, None, 7.0], label=["1.0", " x ", "nan"])
+    manifest = read_parquet(file)
+    assert manifest.frame["group"].tolist() == [pseudonym("123"), "a/000001", pseudonym("7")]
+    assert manifest.frame["labels"].tolist() == [["1"], ["x"], None]
+    assert "'nan' (1)" in manifest.notes[0]
+    assert "patient_id" not in manifest.frame
+    text = write(tmp_path / "b.parquet", Subject=["123", "P1 ", "None"])
+    assert read_parquet(text).frame["group"].tolist() == [pseudonym("123"), pseudonym("P1"), "b/000002"]
+
+
+def test_class_columns_are_read(tmp_path: Path):
+    manifest = read_parquet(write(tmp_path / "a.parquet", mass=[True, False], edema=[1.0, 0.0]))
+    assert manifest.frame["labels"].tolist() == [["mass", "edema"], []]
+    assert set(manifest.frame["task_kind"]) == {"multilabel"}
+
+
+def test_a_class_that_the_file_names_none_is_a_class(tmp_path: Path):
+    assert labels(write(tmp_path / "a.parquet", ["none", "mild"], label=[0, 1])) == [["none"], ["mild"]]
+
+
+def test_encoded_images_of_several_pages_are_listed_page_by_page(tmp_path: Path):
+    buffer = io.BytesIO()
+    pages = [Image.new("L", (4, 4), value) for value in (0, 200)]
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    manifest = read_parquet(write(tmp_path / "a.parquet", image=[buffer.getvalue(), b"\xff\xd8\xff"]))
+    assert manifest.frame["case_id"].tolist() == ["a/000000/0000", "a/000000/0001", "a/000001"]
+    assert manifest.frame["group"].tolist() == ["a/000000", "a/000000", "a/000001"]
+    assert manifest.read_image(1).frame == 1
+
+
+def test_files_beside_the_tables_are_counted(tmp_path: Path):
+    write(tmp_path / "a.parquet")
+    (tmp_path / "more").mkdir()
+    write(tmp_path / "more" / "b.parquet")
+    (tmp_path / "README.md").touch()
+    (tmp_path / ".gitattributes").touch()
+    left_out = {"files beside the parquet files": 2, "hidden files and folders": 1}
+    assert read_parquet(tmp_path).left_out == left_out
+    assert read_parquet(tmp_path / "a.parquet").left_out == {}
 
 
 def test_the_given_modality_fills_only_gaps(tmp_path: Path):

@@ -9,6 +9,7 @@ from typing import cast
 
 import fsspec
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 from PIL import Image
@@ -18,6 +19,7 @@ from webdataset.writer import ShardWriter
 from mermed_core.config import read_recipe
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.phantoms import phantom_manifest
+from mermed_core.data.pseudonyms import pseudonym
 from mermed_core.data.sources import shard_writer
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.data.sources.shard_writer import pack, plan_shards
@@ -104,6 +106,100 @@ def test_the_modality_can_be_named_where_the_shards_do_not(tmp_path):
     opened = open_manifest(f"shards:{tmp_path}?modality=cxr")
     assert opened.frame["modality"].tolist() == ["cxr"]
     assert opened.image_source(0) == b"one"
+
+
+def write_tar(file, members):
+    with tarfile.open(file, "w") as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+CXR = json.dumps({"modality": "cxr", "patient_id": 7.0, "label": " 1.0 "}).encode()
+
+
+def test_every_image_of_a_tar_is_listed_whatever_its_name(tmp_path):
+    gif = io.BytesIO()
+    Image.new("L", (4, 4)).save(gif, "GIF", save_all=True, append_images=[Image.new("L", (4, 4), 200)])
+    write_tar(
+        tmp_path / "a.tar",
+        [
+            *(("22.05.png", png(0)), ("22.05.json", CXR)),
+            *(("1.2.840.113.1", png(1)), ("1.2.840.113.1.json", CXR)),
+            *(("d.1/0.left.JPG", png(2)), ("d.1/0.right.jpg", png(3)), ("d.1/0.json", CXR)),
+            *(("1.png", png(4)), ("1.webp", png(5)), ("1.json", CXR)),
+            *(("film.gif", gif.getvalue()), ("film.json", CXR), ("film.cls", b"3")),
+        ],
+    )
+    opened = read_shards(str(tmp_path))
+    names = [
+        "22.05",
+        "1.2.840.113.1",
+        "d.1/0.left",
+        "d.1/0.right",
+        "1.png",
+        "1.webp",
+        "film/0000",
+        "film/0001",
+    ]
+    assert opened.frame["case_id"].tolist() == [f"a/{name}" for name in names]
+    assert [opened.image_source(row) for row in range(6)] == [png(number) for number in range(6)]
+    assert opened.read_image(7).frame == 1
+    assert opened.frame["group"].tolist() == [pseudonym("7")] * 8
+    assert opened.frame["labels"].tolist() == [["1"]] * 6 + [["3"]] * 2
+    assert opened.left_out == {}
+
+
+def test_images_of_one_sample_are_one_group_and_keep_its_name(tmp_path):
+    facts = json.dumps({"modality": "cxr", "case_id": "case 9"}).encode()
+    write_tar(tmp_path / "a.tar", [("0.left.png", png(0)), ("0.right.png", png(1)), ("0.json", facts)])
+    frame = read_shards(str(tmp_path)).frame
+    assert frame["case_id"].tolist() == ["case 9/left.png", "case 9/right.png"]
+    assert frame["group"].tolist() == ["a/0", "a/0"]
+    assert frame["source"].tolist() == [tmp_path.name] * 2
+
+
+def test_what_is_no_image_of_a_shard_is_counted(tmp_path):
+    members = [
+        ("a.png", png(0)),
+        ("a.png", png(1)),
+        ("a.json", CXR),
+        ("a.seg.png", png(2)),
+        ("a.txt", b"text"),
+    ]
+    write_tar(tmp_path / "a.tar", [*members, ("b.json", CXR), ("__MACOSX/._a.png", b"x")])
+    for name in ("b.tar.gz", "README.md", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "more").mkdir()
+    opened = read_shards(str(tmp_path))
+    assert opened.image_source(0) == png(1)
+    assert opened.left_out == {
+        "members that a later one of the same name replaces": 1,
+        "masks beside their images": 1,
+        "files that are no images": 1,
+        "JSON or .cls members without an image": 1,
+        "hidden files and folders": 2,
+        "compressed tars (unpack them)": 1,
+        "files and folders beside the shards": 2,
+    }
+
+
+def test_packing_keeps_what_was_left_out_and_takes_one_frame_of_several(tmp_path):
+    buffer = io.BytesIO()
+    pages = [Image.new("L", (4, 4), value) for value in (0, 100, 200)]
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    table = pd.DataFrame({"image": [buffer.getvalue(), b"broken"], "frame": [2, 0]})
+    manifest = Manifest.from_frame(
+        table.assign(modality="ct", source="set"), left_out={"unreadable": 2, "films": 3}, notes=["A note."]
+    )
+    pack(manifest, "abc", tmp_path / "s", images_per_shard=3)
+    write_tar(tmp_path / "s" / "late.tar", [("a.png", png(0))])
+    opened = read_shards(str(tmp_path / "s"))
+    assert opened.left_out == {"unreadable": 3, "films": 3, "shards that index.parquet does not list": 1}
+    assert opened.notes == ("A note.",)
+    image = opened.read_image(0)
+    assert (image.frames, image.pixels[0, 0, 0]) == (1, 200)
 
 
 @pytest.mark.parametrize("with_index", [True, False])
