@@ -1,3 +1,4 @@
+import io
 import os
 import signal
 import subprocess
@@ -10,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from mermed_core.data.manifest import COLUMNS, LabelSet, Manifest, concatenate
-from mermed_core.errors import ManifestError
+from mermed_core.data.manifest import COLUMNS, LabelSet, Manifest, concatenate, count_reasons, log_reading
+from mermed_core.errors import FrameError, ManifestError
 from mermed_core.records import Case
 
 
@@ -87,6 +89,9 @@ def test_the_given_table_is_not_changed_and_its_index_is_dropped():
         ("labels", [["a"], [3], ["c"]], 1, "not empty"),
         ("labels", [None, [], None], 1, "one label a row"),
         ("labels", [None, None, ["a", "b"]], 2, "one label a row"),
+        ("frame", [0, -1, 2], 1, "'-1' is not the number of a frame"),
+        ("frame", [0, 1, 0.5], 2, "'0.5' is not the number of a frame"),
+        ("frame", [0, "one", 2], 1, "'one' is not the number of a frame"),
     ],
 )
 def test_an_error_names_its_row_and_column(column, values, row, part):
@@ -154,6 +159,44 @@ def test_image_source_is_a_path_or_the_bytes():
     assert manifest.image_source(1) == b"png"
 
 
+def test_the_image_of_a_row_is_the_frame_that_it_states():
+    buffer = io.BytesIO()
+    pages = [Image.new("L", (2, 2), value) for value in (0, 200)]
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    rows = table(3, path=[None] * 3, image=[buffer.getvalue()] * 3, frame=["1", None, 2])
+    manifest = Manifest.from_frame(rows)
+    assert manifest.frame["frame"].tolist() == [1, 0, 2]
+    assert [manifest.read_image(row).pixels[0, 0, 0] for row in (0, 1)] == [200, 0]
+    with pytest.raises(FrameError):
+        manifest.read_image(2)
+    assert Manifest.from_frame(rows.drop(columns="frame")).read_image(0).pixels.max() == 0
+
+
+def test_a_patient_is_of_one_source():
+    rows = table(5, group=["12", "12", "12", "7", "7"], source=["a", "a", "b", "a", "a"])
+    patients = Manifest.from_frame(rows).patients().tolist()
+    assert patients[0] == patients[1] != patients[2]
+    assert patients[3:] == ["7", "7"]
+
+
+def test_what_was_left_out_is_kept_joined_saved_and_said(tmp_path: Path, caplog):
+    first = Manifest.from_frame(table(2), left_out={"damaged": 2}, notes=["A note."])
+    second = Manifest.from_frame(
+        table(1, source=["other"]), left_out={"damaged": 1, "hidden": 5000}, notes=["A note.", "Another."]
+    )
+    joined = concatenate([first, second.select([0])])
+    assert joined.left_out == {"damaged": 3, "hidden": 5000}
+    assert joined.notes == ("A note.", "Another.")
+    joined.save(tmp_path / "m.parquet")
+    loaded = Manifest.load(tmp_path / "m.parquet").with_frame(joined.frame)
+    assert (loaded.left_out, loaded.notes) == (joined.left_out, joined.notes)
+    assert count_reasons(loaded.left_out) == "5,000 hidden, 3 damaged"
+    assert count_reasons({}) == "none"
+    with caplog.at_level("INFO"):
+        log_reading("set", first)
+    assert caplog.messages == ["set: 2 images; left out: 2 damaged", "set: A note."]
+
+
 def test_cases_hold_every_column_but_the_image():
     rows = table(2, labels=[["a"], None], group=["p", "q"], split=["val", ""])
     assert list(Manifest.from_frame(rows).cases()) == [
@@ -187,7 +230,7 @@ rows = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=6))
 def test_a_saved_manifest_is_read_back_as_it_was(tmp_path_factory, drawn):
     frame = table(

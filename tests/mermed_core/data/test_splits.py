@@ -11,8 +11,11 @@ from mermed_core.data.splits import divided_groups, split_by_group
 from mermed_core.errors import ManifestError
 
 
-def manifest(groups: list[str], splits: list[str] | None = None) -> Manifest:
-    frame = pd.DataFrame({"group": groups, "modality": "ct", "source": "set"})
+def manifest(
+    groups: list[str], splits: list[str] | None = None, sources: list[str] | None = None
+) -> Manifest:
+    frame = pd.DataFrame({"group": groups, "modality": "ct"})
+    frame["source"] = sources or "set"
     frame["path"] = [f"/{row}.png" for row in range(len(groups))]
     frame["split"] = splits or ""
     return Manifest.from_frame(frame)
@@ -27,7 +30,7 @@ group_lists = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(group_lists, group_lists, st.integers(0, 5))
 def test_a_group_is_never_divided_and_later_images_move_no_other(first, later, seed):
     drawn = split_by_group(manifest(first), seed=seed)
@@ -78,6 +81,12 @@ def test_groups_in_several_splits_are_listed():
     given_splits = ["train", "test", "test", "", "val", "train"]
     assert divided_groups(manifest(["q", "p", "q", "p", "a", "a"], given_splits)) == ["a", "q"]
     assert divided_groups(manifest(["p", "p"])) == []
+
+
+def test_patients_of_two_sources_are_two_though_they_share_a_name():
+    images = manifest(["12", "12", "12"], ["train", "test", ""], ["a", "b", "b"])
+    assert divided_groups(images) == []
+    assert split_by_group(images).frame["split"].tolist() == ["train", "test", "test"]
 
 
 @pytest.mark.parametrize(
