@@ -1,4 +1,4 @@
-"""What is imported is declared, pins fit what is declared, and the wheel holds all that an installation needs."""
+"""Imports are declared, pins fit what is declared, and the wheel holds all that an installation needs."""
 
 import ast
 import os
@@ -62,7 +62,7 @@ OPTIONAL = {extra: by_name(lines) for extra, lines in PROJECT["optional-dependen
 @cache
 def imported(path: Path) -> set[str]:
     """Returns the distributions that a file imports anywhere."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
@@ -70,7 +70,7 @@ def imported(path: Path) -> set[str]:
             names.add((node.module or "").partition(".")[0])
     beside = {other.stem for other in path.parent.glob("*.py")}  # benchmarks import each other
     third_party = names - sys.stdlib_module_names - OWN - (beside if "tests" in path.parts else set())
-    return {canonicalize_name(DISTRIBUTIONS.get(name, name)) for name in third_party}
+    return {str(canonicalize_name(DISTRIBUTIONS.get(name) or name)) for name in third_party}
 
 
 @pytest.mark.parametrize("package", ["app", "mermed_core", "train"])
@@ -165,10 +165,10 @@ def test_the_page_imports_its_own_files_relatively():
     """The wheel ships app/ under another name."""
     for path in (ROOT / "app").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            absolute = isinstance(node, ast.ImportFrom) and node.level == 0 and node.module
-            names = [node.module] if absolute else []
-            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            assert not [name for name in names if str(name).partition(".")[0] == "app"], path
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names.append(node.module or "")
+            assert "app" not in {name.partition(".")[0] for name in names}, path
 
 
 def test_the_version_is_the_same_everywhere():

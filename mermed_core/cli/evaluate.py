@@ -19,7 +19,6 @@ Writes results.parquet (every number), comparisons.parquet, predictions.parquet,
 Every two encoders are compared. What was embedded and measured is kept in --cache, so that the same command
 goes on where it was stopped."""
 
-RESULTS = "results.parquet"
 PROTOCOLS = (
     "linear_probe",
     "knn",
@@ -114,7 +113,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from mermed_core.data.sources.opener import open_manifests
     from mermed_core.evaluation.encoders import open_encoder
-    from mermed_core.evaluation.report import write_report
+    from mermed_core.evaluation.report import RESULTS, write_report
     from mermed_core.evaluation.runner import evaluate
     from mermed_core.files import check_replaceable, write_folder
     from mermed_core.fitting.datasets import DATASETS, read_datasets

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_model, count
-from mermed_core.cli.evaluate import RESULTS
 
 if TYPE_CHECKING:
     from mermed_core.models.embedder import Embedder
@@ -86,6 +85,7 @@ def _reported(options: argparse.Namespace, name: str, datasets: dict[str, dict[s
     import pandas as pd
 
     from mermed_core.evaluation.model_results import model_metrics
+    from mermed_core.evaluation.report import RESULTS
     from mermed_core.evaluation.results import load_results
 
     averaged = [source for source, facts in datasets.items() if facts.get("averaged")]

@@ -79,7 +79,7 @@ def test_people_get_lines_with_the_notes(write, capsys, options):
 
 def test_a_header_that_contradicts_the_model_is_a_line(write, capsys, options):
     assert main(["analyse", str(write("dcm", Modality="US")), *options]) == 0
-    assert "CHECK       the DICOM header says us, the model sees ct" in capsys.readouterr().out
+    assert "CHECK       the DICOM header says ultrasound, the model sees ct" in capsys.readouterr().out
 
 
 def test_a_modality_that_is_given_is_taken(write, capsys, options):
@@ -135,5 +135,8 @@ def test_frames_are_chosen_from_1_as_the_notes_count_them(tmp_path, capsys, opti
     for frame, seen in ((["--frame", "2"], "fundus"), ([], "ct")):
         assert main(["analyse", str(path), *frame, "--json", *options]) == 0
         assert next(iter(json.loads(capsys.readouterr().out)["modality"])) == seen
-    assert error_of("analyse", path, "--frame", "3", *options) == (2, "There is no frame 3; the file has 2.")
+    assert error_of("analyse", path, "--frame", "3", *options) == (
+        2,
+        "There is no frame 3; the file has 2. Choose one from 1 to 2.",
+    )
     assert error_of("analyse", path, "--frame", "0", *options)[0] == 2

@@ -1,14 +1,11 @@
 """The command writes the whole report, and the same command again writes the same."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from PIL import Image
 
 from mermed_core.cli import evaluate, main
-from mermed_core.data.phantoms import FINDINGS, NORMAL, draw_phantom
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.protocols.fine_tuning import FineTuning
 from mermed_core.evaluation.runner import PROTOCOLS, Plan
@@ -16,9 +13,18 @@ from mermed_core.evaluation.runner import PROTOCOLS, Plan
 FILES = ["comparisons.parquet", "predictions.parquet", "report.html", "report.md", "results.parquet"]
 
 
-def test_the_report_is_written_and_the_same_again(encoder, tmp_path):
+def test_the_report_is_written_and_the_same_again(encoder_folder, scans, tmp_path, monkeypatch):
+    monkeypatch.setattr("mermed_core.pretraining.run_folder.code_revision", lambda: "a commit")
     out = tmp_path / "report"
-    command = ["evaluate", "--encoder", f"ours={encoder}", "--encoder", "pixels@8", "--data", "phantoms:20"]
+    command = [
+        "evaluate",
+        "--encoder",
+        f"ours={encoder_folder}",
+        "--encoder",
+        "pixels@8",
+        "--data",
+        str(scans),
+    ]
     command += [
         "--out",
         str(out),
@@ -116,28 +122,21 @@ def test_a_setting_that_cannot_be_used_is_refused_before_an_encoder_is_opened(tm
 
 
 @pytest.fixture
-def scans(tmp_path: Path) -> list[str]:
-    """Returns the start of a command on forty drawn scans that a CSV lists."""
-    lines = ["image_path,modality,label,split,group,age"]
-    for row in range(40):
-        finding = NORMAL if row % 2 else FINDINGS["ct"][0]
-        Image.fromarray(draw_phantom("ct", finding, seed=row, size=48).pixels).save(tmp_path / f"{row}.png")
-        lines.append(f"{row}.png,ct,{finding},{'train' if row < 20 else 'test'},{row},{20 + row}")
-    (tmp_path / "scans.csv").write_text("\n".join(lines))
-    return ["evaluate", "--encoder", "pixels@8", "--data", str(tmp_path / "scans.csv"), "--resamples", "5"]
+def command(scans) -> list[str]:
+    return ["evaluate", "--encoder", "pixels@8", "--data", str(scans), "--resamples", "5"]
 
 
-def test_the_current_folder_can_be_the_report(scans, tmp_path, monkeypatch):
+def test_the_current_folder_can_be_the_report(command, tmp_path, monkeypatch):
     (tmp_path / "report").mkdir()
     monkeypatch.chdir(tmp_path / "report")
-    assert main([*scans, "--protocol", "linear_probe", "--out", "."]) == 0
+    assert main([*command, "--protocol", "linear_probe", "--out", "."]) == 0
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == FILES
     assert (tmp_path / "report.cache").is_dir()
 
 
-def test_ages_of_a_csv_are_measured_in_bands_and_written_with_the_groups(scans, tmp_path):
+def test_ages_of_a_csv_are_measured_in_bands_and_written_with_the_groups(command, tmp_path):
     out = tmp_path / "report"
-    assert main([*scans, "--protocol", "linear_probe", "--subgroup", "age", "--out", str(out)]) == 0
+    assert main([*command, "--protocol", "linear_probe", "--subgroup", "age", "--out", str(out)]) == 0
     predictions = pd.read_parquet(out / "predictions.parquet")
     assert predictions["group"].tolist() == [str(row) for row in range(20, 40) for _ in range(2)]
     assert predictions["age"].tolist() == [str(20 + row) for row in range(20, 40) for _ in range(2)]
@@ -145,8 +144,8 @@ def test_ages_of_a_csv_are_measured_in_bands_and_written_with_the_groups(scans, 
     assert all(band in text for band in ("40–44", "45–49", "50–54", "55–59"))
 
 
-def test_the_report_says_what_could_not_be_measured_and_why(scans, tmp_path):
+def test_the_report_says_what_could_not_be_measured_and_why(command, tmp_path):
     out = tmp_path / "report"
-    assert main([*scans, "--protocol", "linear_probe", "--protocol", "fine_tuning", "--out", str(out)]) == 0
+    assert main([*command, "--protocol", "linear_probe", "--protocol", "fine_tuning", "--out", str(out)]) == 0
     text = (out / "report.md").read_text(encoding="utf-8")
     assert "pixels@8, scans, fine_tuning: left out: 'pixels@8' has no weights" in text

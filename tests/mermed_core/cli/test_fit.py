@@ -1,6 +1,7 @@
 """Fitting makes an encoder a model that answers, and a kill leaves the model as it was."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def test_it_makes_an_encoder_a_model_that_answers(encoder, tmp_path):
     predictor = Predictor.load(out)
     assert len(predictor.tasks) == 7
     assert "Research use only" in predictor.card
-    assert predictor.metrics.tasks["phantom_ct"].title == "Synthetic CT"
+    assert {metrics.title.split()[0] for metrics in predictor.metrics.tasks.values()} == {"Synthetic"}
     assert predictor.metrics.model.modality_accuracy is not None
     assert predictor.metrics.model.mean_auroc is None  # that comes from an evaluation
     pixels = draw_phantom("fundus", FINDINGS["fundus"][0], seed=1).pixels
@@ -29,9 +30,9 @@ def test_it_makes_an_encoder_a_model_that_answers(encoder, tmp_path):
 
 
 @pytest.mark.timeout(120)
-def test_killed_while_it_writes_the_previous_heads_stay(encoder):
-    main(["fit", "--model", str(encoder), "--data", "phantoms:10"])  # into the model itself
-    before = {path: path.read_bytes() for path in encoder.rglob("*") if path.is_file()}
+def test_killed_while_it_writes_into_the_model_the_previous_heads_stay(model_folder, tmp_path):
+    model = shutil.copytree(model_folder, tmp_path / "model")
+    before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
     program = textwrap.dedent(f"""
         import time
         import mermed_core.models.ood as ood
@@ -42,15 +43,15 @@ def test_killed_while_it_writes_the_previous_heads_stay(encoder):
             print("written", flush=True)
             time.sleep(60)
         ood.save_detector = stop
-        main(["fit", "--model", {str(encoder)!r}, "--data", "phantoms:10@5"])
+        main(["fit", "--model", {str(model)!r}, "--data", "phantoms:10@5"])
     """)
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "written\n"
         os.kill(process.pid, signal.SIGKILL)
-    assert {path: path.read_bytes() for path in encoder.rglob("*") if path.is_file()} == before
-    assert Predictor.load(encoder).tasks
+    assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before
+    assert Predictor.load(model).tasks
 
 
 @pytest.mark.parametrize(

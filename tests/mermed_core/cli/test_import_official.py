@@ -9,13 +9,13 @@ import torch
 from mermed_core.cli import main
 from mermed_core.models.model_folder import load_model
 
-NAME = "vit_tiny_patch16_224"
+NAME = "test_vit"
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     torch.manual_seed(0)
-    vit = timm.create_model(NAME, num_classes=0)
+    vit = timm.create_model(NAME, num_classes=0, img_size=224)
     teacher = {f"module.backbone.{name}": tensor for name, tensor in vit.state_dict().items()}
     path = tmp_path_factory.mktemp("official") / "MerMED.pth"
     torch.save({"teacher": teacher, "args": argparse.Namespace(lr=1)}, path)

@@ -1,21 +1,23 @@
 """Results of a report go into the model folder, and nothing else of it changes."""
 
 import shutil
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from mermed_core.cli import main
+from mermed_core.evaluation.protocols import pointing
 from mermed_core.inference.predictor import Predictor
 from mermed_core.models.model_metrics import ModelMetrics
 
 
 @pytest.fixture(scope="module")
-def reports(model_folder, tmp_path_factory):
+def reports(model_folder, scans, tmp_path_factory):
     """Two reports of the tiny model: beside a start, and cross-validated."""
     folder = tmp_path_factory.mktemp("reports")
     encoder = ["--encoder", f"tiny={model_folder}"]
-    common = ["--data", "phantoms:20", "--resamples", "20", "--cache", str(folder / "cache")]
+    common = ["--data", str(scans), "--resamples", "20", "--cache", str(folder / "cache")]
     beside = ["--encoder", "start=pixels@8", "--protocol", "linear_probe", "--out", str(folder / "beside")]
     assert main(["evaluate", *encoder, *common, *beside]) == 0
     crossed = ["--protocol", "cross_validation", "--out", str(folder / "crossed")]
@@ -23,19 +25,26 @@ def reports(model_folder, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(autouse=True)
+def quick_pointing(monkeypatch):
+    """Fits the heads of the pointing game on few phantoms."""
+    few = partial(pointing.pointing_game, fitted_on=6)
+    monkeypatch.setattr(pointing, "pointing_game", few)
+
+
 @pytest.fixture
 def model(model_folder, tmp_path):
     return shutil.copytree(model_folder, tmp_path / "model")
 
 
-def test_metrics_and_card_are_those_of_the_reports(model, reports):
+def test_metrics_and_card_are_those_of_the_reports(model, reports, scans):
     before = {path: path.read_bytes() for path in model.rglob("*.safetensors")}
     options = ["--report", str(reports / "beside"), "--report", str(reports / "crossed"), "--start", "start"]
-    data = ["--data", "phantoms:20", "--pointing", "1"]
+    data = ["--data", str(scans), "--pointing", "1"]
     assert main(["model-report", "--model", str(model), *options, *data]) == 0
     metrics = ModelMetrics.load(model / "metrics.json")
     results = pd.read_parquet(reports / "beside" / "results.parquet")
-    task = metrics.tasks["phantom_ct"]
+    task = metrics.tasks["scans"]
     assert task.auroc in set(results.loc[results["encoder"] == "tiny", "value"])
     assert task.start_auroc in set(results.loc[results["encoder"] == "start", "value"])
     assert task.cross_validated_auroc is not None
@@ -46,12 +55,12 @@ def test_metrics_and_card_are_those_of_the_reports(model, reports):
     assert served["images"].sum() == 8
     assert "photographs" in (model / "README.md").read_text(encoding="utf-8")
     assert {path: path.read_bytes() for path in model.rglob("*.safetensors")} == before
-    assert Predictor.load(model).metrics.tasks["phantom_ct"].title == "Synthetic CT"
+    assert Predictor.load(model).metrics.tasks["scans"].title == "Synthetic CT"
 
 
-def test_a_report_of_another_model_is_refused_and_nothing_changes(model, reports, error_of):
+def test_a_report_of_another_model_is_refused_and_nothing_changes(model, reports, scans, error_of):
     before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
-    options = ["--report", reports / "beside", "--start", "other", "--data", "phantoms:20"]
+    options = ["--report", reports / "beside", "--start", "other", "--data", scans]
     code, sentence = error_of("model-report", "--model", model, *options)
     assert (code, "no linear probe of 'other'" in sentence) == (1, True)
     assert {path: path.read_bytes() for path in model.rglob("*") if path.is_file()} == before

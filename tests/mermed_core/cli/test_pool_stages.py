@@ -16,7 +16,7 @@ def pool(encoder, out, *options):
 def test_it_writes_a_model_of_more_stages_another_size_and_the_centre(encoder, tmp_path):
     out = pool(encoder, tmp_path / "pooled", "--stages", "2", "--size", "64", "--centre-sigma", "0.25")
     config = load_config(out)
-    assert (config.stages, config.centre_sigma, config.preprocessing.image_size) == (2, 0.25, 64)
+    assert (config.pooled_stages, config.centre_sigma, config.preprocessing.image_size) == (2, 0.25, 64)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     vector = Embedder.load(out).embed(pixels, "ct")
     assert len(vector) > len(Embedder.load(encoder).embed(pixels, "ct"))
