@@ -43,6 +43,8 @@ def colour_to_rgb(values: np.ndarray, stated_bits: int | None = None) -> Pixels:
     if values.dtype.kind == "f" or int(values.min(initial=0)) < 0:
         finite = values[np.isfinite(values)]
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+        if low >= 0 and high <= 1:  # shares of the full colour
+            return scale_to_bytes(values, 0, 1), ()
         note = "The colours were stretched from the least to the greatest value."
         return scale_to_bytes(values, low, high), (note,)
     bits = stated_bits or values.dtype.itemsize * 8

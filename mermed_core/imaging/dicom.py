@@ -7,7 +7,15 @@ from pydicom.dataset import Dataset
 
 from mermed_core.errors import UnsupportedFormatError
 from mermed_core.imaging.colours import Pixels, colour_to_rgb, to_srgb, ybr_to_rgb
-from mermed_core.imaging.dicom_header import check_header, functional_group, items, number, parse_dicom, text
+from mermed_core.imaging.dicom_header import (
+    check_header,
+    functional_group,
+    has_overlay,
+    items,
+    number,
+    parse_dicom,
+    text,
+)
 from mermed_core.imaging.dicom_modality import header_modality
 from mermed_core.imaging.dicom_pixels import StoredValues, read_stored_values
 from mermed_core.imaging.dicom_tables import apply_palette, read_grey_table
@@ -41,13 +49,16 @@ def read_dicom(
     pixels, proportion = true_proportion(pixels, *_pixel_size(dataset, frame), limits)
     shown = (f"Frame {frame + 1} of {frames} is shown.",) if frames > 1 else ()
     modality = header_modality(text(dataset, "Modality"), text(dataset, "BodyPartExamined"))
-    return pixels, frames, (*notes, *proportion, *shown, *_burned_in(dataset)), modality
+    return pixels, frames, (*notes, *proportion, *shown, *_text_and_lines(dataset)), modality
 
 
-def _burned_in(dataset: Dataset) -> tuple[str, ...]:
-    if text(dataset, "BurnedInAnnotation") != "YES":
-        return ()
-    return ("The file says that text is burned into the picture: it may name the patient.",)
+def _text_and_lines(dataset: Dataset) -> tuple[str, ...]:
+    notes = []
+    if has_overlay(dataset):
+        notes.append("Lines or text that the file keeps apart from its picture are not shown.")
+    if text(dataset, "BurnedInAnnotation") == "YES":
+        notes.append("The file says that text is burned into the picture: it may name the patient.")
+    return tuple(notes)
 
 
 def _pixel_size(dataset: Dataset, frame: int) -> tuple[float | None, float | None]:

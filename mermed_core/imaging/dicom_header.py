@@ -9,6 +9,7 @@ import zlib
 from typing import BinaryIO
 
 import pydicom
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset, read_preamble
 from pydicom.multival import MultiValue
@@ -42,6 +43,8 @@ _KEYWORDS = [
     *(f"{colour}PaletteColorLookupTableData" for colour in _COLOURS),
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in _COLOURS),
 ]
+_OVERLAY_ROWS = [0x60000010 + 0x20000 * number for number in range(16)]
+_TAGS = [int(tag) for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None] + _OVERLAY_ROWS
 _NO_PICTURE = (
     "This DICOM file holds no picture (it is a report or a plan, say). Choose an image of the series."
 )
@@ -50,7 +53,7 @@ _NO_PICTURE = (
 def parse_dicom(data: bytes, limits: Limits) -> pydicom.FileDataset:
     """Returns the elements of a file that describe its picture; the transfer syntax is always stated."""
     _check_deflated(io.BytesIO(data), limits)
-    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=list(_KEYWORDS))
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=_TAGS)
     if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom went by the look of the first element
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -115,6 +118,11 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """Returns the items of a sequence, none where it is missing or no sequence."""
     value = dataset.get(keyword)
     return list(value) if isinstance(value, Sequence) else []
+
+
+def has_overlay(dataset: Dataset) -> bool:
+    """Tells whether lines or text lie over the picture, in a plane of their own or in its unused bits."""
+    return any(tag in dataset for tag in _OVERLAY_ROWS)
 
 
 def functional_group(dataset: Dataset, frame: int, macro: str) -> Dataset | None:

@@ -70,11 +70,10 @@ def image_to_rgb(image: Image.Image) -> Pixels:
         shown, notes = to_srgb(image, profile)
         inks = () if shown is not image else ("The colours of printer's inks were turned into RGB.",)
         return np.asarray(shown.convert("RGB")), (*notes, *inks)
-    alpha = None
+    grey, alpha = image.mode in ("1", "L", "LA", "La"), None
     if image.has_transparency_data:
         image = image.convert("RGBA")
         alpha = np.asarray(image.getchannel("A"))
-    grey = image.mode in ("1", "L")
     shown, notes = to_srgb(image.convert("L" if grey and profile else "RGB"), profile)
     pixels = np.asarray(shown.convert("RGB"))
     if alpha is None:

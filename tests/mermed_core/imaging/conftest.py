@@ -65,13 +65,13 @@ def _compress(data: bytes, syntax: str, containers: np.ndarray | None = None) ->
 def _encoded(frame: np.ndarray, syntax: str) -> bytes:
     unsigned = frame.view(f"u{frame.itemsize}")
     if syntax == JPEG2000Lossless:
-        return imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, level=0)
+        return bytes(imagecodecs.jpeg2k_encode(frame, codecformat="j2k", reversible=True, level=0))
     if syntax == HTJ2KLossless:
-        return imagecodecs.htj2k_encode(frame, reversible=True)
+        return bytes(imagecodecs.htj2k_encode(frame, reversible=True))
     if syntax == JPEGLSLossless:
-        return imagecodecs.jpegls_encode(unsigned)
+        return bytes(imagecodecs.jpegls_encode(unsigned))
     if syntax == JPEGLosslessSV1:
-        return imagecodecs.jpeg8_encode(unsigned, lossless=True, bitspersample=8 * frame.itemsize)
+        return bytes(imagecodecs.jpeg8_encode(unsigned, lossless=True, bitspersample=8 * frame.itemsize))
     assert syntax == RLELossless
     planes = unsigned[..., None].view(np.uint8).reshape(*unsigned.shape, -1)
     planes = planes[..., ::-1] if unsigned.ndim == 2 else planes  # the most significant byte comes first

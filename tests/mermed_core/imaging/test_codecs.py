@@ -5,10 +5,10 @@ import struct
 from dataclasses import replace
 
 import imagecodecs
-import libjpeg
 import numpy as np
 import pydicom
 import pytest
+from libjpeg.utils import decode as libjpeg_decode
 from PIL import Image
 from pydicom.encaps import get_frame
 from pydicom.uid import RLELossless
@@ -43,7 +43,7 @@ def test_lossless_jpeg_of_every_predictor(bits, lossless_jpeg):
     for predictor in range(1, 8):
         stream = lossless_jpeg(values, bits, predictor)
         np.testing.assert_array_equal(decoded(stream), values)
-        np.testing.assert_array_equal(libjpeg.decode(stream), values)
+        np.testing.assert_array_equal(libjpeg_decode(stream), values)
 
 
 @pytest.mark.parametrize("bits", [8, 12, 16])
@@ -61,9 +61,9 @@ def test_lossless_jpeg_whose_differences_wrap_is_right_or_refused(bits, encoding
 
 
 def test_lossless_jpeg_of_colours_and_with_restarts():
-    for stream in (imagecodecs.jpeg8_encode(RGB, lossless=True, predictor=p) for p in range(1, 8)):
+    for stream in (bytes(imagecodecs.jpeg8_encode(RGB, lossless=True, predictor=p)) for p in range(1, 8)):
         np.testing.assert_array_equal(decoded(stream), RGB)
-        np.testing.assert_array_equal(libjpeg.decode(stream), RGB)
+        np.testing.assert_array_equal(libjpeg_decode(stream), RGB)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -74,24 +74,24 @@ def test_jpeg_of_eight_bits(progressive):
         stream = buffer.getvalue()
         expected = through_pillow(stream)
         np.testing.assert_array_equal(decoded(stream, ycbcr=True), expected)
-        other = libjpeg.decode(stream, colour_transform=int(pixels.ndim == 3))
+        other = libjpeg_decode(stream, colour_transform=int(pixels.ndim == 3))
         np.testing.assert_allclose(other.astype(int), expected, atol=4)
 
 
 def test_colours_of_three_by_three_pixels_are_not_taken_for_planes():
-    stream = imagecodecs.jpegls_encode(np.ascontiguousarray(RGB[:3, :3]))
+    stream = bytes(imagecodecs.jpegls_encode(np.ascontiguousarray(RGB[:3, :3])))
     np.testing.assert_array_equal(decoded(stream), RGB[:3, :3])
 
 
 def test_colours_of_jpeg_are_converted_only_where_asked():
-    stream = imagecodecs.jpeg8_encode(SMOOTH, level=98, colorspace="rgb", outcolorspace="rgb")
+    stream = bytes(imagecodecs.jpeg8_encode(SMOOTH, level=98, colorspace="rgb", outcolorspace="rgb"))
     np.testing.assert_allclose(decoded(stream, ycbcr=False).astype(int), SMOOTH, atol=6)
 
 
 def test_jpeg_of_twelve_bits():
     values = ramp(12)
-    stream = imagecodecs.jpeg8_encode(values, level=95, bitspersample=12)
-    np.testing.assert_allclose(decoded(stream).astype(int), libjpeg.decode(stream).astype(int), atol=4)
+    stream = bytes(imagecodecs.jpeg8_encode(values, level=95, bitspersample=12))
+    np.testing.assert_allclose(decoded(stream).astype(int), libjpeg_decode(stream).astype(int), atol=4)
     assert decoded(stream).max() > 4000
 
 
@@ -99,22 +99,24 @@ def test_jpeg_of_twelve_bits():
 @pytest.mark.parametrize("near", [0, 2])
 def test_jpeg_ls(bits, near):
     values = ramp(bits)
-    stream = imagecodecs.jpegls_encode(values, level=near)
-    np.testing.assert_array_equal(decoded(stream), libjpeg.decode(stream))
+    stream = bytes(imagecodecs.jpegls_encode(values, level=near))
+    np.testing.assert_array_equal(decoded(stream), libjpeg_decode(stream))
     np.testing.assert_allclose(decoded(stream).astype(int), values, atol=near)
 
 
 def test_jpeg_ls_of_colours():
-    stream = imagecodecs.jpegls_encode(RGB)
+    stream = bytes(imagecodecs.jpegls_encode(RGB))
     np.testing.assert_array_equal(decoded(stream), RGB)
-    np.testing.assert_array_equal(libjpeg.decode(stream), RGB)
+    np.testing.assert_array_equal(libjpeg_decode(stream), RGB)
 
 
 @pytest.mark.parametrize("reversible", [True, False])
 def test_jpeg_2000(reversible):
     for pixels in (RGB, ramp(8), ramp(16)):
-        stream = imagecodecs.jpeg2k_encode(
-            pixels, codecformat="j2k", reversible=reversible, level=0 if reversible else 70
+        stream = bytes(
+            imagecodecs.jpeg2k_encode(
+                pixels, codecformat="j2k", reversible=reversible, level=0 if reversible else 70
+            )
         )
         np.testing.assert_array_equal(decoded(stream), through_pillow(stream))
         if reversible:
@@ -124,7 +126,9 @@ def test_jpeg_2000(reversible):
 def test_jpeg_2000_of_values_below_zero():
     values = ramp(12).astype(np.int16) - 2048
     for bits in (12, 16):
-        stream = imagecodecs.jpeg2k_encode(values, codecformat="j2k", reversible=True, bitspersample=bits)
+        stream = bytes(
+            imagecodecs.jpeg2k_encode(values, codecformat="j2k", reversible=True, bitspersample=bits)
+        )
         np.testing.assert_array_equal(decoded(stream), values)
 
 
@@ -132,7 +136,7 @@ def test_jpeg_2000_of_values_below_zero():
 def test_high_throughput_jpeg_2000(reversible):
     # OpenJPH wraps what overshoots, so that nothing here may come near the ends of its range.
     for pixels in (RGB // 2 + 64, SMOOTH[..., 0] // 2 + 64, ramp(12) // 2 + 1024):
-        stream = imagecodecs.htj2k_encode(pixels, reversible=reversible)
+        stream = bytes(imagecodecs.htj2k_encode(pixels, reversible=reversible))
         shown, other = decoded(stream), imagecodecs.htj2k_decode(stream)
         np.testing.assert_allclose(shown.astype(int), other.astype(int), atol=0 if reversible else 1)
 
@@ -143,7 +147,7 @@ def test_rle(values, make_dicom):
     dataset.compress(RLELossless, encoding_plugin="pydicom")
     stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
     samples = 3 if values.ndim == 3 else 1
-    shown = decode_rle(stream, *values.shape[:2], samples, values.itemsize)
+    shown = decode_rle(stream, values.shape[0], values.shape[1], samples, values.itemsize)
     np.testing.assert_array_equal(shown, values)
     dataset.pixel_array_options(decoding_plugin="pydicom")
     np.testing.assert_array_equal(shown, dataset.pixel_array)
@@ -160,14 +164,14 @@ def test_rle_with_bytes_behind_a_plane_and_of_the_wrong_number_of_segments():
 
 
 def test_a_cut_jpeg_ls_with_an_end_mark_is_refused_and_not_half_a_picture():
-    stream = imagecodecs.jpegls_encode(ramp(12))
+    stream = bytes(imagecodecs.jpegls_encode(ramp(12)))
     for length in (len(stream) // 3, len(stream) // 2, len(stream) - 10):
         with pytest.raises((DamagedImageError, imagecodecs.JpeglsError)):
             decoded(stream[:length] + b"\xff\xd9")
 
 
 def test_a_stream_that_is_not_what_it_says_is_refused():
-    stream = imagecodecs.jpegls_encode(RGB)
+    stream = bytes(imagecodecs.jpegls_encode(RGB))
     about = read_codestream(stream)
     for wrong in (replace(about, samples=1), replace(about, height=23), replace(about, width=41)):
         with pytest.raises(DamagedImageError):

@@ -243,6 +243,8 @@ SPOILED = {
         "MR_small_jpeg_ls_lossless",
         "MR_small_jp2klossless",
         "JPGExtended",
+        "SC_rgb_small_odd_jpeg",
+        "SC_rgb_rle_2frame",
     )
 }
 

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pydicom.encaps import generate_frames
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import (
     JPEG2000,
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -58,7 +60,7 @@ def native(make_dicom: Callable[..., bytes], containers: np.ndarray, syntax: str
         return make_dicom(containers, syntax, PixelData=containers.byteswap().tobytes(), **stated)
     data = make_dicom(containers, **stated)
     dataset, buffer = pydicom.dcmread(io.BytesIO(data)), io.BytesIO()
-    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.file_meta.TransferSyntaxUID = UID(syntax)
     dataset.save_as(buffer)
     return buffer.getvalue()
 
@@ -108,8 +110,8 @@ def test_values_in_the_upper_bits(make_dicom, compress, syntax, stored, high, si
 
 def test_a_stream_that_is_signed_where_the_header_is_not_and_the_reverse(make_dicom, with_streams):
     def stream(values: np.ndarray) -> bytes:
-        return imagecodecs.jpeg2k_encode(
-            values, codecformat="j2k", reversible=True, level=0, bitspersample=12
+        return bytes(
+            imagecodecs.jpeg2k_encode(values, codecformat="j2k", reversible=True, level=0, bitspersample=12)
         )
 
     unsigned = make_dicom(RAMP, **TWELVE)
@@ -129,9 +131,11 @@ def test_loss_that_overshoots_the_bits_is_cut_and_does_not_wrap(make_dicom, with
     """Ten bits in a stream of twelve or sixteen: what exceeds 1023 is white."""
     values = np.where(RAMP > 2000, 1023, 0).astype(np.uint16)
     stream = {
-        JPEG2000: lambda: imagecodecs.jpeg2k_encode(values, codecformat="j2k", level=45, bitspersample=12),
-        JPEGLSNearLossless: lambda: imagecodecs.jpegls_encode(values, level=5),
-        JPEGExtended12Bit: lambda: imagecodecs.jpeg8_encode(values, level=60, bitspersample=12),
+        JPEG2000: lambda: bytes(
+            imagecodecs.jpeg2k_encode(values, codecformat="j2k", level=45, bitspersample=12)
+        ),
+        JPEGLSNearLossless: lambda: bytes(imagecodecs.jpegls_encode(values, level=5)),
+        JPEGExtended12Bit: lambda: bytes(imagecodecs.jpeg8_encode(values, level=60, bitspersample=12)),
     }[syntax]()
     data = make_dicom(values, BitsStored=10, HighBit=9, WindowCenter=512, WindowWidth=1024)
     shown = grey(with_streams(data, syntax, [stream]))
@@ -178,7 +182,7 @@ def test_bytes_behind_the_end_of_a_stream_change_nothing(make_dicom, with_stream
         stream = buffer.getvalue()
     else:
         dataset = pydicom.dcmread(io.BytesIO(compress(make_dicom(values), syntax)))
-        stream = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
+        stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
     whole, longer = (grey(with_streams(make_dicom(values), syntax, [s])) for s in (stream, stream + after))
     np.testing.assert_array_equal(longer, whole)
     np.testing.assert_allclose(whole, values, atol=6)
@@ -205,7 +209,9 @@ def test_colours_in_either_space_and_order(make_dicom, compress, syntax, space, 
 def test_colours_of_jpeg_2000_with_its_transform_and_without(make_dicom, with_streams, space):
     for transform in (True, False):
         stored = RGB if transform or space != "YBR_FULL" else convert_color_space(RGB, "RGB", "YBR_FULL")
-        stream = imagecodecs.jpeg2k_encode(stored, codecformat="j2k", reversible=True, level=0, mct=transform)
+        stream = bytes(
+            imagecodecs.jpeg2k_encode(stored, codecformat="j2k", reversible=True, level=0, mct=transform)
+        )
         data = with_streams(make_dicom(RGB, PhotometricInterpretation=space), JPEG2000Lossless, [stream])
         np.testing.assert_allclose(read_image(data).pixels.astype(int), RGB, atol=2)
 
@@ -221,7 +227,7 @@ def test_colours_of_jpeg_are_those_of_its_marks_or_else_of_the_header(
         stream = buffer.getvalue()
     else:
         stored = SMOOTH if space == "RGB" else convert_color_space(SMOOTH, "RGB", "YBR_FULL")
-        stream = imagecodecs.jpeg8_encode(stored, level=98, colorspace="rgb", outcolorspace="rgb")
+        stream = bytes(imagecodecs.jpeg8_encode(stored, level=98, colorspace="rgb", outcolorspace="rgb"))
         stream = unmarked(stream)
     data = with_streams(make_dicom(SMOOTH, PhotometricInterpretation=space), JPEGBaseline8Bit, [stream])
     np.testing.assert_allclose(read_image(data).pixels.astype(int), SMOOTH, atol=12)
@@ -290,7 +296,7 @@ def test_uncompressed_frames_in_items(make_dicom, with_streams):
 def test_a_stream_decides_by_itself_what_it_is(make_dicom, with_streams):
     """Files state the wrong one of the JPEG syntaxes often enough."""
     values = (RAMP >> 4).astype(np.uint8)
-    stream = imagecodecs.jpegls_encode(values)
+    stream = bytes(imagecodecs.jpegls_encode(values))
     np.testing.assert_array_equal(grey(with_streams(make_dicom(values), JPEGBaseline8Bit, [stream])), values)
     with pytest.raises(DamagedImageError, match="damaged or cut off"):
         read_image(with_streams(make_dicom(values), JPEGBaseline8Bit, [b"nothing of the kind."]))
@@ -298,7 +304,9 @@ def test_a_stream_decides_by_itself_what_it_is(make_dicom, with_streams):
 
 def test_planes_of_jpeg_ls(make_dicom, with_streams):
     """Three scans, one for each colour, as the interleave mode 'none' has them."""
-    scans = [imagecodecs.jpegls_encode(np.ascontiguousarray(RGB[..., channel])) for channel in range(3)]
+    scans = [
+        bytes(imagecodecs.jpegls_encode(np.ascontiguousarray(RGB[..., channel]))) for channel in range(3)
+    ]
     frame = scans[0].index(b"\xff\xf7")
     start = [scan.index(b"\xff\xda") for scan in scans]
     head = b"\xff\xd8\xff\xf7\0\x11" + scans[0][frame + 4 : frame + 9] + b"\3" + b"\1\x11\0\2\x11\0\3\x11\0"

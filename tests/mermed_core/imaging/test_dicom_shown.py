@@ -4,6 +4,7 @@ import io
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image, ImageCms
 from pydicom.dataset import Dataset
@@ -160,6 +161,17 @@ def test_other_files_name_no_modality():
     buffer = io.BytesIO()
     Image.fromarray(RGB).save(buffer, "PNG")
     assert read_image(buffer.getvalue()).header_modality is None
+
+
+def test_an_overlay_is_said_to_be_missing(make_dicom):
+    dataset = pydicom.dcmread(io.BytesIO(make_dicom(BYTES)))
+    dataset.add_new(0x60020010, "US", 16)
+    dataset.add_new(0x60023000, "OW", bytes(32))
+    buffer = io.BytesIO()
+    dataset.save_as(buffer)
+    image = read_image(buffer.getvalue())
+    np.testing.assert_array_equal(image.pixels[..., 0], BYTES)
+    assert "apart from its picture" in image.notes[-1]
 
 
 def test_the_last_note_says_that_text_is_burned_in(make_dicom):

@@ -261,12 +261,12 @@ VALID = {
     "JPEG 2000": encoded(RGB, "JPEG2000"),
     "GIF": encoded(RGB, "GIF"),
     "AVIF": encoded(RGB, "AVIF"),
-    "deep PNG": imagecodecs.png_encode(RGB.astype(np.uint16) * 16),
+    "deep PNG": bytes(imagecodecs.png_encode(RGB.astype(np.uint16) * 16)),
     "big-endian LZW": written(RGB[..., 0].astype(np.int16), byteorder=">", compression="lzw"),
     "tiles": written(
         np.zeros((32, 32), np.uint16), tile=(16, 16), compression="zlib", photometric="minisblack"
     ),
-    "JPEG-LS": imagecodecs.jpegls_encode(RGB),
+    "JPEG-LS": bytes(imagecodecs.jpegls_encode(RGB)),
 }
 
 
