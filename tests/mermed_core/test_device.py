@@ -6,7 +6,7 @@ import torch
 from mermed_core.device import choose_device, describe
 
 
-def test_the_device_that_is_used_is_said_in_the_log(caplog):
+def test_the_device_that_is_used_is_logged(caplog):
     with caplog.at_level(logging.INFO):
         device = choose_device()
     assert f"torch runs on {describe(device)}" in caplog.text

@@ -10,7 +10,16 @@ import time
 import pytest
 
 from mermed_core.errors import OccupiedError
-from mermed_core.files import check_replaceable, checksum, write_file, write_folder, write_json
+from mermed_core.files import (
+    ASSETS,
+    BUNDLED_COLLECTION,
+    BUNDLED_MODEL,
+    check_replaceable,
+    checksum,
+    write_file,
+    write_folder,
+    write_json,
+)
 
 
 def test_a_folder_takes_its_place_when_all_is_written(tmp_path):
@@ -81,6 +90,12 @@ def test_killed_in_the_middle_the_old_folder_stays_and_the_next_write_sweeps_up(
         (staging / "a").write_text("new")
     assert (target / "a").read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_bundled_model_and_collection_are_where_files_says():
+    assert (BUNDLED_MODEL / "config.json").is_file()
+    assert (BUNDLED_COLLECTION / "manifest.json").is_file()
+    assert BUNDLED_MODEL.parent == BUNDLED_COLLECTION.parent == ASSETS
 
 
 def test_the_checksum_is_sha256(tmp_path):

@@ -123,7 +123,7 @@ def test_a_manifest_that_is_none_is_refused(copied, content):
         load_collection(copied)
 
 
-def test_no_folder_is_told_with_the_way_to_make_one(tmp_path):
+def test_a_missing_folder_is_a_sentence_with_the_way_to_make_one(tmp_path):
     with pytest.raises(CollectionError, match="mermed collect"):
         load_collection(tmp_path / "nowhere")
 

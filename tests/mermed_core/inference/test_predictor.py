@@ -166,12 +166,13 @@ def test_the_embedding_is_normalised_for_the_modality_that_counts(aware, fitted)
 
 
 def test_an_image_is_embedded_once_for_every_question(aware, fitted, collection_folder, passes):
-    predictor = Predictor(aware, fitted.heads, fitted.detector, load_collection(collection_folder))
+    collection = load_collection(collection_folder)
+    predictor = Predictor(aware, fitted.heads, fitted.detector, collection)
     embedding = predictor.embed(image("oct"))
     assert len(passes) == 2  # neutral, to detect the modality, and with that modality's normalisation
     predictor.analyse(embedding)
     predictor.similar(embedding, where=Filter({"modality": ["oct"]}))
-    predictor.similar(predictor.collection.records["case_id"][0])
+    predictor.similar(collection.records["case_id"][0])
     predictor.place(embedding)
     assert len(passes) == 2
     other = "ct" if embedding.chosen != "ct" else "oct"

@@ -65,7 +65,7 @@ def test_squared_distances_are_those_of_brute_force():
     np.testing.assert_allclose(distances, np.sort(plain, axis=1)[:, :7], rtol=1e-4)
 
 
-def test_a_gpu_that_cannot_be_used_is_said_and_the_cpu_takes_over(monkeypatch, caplog):
+def test_a_gpu_that_cannot_be_used_is_logged_and_the_cpu_takes_over(monkeypatch, caplog):
     def refuse(index):
         raise RuntimeError("Error in GPU code:\nno kernel image is available")
 
