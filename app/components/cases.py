@@ -32,9 +32,9 @@ def case_grid(collection: Collection, cases: Sequence[Case], shown: int) -> str:
     return _grid(cards, more=text.shown_of(len(cards), len(cases)) if len(cards) < len(cases) else "")
 
 
-def heading(words: str) -> str:
+def heading(sentence: str) -> str:
     """Returns a heading above cases."""
-    return render("heading.html", heading=words)
+    return render("heading.html", heading=sentence)
 
 
 def nothing(sentence: str) -> str:

@@ -5,11 +5,11 @@ from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
 
 
 @pytest.mark.parametrize(
-    ("share", "words"),
+    ("share", "written"),
     [(1.0, ">99%"), (0.995, ">99%"), (0.99, "99%"), (0.5, "50%"), (0.009, "<1%"), (0.0, "<1%")],
 )
-def test_percentages_never_claim_certainty(share, words):
-    assert percent(share) == words
+def test_percentages_never_claim_certainty(share, written):
+    assert percent(share) == written
 
 
 def test_names_for_people():

@@ -68,9 +68,9 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
 
-    def only_ours(asked: Request) -> None:
-        if not asked.url.startswith((address, "data:", "blob:")):
-            errors.append(asked.url)
+    def only_ours(request: Request) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            errors.append(request.url)
 
     page.on("request", only_ours)
     page.goto(address)
