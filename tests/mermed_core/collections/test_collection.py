@@ -49,7 +49,7 @@ def test_the_map_of_the_bundled_collection_keeps_the_modalities_together():
     bundled = load_collection(BUNDLED_COLLECTION)
     assert np.isfinite(bundled.coordinates).all()
     of = bundled.records["modality"].to_numpy()
-    _, nearest_on_map = KDTree(bundled.coordinates).query(bundled.coordinates, 2)
+    nearest_on_map = np.asarray(KDTree(bundled.coordinates).query(bundled.coordinates, 2)[1])
     assert np.mean(of[nearest_on_map[:, 1]] == of) > 0.95
 
 
