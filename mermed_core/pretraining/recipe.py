@@ -310,9 +310,7 @@ class Recipe(Section):
             if not 0 < low <= high:
                 raise RecipeError(f"'views.{key}' must be two numbers above 0, the smaller one first.")
         if max(views.global_scale[1], views.local_scale[1]) > 1:
-            raise RecipeError(
-                "'views.global_scale' and 'views.local_scale' must not exceed 1, the whole image."
-            )
+            raise RecipeError("'views.global_scale' and 'views.local_scale' must end at 1 or below.")
         if views.global_count + views.local_count < 2:
             raise RecipeError("'views.local_count' is too small: the loss compares at least two views.")
         if self.memory.block_size > self.memory.size:

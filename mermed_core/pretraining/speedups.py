@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import cast
 
 import torch
-from timm.layers import Attention, DropPath
+from timm.layers.attention import Attention
+from timm.layers.drop import DropPath
 from timm.models import VisionTransformer
 from timm.models.vision_transformer import Block
 from torch import nn
@@ -127,7 +128,7 @@ def explain_compile_errors() -> Iterator[None]:
         reason = str(error).strip().partition("\n")[0]
         raise RecipeError(
             f"'compute.compile' is true, but nothing can be compiled here: {reason}. Install compilers for C "
-            "and C++ and Python's headers, or set it to false in a new 'run.folder'."
+            "and C++ and Python's headers, or set it to false in a 'run.folder' of its own."
         ) from error
 
 

@@ -60,11 +60,11 @@ def batch():
     def views(count, size):
         return torch.randint(0, 256, (count, 6, 3, size, size), generator=generator, dtype=torch.uint8)
 
-    amounts = torch.tensor([0.0, 0, 1, 1, 1, 0, 0]).expand(4, 6, -1)
-    return Batch(views(2, 32), views(2, 16), amounts, torch.tensor([0, 0, 0, 1, 1, 1]), {})
+    params = torch.tensor([0.0, 0, 1, 1, 1, 0, 0]).expand(4, 6, -1)
+    return Batch(views(2, 32), views(2, 16), params, torch.tensor([0, 0, 0, 1, 1, 1]), {})
 
 
 @pytest.fixture
 def first_views(batch):
     """The first large view of each, which the memory is filled with."""
-    return Batch(batch.global_views[:1], batch.local_views[:0], batch.amounts[:1], batch.modality, {})
+    return Batch(batch.global_views[:1], batch.local_views[:0], batch.params[:1], batch.modality, {})

@@ -9,15 +9,15 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 
 from mermed_core.pretraining.augmentation import (
-    Amount,
-    alter,
+    Param,
+    augment,
     blur,
-    draw_amounts,
+    draw_params,
     jitter,
     rotate_and_flip,
     shift_hue,
 )
-from mermed_core.pretraining.sections import Views
+from mermed_core.pretraining.recipe import Views
 
 F = v2.functional
 NONE = torch.tensor([0.0, 0, 1, 1, 1, 0, 0])
@@ -82,41 +82,41 @@ def test_blur():
 
 def test_a_batch_is_its_images_one_by_one_whatever_the_parts():
     batch = (images(30, 100, 100) * 255).to(torch.uint8)  # more than one part
-    amounts = torch.stack([draw_amounts(RECIPE, torch.Generator().manual_seed(s))[0] for s in range(30)])
-    together = alter(batch, amounts)
+    params = torch.stack([draw_params(RECIPE, torch.Generator().manual_seed(s))[0] for s in range(30)])
+    together = augment(batch, params)
     assert together.dtype == torch.float32
     assert together.shape == batch.shape
     for place in range(30):
-        close(together[place], alter(batch[place : place + 1], amounts[place : place + 1])[0])
+        close(together[place], augment(batch[place : place + 1], params[place : place + 1])[0])
 
 
 def test_no_amounts_change_nothing():
     batch = (images() * 255).to(torch.uint8)
-    close(alter(batch, NONE.expand(4, -1)), batch.float() / 255)
-    assert alter(batch[:0], NONE.expand(0, -1)).shape == (0, 3, 20, 20)
+    close(augment(batch, NONE.expand(4, -1)), batch.float() / 255)
+    assert augment(batch[:0], NONE.expand(0, -1)).shape == (0, 3, 20, 20)
 
 
 def test_amounts_lie_in_the_ranges_of_the_recipe_and_come_as_often():
-    drawn = torch.stack([draw_amounts(RECIPE, torch.Generator().manual_seed(s)) for s in range(600)])
-    assert drawn.shape == (600, 5, len(Amount))
+    drawn = torch.stack([draw_params(RECIPE, torch.Generator().manual_seed(s)) for s in range(600)])
+    assert drawn.shape == (600, 5, len(Param))
 
     def column(amount):
         return drawn[:, :, amount]
 
-    assert column(Amount.ANGLE).abs().max() == pytest.approx(np.deg2rad(30), rel=0.01)
-    assert column(Amount.FLIP).mean() == pytest.approx(0.5, abs=0.03)
+    assert column(Param.ANGLE).abs().max() == pytest.approx(np.deg2rad(30), rel=0.01)
+    assert column(Param.FLIP).mean() == pytest.approx(0.5, abs=0.03)
     for amount, strength in zip(
-        (Amount.BRIGHTNESS, Amount.CONTRAST, Amount.SATURATION), (0.2, 0.3, 0.1), strict=True
+        (Param.BRIGHTNESS, Param.CONTRAST, Param.SATURATION), (0.2, 0.3, 0.1), strict=True
     ):
         values = column(amount)
         assert values.min() == pytest.approx(1 - strength, abs=0.01)
         assert values.max() == pytest.approx(1 + strength, abs=0.01)
         assert (values == 1).float().mean() == pytest.approx(0.2, abs=0.03)
-    assert column(Amount.HUE).abs().max() == pytest.approx(0.02, rel=0.02)
-    blurred = (column(Amount.SIGMA) > 0).float().mean(dim=0)
+    assert column(Param.HUE).abs().max() == pytest.approx(0.02, rel=0.02)
+    blurred = (column(Param.SIGMA) > 0).float().mean(dim=0)
     assert blurred[0] == 1
     assert blurred[1:].tolist() == pytest.approx([0.1, 0.5, 0.5, 0.5], abs=0.06)
-    sigma = column(Amount.SIGMA)[:, 0]
+    sigma = column(Param.SIGMA)[:, 0]
     assert (sigma.min().item(), sigma.max().item()) == pytest.approx((0.1, 1.0), abs=0.01)
     assert torch.corrcoef(drawn[:, 0, [0, 2, 3, 4, 5, 6]].T).sub(torch.eye(6)).abs().max() < 0.2
 
@@ -124,7 +124,7 @@ def test_amounts_lie_in_the_ranges_of_the_recipe_and_come_as_often():
 def test_colour_is_never_lost():
     red = torch.zeros(40, 3, 8, 8, dtype=torch.uint8)
     red[:, 0] = 200
-    amounts = torch.cat([draw_amounts(RECIPE, torch.Generator().manual_seed(s)) for s in range(8)])
-    amounts[:, Amount.ANGLE] = 0
-    means = alter(red, amounts).mean(dim=(2, 3))
+    params = torch.cat([draw_params(RECIPE, torch.Generator().manual_seed(s)) for s in range(8)])
+    params[:, Param.ANGLE] = 0
+    means = augment(red, params).mean(dim=(2, 3))
     assert (means[:, 0] > 2 * means[:, 1:].amax(dim=1)).all()

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mermed_core.pretraining.augmentation import alter, draw_amounts
-from mermed_core.pretraining.distributed import Ranks
+from mermed_core.pretraining.augmentation import augment, draw_params
+from mermed_core.pretraining.distributed import Processes
 from mermed_core.pretraining.engine import Engine
+from mermed_core.pretraining.optimisation import build_schedules
 from mermed_core.pretraining.pretrainer import Pretrainer
-from mermed_core.pretraining.runlog import read_log
-from mermed_core.pretraining.schedules import build_schedules
+from mermed_core.pretraining.run_folder import read_log
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 
@@ -28,11 +28,11 @@ SMOKE = str(ROOT / "train" / "recipes" / "smoke.toml")
 ALONE = """
 import torch
 from torch import distributed
-from mermed_core.pretraining.distributed import Ranks, gather_with_gradient
+from mermed_core.pretraining.distributed import Processes, gather_with_gradient
 
-ranks = Ranks()
+processes = Processes()
 assert distributed.get_backend() == "nccl", distributed.get_backend()
-share = torch.ones(2, 3, device=ranks.device, requires_grad=True)
+share = torch.ones(2, 3, device=processes.device, requires_grad=True)
 gathered = gather_with_gradient(share)
 gathered.square().sum().backward()
 assert torch.equal(gathered, share) and torch.equal(share.grad, 2 * share)
@@ -49,10 +49,10 @@ def exact_convolutions(monkeypatch):
 def test_views_are_altered_as_on_the_cpu(smoke):
     generator = torch.Generator().manual_seed(0)
     recipe = smoke().views
-    amounts = torch.cat([draw_amounts(recipe, generator) for _ in range(6)])
-    views = torch.randint(0, 256, (len(amounts), 3, 32, 24), generator=generator, dtype=torch.uint8)
-    assert (amounts[:, -1] > 0).any()
-    torch.testing.assert_close(alter(views.cuda(), amounts).cpu(), alter(views, amounts), rtol=0, atol=1e-4)
+    params = torch.cat([draw_params(recipe, generator) for _ in range(6)])
+    views = torch.randint(0, 256, (len(params), 3, 32, 24), generator=generator, dtype=torch.uint8)
+    assert (params[:, -1] > 0).any()
+    torch.testing.assert_close(augment(views.cuda(), params).cpu(), augment(views, params), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["test_vit", "test_efficientnet"])
@@ -61,7 +61,7 @@ def test_steps_are_those_of_the_cpu(smoke, batch, first_views, architecture):
     recipe = smoke(*STILL, *options, f"encoder.architecture={architecture}")
     seen = {}
     for device in ("cpu", "cuda"):
-        engine = Engine(recipe, KEYS, Ranks(device))
+        engine = Engine(recipe, KEYS, Processes(device))
         held = (*engine.student.parameters(), *engine.teacher.parameters(), *engine.bank.buffers())
         assert {tensor.device.type for tensor in held} == {device}
         engine.prefill(first_views)
@@ -94,7 +94,7 @@ def test_steps_are_those_of_the_cpu(smoke, batch, first_views, architecture):
 def test_a_run_ends_in_every_precision_and_form(smoke, manifest, overrides):
     options = (*STILL, "data.batch=12", "run.workers=2", "schedule.length=12", *overrides)
     pretrainer = Pretrainer(smoke(*options), manifest)
-    assert pretrainer.ranks.device.type == "cuda"
+    assert pretrainer.processes.device.type == "cuda"
     before = [parameter.detach().clone() for parameter in pretrainer.engine.teacher.parameters()]
     folder = pretrainer.run()
     lines = read_log(folder.parent / "log.jsonl")
@@ -110,7 +110,7 @@ def test_half_precision_says_what_single_says(smoke, batch, first_views):
     losses = {}
     for precision in ("fp32", "bf16", "fp16"):
         recipe = smoke(*STILL, "data.batch=6", f"compute.precision={precision}")
-        engine = Engine(recipe, KEYS, Ranks("cuda"))
+        engine = Engine(recipe, KEYS, Processes("cuda"))
         engine.prefill(first_views)
         losses[precision] = engine.step(batch, 0, build_schedules(recipe, 5)[0]).loss
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.03)

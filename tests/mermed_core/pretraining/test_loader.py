@@ -33,7 +33,7 @@ def test_a_later_start_and_workers_give_the_same_views(manifest, smoke, workers)
     for expected, batch in zip(whole[1:], part, strict=True):
         assert torch.equal(batch.global_views, expected.global_views)
         assert torch.equal(batch.local_views, expected.local_views)
-        assert torch.equal(batch.amounts, expected.amounts)
+        assert torch.equal(batch.params, expected.params)
     filling = batches(manifest, smoke(), epoch=1)
     assert not torch.equal(filling[0].global_views, whole[0].global_views)
 

@@ -4,8 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mermed_core.pretraining.blocks import random_blocks
-from mermed_core.pretraining.memory_bank import MemoryBank
+from mermed_core.pretraining.memory_bank import MemoryBank, random_blocks
 
 
 @settings(deadline=None, max_examples=60)

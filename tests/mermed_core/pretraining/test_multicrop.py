@@ -3,7 +3,7 @@ import torch
 
 from mermed_core.models.preprocessing import Preprocessing, normalise, paper_normalisation, to_tensor
 from mermed_core.pretraining.multicrop import ModalityNormaliser, MultiCrop
-from mermed_core.pretraining.sections import Views
+from mermed_core.pretraining.recipe import Views
 
 PLAIN = Views(
     global_count=2,
@@ -33,12 +33,12 @@ def picture(height=40, width=50, seed=0):
 
 
 def test_sizes_and_counts_are_the_recipes():
-    large, small, amounts = MultiCrop(PLAIN)(picture(), 1)
+    large, small, params = MultiCrop(PLAIN)(picture(), 1)
     assert (large.shape, large.dtype) == ((2, 3, 24, 24), torch.uint8)
     assert (small.shape, small.dtype) == ((3, 3, 12, 12), torch.uint8)
-    assert amounts.shape == (5, 7)
-    large, small, amounts = changed(global_count=1, local_count=0)(picture(), 1)
-    assert (large.shape, small.shape, amounts.shape) == ((1, 3, 24, 24), (0, 3, 12, 12), (1, 7))
+    assert params.shape == (5, 7)
+    large, small, params = changed(global_count=1, local_count=0)(picture(), 1)
+    assert (large.shape, small.shape, params.shape) == ((1, 3, 24, 24), (0, 3, 12, 12), (1, 7))
 
 
 def test_the_seed_alone_decides_and_other_chance_is_left_alone():

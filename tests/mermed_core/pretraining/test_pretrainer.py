@@ -1,22 +1,23 @@
 """Whole runs in a second: they end in a model, go on bit for bit, and survive bad steps and bad folders."""
 
-import json
 import math
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from mermed_core.errors import TrainingError
+from mermed_core.data.manifest import Manifest
+from mermed_core.errors import RecipeError, TrainingError
 from mermed_core.models.model_folder import load_model
-from mermed_core.pretraining.distributed import Ranks
+from mermed_core.pretraining.checkpoints import Interrupted
+from mermed_core.pretraining.distributed import Processes
 from mermed_core.pretraining.engine import Engine
-from mermed_core.pretraining.interruption import Interrupted
-from mermed_core.pretraining.pair import build_network
 from mermed_core.pretraining.pretrainer import Pretrainer
-from mermed_core.pretraining.runlog import read_log
+from mermed_core.pretraining.run_folder import read_log
+from mermed_core.pretraining.student_teacher import build_student
 
 
 def weights(folder):
@@ -57,8 +58,8 @@ def test_a_run_ends_in_a_model_that_loads_and_has_learned(manifest, smoke, archi
     assert config.training["images_seen"] == 28
     assert config.training["data"]["modalities"] == {"ct": 5, "dermatology": 9, "oct": 2}
     assert config.preprocessing.image_size == 32
-    assert str(recipe.run.folder) not in json.dumps(config.to_dict())
-    start = build_network(recipe).backbone.state_dict()
+    assert str(recipe.run.folder) not in (folder / "config.json").read_text(encoding="utf-8")
+    start = build_student(recipe).backbone.state_dict()
     moved = [name for name, tensor in backbone.state_dict().items() if not torch.equal(tensor, start[name])]
     assert len(moved) > len(start) / 2
     assert all(torch.isfinite(tensor).all() for tensor in backbone.state_dict().values())
@@ -132,7 +133,7 @@ def test_a_signal_ends_the_run_with_a_checkpoint_of_the_step_it_was_in(manifest,
 def test_a_finished_run_exports_again_without_training(manifest, smoke):
     trained = weights(Pretrainer(smoke(), manifest).run())
     half = weights(Pretrainer(smoke("model.interpolate=0.5"), manifest).run())
-    start = build_network(smoke()).backbone.encoder.state_dict()
+    start = build_student(smoke()).backbone.encoder.state_dict()
     assert not same(trained, half)
     again = Pretrainer(smoke("model.weights=student"), manifest)
     assert again.state.progress.step == 4
@@ -179,7 +180,7 @@ def test_a_step_whose_loss_is_not_finite_changes_nothing(manifest, smoke):
 def test_too_many_bad_steps_in_a_row_stop_the_run(manifest, smoke):
     run = Pretrainer(smoke("schedule.length=9", "run.checkpoint_every=100"), manifest)
     poison(run, {1, 3, 4, 5})
-    with pytest.raises(TrainingError, match="3 steps in a row, the last one step 6"):
+    with pytest.raises(TrainingError, match="3 steps in a row, the last one being step 6"):
         run.run()
 
 
@@ -195,7 +196,7 @@ def test_broken_images_are_counted_and_named(make_manifest, smoke, caplog):
     run = Pretrainer(smoke(), make_manifest({"ct": 3, "oct": 3}, broken=(1, 4)))
     run.run()
     assert set(run.state.progress.unreadable) == {"made_up/000001", "made_up/000004"}
-    warnings = [record.getMessage() for record in caplog.records if "passed over" in record.getMessage()]
+    warnings = [record.getMessage() for record in caplog.records if "is skipped" in record.getMessage()]
     assert len(warnings) == 2
 
 
@@ -226,10 +227,10 @@ def test_on_the_cpu_half_precision_and_channels_last_never_meet(smoke, caplog, p
     """Together they give gradients from memory that nobody wrote (PyTorch 2.15)."""
     recipe = smoke(f"compute.precision={precision}")
     assert recipe.compute.channels_last
-    engine = Engine(recipe, ["ct", "oct"], Ranks("cpu"))
+    engine = Engine(recipe, ["ct", "oct"], Processes("cpu"))
     stem = next(item for item in engine.student.modules() if isinstance(item, torch.nn.Conv2d)).weight
     assert stem.is_contiguous(memory_format=torch.channels_last) == kept
-    assert ("channels_last is left out" in caplog.text) != kept
+    assert ("channels_last is ignored" in caplog.text) != kept
 
 
 def test_in_half_precision_no_gradient_comes_from_memory_that_nobody_wrote(manifest, smoke):
@@ -241,3 +242,18 @@ def test_in_half_precision_no_gradient_comes_from_memory_that_nobody_wrote(manif
         pretrainer = Pretrainer(smoke("compute.precision=bf16", folder=folder), manifest)
         pretrainer.run()
         assert pretrainer.state.progress.skipped == 0
+
+
+def test_a_source_power_gives_small_sources_more_of_the_batches(make_manifest, smoke):
+    frame = make_manifest({"ct": 20}).frame
+    frame["source"] = ["large"] * 18 + ["small"] * 2
+    manifest = Manifest.from_frame(frame)
+    counts = {}
+    for power in (1.0, 0.0):
+        pretrainer = Pretrainer(smoke(f"data.source_power={power}", folder=f"power-{power}"), manifest)
+        rows = np.concatenate([pretrainer._sampler.batch(step) for step in range(20)])  # 140 images, 7 cycles
+        counts[power] = int((rows >= 18).sum())
+    assert counts == {1.0: 14, 0.0: 70}
+    frame["offset"] = range(20)
+    with pytest.raises(RecipeError, match=r"'data\.source_power' must be 1 for shards"):
+        Pretrainer(smoke("data.source_power=0.5", folder="shards"), Manifest.from_frame(frame))

@@ -11,10 +11,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mermed_core.config import read_recipe
 from mermed_core.errors import ManifestError, RecipeError, TrainingError
 from mermed_core.models.model_folder import load_model
-from mermed_core.pretraining.monitor import Sight
+from mermed_core.pretraining.monitor import EmbeddingQuality
 from mermed_core.pretraining.pretrainer import Pretrainer
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.pretraining.runlog import read_log
+from mermed_core.pretraining.run_folder import read_log
 
 
 class Killed(BaseException):
@@ -29,16 +29,18 @@ def same(first, second):
     return all(torch.equal(first[name], second[name]) for name in first)
 
 
-def sights(pretrainer, scores):
+def give_scores(pretrainer, scores):
     """Lets the monitor see these scores, one after the other."""
     values = iter(scores)
-    pretrainer._monitor.look = lambda _: Sight({"ct": {"task": next(values)}}, {"ct": 5.0}, {"ct": 0.5})
+    pretrainer._monitor.evaluate = lambda _: EmbeddingQuality(
+        {"ct": {"task": next(values)}}, {"ct": 5.0}, {"ct": 0.5}
+    )
 
 
 def test_the_best_checkpoint_is_kept_beside_the_last_and_can_be_exported(manifest, smoke, tmp_path):
     options = ("run.monitor_every=1", "run.checkpoint_every=1", "run.keep=1", "schedule.length=5")
     run = Pretrainer(smoke(*options), manifest)
-    sights(run, [0.5, 0.9, 0.7, 0.8, 0.6])
+    give_scores(run, [0.5, 0.9, 0.7, 0.8, 0.6])
     last = weights(run.run())
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert kept == ["step-000000002", "step-000000005"]
@@ -54,7 +56,7 @@ def test_the_best_checkpoint_is_kept_beside_the_last_and_can_be_exported(manifes
 def test_a_collapse_is_told(manifest, smoke, caplog):
     run = Pretrainer(smoke("run.monitor_every=4"), manifest)
     assert run._monitor is not None
-    run._monitor.look = lambda teacher: Sight({}, {"ct": 1.2}, {"ct": 0.01}, ("ct",))
+    run._monitor.evaluate = lambda teacher: EmbeddingQuality({}, {"ct": 1.2}, {"ct": 0.01}, ("ct",))
     run.run()
     assert "the embeddings of ct have collapsed (rank 1.2, standard deviation 0.010)" in caplog.text
 

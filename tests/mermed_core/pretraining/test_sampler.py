@@ -111,3 +111,91 @@ def test_shards_are_taken_a_few_at_a_time_and_every_image_once_a_cycle(shards, m
         spans = [(place.min(), place.max()) for place in places]
         open_at = [sum(first <= moment <= last for first, last in spans) for moment in range(count)]
         assert max(open_at) <= mixed
+
+
+def by_source(sizes, power, *, batch=8, seed=3, **options):
+    """Returns a sampler over one modality with sources of these sizes, and each image's source."""
+    source = np.random.default_rng(1).permutation(np.repeat([f"s{i}" for i in range(len(sizes))], sizes))
+    modality = np.zeros(len(source), int)
+    return BalancedSampler(
+        modality, batch=batch, seed=seed, source=source, source_power=power, **options
+    ), source
+
+
+@pytest.mark.parametrize(
+    ("power", "shares"), [(0.0, [37, 37, 37]), (0.5, [77, 23, 11]), (1.0, [100, 9, 2]), (0.25, [58, 31, 22])]
+)
+def test_a_sources_share_goes_with_a_power_of_its_size(power, shares):
+    """Exactly, for √: 111 · (10, 3, 1.414) / 14.414 = (77.01, 23.10, 10.89), of which the last is rounded up."""
+    sampler, source = by_source([100, 9, 2], power, batch=111)
+    for step in range(3):
+        names, counts = np.unique(source[sampler.batch(step)], return_counts=True)
+        assert dict(zip(names.tolist(), counts.tolist(), strict=True)) == dict(
+            zip(("s0", "s1", "s2"), shares, strict=True)
+        )
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6),
+    power=st.floats(0, 1, exclude_max=True),
+    batch=st.integers(1, 40),
+    steps=st.integers(1, 12),
+)
+def test_shares_hold_in_every_cycle_and_a_source_repeats_no_image_before_it_gave_all(
+    sizes, power, batch, steps
+):
+    sampler, source = by_source(sizes, power, batch=batch)
+    rows = np.concatenate([sampler.batch(step) for step in range(steps)])
+    total = sum(sizes)
+    exact = np.array(sizes, float) ** power
+    exact *= total / exact.sum()
+    for cycle in range(len(rows) // total):
+        drawn = source[rows[cycle * total : (cycle + 1) * total]]
+        counts = np.array([(drawn == f"s{i}").sum() for i in range(len(sizes))])
+        assert (np.abs(counts - exact) < 1 + 1e-9).all()
+        assert (counts >= 1).all()
+    whole = rows[: len(rows) // total * total]  # within a cycle the sources are mixed
+    for index in range(len(sizes)):
+        uses = np.bincount(whole, minlength=total)[source == f"s{index}"]
+        assert uses.max() - uses.min() <= 1
+
+
+def test_with_sources_a_step_does_not_depend_on_the_steps_before_it():
+    whole, _ = by_source([40, 7, 3], 0.4, batch=7)
+    expected = [whole.batch(step).tolist() for step in range(30)]
+    for step in (29, 3, 17):
+        assert by_source([40, 7, 3], 0.4, batch=7)[0].batch(step).tolist() == expected[step]
+    other, _ = by_source([40, 7, 3], 0.4, batch=7, epoch=1)
+    assert [other.batch(step).tolist() for step in range(30)] != expected
+
+
+@settings(deadline=None, max_examples=20)
+@given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5), seed=st.integers(0, 99))
+def test_at_power_one_the_order_is_that_without_sources(sizes, seed):
+    sampler, source = by_source(sizes, 1.0, seed=seed)
+    plain = BalancedSampler(np.zeros(len(source), int), batch=8, seed=seed)
+    assert all(np.array_equal(sampler.batch(step), plain.batch(step)) for step in range(9))
+
+
+def test_the_order_of_a_seed_never_changes():
+    """A run that is continued with newer code must go on with the same images."""
+    plain = BalancedSampler([0, 0, 0, 1, 1, 1, 1, 1], batch=5, seed=7)
+    assert [plain.batch(step).tolist() for step in range(3)] == [
+        [1, 2, 0, 4, 3],
+        [0, 2, 7, 6, 5],
+        [1, 1, 2, 5, 6],
+    ]
+    sampler, _ = by_source([6, 2], 0.5, batch=5, seed=7)
+    assert [sampler.batch(step).tolist() for step in range(3)] == [
+        [4, 6, 7, 5, 0],
+        [5, 3, 2, 7, 1],
+        [6, 0, 1, 5, 7],
+    ]
+
+
+def test_a_power_below_one_needs_sources_and_no_shards():
+    with pytest.raises(ValueError, match="needs the sources"):
+        BalancedSampler([0, 0], batch=2, seed=0, source_power=0.5)
+    with pytest.raises(ValueError, match="not in shards"):
+        by_source([3, 2], 0.5, shard=np.zeros(5, int))
