@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mermed_core.data.pseudonyms import pseudonym
+from mermed_core.data.pseudonyms import pseudonyms
 from mermed_core.errors import ManifestError
 
 # How columns are called, in small letters and figures alone: PatientID, "Patient ID" and patient_id are one.
@@ -182,8 +182,11 @@ def _read_groups(columns: TableColumns, identities: Mapping[str, list[str]]) -> 
         before = "" if level == "patient" else f"{level} "
         for name in names:
             known = _known(columns, name, _NOBODY)
-            texts = {text: pseudonym(before + text) for text in known.dropna().unique()}
-            groups = groups.where(groups.notna(), known.map(texts))
+            texts = known.dropna().unique()
+            names_of = pseudonyms(before + text for text in texts)
+            groups = groups.where(
+                groups.notna(), known.map({text: names_of[before + text] for text in texts})
+            )
             frame = frame.drop(columns=name)
     columns.frame = frame.assign(group=groups.astype(object).where(groups.notna(), None))
 
@@ -193,7 +196,7 @@ def _read_labels(columns: TableColumns, class_names: Sequence[str]) -> None:
     if "labels" in frame:
         name, several = "labels", True
     elif "label" in frame:
-        name, several = "label", any(isinstance(value, (list, np.ndarray)) for value in frame["label"])
+        name, several = "label", bool({list, np.ndarray} & set(map(type, frame["label"].tolist())))
     else:
         _read_class_columns(columns)
         return

@@ -128,7 +128,7 @@ def _read_paths(columns: TableColumns, file: Path) -> None:
         raise ManifestError("this column is missing; it names the image files.", column="image_path")
     frame = columns.frame
     folder = os.path.abspath(file.parent)
-    paths = frame["path"].astype(object).where(frame["path"].notna(), "").str.strip()
+    paths = frame["path"].astype(str).fillna("").str.strip()
     refuse(paths == "", paths, "a value is missing.", "path")
     foreign = paths.str.contains("\\", regex=False) if os.sep == "/" else pd.Series(False, paths.index)
     if foreign.any() and not os.path.exists(os.path.join(folder, paths[foreign].iloc[0])):

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from mermed_core.data.file_tree import DICOM_SUFFIXES, walk_files
 from mermed_core.data.frames import NO_IMAGE, NO_PICTURE, expand_frames, limited
 from mermed_core.data.manifest import Manifest, count_reasons, log_reading
-from mermed_core.data.pseudonyms import pseudonym
+from mermed_core.data.pseudonyms import pseudonyms
 from mermed_core.data.sources.columns import is_nobody
 from mermed_core.errors import ManifestError
 from mermed_core.imaging.dicom_modality import MODALITY_OF_TAG, is_chest
@@ -80,7 +80,7 @@ def read_dicom_tree(folder: Path, modality: str | None = None) -> Manifest:
             if header is None or key is None:
                 left_out[reason] += 1
             elif count := limited(header.frames, left_out):
-                rows.append((name, key, _group(header)))
+                rows.append((name, key, _person(header)))
                 frames.append(count)
     if not rows:
         summary = count_reasons(left_out)
@@ -91,13 +91,14 @@ def read_dicom_tree(folder: Path, modality: str | None = None) -> Manifest:
 
 
 def _files(rows: list[tuple[str, str, str | None]], folder: Path, source: str) -> pd.DataFrame:
-    names, keys, groups = zip(*rows, strict=True)
+    names, keys, people = zip(*rows, strict=True)
+    hidden = pseudonyms([*names, *filter(None, people)])
     return pd.DataFrame(
         {
-            "case_id": [f"{source}/{pseudonym(name)}" for name in names],
+            "case_id": [f"{source}/{hidden[name]}" for name in names],
             "path": [os.path.join(os.path.abspath(folder), name) for name in names],
             "modality": keys,
-            "group": pd.Series(groups, dtype=object),
+            "group": pd.Series([hidden.get(person) for person in people], dtype=object),
             "source": source,
         }
     )
@@ -160,8 +161,7 @@ def _chest(header: _Header, fallback: str | None) -> tuple[str | None, str]:
     return (fallback, "") if fallback == "cxr" else (None, _NO_PART)
 
 
-def _group(header: _Header) -> str | None:
-    for tag in ("PatientID", "StudyInstanceUID"):
-        if not is_nobody(header[tag]):
-            return pseudonym(header[tag])
-    return None
+def _person(header: _Header) -> str | None:
+    """Returns what identifies the patient, else the study, if anything does."""
+    identifiers = (header[tag] for tag in ("PatientID", "StudyInstanceUID"))
+    return next((identifier for identifier in identifiers if not is_nobody(identifier)), None)
