@@ -79,21 +79,35 @@ def _decode_jpeg(stream: bytes, about: Codestream, ycbcr: bool) -> np.ndarray:
 
 
 def _decode_lossless_jpeg(stream: bytes, about: Codestream) -> np.ndarray:
+    if about.predictor in _HALVING_PREDICTORS and about.precision < 16:
+        return _decode_halving(stream, about)
     values = _decode_jpeg(stream, about, ycbcr=False)
-    if about.predictor not in _HALVING_PREDICTORS or about.precision == 16:
-        return values & np.array(2**about.precision - 1, values.dtype)  # sums may carry beyond the precision
-    wraps = int(values.max()) >= 2**about.precision
-    if not wraps and about.precision <= 8:  # in bytes a carry cannot be seen, but another decoder differs
-        try:
-            wraps = not np.array_equal(values, imagecodecs.jpegsof3_decode(stream))
-        except imagecodecs.Jpegsof3Error:  # it knows no restart markers
-            wraps = False
-    if wraps:
+    return values & np.array(2**about.precision - 1, values.dtype)  # sums may carry beyond the precision
+
+
+def _decode_halving(stream: bytes, about: Codestream) -> np.ndarray:
+    """Decodes a lossless JPEG whose predictor halves a sum, which goes wrong in whatever wraps before it.
+
+    The stream is read as if it had one bit more. Its first sample is then predicted as the whole range and not
+    as half of it, so that every sample comes out greater by half the range, and none wraps: neither those of
+    the standard (from 0) nor those of machines that take the highest bit as a sign (from minus half the range).
+    Where samples leave both ranges, the differences were taken modulo the precision; jpegsof3 reckons so for
+    8 bits.
+    """
+    half = 1 << about.precision - 1
+    wider = bytearray(stream)
+    wider[about.precision_at] += 1
+    values = _decode_jpeg(bytes(wider), about, ycbcr=False).astype(np.int32)
+    least, greatest = int(values.min()), int(values.max())
+    if (half <= least and greatest < 3 * half) or greatest < 2 * half:
+        values = (values - half) & (2 * half - 1)
+        return values.astype(np.uint8 if about.precision <= 8 else np.uint16)
+    if about.precision != 8:
         raise UnsupportedFormatError(
             "The picture is a lossless JPEG of a rare kind that decoders read differently. "
             "Export it in another compression."
         )
-    return values
+    return imagecodecs.jpegsof3_decode(stream)
 
 
 def _shaped(values: np.ndarray, about: Codestream) -> np.ndarray:

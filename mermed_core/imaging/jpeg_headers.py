@@ -42,6 +42,7 @@ class Codestream:
         lossless: whether samples are exactly those that were compressed.
         ycbcr: whether three samples are a luma and two colour differences; None where nothing says it.
         predictor: which neighbours predict a sample of JPEG Lossless, 1 to 7; 0 otherwise.
+        precision_at: where in a JPEG stream the precision stands.
         end: the length of the stream in bytes, without what follows its end mark.
     """
 
@@ -54,6 +55,7 @@ class Codestream:
     lossless: bool = True
     ycbcr: bool | None = None
     predictor: int = 0
+    precision_at: int = 0
     end: int = 0
 
 
@@ -68,7 +70,7 @@ def read_codestream(stream: bytes) -> Codestream:
 
 
 def _read_jpeg(stream: bytes) -> Codestream:
-    frame, frame_marker, jfif, adobe = b"", 0, False, None
+    frame, frame_marker, precision_at, jfif, adobe = b"", 0, 0, False, None
     position = 2
     while True:
         marker, content, after = _segment(stream, position)
@@ -79,7 +81,7 @@ def _read_jpeg(stream: bytes) -> Codestream:
         if marker == _HIERARCHICAL:
             raise UnsupportedFormatError("The picture is a JPEG of layers. Export it in another compression.")
         if marker in _FRAMES and not frame:
-            frame, frame_marker = content, marker
+            frame, frame_marker, precision_at = content, marker, after - len(content)
         elif marker == 0xE0 and content.startswith(b"JFIF"):
             jfif = True
         elif marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
@@ -101,6 +103,7 @@ def _read_jpeg(stream: bytes) -> Codestream:
         lossless=lossless or (jpeg_ls and selection == 0),
         ycbcr=_is_ycbcr(frame[6 : 6 + 3 * samples : 3], jfif, adobe),
         predictor=selection if lossless else 0,
+        precision_at=precision_at,
         end=_end_of_jpeg(stream, position, _MARKER_IN_JPEG_LS if jpeg_ls else _MARKER_IN_JPEG),
     )
 

@@ -76,7 +76,15 @@ def test_lossless_jpeg_states_its_predictor(predictor):
         bytes(imagecodecs.jpeg8_encode(DEEP, lossless=True, predictor=predictor, bitspersample=12))
     )
     assert about == Codestream(
-        "JPEG Lossless", 20, 33, 1, 12, ycbcr=False, predictor=predictor, end=about.end
+        "JPEG Lossless",
+        20,
+        33,
+        1,
+        12,
+        ycbcr=False,
+        predictor=predictor,
+        precision_at=about.precision_at,
+        end=about.end,
     )
 
 
