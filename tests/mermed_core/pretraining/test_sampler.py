@@ -126,7 +126,7 @@ def by_source(sizes, power, *, batch=8, seed=3, **options):
     ("power", "shares"), [(0.0, [37, 37, 37]), (0.5, [77, 23, 11]), (1.0, [100, 9, 2]), (0.25, [58, 31, 22])]
 )
 def test_a_sources_share_goes_with_a_power_of_its_size(power, shares):
-    """Exactly, for √: 111 · (10, 3, 1.414) / 14.414 = (77.01, 23.10, 10.89), of which the last is rounded up."""
+    """For √: 111 · (10, 3, 1.414) / 14.414 = (77.01, 23.10, 10.89), of which the last is rounded up."""
     sampler, source = by_source([100, 9, 2], power, batch=111)
     for step in range(3):
         names, counts = np.unique(source[sampler.batch(step)], return_counts=True)
