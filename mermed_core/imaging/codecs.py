@@ -88,11 +88,11 @@ def _decode_lossless_jpeg(stream: bytes, about: Codestream) -> np.ndarray:
 def _decode_halving(stream: bytes, about: Codestream) -> np.ndarray:
     """Decodes a lossless JPEG whose predictor halves a sum, which goes wrong in whatever wraps before it.
 
-    The stream is read as if it had one bit more. Its first sample is then predicted as the whole range and not
-    as half of it, so that every sample comes out greater by half the range, and none wraps: neither those of
-    the standard (from 0) nor those of machines that take the highest bit as a sign (from minus half the range).
-    Where samples leave both ranges, the differences were taken modulo the precision; jpegsof3 reckons so for
-    8 bits.
+    The stream is read as if it had one bit more. Its first sample is then predicted as the whole range and
+    not as half of it, so that every sample comes out greater by half the range, and none wraps: neither those
+    of the standard (from 0) nor those of machines that take the highest bit as a sign (from minus half the
+    range). Where samples leave both ranges, the differences were taken modulo the precision; jpegsof3 reckons
+    so for 8 bits.
     """
     half = 1 << about.precision - 1
     wider = bytearray(stream)
