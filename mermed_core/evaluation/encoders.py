@@ -1,4 +1,4 @@
-"""Opens any encoder that is to be evaluated, with the preprocessing that goes with it."""
+"""Opens any encoder for an evaluation, with the preprocessing that belongs to it."""
 
 import hashlib
 import json
@@ -26,21 +26,21 @@ from mermed_core.specs import ENCODER, Spec, SpecError, split_name
 ENCODER_HELP = (
     "a model folder; a timm name with its pretrained weights (timm:NAME, hf_hub:OWNER/NAME); "
     "open_clip:NAME/TAG or open_clip:hf-hub:OWNER/NAME where that package is installed; weights:NAME=START "
-    "(what encoder.start of a recipe takes); or a floor: random:NAME, pixels. @SIZE behind a name sets the "
-    "side of the input in pixels"
+    "(whatever encoder.start of a recipe can be); or a baseline: random:NAME, pixels. @SIZE after a name "
+    "sets the side of the input in pixels"
 )
 _PIXELS = 32
 _HUB = ("hf-hub:", "hf_hub:")
 
 
 def open_encoder(spec: str, device: torch.device | None = None) -> Embedder:
-    """Opens an encoder by what it is called on the command line, see `ENCODER_HELP`, or by NAME=SPEC.
+    """Opens an encoder by its specification, see `ENCODER_HELP`, or by NAME=SPECIFICATION.
 
-    Reports call it by the name in its config: NAME, else the model's own, else the specification.
+    Reports use the name in its config: NAME, else the model's own name, else the specification.
 
     Raises:
-        EvaluationError: no such kind of encoder, or one that cannot be had.
-        ModelError: its weights are not found or do not fit.
+        EvaluationError: there is no such kind of encoder, or it cannot be obtained.
+        ModelError: its weights are missing or do not fit.
     """
     device = device or choose_device()
     name, text = split_name(spec)
@@ -67,12 +67,12 @@ def _parsed(text: str) -> Spec:
         and not text.startswith(f"{spec.kind}:")
         and not timm.is_model(spec.target)
     ):
-        raise EvaluationError(f"'{text}' is no encoder. It can be {ENCODER_HELP}.")
+        raise EvaluationError(f"'{text}' is not an encoder. It can be {ENCODER_HELP}.")
     return spec
 
 
 class Pixels(nn.Module):
-    """No encoder at all: the normalised pixels themselves. What any encoder must beat."""
+    """No encoder at all: the normalised pixels themselves, a baseline that any encoder must beat."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Returns images (batch, 3, height, width) as (batch, 3 · height · width)."""
@@ -105,7 +105,9 @@ def _pretrained(name: str, size: int | None) -> tuple[nn.Module, Preprocessing]:
         options: dict[str, Any] = {"img_size": size} if size and _takes_size(name) else {}
         model = timm.create_model(name, pretrained=True, num_classes=0, **options)
     except (OSError, RuntimeError, ValueError, HfHubHTTPError) as error:
-        raise EvaluationError(f"The weights of '{name}' cannot be had from the hub: {error}") from error
+        raise EvaluationError(
+            f"The weights of '{name}' cannot be downloaded from the hub: {error}"
+        ) from error
     return model, _of_timm(model, size)
 
 
@@ -134,7 +136,7 @@ def _started(architecture: str, start: str, size: int | None) -> tuple[nn.Module
 def _open_clip(spec: Spec) -> tuple[nn.Module, Preprocessing]:
     name, size = spec.target, spec.number
     try:
-        import open_clip  # pyright: ignore[reportMissingImports]  # optional: no part of requirements.txt
+        import open_clip  # pyright: ignore[reportMissingImports]  # optional: not in requirements.txt
     except ImportError as error:
         raise EvaluationError(
             "open_clip: names need the package open_clip_torch, which is not installed."
@@ -146,11 +148,11 @@ def _open_clip(spec: Spec) -> tuple[nn.Module, Preprocessing]:
     try:
         model, _, _ = open_clip.create_model_and_transforms(architecture, pretrained=tag, **options)
     except (OSError, RuntimeError, TypeError, ValueError, HfHubHTTPError) as error:
-        raise EvaluationError(f"open_clip does not open '{name}': {error}") from error
+        raise EvaluationError(f"open_clip cannot open '{name}': {error}") from error
     visual: Any = model.visual
     side = visual.image_size[0] if isinstance(visual.image_size, tuple) else visual.image_size
-    if size not in (None, side):  # some weights bring a network of their own
-        raise EvaluationError(f"open_clip opens '{name}' for {side} px only; leave @{size} out.")
+    if size not in (None, side):  # some weights come with a network of their own
+        raise EvaluationError(f"open_clip opens '{name}' for {side} px only; leave out @{size}.")
     return _ClipImages(model), Preprocessing(
         side, "squash", (tuple(visual.image_mean), tuple(visual.image_std))
     )
@@ -168,7 +170,7 @@ _KINDS: dict[str, Callable[[Spec], tuple[nn.Module, Preprocessing]]] = {
 
 
 def _takes_size(name: str) -> bool:
-    """Returns whether a timm model is made for one size of input, which it then takes as `img_size`."""
+    """Returns whether a timm model is built for one size of input, which is then passed as `img_size`."""
     architecture = load_model_config_from_hf(name.partition(":")[2])[1] if name.startswith(_HUB) else name
     settings = timm.get_pretrained_cfg(architecture, allow_unregistered=True)
     return settings is not None and settings.fixed_input_size
@@ -182,7 +184,7 @@ def _own_size(architecture: str) -> int:
 
 
 def _of_timm(model: nn.Module, size: int | None) -> Preprocessing:
-    """Returns the preprocessing that a timm model was pretrained with, its crop of the centre left out."""
+    """Returns the preprocessing that a timm model was pretrained with, without its centre crop."""
     settings = resolve_data_config(model=model)
     statistics = (tuple(settings["mean"]), tuple(settings["std"]))
     return Preprocessing(size or settings["input_size"][-1], "squash", statistics)

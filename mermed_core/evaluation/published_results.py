@@ -1,4 +1,4 @@
-"""Figures from the literature, to be shown beside measured ones and never among them."""
+"""Results from the literature, to be shown beside measured ones and never among them."""
 
 import math
 import tomllib
@@ -14,14 +14,14 @@ _FILE = Path(__file__).with_suffix(".toml")
 
 @dataclass(frozen=True)
 class Published:
-    """What others have published.
+    """Results that others have published.
 
     Attributes:
         modality_auroc: mean AUROC of the MerMED-FM paper by modality key, measured on other data.
-        modality_source: where it stands.
+        modality_source: where they are published.
         medmnist: method, set (such as "pathmnist"), auroc and accuracy of networks trained from end to end;
-            NaN where a figure could not be checked.
-        medmnist_source: where they stand.
+            NaN where a value could not be checked.
+        medmnist_source: where they are published.
     """
 
     modality_auroc: dict[str, float]
@@ -31,7 +31,7 @@ class Published:
 
 
 def load_published() -> Published:
-    """Reads the table that comes with the package."""
+    """Reads the tables that come with the package."""
     tables = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     paper, medmnist = tables["mermed_fm"], tables["medmnist"]
     auroc, accuracy = medmnist["auroc"], medmnist["accuracy"]

@@ -13,6 +13,7 @@ from mermed_core.evaluation.protocols.robustness import ALL
 from mermed_core.evaluation.published_results import Published, load_published
 from mermed_core.evaluation.results import Result, to_frame
 from mermed_core.evaluation.runner import Evaluation
+from mermed_core.fitting import linear_heads
 from mermed_core.metrics.catalogue import AUPRC, AUROC, BALANCED_ACCURACY, BRIER, ECE, F1
 
 TASKS = {
@@ -122,6 +123,14 @@ def compared(task: str, modality: str, metric: str, first: str, second: str) -> 
         "images": 60,
         "groups": 30,
     }
+
+
+@pytest.fixture(scope="module")
+def few_penalties() -> Iterator[None]:
+    """Lets heads choose among three penalties instead of nine, for tests of something else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linear_heads, "PENALTIES", (0.1, 1.0, 10.0))
+        yield
 
 
 @pytest.fixture(scope="session")

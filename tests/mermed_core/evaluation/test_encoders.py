@@ -1,4 +1,4 @@
-"""Every kind of encoder opens with its own preprocessing, and what cannot be had is told."""
+"""Every kind of encoder opens with its own preprocessing, and what cannot be opened is an error."""
 
 import sys
 from types import SimpleNamespace
@@ -149,7 +149,7 @@ def test_what_open_clip_refuses_is_told(monkeypatch):
         raise RuntimeError(f"Model config for {name} not found.")
 
     clip(monkeypatch, unknown)
-    with pytest.raises(EvaluationError, match="does not open 'nothing/known': Model config for nothing not"):
+    with pytest.raises(EvaluationError, match="cannot open 'nothing/known': Model config for nothing not"):
         open_encoder("open_clip:nothing/known")
     with pytest.raises(EvaluationError, match="force_image_size"):
         open_encoder("open_clip:ViT-B-32/openai@48")
@@ -159,7 +159,7 @@ def test_what_open_clip_refuses_is_told(monkeypatch):
 
 def test_a_clip_that_keeps_its_own_size_is_refused_another(monkeypatch):
     clip(monkeypatch, lambda name, pretrained, force_image_size: (Clip(24), None, None))
-    with pytest.raises(EvaluationError, match="for 24 px only; leave @48 out"):
+    with pytest.raises(EvaluationError, match="for 24 px only; leave out @48"):
         open_encoder("open_clip:ViT-B-32/openai@48")
     assert open_encoder("open_clip:ViT-B-32/openai@24").config.preprocessing.image_size == 24
 
@@ -169,14 +169,14 @@ def test_a_hub_out_of_reach_is_told(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr("mermed_core.evaluation.encoders.timm.create_model", refuse)
-    with pytest.raises(EvaluationError, match="cannot be had from the hub: no network"):
+    with pytest.raises(EvaluationError, match="cannot be downloaded from the hub: no network"):
         open_encoder("timm:test_efficientnet")
 
 
 @pytest.mark.parametrize(
     ("spec", "told"),
     [
-        ("nothing_known", "is no encoder"),
+        ("nothing_known", "is not an encoder"),
         ("random:", "names nothing"),
         ("random:nothing_known", "no architecture 'nothing_known'"),
         ("timm:nothing_known", "no architecture 'nothing_known'"),
@@ -191,6 +191,6 @@ def test_what_cannot_be_opened_is_an_error(spec, told, monkeypatch):
         open_encoder(spec)
 
 
-def test_weights_that_are_not_there_are_told(tmp_path):
+def test_weights_that_are_not_there_are_an_error(tmp_path):
     with pytest.raises(ModelError):
         open_encoder(f"weights:test_efficientnet={tmp_path / 'none.pth'}")

@@ -13,6 +13,8 @@ from mermed_core.evaluation.protocols.fine_tuning import FineTuning
 from mermed_core.evaluation.results import COLUMNS, of_tasks
 from mermed_core.evaluation.runner import PROTOCOLS, Plan, evaluate
 
+pytestmark = pytest.mark.usefixtures("few_penalties")
+
 ENCODERS = ("tiny", "pixels@8", "pixels@4")
 PLAN = Plan(tuple(PROTOCOLS), resamples=20, severities=(3,), fine_tuning=FineTuning(epochs=1))
 

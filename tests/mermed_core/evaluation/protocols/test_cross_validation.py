@@ -14,6 +14,8 @@ from mermed_core.evaluation.protocols.cross_validation import _divisions, cross_
 from mermed_core.evaluation.task import Task
 from mermed_core.fitting.linear_heads import Labelled, fit_head
 
+pytestmark = pytest.mark.usefixtures("few_penalties")
+
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_thread():

@@ -14,6 +14,8 @@ from mermed_core.evaluation.task import Task
 from mermed_core.evaluation.training_subsets import share_rows
 from mermed_core.fitting.linear_heads import fit_head
 
+pytestmark = pytest.mark.usefixtures("few_penalties")
+
 METRICS = ["auroc", "auprc", "balanced_accuracy", "f1", "ece", "brier"]
 
 

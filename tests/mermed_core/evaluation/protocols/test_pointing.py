@@ -10,9 +10,11 @@ from mermed_core.data.phantoms import FINDINGS, NORMAL, draw_phantom, phantom_ma
 from mermed_core.evaluation.protocols.pointing import cam_methods, hits_by_method, pointing_game
 from mermed_core.models.heads import Head
 
+pytestmark = pytest.mark.usefixtures("few_penalties")
+
 SEED = 2
 COUNT = 2
-FITTED_ON = 10
+FITTED_ON = 16
 
 
 @functools.cache

@@ -28,7 +28,7 @@ def make_task(images=60, classes=3, groups=20, kind="multiclass", seed=0, name="
         modality,
         kind,
         tuple(f"c{index}" for index in range(classes)),
-        (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32),
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
         targets,
         np.array([f"g{group}" for group in random.integers(0, groups, images)]),
         random.choice(["train", "val", "test"], images),

@@ -20,6 +20,8 @@ from mermed_core.metrics.bootstrap import resampled_counts
 from mermed_core.metrics.catalogue import AUROC
 from mermed_core.models.embedder import embed_manifest
 
+pytestmark = pytest.mark.usefixtures("few_penalties")
+
 
 @pytest.fixture(scope="module")
 def ct(embedder, phantoms):
