@@ -22,7 +22,7 @@ _ONE_PICTURE = (b"\xff\xd8\xff", b"\x89PNG", b"BM")  # how JPEG, PNG and BMP beg
 def count_readable_frames(source: bytes | Path, left_out: Counter[str], *, trusted: bool) -> int:
     """Returns how many frames of a file are to be listed; 0 for a file that is left out, which is counted.
 
-    A damaged image counts as one frame: that it is damaged is found, and told, when it is read.
+    A damaged image counts as one frame; the error comes when it is read.
 
     Args:
         source: the file's bytes, or its path.

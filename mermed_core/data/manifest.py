@@ -260,7 +260,7 @@ def _label_order(name: str) -> tuple[int, float, str]:
 
 
 def _schema(frame: pd.DataFrame) -> pa.Schema:
-    """Returns the stored type of every column: stated for some, found out for the others."""
+    """Returns the stored type of every column: stated for some, inferred for the others."""
     inferred = frame.drop(columns=list(_STORED_TYPES))
     fields = dict(_STORED_TYPES)
     for column in map(str, inferred):

@@ -1,4 +1,4 @@
-"""Bytes out of the middle of large files, local or on an object store, where images lie packed in shards."""
+"""Reads a range of bytes from a large file, local or on an object store, in which images are packed."""
 
 import hashlib
 import logging
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_url(place: str) -> bool:
-    """Tells whether a place is on an object store or server, such as s3://bucket/shards."""
+    """Returns whether a place is on an object store or server, such as s3://bucket/shards."""
     return "://" in place
 
 

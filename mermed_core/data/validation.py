@@ -84,7 +84,7 @@ def _with_names(frame: pd.DataFrame) -> pd.DataFrame:
         frame["task"] = default_tasks(frame)
     for column in ("case_id", "task"):
         frame[column] = _texts(frame[column])
-    refuse(frame["case_id"].duplicated(), frame["case_id"], "'{}' stands in an earlier row too.")
+    refuse(frame["case_id"].duplicated(), frame["case_id"], "'{}' is in an earlier row too.")
     groups = frame["group"].astype(object) if "group" in frame else frame["case_id"]
     frame["group"] = _texts(groups.where(groups.notna(), frame["case_id"]).rename("group"))
     frame["task_kind"] = _task_kinds(frame)

@@ -166,8 +166,8 @@ def _known(columns: TableColumns, name: str, missing: set[str]) -> pd.Series:
 
 def _note_words(columns: TableColumns, column: str, words: Iterable[str]) -> None:
     if counts := Counter(words):
-        told = ", ".join(f"'{word}' ({count:,})" for word, count in counts.most_common(3))
-        columns.notes.append(f"Column '{column}': {told} is read as a missing value.")
+        examples = ", ".join(f"'{word}' ({count:,})" for word, count in counts.most_common(3))
+        columns.notes.append(f"Column '{column}': {examples} is read as a missing value.")
 
 
 def _read_groups(columns: TableColumns, identities: Mapping[str, list[str]]) -> None:
@@ -261,19 +261,20 @@ def _read_class_columns(columns: TableColumns) -> None:
     """Reads columns of 0 and 1, one for each class, where there are several."""
     frame = columns.frame
     values = {str(column): _zeros_and_ones(frame[column]) for column in frame if _may_be_class(str(column))}
-    found = {column: numbers for column, numbers in values.items() if numbers is not None}
-    prefixed = {column: numbers for column, numbers in found.items() if _CLASS_PREFIX.match(column)}
-    found = prefixed if len(prefixed) > 1 else found
-    if len(found) < 2:
+    classes = {column: numbers for column, numbers in values.items() if numbers is not None}
+    prefixed = {column: numbers for column, numbers in classes.items() if _CLASS_PREFIX.match(column)}
+    with_prefix = len(prefixed) > 1
+    classes = prefixed if with_prefix else classes
+    if len(classes) < 2:
         return
-    names = np.array([_CLASS_PREFIX.sub("", name, 1) if prefixed is found else name for name in found])
-    numbers = np.stack(list(found.values()), axis=1)
+    names = np.array([_CLASS_PREFIX.sub("", name, 1) if with_prefix else name for name in classes])
+    numbers = np.stack(list(classes.values()), axis=1)
     uncertain, empty = (numbers == -1).any(axis=1), np.isnan(numbers).all(axis=1)
     unlabelled = uncertain | empty
     chosen = numbers == 1
     exclusive = bool((chosen.sum(axis=1) == 1)[~unlabelled].all())
     lists = [None if skip else names[row].tolist() for row, skip in zip(chosen, unlabelled, strict=True)]
-    frame = frame.drop(columns=list(found))
+    frame = frame.drop(columns=list(classes))
     frame["labels"] = pd.Series(lists, frame.index, object)
     columns.frame = frame.assign(task_kind="multiclass" if exclusive else "multilabel")
     what = "of which every row has one" if exclusive else "of which a row may have several or none"

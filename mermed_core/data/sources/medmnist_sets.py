@@ -2,17 +2,19 @@
 
 import io
 import logging
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
+from numpy.lib import format as npy
 from PIL import Image
 from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
-from mermed_core.data.sources.npz_arrays import iterate_rows
 from mermed_core.errors import ManifestError
 from mermed_core.files import write_file
 
@@ -40,6 +42,7 @@ _KIND_OF_TASK = {
     "multi-label, binary-class": "multilabel",
     "ordinal-regression": "ordinal",
 }
+_HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 SIZES = (28, 64, 128, 224)
 _SPLITS = ("train", "val", "test")
 
@@ -161,3 +164,36 @@ def _download(url: str, md5: str, file: Path) -> None:
             f"{file.name} is not in {file.parent} and cannot be downloaded ({error}). "
             f"Fetch it from {url} on a machine with a network and put it into {file.parent}."
         ) from error
+
+
+def iterate_rows(file: Path, name: str) -> Iterator[np.ndarray]:
+    """Yields the rows of one array of an npz file, one at a time; no pickled object is ever loaded.
+
+    Raises:
+        ValueError: no such array, an array of objects, or a file that is damaged; the message says which.
+    """
+    try:
+        with ZipFile(file) as archive, archive.open(f"{name}.npy") as stream:
+            yield from _rows(stream)
+    except KeyError as error:
+        raise ValueError(f"it holds no array '{name}'") from error
+    except (BadZipFile, EOFError, NotImplementedError, OSError, zlib.error) as error:
+        raise ValueError(f"it is damaged ({error})") from error
+
+
+def _rows(stream: IO[bytes]) -> Iterator[np.ndarray]:
+    version = npy.read_magic(stream)
+    if version not in _HEADER_READERS:
+        raise ValueError(f"its array format {version} is not known")
+    shape, fortran_order, dtype = _HEADER_READERS[version](stream)
+    if dtype.hasobject or not shape:
+        raise ValueError("an array of plain numbers was expected")
+    if fortran_order:  # rows are scattered over the file
+        yield from np.frombuffer(stream.read(), dtype).reshape(shape, order="F")
+        return
+    size = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+    for _ in range(shape[0]):
+        data = stream.read(size)
+        if len(data) != size:
+            raise ValueError("it is damaged (an array ends too early)")
+        yield np.frombuffer(data, dtype).reshape(shape[1:])

@@ -77,7 +77,7 @@ def test_the_given_table_is_not_changed_and_its_index_is_dropped():
         ("path", ["a", "b", ""], 2, "not empty"),
         ("path", ["a", 7, "c"], 1, "text"),
         ("path", ["a", "b\0c", "d"], 1, "null character"),
-        ("case_id", ["x", "y", "x"], 2, "'x' stands in an earlier row"),
+        ("case_id", ["x", "y", "x"], 2, "'x' is in an earlier row"),
         ("case_id", ["x", None, "y"], 1, "missing"),
         ("group", ["p", "", "p"], 1, "missing"),
         ("split", ["train", "holdout", ""], 1, "'holdout' is not one of"),

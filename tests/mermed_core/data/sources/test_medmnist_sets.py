@@ -14,8 +14,7 @@ import pytest
 from medmnist import INFO
 from PIL import Image
 
-from mermed_core.data.sources.medmnist_sets import MODALITY_OF_SET, read_medmnist
-from mermed_core.data.sources.npz_arrays import iterate_rows
+from mermed_core.data.sources.medmnist_sets import MODALITY_OF_SET, iterate_rows, read_medmnist
 from mermed_core.errors import ManifestError
 
 ROOT = Path(__file__).parents[4]

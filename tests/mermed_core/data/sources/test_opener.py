@@ -57,7 +57,7 @@ def test_tables_alike_in_name_are_sets_of_their_own(tmp_path: Path):
     frame = open_manifests([specs[0], f"csv:{specs[1]}?modality=ct"]).frame
     assert frame["case_id"].tolist() == ["a/labels/000000", "b/labels/000000"]
     assert frame["task"].tolist() == ["a/labels", "b/labels"]
-    with pytest.raises(ManifestError, match="stands in an earlier row too"):
+    with pytest.raises(ManifestError, match="is in an earlier row too"):
         open_manifests([specs[0], specs[0]])
 
 
