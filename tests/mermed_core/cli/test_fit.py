@@ -17,7 +17,7 @@ from mermed_core.inference.predictor import Predictor
 
 def test_it_makes_an_encoder_a_model_that_answers(encoder, tmp_path):
     out = tmp_path / "model"
-    assert main(["fit", "--model", str(encoder), "--data", "phantoms:10", "--out", str(out)]) == 0
+    assert main(["fit", "--model", str(encoder), "--data", "phantoms:20", "--out", str(out)]) == 0
     predictor = Predictor.load(out)
     assert len(predictor.tasks) == 7
     assert "Research use only" in predictor.card
