@@ -4,6 +4,7 @@ Batch norm is over the shares of both processes, in the encoder and in the head:
 own share each process would learn something else.
 """
 
+import faulthandler
 import json
 import logging
 import multiprocessing
@@ -45,11 +46,12 @@ def _work(rank: int, world_size: int, port: int, folder: Path, overrides: tuple[
         os.environ.update({name: str(value) for name, value in numbers.items()}, MASTER_ADDR="127.0.0.1")
     with folder.with_suffix(".stderr").open("a") as errors:
         os.dup2(errors.fileno(), sys.stderr.fileno())
+    faulthandler.dump_traceback_later(100, exit=True)  # a process that hangs says where
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     torch.set_num_threads(1)
     recipe = read_recipe(Recipe, SMOKE, [f"run.folder={folder}", *OPTIONS, *overrides])
     pretrainer = Pretrainer(recipe, open_manifest(recipe.data.manifest))
-    if rank == 1:
+    if rank == 1 and bad:  # the poisoned learner cannot leave out the averaging, which parts of a batch need
         _poison(pretrainer, bad)
     try:
         pretrainer.run()

@@ -100,7 +100,7 @@ def test_the_log_holds_what_was_applied(manifest, smoke, tmp_path):
 def test_killed_and_continued_gives_the_weights_of_an_uninterrupted_run(
     manifest, smoke, architecture, tmp_path
 ):
-    options = [f"encoder.architecture={architecture}", "schedule.length=6"]
+    options = [f"encoder.architecture={architecture}"]
     whole = Pretrainer(smoke(*options, folder="whole"), manifest).run()
     run = Pretrainer(smoke(*options, folder="killed"), manifest)
     stop_at(run, 3, killed)  # the newest checkpoint is of step 2
