@@ -152,7 +152,7 @@ class Collection:
         return bytes(self._thumbnails[self.position(case_id)])
 
     def nearest(
-        self, vector: np.ndarray, count: int, *, where: Filter | None = None, without_group: str | None = None
+        self, vector: np.ndarray, count: int, *, where: Filter | None = None, without: Case | None = None
     ) -> tuple[Neighbour, ...]:
         """Finds the cases most similar to a unit vector (dim,), most similar first.
 
@@ -160,13 +160,16 @@ class Collection:
             vector: of the query.
             count: how many; fewer come where fewer pass.
             where: which cases may be found.
-            without_group: a group whose cases are left out, such as the query's own.
+            without: a case that is left out with all cases of its group, such as the query itself. A group is
+                its source's own: patient 12 of another data set is another patient.
 
         Raises:
             SearchError: the filter names a column that is not there.
         """
         allowed = where.mask(self.columns) if where else None
-        own = self.columns["group"].contains([] if without_group is None else [without_group])
+        own = np.zeros(len(self), bool)
+        if without is not None:
+            own = Filter({"source": [without.source], "group": [without.group]}).mask(self.columns)
         # The engine need not know about the group: of so many more hits enough are left without it.
         similarities, positions = self.engine.search(vector[None], count + int(own.sum()), allowed)
         others = np.flatnonzero(~own[positions[0]])[:count]

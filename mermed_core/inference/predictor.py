@@ -179,8 +179,7 @@ class Predictor:
         if not isinstance(query, str):
             return self.collection.nearest(self._embedded(query).vector, count, where=where)
         vector = self.collection.vectors[self.collection.position(query)]
-        group = self.collection.case(query).group
-        return self.collection.nearest(vector, count, where=where, without_group=group)
+        return self.collection.nearest(vector, count, where=where, without=self.collection.case(query))
 
     def place(self, image: MedicalImage | Embedding) -> MapPoint | None:
         """Returns where an image falls on the collection's map, None without a collection."""

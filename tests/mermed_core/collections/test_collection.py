@@ -75,7 +75,7 @@ def test_an_unknown_case_or_column_is_a_sentence(collection):
 def test_neighbours_under_filters_are_those_of_a_plain_loop(collection, cases, count):
     query, labels = 3, collection.values("label")[:2]
     where = Filter({"modality": ["ct", "oct"], "label": labels, "source": []})
-    hits = collection.nearest(collection.vectors[query], count, where=where, without_group=cases[query].group)
+    hits = collection.nearest(collection.vectors[query], count, where=where, without=cases[query])
     similarity = collection.vectors @ collection.vectors[query]
     expected = [
         row
@@ -90,17 +90,19 @@ def test_neighbours_under_filters_are_those_of_a_plain_loop(collection, cases, c
 
 
 def test_a_group_is_left_out_however_large_it_is():
-    vectors = np.eye(8, dtype=np.float32)[[0, 0, 0, 0, 1, 2]]
-    records = pd.DataFrame({"case_id": list("abcdef"), "group": ["one"] * 5 + ["two"], "labels": [[]] * 6})
+    vectors = np.eye(8, dtype=np.float32)[[0, 0, 0, 0, 1, 2, 3]]
+    groups = ["one"] * 5 + ["two", "one"]
+    records = pd.DataFrame({"case_id": list("abcdefg"), "group": groups, "labels": [[]] * 7})
     collection = Collection(
         Description("n", "", True, "f"),
-        records.assign(modality="ct", source="s", split=""),
+        records.assign(modality="ct", source=["s"] * 6 + ["another"], split=""),
         vectors,
-        np.zeros((6, 2), np.float32),
-        [b""] * 6,
+        np.zeros((7, 2), np.float32),
+        [b""] * 7,
         FaissEngine.build(vectors),
     )
-    assert [hit.case.case_id for hit in collection.nearest(vectors[0], 3, without_group="one")] == ["f"]
+    hits = collection.nearest(vectors[0], 3, without=collection.case("a"))
+    assert [hit.case.case_id for hit in hits] == ["f", "g"]  # group "one" of another source is another one
 
 
 def test_nothing_filtered_passes_no_mask_to_the_engine(collection, cases, monkeypatch):
@@ -112,7 +114,7 @@ def test_nothing_filtered_passes_no_mask_to_the_engine(collection, cases, monkey
         return search(queries, count, allowed)
 
     monkeypatch.setattr(collection.engine, "search", spy)
-    collection.nearest(collection.vectors[0], 3, without_group=cases[0].group)
+    collection.nearest(collection.vectors[0], 3, without=cases[0])
     collection.nearest(collection.vectors[0], 3, where=Filter({"modality": []}))
     assert masks == [None, None]
 
