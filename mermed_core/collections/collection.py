@@ -169,7 +169,8 @@ class Collection:
         allowed = where.mask(self.columns) if where else None
         own = np.zeros(len(self), bool)
         if without is not None:
-            own = Filter({"source": [without.source], "group": [without.group]}).mask(self.columns)
+            own = self.columns["source"].contains([without.source])
+            own &= self.columns["group"].contains([without.group])
         # The engine need not know about the group: of so many more hits enough are left without it.
         similarities, positions = self.engine.search(vector[None], count + int(own.sum()), allowed)
         others = np.flatnonzero(~own[positions[0]])[:count]
