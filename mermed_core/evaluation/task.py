@@ -110,15 +110,15 @@ def tasks_of(embeddings: Embeddings) -> tuple[Task, ...]:
     Raises:
         ManifestError: a label set mixes modalities, or there is none.
     """
-    tasks = [_task(label_set, embeddings) for label_set in embeddings.manifest.label_sets()]
-    found = tuple(task for task in tasks if task is not None)
-    if not found:
+    candidates = [_task(label_set, embeddings) for label_set in embeddings.manifest.label_sets()]
+    tasks = tuple(task for task in candidates if task is not None)
+    if not tasks:
         raise ManifestError(
             "no label set has two classes in the train split, so there is nothing to measure; label images "
             f"of two classes. Note that {_TOGETHER}.",
             column="labels",
         )
-    return found
+    return tasks
 
 
 def _task(label_set: LabelSet, embeddings: Embeddings) -> Task | None:
@@ -180,8 +180,8 @@ def _classes(label_set: LabelSet, frame: pd.DataFrame) -> tuple[str, ...]:
     classes = tuple(name for name in label_set.classes if name in shown)
     if len(classes) >= (1 if label_set.kind == "multilabel" else 2):
         return classes
-    found = f"only one class ({classes[0]})" if classes else "no class"
-    logger.warning("task '%s' is left out: %s shows %s; %s.", label_set.task, where, found, _TOGETHER)
+    shown_classes = f"only one class ({classes[0]})" if classes else "no class"
+    logger.warning("task '%s' is left out: %s shows %s; %s.", label_set.task, where, shown_classes, _TOGETHER)
     return ()
 
 

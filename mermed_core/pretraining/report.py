@@ -289,15 +289,15 @@ def _example(embeddings: Embeddings, row: int) -> Example:
     cosines, positions = nearest(
         vectors[[row]], vectors, _NEIGHBOURS, query_groups=groups[[row]], gallery_groups=groups
     )
-    found = positions[0] >= 0  # fewer where most images are of the same patient
+    hits = positions[0] >= 0  # fewer where most images are of the same patient
     neighbours = [
         _picture(embeddings, int(position), f"cosine {cosine:.3f}")
-        for cosine, position in zip(cosines[0][found], positions[0][found], strict=True)
+        for cosine, position in zip(cosines[0][hits], positions[0][hits], strict=True)
     ]
     return Example(
         str(frame["modality"].iloc[row]),
         (_picture(embeddings, row, "query", marked=True), *neighbours),
-        tuple(map(float, cosines[0][found])),
+        tuple(map(float, cosines[0][hits])),
     )
 
 
