@@ -37,10 +37,10 @@ def stop_at(pretrainer, step, action):
     """Lets `action` happen in the middle of a step of the run."""
     take_step = pretrainer.engine.step
 
-    def watched(batch, number, applied):
+    def watched(batch, number, values):
         if number == step:
             action()
-        return take_step(batch, number, applied)
+        return take_step(batch, number, values)
 
     pretrainer.engine.step = watched
 
@@ -165,9 +165,9 @@ def test_a_step_whose_loss_is_not_finite_changes_nothing(manifest, smoke):
     seen = []
     take_step = run.engine.step
 
-    def watched(batch, number, applied):
+    def watched(batch, number, values):
         before = everything(run)
-        outcome = take_step(batch, number, applied)
+        outcome = take_step(batch, number, values)
         seen.append((outcome.skipped, same(before, everything(run))))
         return outcome
 

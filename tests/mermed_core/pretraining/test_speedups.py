@@ -214,7 +214,7 @@ class TestSinglePrecisionConvolutions:
 
 
 def _count_page_faults(answers) -> None:
-    kept = keep_freed_memory()
+    kept, faults = keep_freed_memory(), _PAGES
     for _ in range(2):
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         np.ones(_PAGES * resource.getpagesize(), np.uint8)
