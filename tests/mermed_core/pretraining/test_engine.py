@@ -133,13 +133,14 @@ def test_activations_are_not_kept(smoke, manifest):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_compiled_encoders_give_the_same(manifest, smoke, monkeypatch):
-    options = (*PLAIN, "views.local_count=0", "schedule.length=2")  # one size of views: fewer kernels to make
+    """Traced as for Inductor, whose C++ takes a minute to build; test_gpu.py has the kernels built too."""
+    options = (*PLAIN, "views.local_count=0", "schedule.length=2")  # one size of views: fewer graphs
     plain = run(manifest, smoke(*options, folder="plain"))
     asked, compile_module = [], torch.nn.Module.compile
 
     def note(self, **options):
         asked.append(self)
-        compile_module(self, **options)
+        compile_module(self, **options, backend="aot_eager")
 
     monkeypatch.setattr(torch.nn.Module, "compile", note)
     compiled = Pretrainer(smoke(*options, "compute.compile=true", folder="compiled"), manifest)
