@@ -57,7 +57,9 @@ imports: $(VENV)/.installed-dev ## who may import whom, as pyproject.toml says
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed-dev ## write the API reference to site/; a warning is an error
-	$(BIN)/python -W error::UserWarning -m pdoc --docformat google --output-directory site mermed_core
+	$(BIN)/python -W error::UserWarning \
+		-W "ignore:Failed to run TYPE_CHECKING code while parsing PydanticDataclass:UserWarning" \
+		-m pdoc --docformat google --output-directory site mermed_core
 
 format: $(VENV)/.installed-dev ## let ruff mend what it can
 	$(BIN)/ruff check --fix .

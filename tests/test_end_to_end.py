@@ -2,8 +2,7 @@
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,31 +11,35 @@ from gradio_client import Client, handle_file
 from app.services import load_services
 from app.ui import build_app, launch_options
 from app.uploads import FOLDER_VARIABLE
+from mermed_core.cli import main
 from mermed_core.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+@pytest.fixture
+def mermed(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command and returns what it printed."""
+
+    def run(*arguments: str) -> str:
+        capsys.readouterr()
+        assert main(arguments) == 0
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.mark.timeout(180)
-def test_from_nothing_to_the_page(tmp_path, monkeypatch):
-    recipe = str(ROOT / "train" / "recipes" / "smoke.toml")
-    model = run("train.pretrain", recipe, f"run.folder={tmp_path / 'run'}", "schedule.length=3").strip()
-    run("train.fit_heads", "--model", model, "--data", "phantoms:10")
+def test_from_nothing_to_the_page(tmp_path, monkeypatch, mermed):
+    model = mermed("pretrain", "smoke", f"run.folder={tmp_path / 'run'}", "schedule.length=3").strip()
+    mermed("fit", "--model", model, "--data", "phantoms:10")
     collection = str(tmp_path / "collection")
-    run("train.build_collection", "--model", model, "--data", "phantoms:3@1", "--out", collection)
+    mermed("collect", "--model", model, "--data", "phantoms:2@1", "--out", collection)
 
     image = ROOT / "assets" / "examples" / "pathology.png"
-    shell = ["analyse", str(image), "--json", "--model", model, "--collection", collection]
-    said = json.loads(run("mermed_core", *shell))
-    assert len(said["neighbours"]) == 8
+    options = ["--json", "--model", model, "--collection", collection]
+    answer = json.loads(mermed("analyse", str(image), *options))
+    assert len(answer["neighbours"]) == 8
 
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "uploads"))
     os.makedirs(tmp_path / "uploads")
@@ -49,6 +52,6 @@ def test_from_nothing_to_the_page(tmp_path, monkeypatch):
         shown = Client(address, verbose=False).predict(handle_file(image), api_name="/analyse")
     finally:
         blocks.close()
-    assert shown["model"] == said["model"]
-    assert [hit["case_id"] for hit in shown["neighbours"]] == [hit["case_id"] for hit in said["neighbours"]]
-    assert shown["modality"] == pytest.approx(said["modality"], abs=1e-4)
+    assert shown["model"] == answer["model"]
+    assert [hit["case_id"] for hit in shown["neighbours"]] == [hit["case_id"] for hit in answer["neighbours"]]
+    assert shown["modality"] == pytest.approx(answer["modality"], abs=1e-4)

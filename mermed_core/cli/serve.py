@@ -32,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         SettingsError: the port or another variable has a value that cannot be used.
     """
+    from mermed_core.settings import Settings
+
     given = {
         "GRADIO_SERVER_NAME": options.host,
         "GRADIO_SERVER_PORT": options.port,
@@ -39,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         "MERMED_COLLECTION": options.collection,
     }
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
+    Settings.from_environment()  # refuses a wrong value before the page takes seconds to import
     return importlib.import_module(f"{_page_package()}.ui").serve()
 
 

@@ -22,6 +22,7 @@ from mermed_core.pretraining.recipe import Recipe
 from mermed_core.pretraining.run_folder import read_log
 
 SMOKE = "smoke"
+FEW = "data.manifest=phantoms:4"
 
 
 def test_the_shipped_recipes_are_named_and_found():
@@ -49,7 +50,7 @@ def test_the_papers_numbers_are_in_its_recipe():
 
 
 def test_a_run_prints_its_model_folder(tmp_path, capsys):
-    assert main(["pretrain", SMOKE, f"run.folder={tmp_path / 'run'}", "schedule.length=2"]) == 0
+    assert main(["pretrain", SMOKE, FEW, f"run.folder={tmp_path / 'run'}", "schedule.length=2"]) == 0
     folder = Path(capsys.readouterr().out.strip())
     assert load_config(folder).training["steps"] == 2
 
@@ -96,8 +97,9 @@ def start():
 def _run(folder: Path, overrides: tuple[str, ...]) -> None:
     with folder.with_suffix(".stderr").open("a") as errors:
         os.dup2(errors.fileno(), sys.stderr.fileno())
+    multiprocessing.set_start_method("fork", force=True)  # readers start as they do in a shell
     torch.set_num_threads(1)
-    sys.exit(main(["pretrain", SMOKE, f"run.folder={folder}", *overrides]))
+    sys.exit(main(["pretrain", SMOKE, FEW, f"run.folder={folder}", *overrides]))
 
 
 def steps_in(folder: Path) -> int:
@@ -112,29 +114,15 @@ def wait_for_steps(process: BaseProcess, folder: Path, steps: int) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_a_missing_compiler_is_a_sentence(tmp_path, monkeypatch, error_of):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))  # nothing is compiled already
-    small = ("encoder.architecture=test_vit", "views.local_count=0", "schedule.length=1")
-    code, sentence = error_of("pretrain", SMOKE, f"run.folder={tmp_path}/run", "compute.compile=true", *small)
-    assert code == 1
-    assert sentence.startswith(
-        "'compute.compile' is true, but nothing can be compiled here: InvalidCxxCompiler"
-    )
-    assert sentence.endswith("or set it to false in a 'run.folder' of its own.")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(200)
 def test_killed_at_any_moment_the_same_command_ends_in_the_same_weights(tmp_path, start):
-    options = ("schedule.length=30", "run.checkpoint_every=1", "run.workers=1", "run.monitor_every=7")
+    options = ("schedule.length=20", "run.checkpoint_every=1", "run.workers=1", "run.monitor_every=7")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     chance = random.Random(0)
-    for _ in range(4):
+    for _ in range(2):
         before = steps_in(killed)
         process = start(killed, *options)
-        wait_for_steps(process, killed, before + chance.randint(1, 7))
+        wait_for_steps(process, killed, before + chance.randint(1, 5))
         time.sleep(chance.random() * 0.05)  # not always at the same place of a step
         process.kill()
         process.join()
@@ -149,7 +137,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same_weights(tmp_path
         for folder in (whole, killed)
     ]
     assert values[0] == values[1]
-    assert [step for step, *_ in values[0]] == list(range(1, 31))
+    assert [step for step, *_ in values[0]] == list(range(1, 21))
     assert not list((killed / "checkpoints").glob(".*"))  # no half of one is left
 
 

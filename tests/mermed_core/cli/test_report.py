@@ -8,7 +8,9 @@ from mermed_core.cli import main
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     run = tmp_path_factory.mktemp("report") / "run"
-    assert main(["pretrain", "smoke", f"run.folder={run}", "schedule.length=2"]) == 0
+    assert (
+        main(["pretrain", "smoke", "data.manifest=phantoms:4", f"run.folder={run}", "schedule.length=2"]) == 0
+    )
     return run
 
 
