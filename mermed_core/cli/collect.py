@@ -28,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modality", metavar="NAME", help="modality of images that do not state theirs, such as ct or cxr"
     )
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="further column of the table that is kept, such as sex; may be repeated. No other is kept",
+    )
     add_workers(parser)
 
 
@@ -48,6 +55,9 @@ def run(options: argparse.Namespace) -> None:
         name=options.name or options.out.resolve().name,
         text=options.text,
         synthetic=bool(manifest.frame["source"].str.startswith(SYNTHETIC_PREFIX).all()),
+        keep=options.keep,
         workers=options.workers,
     )
     print(f"{len(collection)} cases in {options.out}")
+    for reason, count in manifest.left_out.items():
+        print(f"left out: {count} ({reason})")

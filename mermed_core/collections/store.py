@@ -20,7 +20,7 @@ from mermed_core.collections.projection import compute_map
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import CollectionError, ManifestError, SearchError
 from mermed_core.files import check_replaceable, checksum, write_folder, write_json
-from mermed_core.models.embedder import Embedder, embed_manifest
+from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.search.faiss_engine import FaissEngine
 
 FORMAT = 1
@@ -77,7 +77,7 @@ def build_collection(
         np.save(staging / VECTORS, embeddings.vectors, allow_pickle=False)
         engine.save(staging / INDEX)
         np.savez(staging / MAP, coordinates=coordinates)
-        write_json(staging / MANIFEST, _stated(description, embeddings.vectors, embeddings.broken, staging))
+        write_json(staging / MANIFEST, _stated(description, embeddings, staging))
     return collection
 
 
@@ -138,15 +138,14 @@ def _table(records: pd.DataFrame, thumbnails: Sequence[bytes]) -> pa.Table:
     return table.select([*CASE_COLUMNS, *further, _THUMBNAIL]).replace_schema_metadata()
 
 
-def _stated(
-    description: Description, vectors: np.ndarray, broken: dict[str, str], folder: Path
-) -> dict[str, Any]:
+def _stated(description: Description, embeddings: Embeddings, folder: Path) -> dict[str, Any]:
     return {
         "format": FORMAT,
         **asdict(description),
-        "cases": len(vectors),
-        "dim": int(vectors.shape[1]),
-        "broken": broken,
+        "cases": len(embeddings.vectors),
+        "dim": int(embeddings.vectors.shape[1]),
+        "broken": embeddings.broken,
+        "left_out": embeddings.manifest.left_out,
         "checksums": {file: checksum(folder / file) for file in _CHECKED},
     }
 

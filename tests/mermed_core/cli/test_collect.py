@@ -1,5 +1,6 @@
 """Folders of images and phantoms become collections; a kill leaves the previous one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -50,6 +51,21 @@ def test_a_folder_of_images_becomes_a_collection(collect, pictures, capsys):
     assert set(collection.records["modality"]) == {"cxr"}
     assert set(collection.values("label")) == {"mass", "normal"}
     assert (collection.name, collection.synthetic) == ("mine", False)
+
+
+def test_named_columns_are_kept_and_what_is_left_out_is_said(collect, pictures, tmp_path, capsys):
+    (pictures / "notes.txt").write_text("not an image")
+    (pictures / "table.csv").write_text(
+        "image_path,modality,sex,name\nmass/0.png,cxr,f,Jane\nnormal/1.png,cxr,m,John\n"
+    )
+    kept = collect("--data", pictures / "table.csv", "--keep", "sex")
+    assert kept.values("sex") == ("f", "m")
+    assert "name" not in kept.records
+    collect("--data", pictures, "--modality", "cxr")
+    assert "left out: 2 (files that are no images)" in capsys.readouterr().out
+    assert json.loads((tmp_path / "mine" / "manifest.json").read_text())["left_out"] == {
+        "files that are no images": 2
+    }
 
 
 def test_phantoms_are_called_synthetic_unless_real_images_are_among_them(collect, pictures):
