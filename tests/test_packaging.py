@@ -26,6 +26,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 DISTRIBUTIONS = {
     "PIL": "pillow",
     "faiss": "faiss-cpu",
+    "libjpeg": "pylibjpeg-libjpeg",
     "open_clip": "open-clip-torch",
     "pydantic_core": "pydantic",
     "pytorch_grad_cam": "grad-cam",

@@ -1,11 +1,6 @@
-"""Folders of images and phantoms become collections; a kill leaves the previous one."""
+"""Folders of images and phantoms become collections."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -87,33 +82,6 @@ def test_nothing_is_written_where_nothing_can_be_read(encoder_folder, tmp_path, 
     options = ["--model", encoder_folder, "--data", tmp_path / "empty", "--out", tmp_path / "out"]
     assert error_of("collect", *options)[0] == 2
     assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.timeout(120)
-def test_killed_before_it_is_whole_the_previous_collection_stays(encoder_folder, pictures, tmp_path):
-    """The real command; every flush to disk takes a moment, so that the kill falls between two of them."""
-    out = tmp_path / "mine"
-    (pictures / "normal" / "3.png").unlink()  # so few need no UMAP, which takes seconds to import
-    data = ["--model", str(encoder_folder), "--data", str(pictures / "normal"), "--modality", "cxr"]
-    main(["collect", *data, "--out", str(out)])
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-    slow = "import os, time\nflush = os.fsync\nos.fsync = lambda file: (time.sleep(0.2), flush(file))\n"
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(slow)
-    command = [sys.executable, "-m", "mermed_core", "collect", *data, "--name", "New", "--out", str(out)]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(tmp_path / "site")}, stderr=subprocess.DEVNULL
-    ) as process:
-        while process.poll() is None and not list(tmp_path.glob(".mine.*.partial/manifest.json")):
-            time.sleep(0.01)
-        process.kill()
-    assert process.returncode == -signal.SIGKILL
-    assert list(tmp_path.glob(".mine.*.partial"))
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert load_collection(out).name == "mine"
-    main(["collect", *data, "--name", "New", "--out", str(out)])
-    assert load_collection(out).name == "New"
-    assert not list(tmp_path.glob(".mine.*"))
 
 
 def test_a_folder_with_something_else_is_kept(encoder_folder, pictures, error_of):
