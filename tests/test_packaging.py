@@ -152,14 +152,14 @@ def test_without_the_extra_train_pretraining_says_how_to_get_it(monkeypatch, cap
     forget(monkeypatch, "mermed_core.pretraining")
     monkeypatch.setitem(sys.modules, "accelerate", None)
     assert main(["pretrain", "smoke", f"run.folder={tmp_path / 'run'}"]) == 1
-    assert "pip install 'mermed-fm-explorer[train]'" in capsys.readouterr().err
+    assert "pip install '.[train]'" in capsys.readouterr().err
     forget(monkeypatch, "mermed_core.pretraining")
 
 
 def test_without_the_extra_data_medmnist_says_how_to_get_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "medmnist", None)
     assert main(["pack-shards", "--data", "medmnist:pathmnist", "--out", str(tmp_path / "shards")]) == 1
-    assert "mermed-fm-explorer[data]" in capsys.readouterr().err
+    assert "pip install '.[data]'" in capsys.readouterr().err
 
 
 def test_the_page_imports_its_own_files_relatively():

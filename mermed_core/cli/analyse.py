@@ -85,8 +85,8 @@ def _lines(analysis: Analysis, chosen: str) -> list[str]:
             f"CHECK       the DICOM header says {analysis.header_modality}, the model sees {key}; "
             f"--modality {analysis.header_modality} follows the header"
         )
-    known = "yes" if analysis.in_distribution else "NO"
-    lines.append(f"known       {known}: {analysis.reason}")
+    familiar = "yes" if analysis.in_distribution else "NO"
+    lines.append(f"recognised  {familiar}: {analysis.reason}")
     lines += [
         f"finding     {finding.task}: {finding.label} {finding.probability:.1%}"
         for finding in analysis.findings

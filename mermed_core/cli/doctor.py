@@ -15,7 +15,7 @@ DETAILS = "Ends with 1 where something that serving needs is missing."
 # What serving cannot do without, and what only the extras bring.
 _NEEDED = ("torch", "torchvision", "timm", "gradio", "umap-learn", "plotly", "grad-cam", "pandas", "pydicom")
 _OPTIONAL = {"accelerate": "train", "medmnist": "data", "open-clip-torch": "eval"}
-_INSTALL = "pip install mermed-fm-explorer"
+_INSTALL = "pip install . in the project's folder"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def _optional(name: str, extra: str) -> str:
     try:
         return f"ok       {name} {version(name)}"
     except PackageNotFoundError:
-        return f"note     {name} is not installed: {_INSTALL}[{extra}]"
+        return f"note     {name} is not installed: pip install '.[{extra}]' in the project's folder"
 
 
 def _faiss() -> str:

@@ -107,8 +107,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
-        extra = f"pip install 'mermed-fm-explorer[{EXTRAS[package]}]'"
-        return _ended(f"This needs the package {package}: {extra}", FAILED, as_json)
+        extra = EXTRAS[package]
+        how = f"pip install '.[{extra}]' in the project's folder"
+        return _ended(f"This needs {package}, which the extra '{extra}' brings: {how}.", FAILED, as_json)
     except OSError as error:
         return _ended(str(error), FAILED, as_json)
     except KeyboardInterrupt:

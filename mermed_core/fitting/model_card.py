@@ -188,7 +188,7 @@ def _number(value: float | None) -> str:
 
 def _title(task: str, modality: str, datasets: Datasets) -> str:
     if task.startswith(SYNTHETIC_PREFIX):
-        return f"Synthetic {MODALITIES[modality].name}"
+        return f"{MODALITIES[modality].name}, synthetic"
     return _facts(task, datasets)["title"] or task
 
 

@@ -68,8 +68,10 @@ def test_a_missing_package_is_named_with_the_command(monkeypatch, model_folder, 
     monkeypatch.setattr(doctor, "_OPTIONAL", {"nor-this": "train"})
     report, healthy = examine(model_folder, collection_folder, None)
     assert not healthy
-    assert lines(report, "MISSING") == ["MISSING  surely-not-installed: pip install mermed-fm-explorer"]
-    assert "note     nor-this is not installed: pip install mermed-fm-explorer[train]" in lines(
+    assert lines(report, "MISSING") == [
+        "MISSING  surely-not-installed: pip install . in the project's folder"
+    ]
+    assert "note     nor-this is not installed: pip install '.[train]' in the project's folder" in lines(
         report, "note"
     )
 

@@ -115,7 +115,8 @@ def test_what_an_extra_brings_is_named_with_the_command(raising, error_of):
     raising(ModuleNotFoundError("No module named 'accelerate.utils'", name="accelerate.utils"))
     assert error_of("doctor") == (
         1,
-        "This needs the package accelerate: pip install 'mermed-fm-explorer[train]'",
+        "This needs accelerate, which the extra 'train' brings: "
+        "pip install '.[train]' in the project's folder.",
     )
 
 

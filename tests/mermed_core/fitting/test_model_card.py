@@ -129,7 +129,7 @@ def test_described_metrics_bring_names_for_people():
     named = described(metrics, DATASETS)
     facts = {"title": "Chest films", "caveat": "One hospital.", "names": {"pna": "pneumonia"}}
     assert named.tasks["chest"] == CHEST.model_copy(update=facts)
-    assert named.tasks["phantom_oct"].title == "Synthetic OCT"
+    assert named.tasks["phantom_oct"].title == "OCT, synthetic"
     assert "nothing about real" in named.tasks["phantom_oct"].caveat
     assert named.model == metrics.model
 
