@@ -10,8 +10,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from mermed_core.errors import SettingsError
 from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
 
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 _LOCAL, _EVERYWHERE = "127.0.0.1", "0.0.0.0"
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no such home folder") from error
+
+
+Folder = Annotated[Path, AfterValidator(_expanded)]
 
 
 class Settings(BaseModel):
@@ -102,7 +111,7 @@ class Settings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
-            problem = first["msg"].replace("Input should", "it should", 1)
+            problem = first["msg"].replace("Input should", "it should", 1).removeprefix("Value error, ")
             raise SettingsError(
                 f"The environment variable {first['loc'][0]} is '{first['input']}'; {problem}."
             ) from error

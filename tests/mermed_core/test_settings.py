@@ -51,6 +51,11 @@ def test_a_value_that_cannot_be_used_is_named_in_one_sentence(variable, value):
         Settings.from_environment({variable: value})
 
 
+def test_a_home_folder_that_does_not_exist_is_a_sentence():
+    with pytest.raises(SettingsError, match="MERMED_DATA is '~nobody-here/x'; there is no such home folder"):
+        Settings.from_environment({"MERMED_DATA": "~nobody-here/x"})
+
+
 @given(st.dictionaries(st.sampled_from(VARIABLES), st.text()))
 def test_any_environment_gives_settings_or_a_sentence(environment):
     settings = Settings()

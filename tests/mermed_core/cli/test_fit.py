@@ -14,7 +14,8 @@ def test_it_makes_an_encoder_a_model_that_answers(encoder, tmp_path):
     predictor = Predictor.load(out)
     assert len(predictor.tasks) == 7
     assert "Research use only" in predictor.card
-    assert {metrics.title.split()[0] for metrics in predictor.metrics.tasks.values()} == {"Synthetic"}
+    assert predictor.metrics.tasks
+    assert all("synthetic" in metrics.title for metrics in predictor.metrics.tasks.values())
     assert predictor.metrics.model.modality_accuracy is not None
     assert predictor.metrics.model.mean_auroc is None  # that comes from an evaluation
     pixels = draw_phantom("fundus", FINDINGS["fundus"][0], seed=1).pixels
