@@ -1,4 +1,4 @@
-"""The README and the guides: their commands exist, their links lead somewhere, their tables are the program's."""
+"""The README and the guides: commands exist, links lead somewhere, tables are those of the program."""
 
 import re
 import shlex
