@@ -1,9 +1,16 @@
-"""Skips the tests whose marker asks for something that is not here."""
+"""Skips the tests whose marker asks for something that is not here; property tests draw the same each time."""
 
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is slow, which says nothing about the code: no deadline, and the same examples in every run.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -77,7 +77,7 @@ def test_overrides_win(recipe_file):
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     name=TEXTS,
     quick=st.booleans(),

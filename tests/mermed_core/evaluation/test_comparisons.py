@@ -251,7 +251,7 @@ def rejected(p_values, level):
     return found
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=9), st.floats(0.001, 0.999))
 def test_corrected_p_values_reject_what_holms_steps_reject(hundredths, level):
     p_values = np.array(hundredths) / 200

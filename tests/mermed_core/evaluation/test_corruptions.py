@@ -23,14 +23,14 @@ def root_mean_square(changed, pixels):
     return np.sqrt(((changed - pixels.astype(float)) ** 2).mean())
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(pixels=PIXELS, name=st.sampled_from(POINTWISE), seed=st.integers(0, 99))
 def test_no_pixel_comes_nearer_to_the_original_with_severity(pixels, name, seed):
     distances = np.abs(np.stack(grades(pixels, name, seed)) - pixels)
     assert (np.diff(distances, axis=0) >= 0).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(key=st.sampled_from(MODALITY_KEYS), seed=st.integers(0, 999))
 def test_every_severity_is_farther_from_the_original_than_the_one_before(key, seed):
     pixels = draw_phantom(key, FINDINGS[key][0], seed=seed, size=128).pixels
@@ -40,7 +40,7 @@ def test_every_severity_is_farther_from_the_original_than_the_one_before(key, se
         assert (np.diff(distances) > 0).all(), (name, distances)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(name=st.sampled_from(GEOMETRIC), seed=st.integers(0, 999))
 def test_every_severity_moves_the_picture_farther_than_the_one_before(name, seed):
     # A pixel that tells its own place shows where each pixel came from.
@@ -51,7 +51,7 @@ def test_every_severity_moves_the_picture_farther_than_the_one_before(name, seed
     assert (np.diff(distances) > 0).all(), distances
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(pixels=PIXELS, name=st.sampled_from(sorted(CORRUPTIONS)), severity=st.sampled_from(SEVERITIES))
 def test_shape_and_type_are_kept_and_the_input_is_left_alone(pixels, name, severity):
     before = pixels.copy()

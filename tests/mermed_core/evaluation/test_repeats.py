@@ -20,7 +20,7 @@ def results_of(values, metric="auroc", shots=4):
     ]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8, unique_by=lambda value: round(value, 3)))
 def test_the_interval_is_scipys(values):
     (mean,) = mean_over_repeats(results_of(values))

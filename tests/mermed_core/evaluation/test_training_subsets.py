@@ -39,7 +39,7 @@ multilabel = st.lists(st.integers(0, 7), min_size=10, max_size=80).map(
 seeds = st.integers(0, 2**31)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(multiclass, st.integers(1, 12), seeds)
 def test_each_class_has_as_many_shots_or_all_that_there_are(task, shots, seed):
     rows = few_shot_rows(task, shots, seed)
@@ -62,7 +62,7 @@ def greedy(task: Task, shots: int, seed: int) -> list[int]:
     return sorted(taken)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(multilabel, st.integers(1, 12), seeds)
 def test_labels_that_do_not_exclude_each_other_are_drawn_greedily(task, shots, seed):
     rows = few_shot_rows(task, shots, seed)
@@ -71,7 +71,7 @@ def test_labels_that_do_not_exclude_each_other_are_drawn_greedily(task, shots, s
     assert (task.targets[rows].sum(axis=0) >= np.minimum(shots, available)).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(multiclass, st.floats(0.001, 1.0), seeds)
 def test_a_share_is_stratified_with_two_of_each_class_at_least(task, share, seed):
     rows = share_rows(task, share, seed)
@@ -81,7 +81,7 @@ def test_a_share_is_stratified_with_two_of_each_class_at_least(task, share, seed
     assert set(task.splits[rows]) == {"train"}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(multilabel, st.floats(0.001, 1.0), seeds)
 def test_a_share_of_a_multi_label_set_is_plain_but_lacks_no_class(task, share, seed):
     rows = share_rows(task, share, seed)
@@ -92,7 +92,7 @@ def test_a_share_of_a_multi_label_set_is_plain_but_lacks_no_class(task, share, s
     assert set(np.random.default_rng(seed).permutation(train)[:plain]) <= set(rows)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.one_of(multiclass, multilabel), seeds)
 def test_smaller_draws_are_part_of_larger_ones_up_to_everything(task, seed):
     few = [set(few_shot_rows(task, shots, seed)) for shots in (1, 2, 4, 8, len(task))]

@@ -17,7 +17,7 @@ def drawn(groups, resamples=50, seed: int | tuple[int, int] = 0):
     return np.concatenate(list(resampled_counts(groups, resamples, seed)))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=20), st.integers(1, 30), st.integers(0, 99))
 def test_a_draw_is_as_many_whole_groups_as_there_are(names, resamples, seed):
     groups = np.array(names)
@@ -152,7 +152,7 @@ def test_there_is_no_p_value_without_draws():
     assert np.isnan(two_sided_p_value(np.full(3, np.nan)))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(-4, 4), st.integers(0, 1000))
 def test_p_value_and_interval_agree(shift, seed):
     values = np.random.default_rng(seed).normal(shift, 1, 999)

@@ -92,7 +92,7 @@ def pairs(target, score):
     return np.mean(won, axis=1), np.mean(won, axis=0)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(positives=st.integers(2, 12), negatives=st.integers(2, 12), seed=st.integers(0, 1000))
 def test_equals_the_covariance_over_all_pairs(positives, negatives, seed):
     generator = np.random.default_rng(seed)

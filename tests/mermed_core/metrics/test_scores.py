@@ -22,7 +22,7 @@ from mermed_core.metrics.scores import auroc, over_classes, unweighted
 
 KINDS = ("multiclass", "ordinal", "multilabel")
 SEEDS = st.integers(0, 10_000)
-many = settings(deadline=None, max_examples=15)
+many = settings(max_examples=15)
 
 
 def example(kind, seed):
@@ -205,7 +205,7 @@ def mann_whitney(target, score):
     return float(np.mean([(p > n) + 0.5 * (p == n) for p in positive for n in negative]))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=2, max_size=30))
 def test_auroc_is_the_chance_of_a_right_order(pairs):
     target = np.array([pair[0] for pair in pairs])

@@ -58,7 +58,7 @@ def test_rotation_and_flip(size, flipped):
         close(ours, F.horizontal_flip(expected) if flipped else expected)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(factors=st.tuples(*[st.floats(0.5, 1.5)] * 3), hue=st.floats(-0.5, 0.5), seed=st.integers(0, 99))
 def test_colours(factors, hue, seed):
     image = images(1, seed=seed)

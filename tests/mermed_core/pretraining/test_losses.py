@@ -69,7 +69,7 @@ def loss_of(student, teacher, modality, bank, blocks, temperatures=(0.1, 0.05), 
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     views=st.integers(1, 4),
     teacher_views=st.integers(1, 3),

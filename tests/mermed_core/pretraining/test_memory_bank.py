@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mermed_core.pretraining.memory_bank import MemoryBank, random_blocks
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     slots=st.integers(1, 7),
     batches=st.lists(st.lists(st.integers(0, 2), max_size=20), max_size=6),

@@ -13,7 +13,7 @@ def modality_of(sizes):
     return np.random.default_rng(0).permutation(rows)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=7),
     batch=st.integers(1, 40),
@@ -93,7 +93,7 @@ def test_every_rank_and_every_part_of_it_is_balanced(world, parts):
                 assert np.bincount(modality[share[part::parts]]).tolist() == [2, 2, 2, 2]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     shards=st.lists(st.integers(1, 6), min_size=1, max_size=8),
     mixed=st.integers(1, 4),
@@ -135,7 +135,7 @@ def test_a_sources_share_goes_with_a_power_of_its_size(power, shares):
         )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=6),
     power=st.floats(0, 1, exclude_max=True),
@@ -170,7 +170,7 @@ def test_with_sources_a_step_does_not_depend_on_the_steps_before_it():
     assert [other.batch(step).tolist() for step in range(30)] != expected
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5), seed=st.integers(0, 99))
 def test_at_power_one_the_order_is_that_without_sources(sizes, seed):
     sampler, source = by_source(sizes, 1.0, seed=seed)

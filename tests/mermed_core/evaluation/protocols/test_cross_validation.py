@@ -44,7 +44,7 @@ def task_of(targets, groups, *, kind="multiclass", noise=0.4) -> Task:
     )
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(0, 7), st.integers(0, 9)), min_size=8, max_size=40),
     st.integers(2, 5),

@@ -60,7 +60,7 @@ def plain_shares(train: Task, query: np.ndarray, neighbours: int) -> list[float]
     ]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     kind=st.sampled_from(["multiclass", "multilabel"]),
     count=st.integers(8, 40),

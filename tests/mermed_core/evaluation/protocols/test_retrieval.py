@@ -71,7 +71,7 @@ def by_name(results):
     return {(result.label, result.metric, result.k): result for result in results}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10_000),
     kind=st.sampled_from(["multiclass", "multilabel"]),
