@@ -1,4 +1,4 @@
-"""Skips the tests whose marker asks for something that is not here; property tests draw the same each time."""
+"""Skips tests whose marker asks for something that is not here; property tests draw the same each time."""
 
 import os
 from pathlib import Path

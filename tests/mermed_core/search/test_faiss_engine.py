@@ -1,7 +1,7 @@
 import faiss
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mermed_core.errors import SearchError
@@ -13,7 +13,6 @@ def unit(count: int, dim: int = 6, seed: int = 0) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 5))
 def test_hits_are_those_of_brute_force(size, count, seed):
     vectors, queries = unit(size, seed=seed), unit(3, seed=seed + 100)
@@ -24,7 +23,6 @@ def test_hits_are_those_of_brute_force(size, count, seed):
     np.testing.assert_allclose(similarities, np.take_along_axis(cosine, expected, 1), rtol=1e-5, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(st.sets(st.integers(0, 29)), st.integers(1, 40))
 def test_a_filter_is_exact_and_never_pads(allowed, count):
     vectors, query = unit(30), unit(1, seed=9)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mermed_core.errors import SearchError
@@ -15,7 +15,6 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(ROWS, st.sets(VALUES | st.just("nowhere")), st.sets(VALUES), st.sets(st.integers(0, 4)))
 def test_a_mask_is_that_of_a_plain_loop(rows, kinds, labels, numbers):
     frame = pd.DataFrame(rows, columns=["kind", "labels", "number"]).astype({"labels": object})

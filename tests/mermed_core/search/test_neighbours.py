@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mermed_core.search import neighbours
@@ -14,7 +14,6 @@ def unit(count: int, seed: int, dim: int = 5) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 6), st.integers(0, 30), st.integers(0, 40), st.integers(1, 4), st.integers(0, 9))
 def test_they_are_those_of_a_plain_sort_without_the_own_group(queries, rows, count, groups, seed):
     generator = np.random.default_rng(seed)
@@ -33,7 +32,6 @@ def test_they_are_those_of_a_plain_sort_without_the_own_group(queries, rows, cou
         assert (values[row, len(expected) :] == -np.inf).all()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(1, 10))
 def test_squared_distances_are_those_of_the_plain_difference(queries, rows, count):
     points, centres = 2 * unit(queries, 1), unit(rows, 2)
