@@ -95,7 +95,7 @@ model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start a
 
 collection: $(VENV)/.installed ## build the bundled synthetic collection for assets/model
 	$(MERMED) collect --model assets/model --data phantoms:60@1 --out assets/collection \
-		--name "Synthetic phantoms" --text "Drawn by mermed_core/data/phantoms; no patient is in it."
+		--name "Synthetic phantoms" --text "Drawn by the code in mermed_core/data/phantoms."
 
 examples: $(VENV)/.installed ## draw the synthetic example images of the page
 	$(MERMED) draw-examples --out assets/examples
