@@ -50,6 +50,8 @@ class Encoder(Section):
         drop_path: rate of stochastic depth in the student.
         freeze_batch_norm: keep the batch-norm statistics of the starting weights; scales and shifts still
             learn.
+        frozen_stages: how many of the encoder's first stages, with all that comes before them, keep the
+            starting weights; they have few parameters but cost the most time.
     """
 
     architecture: str
@@ -59,6 +61,7 @@ class Encoder(Section):
     normalisation: Literal["modality", "imagenet", "timm"]
     drop_path: Share
     freeze_batch_norm: bool
+    frozen_stages: Natural = 0  # recipes of older runs do not have it
 
 
 class Views(Section):

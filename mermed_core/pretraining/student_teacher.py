@@ -159,7 +159,27 @@ def build_student(recipe: Recipe) -> SelfSupervisedNetwork:
         backbone.dim, layers=recipe.head.layers, hidden=recipe.head.hidden, dim=recipe.head.dim
     )
     aligner = build_aligner(recipe, backbone.dim)
+    freeze_stages(backbone, encoder.frozen_stages)
     return SelfSupervisedNetwork(backbone, head, freeze_batch_norm=encoder.freeze_batch_norm, aligner=aligner)
+
+
+def freeze_stages(backbone: Backbone, count: int) -> None:
+    """Keeps the parameters of an encoder's first stages, and of all that comes before them, as they are.
+
+    Raises:
+        RecipeError: the encoder has fewer stages.
+    """
+    if not count:
+        return
+    stages = list(getattr(backbone.encoder, "feature_info", None) or [])
+    if count > len(stages):
+        raise RecipeError(f"'encoder.frozen_stages' is {count}; '{backbone.architecture}' has {len(stages)}.")
+    *_, last = backbone.encoder.get_submodule(stages[count - 1]["module"]).modules()
+    for module in backbone.encoder.modules():  # in the order in which an image passes them
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(False)
+        if module is last:
+            break
 
 
 @torch.no_grad()

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from mermed_core.errors import RecipeError
 from mermed_core.models.backbone import Backbone
 from mermed_core.pretraining.distributed import BATCH_NORMS
 from mermed_core.pretraining.student_teacher import (
     BufferSnapshot,
     ProjectionHead,
     SelfSupervisedNetwork,
+    freeze_stages,
     update_teacher,
 )
 
@@ -66,6 +68,35 @@ def test_frozen_batch_norms_keep_their_statistics_and_learn_their_scale():
     assert all(module.training for module in head_norms)
     loose = network(freeze=False).train()
     assert all(module.training for module in loose.backbone.modules() if isinstance(module, BATCH_NORMS))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "count", "learn"),
+    [
+        ("test_efficientnet", 0, "conv_stem"),
+        ("test_efficientnet", 2, "blocks.2"),
+        ("test_resnet", 1, "layer1"),
+        ("test_vit", 3, "blocks.3"),
+    ],
+)
+def test_frozen_stages_learn_nothing_and_all_behind_them_do(architecture, count, learn):
+    student = network(architecture)
+    freeze_stages(student.backbone, count)
+    student(views(2, 32)).projected.square().sum().backward()
+    encoder = dict(student.backbone.encoder.named_parameters())
+    learning = [name for name, parameter in encoder.items() if parameter.requires_grad]
+    frozen = [name for name in encoder if name not in learning]
+    assert all(encoder[name].grad is None for name in frozen)
+    assert bool(frozen) == bool(count)
+    assert any(name.startswith(learn) for name in learning)
+    assert not any(name.startswith(learn) for name in frozen)
+    names = list(encoder)
+    assert max(map(names.index, frozen), default=-1) < min(map(names.index, learning))
+
+
+def test_an_encoder_cannot_freeze_more_stages_than_it_has():
+    with pytest.raises(RecipeError, match=r"frozen_stages.*is 9; 'test_efficientnet' has"):
+        freeze_stages(network().backbone, 9)
 
 
 def test_the_teacher_averages_parameters_and_keeps_its_own_buffers():
