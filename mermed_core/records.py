@@ -1,11 +1,27 @@
 """The values that rooms hand to each other: a case, an embedding, a finding, a neighbour, an analysis."""
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
 RESEARCH_ONLY = "Research use only. Not a medical device; not for diagnosis, triage or treatment."
+
+
+# AUROC in other sources' images from which a finding counts as shown to hold there.
+HOLDS_FROM = 0.75
+
+
+class Familiarity(StrEnum):
+    """How well the model knows images of this kind."""
+
+    FAMILIAR = "familiar"
+    """Of a modality, and like the images that its findings were learned on."""
+    UNLIKE = "unlike"
+    """Of a modality, but unlike the images that any finding was learned on."""
+    UNKNOWN = "unknown"
+    """None of the seven modalities."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +58,22 @@ class Finding:
         task: the label set.
         label: the class.
         probability: calibrated, 0..1; the classes of a multi-label set do not sum to 1.
-        relevance: 0..1, how much the image resembles those that the label set was made for: low for a head
+        relevance: 0..1, how surely the image is of the kind that the label set was fitted on: low for a head
             CT in a label set of lung nodules.
+        elsewhere: AUROC of this finding on sources that a head was not fitted on, 0..1; None where only one
+            source has the label, so that nobody knows.
     """
 
     task: str
     label: str
     probability: float
     relevance: float = 1.0
+    elsewhere: float | None = None
+
+    @property
+    def holds_elsewhere(self) -> bool:
+        """Whether the finding was shown to hold in images of a source that its head had not seen."""
+        return self.elsewhere is not None and self.elsewhere >= HOLDS_FROM
 
 
 @dataclass(frozen=True)
@@ -76,8 +100,9 @@ class Embedding:
         modality: probability of each modality, by key, highest first.
         chosen: key of the modality whose normalisation `vector` was made with: the one that a person named,
             otherwise the most probable.
-        vector: (dim,) float32, unit norm.
-        neutral: (dim,) float32, unit norm, made without assuming a modality; `modality` is read from it.
+        vector: (width,) float32, unit norm, what heads read.
+        neutral: (width,) float32, unit norm, made without assuming a modality; `modality` is read from it.
+        retrieval: (dim,) float32, unit norm, in the space in which images are compared.
         notes: how the image was read, in sentences, such as the window that was chosen.
         header_modality: key of the modality that the DICOM header states, None where it states none.
     """
@@ -86,6 +111,7 @@ class Embedding:
     chosen: str
     vector: np.ndarray
     neutral: np.ndarray
+    retrieval: np.ndarray
     notes: tuple[str, ...] = ()
     header_modality: str | None = None
 
@@ -115,19 +141,22 @@ class Analysis:
 
     Attributes:
         modality: probability of each modality, by key, highest first.
-        in_distribution: whether the image resembles anything that the model was trained on.
-        reason: why the image is in distribution or out of it, in a sentence.
-        findings: calibrated probabilities of the chosen modality's label sets; empty where the image is out
-            of distribution.
+        familiarity: how well the model knows images of this kind.
+        reason: which images it was compared with and why that decided, in a sentence.
+        findings: calibrated probabilities of the label sets that were fitted on images of this kind; empty
+            where there is none.
         neighbours: the most similar cases, most similar first.
         point: where the image falls on the collection's map, None without a collection.
         model: name and fingerprint of the model.
         notes: how the image was read, in sentences.
         header_modality: key of the modality that the DICOM header states, None where it states none.
+        region: the part of the body that the image most probably shows, such as "chest"; "" where the model
+            distinguishes none in this modality.
+        region_probability: of that region, 0..1.
     """
 
     modality: dict[str, float]
-    in_distribution: bool
+    familiarity: Familiarity
     reason: str
     findings: tuple[Finding, ...]
     neighbours: tuple[Neighbour, ...]
@@ -135,12 +164,22 @@ class Analysis:
     model: str
     notes: tuple[str, ...] = ()
     header_modality: str | None = None
+    region: str = ""
+    region_probability: float = 0.0
+
+    @property
+    def in_distribution(self) -> bool:
+        """Whether the image is of one of the seven modalities."""
+        return self.familiarity is not Familiarity.UNKNOWN
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; the point is called `map`."""
         return {
             "modality": self.modality,
+            "familiarity": str(self.familiarity),
             "in_distribution": self.in_distribution,
+            "region": self.region,
+            "region_probability": self.region_probability,
             "reason": self.reason,
             "findings": [asdict(finding) for finding in self.findings],
             "neighbours": [

@@ -20,7 +20,16 @@ from mermed_core.models.heads import HEADS_FOLDER, MODALITY_TASK, HeadSet, load_
 from mermed_core.models.model_folder import CARD
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
 from mermed_core.models.ood import OODDetector, load_detector
-from mermed_core.records import Analysis, Embedding, Finding, MapPoint, Neighbour, Saliency
+from mermed_core.models.retrieval_space import RetrievalSpace, load_retrieval_space
+from mermed_core.records import (
+    Analysis,
+    Embedding,
+    Familiarity,
+    Finding,
+    MapPoint,
+    Neighbour,
+    Saliency,
+)
 from mermed_core.search.filters import EVERYTHING, Filter
 
 __all__ = ["Embedding", "Filter", "LabelSet", "MedicalImage", "Predictor"]
@@ -47,12 +56,14 @@ class Predictor:
         embedder: Embedder,
         heads: HeadSet,
         detector: OODDetector,
+        space: RetrievalSpace,
         collection: Collection | None,
         *,
         card: str = "",
         metrics: ModelMetrics | None = None,
     ) -> None:
         self._embedder = embedder
+        self._space = space
         if collection is not None and not self.made(collection):
             raise CollectionError(
                 f"The collection '{collection.name}' was made by another model; build it again with this one."
@@ -80,6 +91,7 @@ class Predictor:
             embedder,
             load_heads(folder, embedder.backbone.dim),
             load_detector(folder, embedder.backbone.dim),
+            load_retrieval_space(folder, embedder.backbone.dim),
             load_collection(collection) if collection else None,
             card=_read_card(model / CARD),
             metrics=ModelMetrics.load(model / METRICS),
@@ -92,7 +104,7 @@ class Predictor:
 
     def made(self, collection: Collection) -> bool:
         """Returns whether this model made a collection's vectors, so that they can be compared."""
-        return collection.fingerprint == self._embedder.fingerprint
+        return collection.fingerprint == self._space.fingerprint(self._embedder.fingerprint)
 
     def read(self, source: bytes | Path, frame: int = 0) -> MedicalImage:
         """Reads an image file; raises a kind of ImageError that says what is wrong with it."""
@@ -119,9 +131,12 @@ class Predictor:
             return earlier
         shared = self._embedder.preprocessing_is_shared
         vector = neutral if shared else self._embedder.embed(image.pixels, chosen)
+        retrieval = self._space.project(vector[None])[0]
         if earlier is not None:
-            return replace(earlier, chosen=chosen, vector=vector)
-        return Embedding(probabilities, chosen, vector, neutral, image.notes, image.header_modality)
+            return replace(earlier, chosen=chosen, vector=vector, retrieval=retrieval)
+        return Embedding(
+            probabilities, chosen, vector, neutral, retrieval, image.notes, image.header_modality
+        )
 
     def analyse(self, image: MedicalImage | Embedding, *, neighbours: int = 8) -> Analysis:
         """Says everything about one image.
@@ -134,10 +149,10 @@ class Predictor:
         in_distribution, reason = self._detector.judge(embedding.vector, embedding.chosen)
         return Analysis(
             modality=embedding.modality,
-            in_distribution=in_distribution,
+            familiarity=Familiarity.FAMILIAR if in_distribution else Familiarity.UNKNOWN,
             reason=reason,
             findings=self._findings(embedding) if in_distribution else (),
-            neighbours=self.collection.nearest(embedding.vector, neighbours) if self.collection else (),
+            neighbours=self.collection.nearest(embedding.retrieval, neighbours) if self.collection else (),
             point=self.place(embedding),
             model=self.model_name,
             notes=embedding.notes,
@@ -177,13 +192,13 @@ class Predictor:
         if self.collection is None:
             raise CollectionError("No collection is loaded; build one with mermed collect.")
         if not isinstance(query, str):
-            return self.collection.nearest(self._embedded(query).vector, count, where=where)
+            return self.collection.nearest(self._embedded(query).retrieval, count, where=where)
         vector = self.collection.vectors[self.collection.position(query)]
         return self.collection.nearest(vector, count, where=where, without=self.collection.case(query))
 
     def place(self, image: MedicalImage | Embedding) -> MapPoint | None:
         """Returns where an image falls on the collection's map, None without a collection."""
-        return self.collection.place(self._embedded(image).vector) if self.collection else None
+        return self.collection.place(self._embedded(image).retrieval) if self.collection else None
 
     def _embedded(self, image: MedicalImage | Embedding) -> Embedding:
         return image if isinstance(image, Embedding) else self.embed(image)
