@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -11,6 +12,8 @@ from mermed_core.errors import ModelError
 from mermed_core.files import write_json
 
 METRICS = "metrics.json"
+# What the protocol *unseen source* leaves in the folder of a report.
+UNSEEN_SOURCE = "unseen_source.json"
 
 # JSON knows no NaN, and a reader should not have to: what is not defined is None.
 _Defined = Annotated[
@@ -20,6 +23,19 @@ _Defined = Annotated[
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def _read(cls, path: Path, prepare: Callable[[dict[str, Any]], dict[str, Any]]) -> Self:
+        """Reads a JSON file whose content is prepared before it is checked.
+
+        Raises:
+            ModelError: the file is damaged.
+        """
+        try:
+            return cls.model_validate(prepare(json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError, AttributeError) as error:
+            problem = str(error.errors()[0]["loc"]) if isinstance(error, ValidationError) else str(error)
+            raise ModelError(f"'{path}' is damaged ({problem}); run the evaluation again.") from error
 
 
 class TaskMetrics(_Frozen):
@@ -74,6 +90,99 @@ class WholeModelMetrics(_Frozen):
     start_mean_auroc: _Defined = None
 
 
+class Estimate(_Frozen):
+    """A measured number with its uncertainty; None stands for what is not defined.
+
+    Attributes:
+        value: the share or AUROC, 0..1.
+        low: lower end of its 95 % interval.
+        high: upper end.
+    """
+
+    value: _Defined = None
+    low: _Defined = None
+    high: _Defined = None
+
+
+class SourceMetrics(_Frozen):
+    """How the model answered about images of one source while nothing was fitted on that source.
+
+    Attributes:
+        modality: key.
+        images: how many were asked about.
+        modality_right: share whose modality was recognised.
+        passed: share that the detector let pass as an image of a known modality.
+        confident_wrong: share that got a wrong modality with a probability above 0.9.
+        title: name of the source for people.
+        in_pretraining: whether the encoder was trained on images of this source, without labels.
+    """
+
+    modality: str
+    images: int
+    modality_right: Estimate = Estimate()
+    passed: Estimate = Estimate()
+    confident_wrong: Estimate = Estimate()
+    title: str = ""
+    in_pretraining: bool = False
+
+
+class KindMetrics(Estimate):
+    """Share of the images of one unknown kind that were turned away while that kind was left out.
+
+    Attributes:
+        images: how many were asked about.
+    """
+
+    images: int
+
+
+class FindingMetrics(_Frozen):
+    """How well a finding is told apart in sources that its head was not fitted on.
+
+    Attributes:
+        auroc: mean over the sources.
+        sources: those that it was measured on.
+    """
+
+    auroc: Estimate = Estimate()
+    sources: tuple[str, ...] = ()
+
+
+class UnseenSourceMetrics(_Frozen):
+    """How the model does on sources and kinds that nothing was fitted on: one is left out, then asked about.
+
+    Attributes:
+        modality_right: share of images whose modality was recognised, mean over the sources.
+        passed: share that the detector let pass, mean over the sources.
+        confident_wrong: share with a wrong modality above 0.9, mean over the sources.
+        unknown_turned_away: share of images of unknown kinds that were turned away, mean over the kinds.
+        sources: by name.
+        kinds: unknown kinds, by name.
+        findings: by label set, then by class.
+    """
+
+    modality_right: Estimate = Estimate()
+    passed: Estimate = Estimate()
+    confident_wrong: Estimate = Estimate()
+    unknown_turned_away: Estimate = Estimate()
+    sources: dict[str, SourceMetrics] = {}
+    kinds: dict[str, KindMetrics] = {}
+    findings: dict[str, dict[str, FindingMetrics]] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Reads the file of a report.
+
+        Raises:
+            ModelError: the file is damaged.
+        """
+        return cls._read(path, dict)
+
+    def save(self, path: Path) -> None:
+        """Writes the file of a report, the whole of it or nothing."""
+        write_json(path, self.model_dump(mode="json"))
+
+
 class ModelMetrics(_Frozen):
     """Everything that metrics.json holds.
 
@@ -84,12 +193,14 @@ class ModelMetrics(_Frozen):
             out of distribution.
         pointing: share, 0..1, of synthetic findings that hold the peak of a class activation map, by method,
             the best first.
+        unseen_source: how the model does on sources that nothing was fitted on, None where nobody measured.
     """
 
     tasks: dict[str, TaskMetrics] = {}
     model: WholeModelMetrics = WholeModelMetrics()
     unknown_input: dict[str, float] = {}
     pointing: dict[str, float] = {}
+    unseen_source: UnseenSourceMetrics | None = None
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -100,11 +211,7 @@ class ModelMetrics(_Frozen):
         """
         if not path.is_file():
             return cls()
-        try:
-            return cls.model_validate(_with_sections(json.loads(path.read_text(encoding="utf-8"))))
-        except (ValueError, TypeError, AttributeError) as error:
-            problem = str(error.errors()[0]["loc"]) if isinstance(error, ValidationError) else str(error)
-            raise ModelError(f"'{path}' is damaged ({problem}); run the evaluation again.") from error
+        return cls._read(path, _with_sections)
 
     def save(self, path: Path) -> None:
         """Writes the file, the whole of it or nothing."""
@@ -117,6 +224,7 @@ class ModelMetrics(_Frozen):
             model=self.model.model_copy(update=newer.model.model_dump(exclude_none=True)),
             unknown_input=newer.unknown_input or self.unknown_input,
             pointing=newer.pointing or self.pointing,
+            unseen_source=newer.unseen_source or self.unseen_source,
         )
 
 

@@ -7,7 +7,16 @@ import pytest
 from pydantic import ValidationError
 
 from mermed_core.errors import ModelError
-from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
+from mermed_core.models.model_metrics import (
+    Estimate,
+    FindingMetrics,
+    KindMetrics,
+    ModelMetrics,
+    SourceMetrics,
+    TaskMetrics,
+    UnseenSourceMetrics,
+    WholeModelMetrics,
+)
 
 LUNG = TaskMetrics(modality="ct", n_test=40, n_groups=30, auroc=0.1 + 0.2, auroc_low=0.2, auroc_high=0.4)
 METRICS = ModelMetrics(
@@ -15,6 +24,13 @@ METRICS = ModelMetrics(
     model=WholeModelMetrics(modality_accuracy=0.98),
     unknown_input={"noise": 1.0},
     pointing={"HiResCAM": 0.8, "Grad-CAM": 0.5},
+)
+UNSEEN = UnseenSourceMetrics(
+    modality_right=Estimate(value=0.97, low=0.95, high=0.99),
+    unknown_turned_away=Estimate(value=0.96, low=math.nan, high=math.nan),
+    sources={"abroad": SourceMetrics(modality="ct", images=40, passed=Estimate(value=0.9))},
+    kinds={"brain_mr": KindMetrics(value=0.9, images=80)},
+    findings={"chest": {"pneumonia": FindingMetrics(auroc=Estimate(value=0.8), sources=("one", "two"))}},
 )
 
 
@@ -25,6 +41,28 @@ def test_what_is_written_is_read_again(tmp_path):
     assert list(again.pointing) == ["HiResCAM", "Grad-CAM"]
     assert again.tasks["lung"].auroc == 0.1 + 0.2  # to the last digit
     assert ModelMetrics.load(tmp_path / "none.json") == ModelMetrics()
+
+
+def test_what_was_measured_on_unseen_sources_is_kept_and_files_without_it_are_read(tmp_path):
+    path = tmp_path / "metrics.json"
+    METRICS.model_copy(update={"unseen_source": UNSEEN}).save(path)
+    assert ModelMetrics.load(path).unseen_source == UNSEEN
+    content = json.loads(path.read_text())
+    kind = {"value": 0.9, "low": None, "high": None, "images": 80}
+    assert content["unseen_source"]["kinds"] == {"brain_mr": kind}
+    assert content["unseen_source"]["unknown_turned_away"] == {"value": 0.96, "low": None, "high": None}
+    del content["unseen_source"]
+    path.write_text(json.dumps(content))
+    assert ModelMetrics.load(path).unseen_source is None
+
+
+def test_what_a_report_says_of_unseen_sources_stands_in_a_file_of_its_own(tmp_path):
+    UNSEEN.save(tmp_path / "unseen_source.json")
+    assert UnseenSourceMetrics.load(tmp_path / "unseen_source.json") == UNSEEN
+    for damage in ("3", '{"kinds": {"brain_mr": {"value": 1.0}}}'):
+        (tmp_path / "unseen_source.json").write_text(damage)
+        with pytest.raises(ModelError, match=r"unseen_source\.json' is damaged"):
+            UnseenSourceMetrics.load(tmp_path / "unseen_source.json")
 
 
 def test_what_is_not_defined_is_null_in_the_file(tmp_path):
@@ -77,6 +115,10 @@ def test_newer_metrics_replace_what_they_measured_and_leave_the_rest():
     assert both.model == WholeModelMetrics(modality_accuracy=0.98, mean_auroc=0.9)
     assert both.unknown_input == {"text": 0.7}
     assert both.pointing == METRICS.pointing
+    old = METRICS.model_copy(update={"unseen_source": UNSEEN})
+    assert old.updated(newer).unseen_source == UNSEEN
+    again = UnseenSourceMetrics(passed=Estimate(value=0.5))
+    assert old.updated(ModelMetrics(unseen_source=again)).unseen_source == again
 
 
 def test_metrics_are_values():
