@@ -75,6 +75,22 @@ class Finding:
         """Whether the finding was shown to hold in images of a source that its head had not seen."""
         return self.elsewhere is not None and self.elsewhere >= HOLDS_FROM
 
+    @property
+    def caution(self) -> str:
+        """Why the finding is not to be believed in another hospital's images; "" where it holds there."""
+        if self.holds_elsewhere:
+            return ""
+        if self.elsewhere is None:
+            return "learned in one hospital's images; elsewhere it may read the camera"
+        return (
+            f"of two images from another hospital it picked the one with this finding only "
+            f"{100 * self.elsewhere:.0f} times in 100, where guessing gets 50 (AUROC {self.elsewhere:.2f})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON, with what follows from `elsewhere`."""
+        return {**asdict(self), "holds_elsewhere": self.holds_elsewhere, "caution": self.caution}
+
 
 @dataclass(frozen=True)
 class Neighbour:
@@ -181,7 +197,7 @@ class Analysis:
             "region": self.region,
             "region_probability": self.region_probability,
             "reason": self.reason,
-            "findings": [asdict(finding) for finding in self.findings],
+            "findings": [finding.to_dict() for finding in self.findings],
             "neighbours": [
                 {
                     "case_id": neighbour.case.case_id,

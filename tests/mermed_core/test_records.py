@@ -1,6 +1,10 @@
+"""What rooms hand to each other, and what programs get of it."""
+
 import json
 
-from mermed_core.records import Analysis, Case, Finding, MapPoint, Neighbour
+import pytest
+
+from mermed_core.records import Analysis, Case, Familiarity, Finding, MapPoint, Neighbour
 
 CASE = Case("set/1", "ct", ("benign", "small"), "set", "patient 1", "test")
 
@@ -8,19 +12,24 @@ CASE = Case("set/1", "ct", ("benign", "small"), "set", "patient 1", "test")
 def test_an_analysis_becomes_plain_json_with_the_promised_keys():
     analysis = Analysis(
         {"ct": 0.9, "oct": 0.1},
-        True,
+        Familiarity.FAMILIAR,
         "near",
-        (Finding("lung", "benign", 0.8),),
+        (Finding("lung", "benign", 0.8, elsewhere=0.7),),
         (Neighbour(CASE, 0.5),),
         MapPoint(1.5, -2.0),
         "tiny 0",
         ("Page 1 of 3.",),
         "oct",
+        "chest",
+        0.6,
     )
     value = json.loads(json.dumps(analysis.to_dict()))
     assert list(value) == [
         "modality",
+        "familiarity",
         "in_distribution",
+        "region",
+        "region_probability",
         "reason",
         "findings",
         "neighbours",
@@ -31,16 +40,52 @@ def test_an_analysis_becomes_plain_json_with_the_promised_keys():
     ]
     assert value["map"] == [1.5, -2.0]
     assert (value["notes"], value["header_modality"]) == (["Page 1 of 3."], "oct")
-    assert (
-        value["findings"][0] | {"task": "lung", "label": "benign", "probability": 0.8} == value["findings"][0]
-    )
+    assert (value["familiarity"], value["in_distribution"]) == ("familiar", True)
+    assert (value["region"], value["region_probability"]) == ("chest", 0.6)
+    (finding,) = value["findings"]
+    assert "only 70 times in 100" in finding.pop("caution")
+    assert finding == {
+        "task": "lung",
+        "label": "benign",
+        "probability": 0.8,
+        "relevance": 1.0,
+        "elsewhere": 0.7,
+        "holds_elsewhere": False,
+    }
     assert value["neighbours"] == [
         {"case_id": "set/1", "similarity": 0.5, "label": "benign, small", "modality": "ct", "source": "set"}
     ]
 
 
 def test_without_a_collection_there_is_no_place():
-    assert Analysis({"ct": 1.0}, False, "far", (), (), None, "tiny 0").to_dict()["map"] is None
+    assert Analysis({"ct": 1.0}, Familiarity.UNKNOWN, "far", (), (), None, "tiny 0").to_dict()["map"] is None
+
+
+@pytest.mark.parametrize(
+    ("familiarity", "of_a_modality"),
+    [(Familiarity.FAMILIAR, True), (Familiarity.UNLIKE, True), (Familiarity.UNKNOWN, False)],
+)
+def test_only_an_unknown_image_is_of_none_of_the_modalities(familiarity, of_a_modality):
+    analysis = Analysis({"ct": 1.0}, familiarity, "", (), (), None, "tiny 0")
+    assert analysis.in_distribution == of_a_modality
+    assert analysis.to_dict()["familiarity"] == familiarity.value
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "holds", "caution"),
+    [
+        (0.75, True, ""),
+        (0.95, True, ""),
+        (0.74, False, "(AUROC 0.74)"),
+        (0.18, False, "only 18 times in 100"),
+        (None, False, "learned in one hospital's images; elsewhere it may read the camera"),
+    ],
+)
+def test_a_finding_holds_elsewhere_where_that_was_shown(elsewhere, holds, caution):
+    finding = Finding("lung", "benign", 0.99, elsewhere=elsewhere)
+    assert finding.holds_elsewhere == holds
+    assert caution in finding.caution
+    assert bool(finding.caution) != holds
 
 
 def test_a_case_without_labels_says_so():
