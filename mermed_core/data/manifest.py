@@ -5,7 +5,8 @@ Columns: `case_id` (unique), `path` or `image` (file path or encoded bytes; exac
 label set, such as "busi"), `task_kind` (multiclass, multilabel or ordinal), `group` (patient or lesion, by
 a name that only its own source uses: patient 12 of two sources is two patients), `split` (train, val, test or
 ""), `source` (data set). Optional: `frame` (which frame or page of the file, from 0; 0 without the column),
-`offset` and `length` (where the image lies in a larger file). Further columns, such as sex, are kept as they
+`offset` and `length` (where the image lies in a larger file), `file` (what the image's own file was called
+where a table holds the bytes; "" where that is not known). Further columns, such as sex, are kept as they
 are.
 
 Values are never executed and paths never opened here: a file that does not exist is found when its image is

@@ -17,6 +17,7 @@ from mermed_core.modalities import UnknownModalityError, modality_key
 SPLITS = ("train", "val", "test", "")
 TASK_KINDS = ("multiclass", "multilabel", "ordinal")
 COLUMNS = ("case_id", "path", "image", "modality", "labels", "task", "task_kind", "group", "split", "source")
+FILE = "file"  # optional: what the image's own file was called
 
 SPLIT_ALIASES = {
     "training": "train",
@@ -45,6 +46,8 @@ def validated(frame: pd.DataFrame) -> pd.DataFrame:
     frame["labels"] = _label_lists(frame)
     if "frame" in frame:
         frame["frame"] = _frame_numbers(frame["frame"])
+    if FILE in frame:
+        frame[FILE] = frame[FILE].astype(object).where(frame[FILE].notna(), "").astype(str)
     return frame[[*COLUMNS, *(column for column in frame if column not in COLUMNS)]]
 
 

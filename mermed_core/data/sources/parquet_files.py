@@ -16,7 +16,7 @@ from mermed_core.data.frames import expand_frames, frames_of_images, with_own_fr
 from mermed_core.data.manifest import COLUMNS, Manifest, log_reading
 from mermed_core.data.sources.columns import read_columns
 from mermed_core.data.sources.table_names import TableName, fill_names, join_tables, table_names
-from mermed_core.data.validation import fill_modality
+from mermed_core.data.validation import FILE, fill_modality
 from mermed_core.errors import ManifestError
 
 _BESIDE = "files beside the parquet files"
@@ -37,7 +37,8 @@ def read_parquet(
     number, list, or ClassLabel with its names in the file's metadata; a list makes a multi-label task; null
     is unlabelled) or columns of 0 and 1, `group` or a patient, `split` (else from a name like
     train-00000-of-00003), `task`, `task_kind`; see `read_columns`. Further columns are kept. The case_id is
-    file/row. Encoded images of several frames get a row for each. A file of `Manifest.save` is read back.
+    file/row, and the path beside an image's bytes becomes `file`. Encoded images of several frames get a row
+    for each. A file of `Manifest.save` is read back.
 
     Args:
         path: a parquet file or a folder of them.
@@ -80,7 +81,10 @@ def _read_file(file: Path, modality: str | None, name: TableName) -> Manifest:
         )
         own_names = columns.own_names
         frame = columns.frame
-        frame["path"], frame["image"] = _images(table["image"], file.absolute().parent)
+        paths, images = _parts(table["image"])
+        frame["path"], frame["image"] = _images(paths, images, file.absolute().parent)
+        if FILE not in frame and any(paths):
+            frame[FILE] = [original_name(path) for path in paths]
         frame = with_own_frames(frame)
         left_out: Counter[str] = Counter()
         frame = expand_frames(fill_names(frame, name), frames_of_images(frame, left_out))
@@ -90,8 +94,14 @@ def _read_file(file: Path, modality: str | None, name: TableName) -> Manifest:
         raise ManifestError(f"{error.problem} ({file.name})", row=error.row, column=column) from error
 
 
-def _images(column: pa.ChunkedArray, folder: Path) -> tuple[pd.Series, pd.Series]:
-    """Returns the paths (of rows without bytes; relative ones are taken from the folder) and the bytes."""
+def original_name(path: str | None) -> str:
+    """Returns what an image's own file was called: as stated, of an absolute path the end alone."""
+    name = path or ""
+    return name.rpartition("/")[2] if name.startswith("/") else name
+
+
+def _parts(column: pa.ChunkedArray) -> tuple[list[str | None], list[bytes | None]]:
+    """Returns the paths and the bytes of a column of images."""
     paths: list[str | None] = [None] * len(column)
     if pa.types.is_struct(column.type):
         parts = dict(zip((field.name for field in column.type), column.flatten(), strict=True))
@@ -101,7 +111,11 @@ def _images(column: pa.ChunkedArray, folder: Path) -> tuple[pd.Series, pd.Series
         column = parts["bytes"]
     if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
         raise ManifestError(f"images are bytes or a struct with bytes, not {column.type}.", column="image")
-    images = column.to_pylist()
+    return paths, column.to_pylist()
+
+
+def _images(paths: list[str | None], images: list[bytes | None], folder: Path) -> tuple[pd.Series, pd.Series]:
+    """Returns the paths (of rows without bytes; relative ones are taken from the folder) and the bytes."""
     needed = [
         str(folder / path) if path and image is None else None
         for path, image in zip(paths, images, strict=True)

@@ -62,6 +62,17 @@ def test_all_files_of_a_folder_are_joined_in_order(tmp_path: Path):
     assert read_parquet(tmp_path).frame["case_id"].tolist() == ["a/000000", "a/000001", "b/000000"]
 
 
+def test_what_the_images_own_files_were_called_is_kept(tmp_path: Path):
+    images = [{"bytes": b"1", "path": path} for path in ("case (1).png", "/home/me/2.png", None)]
+    write(tmp_path / "a.parquet", image=images)
+    write(tmp_path / "b.parquet", image=[b"4"])
+    assert read_parquet(tmp_path).frame["file"].tolist() == ["case (1).png", "2.png", "", ""]
+
+
+def test_a_table_that_names_the_files_itself_is_believed(tmp_path: Path):
+    assert read_parquet(write(tmp_path / "a.parquet", file=["x", "y"])).frame["file"].tolist() == ["x", "y"]
+
+
 def test_class_numbers_get_their_names_and_minus_one_is_unlabelled(tmp_path: Path):
     assert labels(write(tmp_path / "a.parquet", ["normal", "amd"], label=[1, 0, -1, None])) == [
         ["amd"],
