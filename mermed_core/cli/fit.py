@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
     manifest = open_manifests(options.data)
     cache = EmbeddingCache(options.cache / "vectors") if options.cache else None
     fitted = fit_model(embedder, manifest, cache=cache, workers=options.workers)
-    metrics = described(fitted.metrics, datasets)
+    metrics = described(fitted.metrics, embedder.config, datasets)
     with write_folder(out) as staging:
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(options.model / name, staging / name)

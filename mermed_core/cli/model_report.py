@@ -9,7 +9,7 @@ from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_model, count
 
 if TYPE_CHECKING:
     from mermed_core.models.embedder import Embedder
-    from mermed_core.models.model_metrics import ModelMetrics
+    from mermed_core.models.model_metrics import ModelMetrics, UnseenSourceMetrics
 
 SUMMARY = "Put the results of an evaluation into a model folder and its card."
 DETAILS = """\
@@ -18,7 +18,8 @@ DETAILS = """\
 
 Two things are measured on the way, on images that need no download: how much unknown input is turned away,
 and which class activation map points best at the findings of phantoms (pointing.csv in the first report's
-folder). Results of label sets that no report has stay as `mermed fit` wrote them."""
+folder). Results of label sets that no report has stay as `mermed fit` wrote them. What was measured on
+sources that the model did not see stays too, unless a report holds it (unseen_source.json)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +55,7 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         EvaluationError: the reports lack the model or its start.
+        ModelError: what a report says of unseen sources is damaged.
     """
     from mermed_core.data.sources.opener import open_manifests
     from mermed_core.files import write_folder
@@ -69,10 +71,12 @@ def run(options: argparse.Namespace) -> None:
         update={
             "unknown_input": _unknown_input(options.model, embedder),
             "pointing": _pointing(options, embedder),
+            "unseen_source": _unseen_source(options.report),
         }
     )
     manifest = open_manifests(options.data)
-    metrics = described(ModelMetrics.load(options.model / METRICS).updated(measured), datasets)
+    metrics = ModelMetrics.load(options.model / METRICS).updated(measured)
+    metrics = described(metrics, embedder.config, datasets)
     with write_folder(options.model) as staging:
         shutil.copytree(options.model, staging, dirs_exist_ok=True)
         metrics.save(staging / METRICS)
@@ -87,10 +91,23 @@ def _reported(options: argparse.Namespace, name: str, datasets: dict[str, dict[s
     from mermed_core.evaluation.model_results import model_metrics
     from mermed_core.evaluation.report import RESULTS
     from mermed_core.evaluation.results import load_results
+    from mermed_core.models.model_metrics import UNSEEN_SOURCE, ModelMetrics
 
+    # A report of unseen sources alone has no table of results.
+    folders = [f for f in options.report if (f / RESULTS).is_file() or not (f / UNSEEN_SOURCE).is_file()]
+    if not folders:
+        return ModelMetrics()
     averaged = [source for source, facts in datasets.items() if facts.get("averaged")]
-    results = pd.concat([load_results(folder / RESULTS) for folder in options.report])
+    results = pd.concat([load_results(folder / RESULTS) for folder in folders])
     return model_metrics(results, name, start=options.start, averaged=averaged)
+
+
+def _unseen_source(reports: list[Path]) -> "UnseenSourceMetrics | None":
+    """Returns what the last report that has it says of sources that the model did not see."""
+    from mermed_core.models.model_metrics import UNSEEN_SOURCE, UnseenSourceMetrics
+
+    paths = [path for folder in reports if (path := folder / UNSEEN_SOURCE).is_file()]
+    return UnseenSourceMetrics.load(paths[-1]) if paths else None
 
 
 def _unknown_input(folder: Path, embedder: "Embedder") -> dict[str, float]:

@@ -5,9 +5,10 @@ from typing import Any
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.phantoms import SYNTHETIC_PREFIX
+from mermed_core.fitting.unseen_source_section import unseen_source_section
 from mermed_core.modalities import MODALITIES
 from mermed_core.models.model_folder import ModelConfig
-from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
+from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, UnseenSourceMetrics
 from mermed_core.records import RESEARCH_ONLY
 
 # Title, licence, caveat and names of classes by source, as datasets.toml states them.
@@ -23,18 +24,20 @@ frozen embeddings. It is not the published model and shares no weights with it.
 """.strip()
 
 _RESULTS = """
-Linear heads on the frozen encoder: macro one-versus-rest AUROC on the test split, with a 95 % interval from a
-bootstrap over groups (patients, lesions or tiles of origin), and expected calibration error (ECE).
+What a visitor does not get: these images come from the same sources as those that the heads were fitted on,
+which is the best case. Linear heads on the frozen encoder: macro one-versus-rest AUROC on the test split,
+with a 95 % interval from a bootstrap over groups (patients, lesions or tiles of origin), and expected
+calibration error (ECE).
 """.strip()
 
 _LIMITS = """
 ## Limits
 
-- The results are for the test splits of the same public data sets that the model was trained on. None of them
+- The results on own test splits are for the same public data sets that the model was trained on. None of them
   is a screening population, and none shows how the model performs in another hospital.
 - An image of something else in a known modality can be accepted and given a wrong label.
 - Probabilities are calibrated for the mix of classes in these data sets; elsewhere they shift.
-- The out-of-distribution detector is fitted on embeddings of known images alone and accepts some others.
+- The out-of-distribution detector accepts some images of kinds that the model does not know.
 """.strip()
 
 
@@ -54,6 +57,7 @@ def model_card(config: ModelConfig, metrics: ModelMetrics, manifest: Manifest, d
             _INTRODUCTION,
             _training(config),
             _data(manifest, datasets),
+            unseen_source_section(metrics),
             _results(metrics, datasets),
             _LIMITS,
             f"## Licence\n\n{config.licence}\n",
@@ -61,8 +65,14 @@ def model_card(config: ModelConfig, metrics: ModelMetrics, manifest: Manifest, d
     )
 
 
-def described(metrics: ModelMetrics, datasets: Datasets) -> ModelMetrics:
-    """Returns the metrics with title, caveat and class names of each label set, for pages that show them."""
+def described(metrics: ModelMetrics, config: ModelConfig, datasets: Datasets) -> ModelMetrics:
+    """Returns the metrics with what pages say beside them: titles, caveats, names of classes.
+
+    Args:
+        metrics: of the model.
+        config: of the model folder; its training says which sources the encoder has seen.
+        datasets: title, caveat and class names by source.
+    """
     tasks = {
         task: entry.model_copy(
             update={
@@ -73,7 +83,22 @@ def described(metrics: ModelMetrics, datasets: Datasets) -> ModelMetrics:
         )
         for task, entry in metrics.tasks.items()
     }
-    return metrics.model_copy(update={"tasks": tasks})
+    unseen = metrics.unseen_source and _described_sources(metrics.unseen_source, config, datasets)
+    return metrics.model_copy(update={"tasks": tasks, "unseen_source": unseen})
+
+
+def _described_sources(
+    unseen: UnseenSourceMetrics, config: ModelConfig, datasets: Datasets
+) -> UnseenSourceMetrics:
+    data = config.training.get("data", {})
+    pretrained = data.get("sources", {}) if isinstance(data, dict) else {}
+    sources = {
+        name: each.model_copy(
+            update={"title": _facts(name, datasets)["title"], "in_pretraining": name in pretrained}
+        )
+        for name, each in unseen.sources.items()
+    }
+    return unseen.model_copy(update={"sources": sources})
 
 
 def _front_matter(config: ModelConfig) -> str:
@@ -136,7 +161,9 @@ def _results(metrics: ModelMetrics, datasets: Datasets) -> str:
         cells = [task, entry.modality, str(entry.n_test), auroc, *start, _number(entry.ece)]
         rows.append([*cells, _caveat(task, datasets)])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return "\n\n".join(["## Results", _RESULTS, table, *_statements(metrics, tasks)])
+    return "\n\n".join(
+        ["## Results on the sources' own test splits", _RESULTS, table, *_statements(metrics, tasks)]
+    )
 
 
 def _statements(metrics: ModelMetrics, tasks: dict[str, TaskMetrics]) -> list[str]:

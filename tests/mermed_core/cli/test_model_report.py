@@ -9,7 +9,7 @@ import pytest
 from mermed_core.cli import main
 from mermed_core.evaluation.protocols import pointing
 from mermed_core.inference.predictor import Predictor
-from mermed_core.models.model_metrics import ModelMetrics
+from mermed_core.models.model_metrics import Estimate, ModelMetrics, SourceMetrics, UnseenSourceMetrics
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,23 @@ def test_metrics_and_card_are_those_of_the_reports(model, reports, scans):
     assert "photographs" in (model / "README.md").read_text(encoding="utf-8")
     assert {path: path.read_bytes() for path in model.rglob("*.safetensors")} == before
     assert Predictor.load(model).metrics == metrics
+
+
+def test_what_a_report_says_of_unseen_sources_goes_into_metrics_and_card(model, reports, scans, tmp_path):
+    (report := tmp_path / "report").mkdir()
+    of_source = SourceMetrics(modality="ct", images=9, passed=Estimate(value=0.875))
+    UnseenSourceMetrics(passed=Estimate(value=0.5), sources={"abroad": of_source}).save(
+        report / "unseen_source.json"
+    )
+    options = ["--data", str(scans), "--pointing", "0", "--model", str(model)]
+    assert main(["model-report", "--report", str(report), *options]) == 0
+    for again in (False, True):  # a later report without it takes nothing away
+        if again:
+            assert main(["model-report", "--report", str(reports / "beside"), *options]) == 0
+        unseen = ModelMetrics.load(model / "metrics.json").unseen_source
+        assert unseen is not None
+        assert unseen.sources["abroad"].passed.value == 0.875
+        assert "| abroad | ct | 9 | not defined | 87.5% |" in (model / "README.md").read_text("utf-8")
 
 
 def test_a_report_of_another_model_is_refused_and_nothing_changes(model, reports, scans, error_of):

@@ -9,7 +9,16 @@ import pytest
 from mermed_core.data.manifest import Manifest
 from mermed_core.fitting.model_card import described, model_card
 from mermed_core.models.model_folder import ModelConfig
-from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
+from mermed_core.models.model_metrics import (
+    Estimate,
+    FindingMetrics,
+    KindMetrics,
+    ModelMetrics,
+    SourceMetrics,
+    TaskMetrics,
+    UnseenSourceMetrics,
+    WholeModelMetrics,
+)
 from mermed_core.models.preprocessing import Preprocessing
 
 CONFIG = ModelConfig(
@@ -27,6 +36,24 @@ DATASETS = {
         "names": {"pna": "pneumonia"},
     }
 }
+UNSEEN = UnseenSourceMetrics(
+    modality_right=Estimate(value=0.978, low=0.961, high=0.989),
+    passed=Estimate(value=0.91),
+    confident_wrong=Estimate(value=0.006, low=0.002, high=0.01),
+    unknown_turned_away=Estimate(),
+    sources={
+        "chest": SourceMetrics(modality="cxr", images=70, passed=Estimate(value=0.8, low=0.7, high=0.9)),
+        "abroad": SourceMetrics(modality="ct", images=40),
+    },
+    kinds={"brain_mr": KindMetrics(value=0.9, low=0.8, high=0.95, images=80)},
+    findings={
+        "chest": {
+            "pna": FindingMetrics(auroc=Estimate(value=0.75, low=0.7, high=0.8), sources=("chest", "abroad")),
+            "normal": FindingMetrics(auroc=Estimate(value=0.27), sources=("abroad",)),
+            "covid": FindingMetrics(),
+        }
+    },
+)
 
 
 @pytest.fixture
@@ -107,6 +134,46 @@ def test_sentences_on_the_whole_model_only_where_it_was_measured(manifest):
     assert "chest 0.700 (0.600 to 0.800)." in results_of(CHEST.model_copy(update=crossed), manifest)
 
 
+def unseen_section(metrics: ModelMetrics, manifest: Manifest, config: ModelConfig = CONFIG) -> str:
+    card = model_card(config, described(metrics, config, DATASETS), manifest, DATASETS)
+    heading = "## Images of sources that the model did not see"
+    return card[card.index(heading) : card.index("## Results on the sources' own test splits")]
+
+
+def test_unseen_sources_come_before_own_test_splits_with_a_table_for_each_thing_left_out(manifest):
+    section = unseen_section(ModelMetrics(tasks={"chest": CHEST}, unseen_source=UNSEEN), manifest)
+    assert row_of(section, "modality right")[1] == "97.8% (96.1% to 98.9%)"
+    assert row_of(section, "let pass")[1] == "91.0%"
+    assert row_of(section, "images of unknown kinds")[1] == "not defined"
+    assert row_of(section, "findings that hold")[1] == "1 of the 3 with a second source"
+    assert row_of(section, "chest (Chest films)") == [
+        *("chest (Chest films)", "cxr", "70", "not defined", "80.0% (70.0% to 90.0%)", "not defined"),
+    ]
+    assert section.index("| chest (Chest films)") > section.index("| abroad | ct")
+    assert row_of(section, "chest | pneumonia")[2:] == ["0.750 (0.700 to 0.800)", "chest, abroad"]
+    assert row_of(section, "chest | normal")[2:] == ["0.270", "abroad"]
+    assert row_of(section, "brain mr") == ["brain mr", "80", "90.0% (80.0% to 95.0%)"]
+
+
+def test_the_card_says_of_which_unseen_sources_the_encoder_had_images_without_labels(manifest):
+    metrics = ModelMetrics(unseen_source=UNSEEN)
+    assert "learned from images" not in unseen_section(metrics, manifest)
+    for sources, sentence in (
+        ({"chest": 70}, "images of 1 of the 2 sources, without their labels"),
+        ({"chest": 70, "abroad": 3}, "images of all sources, without their labels"),
+    ):
+        config = replace(CONFIG, training={"data": {"images": 73, "sources": sources}})
+        assert sentence in unseen_section(metrics, manifest, config)
+
+
+def test_a_card_without_unseen_sources_says_that_nothing_is_known(manifest):
+    assert "Not measured" in unseen_section(NOTHING, manifest)
+
+
+def test_own_test_splits_are_what_a_visitor_does_not_get(manifest):
+    assert "What a visitor does not get" in results_of(CHEST, manifest)
+
+
 def test_front_matter_warning_and_training_stand(manifest):
     card = model_card(CONFIG, NOTHING, manifest, DATASETS)
     front = re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)
@@ -126,7 +193,7 @@ def test_described_metrics_bring_names_for_people():
         tasks={"chest": CHEST, "phantom_oct": CHEST.model_copy(update={"modality": "oct"})},
         model=WholeModelMetrics(modality_accuracy=0.9),
     )
-    named = described(metrics, DATASETS)
+    named = described(metrics, CONFIG, DATASETS)
     facts = {"title": "Chest films", "caveat": "One hospital.", "names": {"pna": "pneumonia"}}
     assert named.tasks["chest"] == CHEST.model_copy(update=facts)
     assert named.tasks["phantom_oct"].title == "OCT, synthetic"
@@ -138,5 +205,5 @@ def test_a_data_set_that_states_little_is_no_error(manifest):
     scant = {"chest": {"title": "Chest films"}}
     metrics = ModelMetrics(tasks={"chest": CHEST, "other": CHEST})
     assert row_of(model_card(CONFIG, metrics, manifest, scant), "chest (")[-1] == "not stated"
-    named = described(metrics, scant).tasks
+    named = described(metrics, CONFIG, scant).tasks
     assert (named["other"].title, named["chest"].caveat) == ("other", "")
