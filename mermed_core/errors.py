@@ -55,6 +55,10 @@ class SettingsError(MermedError):
     """An environment variable has a value that cannot be used; names the variable."""
 
 
+class DownloadError(MermedError):
+    """A file cannot be fetched from its server, or is not the one that was published."""
+
+
 class RecipeError(MermedError):
     """A training recipe has an unknown key or a value out of range."""
 

@@ -66,18 +66,41 @@ def write_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def write_file(target: Path) -> Iterator[Path]:
-    """Yields a path beside `target` that replaces it when the block ends without error."""
+def write_file(target: Path, *, keep_unfinished: bool = False) -> Iterator[Path]:
+    """Yields a path beside `target` that replaces it when the block ends without error.
+
+    Args:
+        target: the place.
+        keep_unfinished: leave what was written when the block ends with an error, for the next write of the
+            same name to go on from.
+    """
     target = target.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = target.with_name(f".{target.name}.partial")
+    staging = unfinished_file(target)
     try:
         yield staging
         _flush(staging)
         staging.replace(target)
         _flush(target.parent)
     finally:
-        staging.unlink(missing_ok=True)
+        if not keep_unfinished:
+            staging.unlink(missing_ok=True)
+
+
+def unfinished_file(target: Path) -> Path:
+    """Returns the path that `write_file` writes to before it replaces `target`."""
+    return target.with_name(f".{target.name}.partial")
+
+
+@contextmanager
+def one_at_a_time(target: Path) -> Iterator[None]:
+    """Lets one process at a time make a file; the others wait. Leaves an empty `.NAME.lock` beside it."""
+    import fcntl  # not on Windows, which reads local files without it
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f".{target.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from mermed_core.errors import DamagedImageError, ManifestError
+from mermed_core.files import one_at_a_time
 from mermed_core.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -68,14 +69,10 @@ def _opened(path: str, process: int, file: int, written: int) -> BinaryIO:
 
 def _fetched(url: str) -> Path:
     """Returns the local copy of a remote file; one process fetches it, the others wait."""
-    import fcntl  # Windows has none, and reads local files without it
-
     folder = Settings.from_environment().cache
     copy = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{url.rpartition('/')[2]}"
     if not copy.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".{copy.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with one_at_a_time(copy):
             if not copy.exists():
                 _fetch(url, copy)
                 _evict(folder, copy)

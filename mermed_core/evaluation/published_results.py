@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mermed_core.data.sources.medmnist_sets import MODALITY_OF_SET
+from mermed_core.data.sources.medmnist_files import MODALITY_OF_SET
 
 _FILE = Path(__file__).with_suffix(".toml")
 

@@ -1,7 +1,9 @@
 """A tiny random model with heads and detector, and a collection of phantoms made by it."""
 
 import io
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,59 @@ def dicom(values: np.ndarray, syntax: str = ExplicitVRLittleEndian, **elements: 
     buffer = io.BytesIO()
     pydicom.dcmwrite(buffer, dataset)
     return buffer.getvalue()
+
+
+class FileServer(ThreadingHTTPServer):
+    """Serves bytes by name, and parts of them as long as it is told to.
+
+    Attributes:
+        files: what it has.
+        sends_parts: whether it heeds a Range.
+        cuts: after how many bytes each of the next answers of more than one byte breaks off.
+        errors: with which code the next requests are refused.
+        requests: name and Range of each request so far.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _FileHandler)
+        self.files: dict[str, bytes] = {}
+        self.sends_parts = True
+        self.cuts: list[int] = []
+        self.errors: list[int] = []
+        self.requests: list[tuple[str, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/files"
+
+
+class _FileHandler(BaseHTTPRequestHandler):
+    server: FileServer
+
+    def do_GET(self) -> None:
+        name, span = self.path.rpartition("/")[2].partition("?")[0], self.headers.get("Range")
+        self.server.requests.append((name, span))
+        if self.server.errors:
+            self.send_error(self.server.errors.pop(0))
+            return
+        if name not in self.server.files:
+            self.send_error(404)
+            return
+        content = data = self.server.files[name]
+        if span and self.server.sends_parts:
+            start, end = span.removeprefix("bytes=").split("-")
+            data = content[int(start) : int(end) + 1 if end else None]
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{int(start) + len(data) - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        cut = self.server.cuts.pop(0) if self.server.cuts and len(data) > 1 else len(data)
+        self.wfile.write(data[:cut])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 @pytest.fixture(scope="session")
@@ -126,3 +181,15 @@ def collection_folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedd
 @pytest.fixture(scope="session")
 def predictor(model_folder: Path, collection_folder: Path) -> Predictor:
     return Predictor.load(model_folder, collection_folder)
+
+
+@pytest.fixture
+def file_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    """A server of files on this machine, past any proxy."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with FileServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

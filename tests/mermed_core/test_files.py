@@ -16,6 +16,7 @@ from mermed_core.files import (
     BUNDLED_MODEL,
     check_replaceable,
     checksum,
+    unfinished_file,
     write_file,
     write_folder,
     write_json,
@@ -64,6 +65,18 @@ def test_an_error_leaves_the_old_file(tmp_path):
         staging.write_text("half")
         raise RuntimeError
     assert target.read_text() == '{\n  "a": 1\n}\n'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_unfinished_file_can_be_kept_to_go_on_from(tmp_path):
+    target = tmp_path / "large"
+    with pytest.raises(RuntimeError), write_file(target, keep_unfinished=True) as staging:
+        staging.write_text("half")
+        raise RuntimeError
+    assert unfinished_file(target).read_text() == "half"
+    with write_file(target, keep_unfinished=True) as staging, staging.open("a") as file:
+        file.write(" and half")
+    assert target.read_text() == "half and half"
     assert list(tmp_path.iterdir()) == [target]
 
 

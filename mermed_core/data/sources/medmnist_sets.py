@@ -15,27 +15,12 @@ from PIL import Image
 from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
-from mermed_core.errors import ManifestError
-from mermed_core.files import write_file
+from mermed_core.data.sampling import spread_over_classes
+from mermed_core.data.sources.medmnist_files import fetch_sets, set_information, set_modality, set_name
+from mermed_core.errors import DownloadError, ManifestError
 
 _LOG = logging.getLogger(__name__)
 
-# Blood smears and kidney cortex under the fluorescence microscope are not the stained tissue patches that
-# "pathology" stands for here; who wants them as such says so.
-MODALITY_OF_SET: dict[str, str | None] = {
-    "pathmnist": "pathology",
-    "chestmnist": "cxr",
-    "dermamnist": "dermatology",
-    "octmnist": "oct",
-    "pneumoniamnist": "cxr",
-    "retinamnist": "fundus",
-    "breastmnist": "ultrasound",
-    "bloodmnist": None,
-    "tissuemnist": None,
-    "organamnist": "ct",
-    "organcmnist": "ct",
-    "organsmnist": "ct",
-}
 _KIND_OF_TASK = {
     "binary-class": "multiclass",
     "multi-class": "multiclass",
@@ -43,14 +28,18 @@ _KIND_OF_TASK = {
     "ordinal-regression": "ordinal",
 }
 _HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-SIZES = (28, 64, 128, 224)
 _SPLITS = ("train", "val", "test")
 
 
 def read_medmnist(
-    name: str, *, size: int = 28, root: Path | None = None, modality: str | None = None
+    name: str,
+    *,
+    size: int = 28,
+    root: Path | None = None,
+    modality: str | None = None,
+    most: int | None = None,
 ) -> Manifest:
-    """Reads all splits of one set from its npz file, downloading the file where it is missing.
+    """Reads one set from its npz file, fetching the file where it is missing.
 
     A file that is there is taken as it is; a download is checked against the package's MD5. Images become PNG
     bytes in memory. No patients are known: every image is a group of its own.
@@ -60,51 +49,56 @@ def read_medmnist(
         size: side of the images in pixels: 28, 64, 128 or 224.
         root: the folder of the npz files; the package's own (~/.medmnist) if None.
         modality: overrides the set's modality; needed for bloodmnist and tissuemnist.
+        most: how many images at most, spread over the classes and chosen among all splits; all if None.
 
     Raises:
         ManifestError: not one of the sets, no file and no network, or a damaged file.
     """
-    name = name.lower()
-    if name not in MODALITY_OF_SET:
-        raise ManifestError(
-            f"'{name}' is not a two-dimensional MedMNIST set; these are {', '.join(MODALITY_OF_SET)}."
-        )
-    if size not in SIZES:
-        raise ManifestError(f"MedMNIST has images of {', '.join(map(str, SIZES))} pixels, not {size}.")
-    modality = modality or MODALITY_OF_SET[name]
-    if modality is None:
-        raise ManifestError(
-            f"{name} shows none of the seven modalities but single cells under a microscope; "
-            "ask for it with modality=pathology if you want it as such.",
-            column="modality",
-        )
-    return _manifest(_npz_file(name, size, root), name, size, modality)
+    name = set_name(name)
+    modality = set_modality(name, modality)
+    try:
+        file = fetch_sets([name], size=size, root=root)[name]
+    except DownloadError as error:
+        raise ManifestError(str(error)) from error
+    return _manifest(file, name, size, modality, most)
 
 
-def _manifest(file: Path, name: str, size: int, modality: str) -> Manifest:
-    information = _information(name)
-    parts = [_split_frame(file, split, size, information) for split in _SPLITS]
-    frame = pd.concat(parts, ignore_index=True)
+def _manifest(file: Path, name: str, size: int, modality: str, most: int | None) -> Manifest:
+    information = set_information(name)
+    try:
+        frame = pd.concat([_label_frame(file, split, information) for split in _SPLITS], ignore_index=True)
+        chosen = None if most is None else spread_over_classes(frame["labels"].tolist(), most)
+        kept = frame if chosen is None else frame.iloc[chosen]
+        images = [image for split in _SPLITS for image in _images(file, split, size, frame, kept)]
+    except ValueError as error:
+        raise ManifestError(f"{file} cannot be used: {error}. Remove it and fetch it again.") from error
+    frame = kept.assign(image=pd.Series(images, kept.index, dtype=object)).drop(columns="row")
     frame["modality"], frame["source"], frame["task"] = modality, name, name
     frame["task_kind"] = _KIND_OF_TASK[information["task"]]
     _LOG.info("%s: %d images, licence %s", file.name, len(frame), information["license"])
-    return Manifest.from_frame(frame)
+    return Manifest.from_frame(frame.reset_index(drop=True))
 
 
-def _split_frame(file: Path, split: str, size: int, information: dict[str, Any]) -> pd.DataFrame:
+def _label_frame(file: Path, split: str, information: dict[str, Any]) -> pd.DataFrame:
     multilabel = _KIND_OF_TASK[information["task"]] == "multilabel"
     classes = [information["label"][str(position)] for position in range(len(information["label"]))]
-    try:
-        images = [_png(pixels, size) for pixels in _with_progress(file, split)]
-        rows = list(iterate_rows(file, f"{split}_labels"))
-        labels = [_labels(row, classes, multilabel) for row in rows]
-    except ValueError as error:
-        raise ManifestError(f"{file} cannot be used: {error}. Remove it and fetch it again.") from error
-    if len(images) != len(labels):
-        raise ManifestError(f"{file}: {split} has {len(images)} images but {len(labels)} rows of labels.")
-    frame = pd.DataFrame({"case_id": [f"{file.stem}/{split}/{row:06d}" for row in range(len(images))]})
-    frame["image"], frame["labels"] = pd.Series(images, dtype=object), pd.Series(labels, dtype=object)
-    return frame.assign(split=split)
+    labels = [_labels(row, classes, multilabel) for row in iterate_rows(file, f"{split}_labels")]
+    frame = pd.DataFrame({"row": range(len(labels)), "split": split})
+    frame["case_id"] = [f"{file.stem}/{split}/{row:06d}" for row in frame["row"]]
+    frame["labels"] = pd.Series(labels, dtype=object)
+    return frame
+
+
+def _images(file: Path, split: str, size: int, frame: pd.DataFrame, kept: pd.DataFrame) -> Iterator[bytes]:
+    """Yields the images of a split that are kept, in their order."""
+    rows = set(kept.loc[kept["split"] == split, "row"])
+    count = -1
+    for count, pixels in enumerate(_with_progress(file, split)):
+        if count in rows:
+            yield _png(pixels, size)
+    labelled = int((frame["split"] == split).sum())
+    if count + 1 != labelled:
+        raise ValueError(f"{split} has {count + 1} images but {labelled} rows of labels")
 
 
 def _with_progress(file: Path, split: str) -> Iterator[np.ndarray]:
@@ -130,40 +124,6 @@ def _labels(row: np.ndarray, classes: list[str], multilabel: bool) -> list[str]:
     if len(values) != 1 or not 0 <= values[0] < len(classes):
         raise ValueError(f"{values} is not the number of one of {len(classes)} classes")
     return [classes[values[0]]]
-
-
-def _information(name: str) -> dict[str, Any]:
-    # The package imports torch and makes a folder in the home directory, so not before it is needed.
-    from medmnist import INFO
-
-    return INFO[name]
-
-
-def _npz_file(name: str, size: int, root: Path | None) -> Path:
-    suffix = "" if size == 28 else f"_{size}"
-    if root is None:
-        from medmnist.info import DEFAULT_ROOT
-
-        root = Path(DEFAULT_ROOT or ".")
-    file = root / f"{name}{suffix}.npz"
-    if not file.exists():
-        information = _information(name)
-        _download(information[f"url{suffix}"], information[f"MD5{suffix}"], file)
-    return file
-
-
-def _download(url: str, md5: str, file: Path) -> None:
-    from torchvision.datasets.utils import download_url
-
-    try:
-        with write_file(file) as staging:
-            staging.unlink(missing_ok=True)
-            download_url(url, str(staging.parent), staging.name, md5)
-    except (OSError, RuntimeError) as error:
-        raise ManifestError(
-            f"{file.name} is not in {file.parent} and cannot be downloaded ({error}). "
-            f"Fetch it from {url} on a machine with a network and put it into {file.parent}."
-        ) from error
 
 
 def iterate_rows(file: Path, name: str) -> Iterator[np.ndarray]:

@@ -5,7 +5,6 @@ import os
 import struct
 import subprocess
 import sys
-import urllib.error
 import zipfile
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import pytest
 from medmnist import INFO
 from PIL import Image
 
-from mermed_core.data.sources.medmnist_sets import MODALITY_OF_SET, iterate_rows, read_medmnist
+from mermed_core.data.sources.medmnist_files import MODALITY_OF_SET, fetch_sets
+from mermed_core.data.sources.medmnist_sets import iterate_rows, read_medmnist
 from mermed_core.errors import ManifestError
 
 ROOT = Path(__file__).parents[4]
@@ -43,14 +43,6 @@ def write(folder: Path, name: str, size: int = 28, file_size: int | None = None,
 
 def pixels(encoded: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(encoded)))
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(url, root, filename, md5):
-        raise urllib.error.URLError("no route")
-
-    monkeypatch.setattr("torchvision.datasets.utils.download_url", refuse)
 
 
 def test_the_table_names_exactly_the_two_dimensional_sets():
@@ -116,34 +108,62 @@ def test_other_names_and_sizes_are_refused(tmp_path: Path):
         read_medmnist("pathmnist", size=32, root=tmp_path)
 
 
-@pytest.mark.usefixtures("no_network")
-def test_without_file_and_network_the_error_says_what_to_put_where(tmp_path: Path):
+def test_without_file_and_network_the_error_says_what_to_put_where(tmp_path: Path, file_server, monkeypatch):
+    file_server.shutdown()
+    file_server.server_close()
+    url = f"{file_server.url}/octmnist_224.npz?download=1"
+    monkeypatch.setitem(INFO["octmnist"], "url_224", url)
     with pytest.raises(ManifestError) as caught:
         read_medmnist("octmnist", size=224, root=tmp_path)
-    for part in ("octmnist_224.npz", str(tmp_path), INFO["octmnist"]["url_224"]):
+    for part in (str(tmp_path), url):
         assert part in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("*")) == []
 
 
-def test_a_download_is_checked_and_appears_whole(tmp_path: Path, monkeypatch):
+def test_a_missing_file_is_fetched_once_from_where_the_package_says(tmp_path: Path, file_server, monkeypatch):
     write(tmp_path, "octmnist")
     published = (tmp_path / "octmnist.npz").read_bytes()
-    (tmp_path / "octmnist.npz").unlink()
-    monkeypatch.setitem(INFO["octmnist"], "MD5", hashlib.md5(published).hexdigest())
-    sent = [published[:-1], published]
-
-    def send(url, place):
-        assert url == INFO["octmnist"]["url"]
-        assert Path(place).name != "octmnist.npz"
-        Path(place).write_bytes(sent.pop(0))
-
-    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", send)
-    monkeypatch.setattr("torchvision.datasets.utils._get_redirect_url", lambda url, max_hops: url)
-    with pytest.raises(ManifestError, match="cannot be downloaded"):
+    file_server.files["octmnist.npz"] = published
+    monkeypatch.setitem(INFO["octmnist"], "url", f"{file_server.url}/octmnist.npz?download=1")
+    with pytest.raises(ManifestError, match="is not the published file"):
         read_medmnist("octmnist", root=tmp_path / "new")
-    assert list((tmp_path / "new").iterdir()) == []
+    assert not (tmp_path / "new" / "octmnist.npz").exists()
+    monkeypatch.setitem(INFO["octmnist"], "MD5", hashlib.md5(published).hexdigest())
     assert len(read_medmnist("octmnist", root=tmp_path / "new")) == 6
-    assert len(read_medmnist("octmnist", root=tmp_path / "new")) == 6  # no third download is there to be sent
+    assert (tmp_path / "new" / "octmnist.npz").read_bytes() == published
+    before = len(file_server.requests)
+    assert len(read_medmnist("octmnist", root=tmp_path / "new")) == 6
+    assert len(file_server.requests) == before
+
+
+def test_a_mirror_has_the_same_files_under_the_same_names(tmp_path: Path, file_server, monkeypatch):
+    for name in ("octmnist", "breastmnist"):
+        write(tmp_path, name, 64)
+        file = f"{name}_64.npz"
+        file_server.files[file] = (tmp_path / file).read_bytes()
+        monkeypatch.setitem(INFO[name], "MD5_64", hashlib.md5(file_server.files[file]).hexdigest())
+    root = tmp_path / "new"
+    fetched = fetch_sets(
+        ["octmnist", "breastmnist", "octmnist"], size=64, root=root, url=f"{file_server.url}/"
+    )
+    assert fetched == {name: root / f"{name}_64.npz" for name in ("octmnist", "breastmnist")}
+    assert all(file.is_file() for file in fetched.values())
+    assert len(file_server.requests) == 4
+
+
+def test_so_many_images_of_all_splits_and_classes_stand_for_a_set(tmp_path: Path):
+    labels = np.array([[0], [0], [0], [0], [1]] * 40, np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (200, 28, 28), np.uint8)
+    write(tmp_path, "octmnist", train_labels=labels, train_images=images)
+    whole = read_medmnist("octmnist", root=tmp_path).frame.set_index("case_id")
+    frame = read_medmnist("octmnist", root=tmp_path, most=60).frame.set_index("case_id")
+    assert len(frame) == 60
+    assert set(frame["split"]) >= {"train", "val"}
+    few, many = (INFO["octmnist"]["label"][number] for number in "10")
+    counts = frame["labels"].explode().value_counts()
+    assert abs(counts[few] - counts[many]) <= 1
+    for column in ("image", "labels", "split", "modality"):  # nothing is taken for another
+        assert frame[column].tolist() == whole.loc[frame.index, column].tolist()
 
 
 @pytest.mark.parametrize(
