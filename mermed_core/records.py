@@ -1,5 +1,6 @@
 """The values that rooms hand to each other: a case, an embedding, a finding, a neighbour, an analysis."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,7 @@ RESEARCH_ONLY = "Research use only. Not a medical device; not for diagnosis, tri
 
 # AUROC in other sources' images from which a finding counts as shown to hold there.
 HOLDS_FROM = 0.75
+_ONE_HOSPITAL = "learned in one hospital's images; elsewhere it may read the camera"
 
 
 class Familiarity(StrEnum):
@@ -50,6 +52,27 @@ class Case:
         return ", ".join(self.labels) if self.labels else "unlabelled"
 
 
+def caution_about(elsewhere: Sequence[float | None]) -> str:
+    """Returns why findings that do not hold elsewhere are not to be believed there, without a full stop.
+
+    Args:
+        elsewhere: AUROC of each in other sources' images, None where nobody knows.
+    """
+    measured = sorted(auroc for auroc in elsewhere if auroc is not None)
+    if not measured:
+        return _ONE_HOSPITAL
+    times, aurocs = ([form.format(auroc) for auroc in measured] for form in ("{:.0%}", "{:.2f}"))
+    sentence = (
+        f"of two images from another hospital it picked the one with the finding only {_span(times)} of the "
+        f"time, where guessing gets 50% (AUROC {_span(aurocs)})"
+    )
+    return sentence if len(measured) == len(elsewhere) else f"{sentence}; the rest was {_ONE_HOSPITAL}"
+
+
+def _span(rising: Sequence[str]) -> str:
+    return rising[0] if rising[0] == rising[-1] else f"{rising[0]} to {rising[-1]}"
+
+
 @dataclass(frozen=True)
 class Finding:
     """A calibrated probability that an image belongs to one class of one label set.
@@ -78,14 +101,7 @@ class Finding:
     @property
     def caution(self) -> str:
         """Why the finding is not to be believed in another hospital's images; "" where it holds there."""
-        if self.holds_elsewhere:
-            return ""
-        if self.elsewhere is None:
-            return "learned in one hospital's images; elsewhere it may read the camera"
-        return (
-            f"of two images from another hospital it picked the one with this finding only "
-            f"{100 * self.elsewhere:.0f} times in 100, where guessing gets 50 (AUROC {self.elsewhere:.2f})"
-        )
+        return "" if self.holds_elsewhere else caution_about([self.elsewhere])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON, with what follows from `elsewhere`."""

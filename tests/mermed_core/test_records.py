@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mermed_core.records import Analysis, Case, Familiarity, Finding, MapPoint, Neighbour
+from mermed_core.records import Analysis, Case, Familiarity, Finding, MapPoint, Neighbour, caution_about
 
 CASE = Case("set/1", "ct", ("benign", "small"), "set", "patient 1", "test")
 
@@ -43,7 +43,7 @@ def test_an_analysis_becomes_plain_json_with_the_promised_keys():
     assert (value["familiarity"], value["in_distribution"]) == ("familiar", True)
     assert (value["region"], value["region_probability"]) == ("chest", 0.6)
     (finding,) = value["findings"]
-    assert "only 70 times in 100" in finding.pop("caution")
+    assert "only 70% of the time" in finding.pop("caution")
     assert finding == {
         "task": "lung",
         "label": "benign",
@@ -77,7 +77,7 @@ def test_only_an_unknown_image_is_of_none_of_the_modalities(familiarity, of_a_mo
         (0.75, True, ""),
         (0.95, True, ""),
         (0.74, False, "(AUROC 0.74)"),
-        (0.18, False, "only 18 times in 100"),
+        (0.18, False, "only 18% of the time"),
         (None, False, "learned in one hospital's images; elsewhere it may read the camera"),
     ],
 )
@@ -86,6 +86,14 @@ def test_a_finding_holds_elsewhere_where_that_was_shown(elsewhere, holds, cautio
     assert finding.holds_elsewhere == holds
     assert caution in finding.caution
     assert bool(finding.caution) != holds
+
+
+def test_one_sentence_can_stand_for_several_findings():
+    assert "only 18% to 62% of the time" in caution_about([0.62, 0.18])
+    assert "(AUROC 0.18 to 0.62)" in caution_about([0.62, 0.18])
+    mixed = caution_about([None, 0.62])
+    assert "(AUROC 0.62); the rest was learned in one hospital's images" in mixed
+    assert caution_about([None, None]) == caution_about([None])
 
 
 def test_a_case_without_labels_says_so():
