@@ -3,13 +3,15 @@
 import argparse
 import json
 import logging
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mermed_core.cli.arguments import add_served, count, positive
 from mermed_core.errors import CollectionError
 from mermed_core.files import BUNDLED_COLLECTION
-from mermed_core.records import RESEARCH_ONLY, Analysis
+from mermed_core.records import RESEARCH_ONLY, Analysis, Familiarity, Finding, caution_about
 
 if TYPE_CHECKING:
     from mermed_core.inference.predictor import Predictor
@@ -19,10 +21,16 @@ DETAILS = """\
     mermed analyse scan.dcm
     mermed analyse scan.dcm --frame 12 --json
 
-With --json the answer is one object: modality, in_distribution, reason, findings, neighbours, map, model,
-notes (how the image was read), header_modality (what the DICOM header says). No other part of a header is
-read out."""
+With --json the answer is one object: modality, familiarity (familiar; unlike: of the modality, but unlike
+what the findings were learned on; unknown), in_distribution, region, region_probability, reason, findings
+(each with holds_elsewhere and caution), neighbours, map, model, notes (how the image was read),
+header_modality (what the DICOM header says). No other part of a header is read out."""
 
+_RECOGNISED = {
+    Familiarity.FAMILIAR: "yes",
+    Familiarity.UNLIKE: "ONLY THE MODALITY, no findings",
+    Familiarity.UNKNOWN: "NO",
+}
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(analysis.to_dict(), ensure_ascii=False))
     else:
-        print("\n".join(_lines(analysis, embedding.chosen)))
+        print("\n".join(lines(analysis, embedding.chosen)))
 
 
 def _load(model: Path | None, collection: Path | None) -> "Predictor":
@@ -76,25 +84,43 @@ def _load(model: Path | None, collection: Path | None) -> "Predictor":
         return Predictor.load(model)
 
 
-def _lines(analysis: Analysis, chosen: str) -> list[str]:
+def lines(analysis: Analysis, chosen: str) -> list[str]:
+    """Returns the answer for people, line by line.
+
+    Args:
+        analysis: of the image.
+        chosen: key of the modality that the image was taken as.
+    """
     key, probability = next(iter(analysis.modality.items()))
-    lines = [f"note        {note}" for note in analysis.notes]
-    lines.append(f"modality    {key} ({probability:.1%})" + ("" if chosen == key else f"; taken as {chosen}"))
+    said = [f"note        {note}" for note in analysis.notes]
+    said.append(f"modality    {key} ({probability:.1%})" + ("" if chosen == key else f"; taken as {chosen}"))
+    if analysis.region:
+        said.append(f"region      {analysis.region} ({analysis.region_probability:.1%})")
     if analysis.header_modality not in (None, key):
-        lines.append(
+        said.append(
             f"CHECK       the DICOM header says {analysis.header_modality}, the model sees {key}; "
             f"--modality {analysis.header_modality} follows the header"
         )
-    familiar = "yes" if analysis.in_distribution else "NO"
-    lines.append(f"recognised  {familiar}: {analysis.reason}")
-    lines += [
-        f"finding     {finding.task}: {finding.label} {finding.probability:.1%}"
-        for finding in analysis.findings
-    ]
-    lines += [
+    said.append(f"recognised  {_RECOGNISED[analysis.familiarity]}: {analysis.reason}")
+    for _, group in groupby(analysis.findings, key=attrgetter("task")):
+        said += _findings(list(group))
+    said += [
         f"similar     {hit.similarity:.3f} {hit.case.case_id} ({hit.case.modality}: {hit.case.label})"
         for hit in analysis.neighbours
     ]
     if analysis.point:
-        lines.append(f"map         {analysis.point.x:.2f}, {analysis.point.y:.2f}")
-    return [*lines, f"model       {analysis.model}", RESEARCH_ONLY]
+        said.append(f"map         {analysis.point.x:.2f}, {analysis.point.y:.2f}")
+    return [*said, f"model       {analysis.model}", RESEARCH_ONLY]
+
+
+def _findings(found: list[Finding]) -> list[str]:
+    """Returns a line for each finding of one label set, and one on those that do not hold elsewhere."""
+    task, said = found[0].task, []
+    for finding in found:
+        held = f" (AUROC elsewhere {finding.elsewhere:.2f})" if finding.holds_elsewhere else ""
+        said.append(f"finding     {task}: {finding.label} {finding.probability:.1%}{held}")
+    doubtful = [finding for finding in found if not finding.holds_elsewhere]
+    if doubtful:
+        named = "" if len(doubtful) == len(found) else f" ({', '.join(each.label for each in doubtful)})"
+        said.append(f"CAUTION     {task}{named}: {caution_about([each.elsewhere for each in doubtful])}")
+    return said

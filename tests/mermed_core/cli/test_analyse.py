@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mermed_core.cli import main
+from mermed_core.cli import analyse, main
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
-from mermed_core.records import RESEARCH_ONLY
+from mermed_core.records import RESEARCH_ONLY, Analysis, Familiarity, Finding
 
 KEYS = [
     "modality",
+    "familiarity",
     "in_distribution",
+    "region",
+    "region_probability",
     "reason",
     "findings",
     "neighbours",
@@ -80,6 +83,29 @@ def test_people_get_lines_with_the_notes(write, capsys, options):
 def test_a_header_that_contradicts_the_model_is_a_line(write, capsys, options):
     assert main(["analyse", str(write("dcm", Modality="US")), *options]) == 0
     assert "CHECK       the DICOM header says ultrasound, the model sees ct" in capsys.readouterr().out
+
+
+def analysis(familiarity: Familiarity, *found: Finding, region: str = "") -> Analysis:
+    return Analysis({"ct": 0.9, "cxr": 0.1}, familiarity, "Why.", found, (), None, "tiny", region=region)
+
+
+def test_each_degree_of_familiarity_has_its_line():
+    unlike = analyse.lines(analysis(Familiarity.UNLIKE, region="abdomen"), "ct")
+    assert "recognised  ONLY THE MODALITY, no findings: Why." in unlike
+    assert "region      abdomen (0.0%)" in unlike
+    for degree, line in ((Familiarity.FAMILIAR, "yes: Why."), (Familiarity.UNKNOWN, "NO: Why.")):
+        assert f"recognised  {line}" in analyse.lines(analysis(degree), "ct")
+
+
+def test_findings_that_do_not_hold_elsewhere_carry_a_caution_once_for_the_set():
+    found = [Finding("lung", "mass", 0.9), Finding("lung", "normal", 0.1)]
+    shown = "\n".join(analyse.lines(analysis(Familiarity.FAMILIAR, *found), "ct"))
+    assert shown.count("CAUTION     lung: learned in one hospital's images") == 1
+    held = Finding("lung", "mass", 0.9, elsewhere=0.84)
+    shown = "\n".join(analyse.lines(analysis(Familiarity.FAMILIAR, held, found[1]), "ct"))
+    assert "finding     lung: mass 90.0% (AUROC elsewhere 0.84)" in shown
+    assert "CAUTION     lung (normal): learned" in shown
+    assert "CAUTION" not in "\n".join(analyse.lines(analysis(Familiarity.FAMILIAR, held), "ct"))
 
 
 def test_a_modality_that_is_given_is_taken(write, capsys, options):
