@@ -14,6 +14,7 @@ from typing import NoReturn
 from mermed_core import __version__
 from mermed_core.cli import (
     analyse,
+    atlas,
     collect,
     doctor,
     draw_examples,
@@ -36,7 +37,7 @@ DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _REFUSED_ERRORS = (ImageError, ManifestError, RecipeError, SettingsError, UnknownModalityError)
 
 _COMMANDS = {
-    "use a model": (serve, analyse, collect, doctor),
+    "use a model": (serve, analyse, collect, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
     "prepare": (pack_shards, import_official, draw_examples),
@@ -61,6 +62,7 @@ examples:
   mermed analyse scan.dcm                                  add --json for one JSON object
   mermed collect --data my/images --modality cxr --out collections/mine
   mermed serve --collection collections/mine               explore your own images
+  mermed atlas fetch --serve                               explore openly licensed images, about 19 GB
   mermed pretrain cpu data.manifest=my/images              the same command resumes a run that was stopped
 
 exit codes:

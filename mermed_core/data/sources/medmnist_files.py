@@ -64,8 +64,20 @@ def set_information(name: str) -> dict[str, Any]:
     return INFO[name]
 
 
+def set_facts(name: str) -> dict[str, Any]:
+    """Returns title, licence and home page of a set, and names of labels that are nothing but numbers."""
+    information = set_information(name)
+    numbers = [label for label in information["label"].values() if label.isdecimal()]  # of RetinaMNIST alone
+    return {
+        "title": information["python_class"],
+        "licence": information["license"],
+        "home": f"https://doi.org/{DOI}",
+        "names": {number: f"diabetic retinopathy, grade {number} of {numbers[-1]}" for number in numbers},
+    }
+
+
 def fetch_sets(
-    names: Sequence[str], *, size: int = 28, root: Path | None = None, url: str = ""
+    names: Sequence[str], *, size: int = 28, root: Path | None = None, url: str | None = None
 ) -> dict[str, Path]:
     """Fetches the npz files of some sets that are not there yet, each checked against the package's MD5.
 
@@ -75,7 +87,7 @@ def fetch_sets(
         names: keys of `MODALITY_OF_SET`.
         size: side of the images in pixels: 28, 64, 128 or 224.
         root: the folder of the files; the package's own (~/.medmnist) if None.
-        url: address of a folder with the same files; Zenodo's if empty.
+        url: address of a folder with the same files; where the package says, Zenodo, if None.
 
     Returns:
         The path of each set's file.
@@ -91,7 +103,7 @@ def fetch_sets(
     return {name: download.file for name, download in downloads.items()}
 
 
-def _download(name: str, size: int, root: Path, url: str) -> Download:
+def _download(name: str, size: int, root: Path, url: str | None) -> Download:
     suffix = "" if size == 28 else f"_{size}"
     information = set_information(name)
     file = root / f"{name}{suffix}.npz"
