@@ -6,8 +6,15 @@ Templates reach this module as `t`. What it returns is plain text; the templates
 from collections.abc import Iterable
 
 from mermed_core.modalities import MODALITIES
-from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
-from mermed_core.records import RESEARCH_ONLY
+from mermed_core.models.model_metrics import (
+    Estimate,
+    FindingMetrics,
+    ModelMetrics,
+    SourceMetrics,
+    TaskMetrics,
+    UnseenSourceMetrics,
+)
+from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY
 
 __all__ = ["RESEARCH_ONLY"]
 
@@ -45,10 +52,7 @@ MODALITY_HERE = "Detected from the pixels alone."
 UNKNOWN_IMAGE = "Not an image the model recognises"
 SET_BY_YOU = "set by you"
 FINDINGS = "Findings"
-FINDINGS_HERE = (
-    "Each finding comes with a calibrated probability, and with how well the model performs on images "
-    "it has never seen."
-)
+FINDINGS_HERE = "Each finding comes with a probability, and with whether it held in other hospitals' images."
 NO_FINDINGS = "The model has no findings for this kind of image."
 SELECT_A_FINDING = "Select a finding to see where the model looked for it."
 NO_VERDICT = "No verdict: on images it had never seen, the model told these apart no better than chance."
@@ -79,11 +83,29 @@ MAP_SCRIPT = {
 }
 DOWNLOAD_CSV = "Download the table as CSV"
 
-# About
-EVIDENCE = "Evidence"
+# About: other sources' images
+UNSEEN = "In other hospitals' images"
+UNSEEN_NOT_MEASURED = "How well this model does in other hospitals' images has not been measured."
+MODALITY_RIGHT = "had their modality recognised"
+PASSED = "were accepted as images of a modality that the model knows"
+CONFIDENT_WRONG = "got a wrong modality with more than 90% confidence"
+TURNED_AWAY = "of images of unknown kinds were turned away"
+UNSEEN_FINDINGS = "Findings"
+UNSEEN_LEGEND = (
+    "AUROC in sources whose images the finding was not learned on: 1 is perfect, the line at 0.5 is a coin "
+    "toss. Grey findings do not hold."
+)
+UNSEEN_SOURCES, UNSEEN_KINDS = "Source by source", "Unknown kinds, each left out once"
+SOURCE_COLUMNS = ("Source", "Images", "Modality right", "Accepted", "Confidently wrong")
+_ABBREVIATIONS = ("ecg", "eeg", "mr", "mri", "pet")
+KIND_COLUMNS = ("Kind", "Images", "Turned away")
+NOT_DEFINED = "–"
+
+# About: the sources' own test images
+EVIDENCE = "In held-out images of the sources it learned from"
 EVIDENCE_LEGEND = (
-    "AUROC on images the model has never seen, from 0.5 (chance) to 1; the bar shows the 95% confidence "
-    "interval."
+    "This is not what you get: these images come from the same sources as those that the findings were "
+    "learned on. AUROC from 0.5 (chance) to 1; the bar shows the 95% confidence interval."
 )
 NO_EVIDENCE = "No evaluation results are available for this model."
 MODEL, COLLECTION, YOUR_IMAGES, MODEL_CARD = "Model", "Collection", "Your images", "Model card"
@@ -134,13 +156,54 @@ def set_title(task: str, measured: TaskMetrics | None) -> str:
     return measured.title if measured and measured.title else humanise(task)
 
 
-def verdict(names: list[str], probabilities: list[float]) -> str:
-    """Says what the classes of one exclusive label set amount to, most probable first."""
+def verdict(names: list[str], probabilities: list[float], *, holds: bool) -> str:
+    """Says what the classes of one exclusive label set amount to, most probable first.
+
+    Args:
+        names: of the classes.
+        probabilities: of the classes.
+        holds: whether the first was shown to hold in other sources' images; nothing is likely that was not.
+    """
+    if not holds:
+        return f"Highest score: {names[0]}"
     if probabilities[0] >= LIKELY:
         return f"Likely: {names[0]}"
     if probabilities[0] >= LEANING or len(names) == 1:
         return f"Leans towards: {names[0]}"
     return f"Uncertain: {names[0]} or {names[1]}"
+
+
+def held_elsewhere(auroc: float) -> str:
+    """Says that a finding was shown to hold in other sources' images."""
+    return f"Held in other hospitals' images (AUROC {auroc:.2f})."
+
+
+def sentence(words: str) -> str:
+    """Returns words as a sentence of their own."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def region(name: str, modality: str) -> str:
+    """Returns a region of the body for people; "" where the modality's name says it already."""
+    name = name.replace("_", " ").strip()
+    return "" if name.lower() in modality_name(modality).lower() else name
+
+
+def unlike(modality: str, shown_region: str, *, chosen: bool) -> str:
+    """Says of an image that it is of a modality, but unlike what the findings were learned on.
+
+    Args:
+        modality: key.
+        shown_region: the region that the image most probably shows, "" where none is known.
+        chosen: whether the visitor set the modality.
+    """
+    name = _in_sentence(modality_name(modality))
+    most_likely = f", most likely of the {shown_region}" if shown_region else ""
+    begins = f"Read as {name}, set by you" if chosen else f"This looks like {name}"
+    return (
+        f"{begins}{most_likely}, but unlike the images that the findings were learned on. "
+        "No findings are given."
+    )
 
 
 def read_as(modality: str) -> str:
@@ -176,8 +239,9 @@ def auroc(measured: TaskMetrics) -> str:
 
 
 def auroc_on_test(measured: TaskMetrics) -> str:
-    """Returns the AUROC of a label set, on how many images, and what it cannot show."""
-    return f"{auroc(measured)} on {measured.n_test} test images. {measured.caveat}".strip()
+    """Returns the AUROC of a label set on its own source, on how many images, and what it cannot show."""
+    on_own = f"On held-out images of the same source: {auroc(measured)}, {measured.n_test} images."
+    return f"{on_own} {measured.caveat}".strip()
 
 
 def miscalibrated(error: float) -> str:
@@ -191,13 +255,77 @@ def measured_on(measured: TaskMetrics) -> str:
 
 
 def whole_model(accuracy: float | None, accepted: float | None) -> str:
-    """Returns how well the model knows modalities, and images of a kind that it was trained on."""
+    """Returns how well the model knows modalities, and images of the sources that it was trained on."""
     sentences = []
     if accuracy is not None:
         sentences.append(f"The modality of {accuracy:.2%} of the test images is identified correctly.")
     if accepted is not None:
         sentences.append(f"{accepted:.1%} of them are accepted as images that the model knows.")
     return " ".join(sentences)
+
+
+def unseen_method(unseen: UnseenSourceMetrics) -> str:
+    """Says how the model was asked about sources that it had not learned from."""
+    sources = unseen.sources.values()
+    asked = f"Each of {len(sources)} sources was left out once, and the model was then asked about its images"
+    counted = f" ({sum(source.images for source in sources):,} in all)" if sources else ""
+    nearest = "This is the nearest to what you get with images of your own."
+    return f"{asked}{counted}. {nearest} {_seen(unseen)}".strip()
+
+
+def _seen(unseen: UnseenSourceMetrics) -> str:
+    known = sum(source.in_pretraining for source in unseen.sources.values())
+    if not known:
+        return ""
+    which = "all of these" if known == len(unseen.sources) else f"{known} of these"
+    return f"The encoder beneath had learned from images of {which} sources, without their labels."
+
+
+def unseen_findings(unseen: UnseenSourceMetrics) -> str:
+    """Says how many findings were shown to hold in other sources' images."""
+    aurocs = [each.auroc.value for classes in unseen.findings.values() for each in classes.values()]
+    held = sum(value is not None and value >= HOLDS_FROM for value in aurocs)
+    return (
+        f"{held} of the {len(aurocs)} findings that two sources share hold in a source that they were not "
+        f"learned on (AUROC of {HOLDS_FROM:.2f} or more). Every other finding is marked where it is shown."
+    )
+
+
+def asked_about(title: str, measured: FindingMetrics, sources: dict[str, SourceMetrics]) -> str:
+    """Returns the label set of a finding, and the sources that it was asked about."""
+    names = ", ".join(source_name(name, sources.get(name)) for name in measured.sources)
+    return f"{title}; asked about {names}" if names else title
+
+
+def source_name(name: str, source: SourceMetrics | None) -> str:
+    """Returns the name of a source for people."""
+    return source.title if source and source.title else humanise(name)
+
+
+def kind_name(kind: str) -> str:
+    """Returns the name of an unknown kind for people: "brain_mri" becomes "Brain MRI"."""
+    words = kind.replace("_", " ").split()
+    return humanise(" ".join(word.upper() if word in _ABBREVIATIONS else word for word in words))
+
+
+def share(estimate: Estimate) -> str:
+    """Returns a measured share as a percentage."""
+    return NOT_DEFINED if estimate.value is None else f"{estimate.value:.1%}"
+
+
+def interval(estimate: Estimate) -> str:
+    """Returns the 95 % interval of a share; "" where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"95% CI {100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+
+
+def auroc_elsewhere(estimate: Estimate) -> str:
+    """Returns the AUROC of a finding in other sources' images with its interval."""
+    if estimate.value is None:
+        return NOT_DEFINED
+    ends = "" if not interval(estimate) else f" (95% CI {estimate.low:.2f} to {estimate.high:.2f})"
+    return f"AUROC {estimate.value:.2f}{ends}"
 
 
 def heat_map(method: str, name: str, peak: float) -> str:

@@ -1,4 +1,4 @@
-"""The findings by label set, each class with its calibrated probability, and the evidence for them."""
+"""The findings by label set, each with its probability, the evidence, and whether it holds elsewhere."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -6,7 +6,7 @@ from typing import Any
 
 from mermed_core.data.manifest import LabelSet
 from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
-from mermed_core.records import Analysis, Finding
+from mermed_core.records import Analysis, Familiarity, Finding, caution_about
 
 from .. import text
 from .templates import render
@@ -25,7 +25,7 @@ def empty() -> str:
 def findings_card(
     analysis: Analysis, label_sets: Sequence[LabelSet], metrics: ModelMetrics, chosen: str = ""
 ) -> str:
-    """Returns every finding as a button that shows where the model looked; "" for an image of no known kind.
+    """Returns every finding as a button that shows where the model looked; "" where none are given.
 
     Args:
         analysis: of the image.
@@ -33,7 +33,7 @@ def findings_card(
         metrics: how good the model is on each.
         chosen: `pick` of the finding that is shown on the image.
     """
-    if not analysis.in_distribution:
+    if analysis.familiarity is not Familiarity.FAMILIAR:
         return ""
     exclusive = {label_set.task for label_set in label_sets if label_set.exclusive}
     groups = groupby(analysis.findings, key=lambda finding: finding.task)
@@ -50,23 +50,46 @@ def _label_set(findings: list[Finding], metrics: ModelMetrics, *, exclusive: boo
     first = findings[0]
     measured = metrics.tasks.get(first.task)
     names = [text.class_name(metrics, finding.task, finding.label) for finding in findings]
-    headline = text.verdict(names, [finding.probability for finding in findings]) if exclusive else ""
+    shares = [finding.probability for finding in findings]
+    headline = text.verdict(names, shares, holds=first.holds_elsewhere) if exclusive else ""
+    shared = _shared_note(findings)
     return {
         "title": text.set_title(first.task, measured),
         "headline": text.NO_VERDICT if _no_better_than_chance(measured) else headline,
-        "rows": [_row(finding, name) for finding, name in zip(findings, names, strict=True)],
+        "elsewhere": shared,
+        "unproven": not first.holds_elsewhere,
+        "rows": [
+            _row(finding, name, "" if shared else _note(finding))
+            for finding, name in zip(findings, names, strict=True)
+        ],
         "doubt": text.poor_match(first.relevance) if first.relevance < _DOUBTFUL else "",
         "evidence": text.auroc_on_test(measured) if measured and measured.auroc is not None else "",
         "warning": _warning(measured),
     }
 
 
-def _row(finding: Finding, name: str) -> dict[str, str]:
+def _shared_note(findings: list[Finding]) -> str:
+    """Returns what stands once for a whole label set on other sources; "" where each finding says its own."""
+    if not any(finding.holds_elsewhere for finding in findings):
+        return text.sentence(caution_about([finding.elsewhere for finding in findings]))
+    notes = {_note(finding) for finding in findings}
+    return notes.pop() if len(notes) == 1 else ""
+
+
+def _note(finding: Finding) -> str:
+    if finding.elsewhere is not None and finding.holds_elsewhere:
+        return text.held_elsewhere(finding.elsewhere)
+    return text.sentence(finding.caution)
+
+
+def _row(finding: Finding, name: str, note: str) -> dict[str, str | bool]:
     return {
         "pick": pick(finding.task, finding.label),
         "name": name,
         "share": f"{finding.probability:.4f}",
         "percent": text.percent(finding.probability),
+        "unproven": not finding.holds_elsewhere,
+        "elsewhere": note,
     }
 
 

@@ -1,7 +1,7 @@
 """Which kind of image it is, whether the model knows its kind, and what the file's header says of it."""
 
 from mermed_core.modalities import MODALITIES
-from mermed_core.records import Analysis
+from mermed_core.records import Analysis, Familiarity
 
 from .. import text
 from .templates import render
@@ -16,7 +16,9 @@ def empty() -> str:
 
 
 def modality_card(analysis: Analysis, chosen: str | None) -> str:
-    """Returns the modality with its probability, or the plain answer that the image is not recognised.
+    """Returns the modality with its probability and region, or the plain answer that it is not recognised.
+
+    An image of the modality that is unlike what the findings were learned on gets a sentence that says so.
 
     Args:
         analysis: of the image.
@@ -24,12 +26,17 @@ def modality_card(analysis: Analysis, chosen: str | None) -> str:
     """
     seen = next(iter(analysis.modality))
     key = chosen or seen
+    region = text.region(analysis.region, key) if analysis.region else ""
+    unlike = analysis.familiarity is Familiarity.UNLIKE
     return render(
         "modality.html",
         analysis=analysis,
         chosen=chosen,
         name=text.modality_name(key),
         how=text.SET_BY_YOU if chosen else text.percent(analysis.modality[key]),
+        region=text.humanise(region),
+        region_share=text.percent(analysis.region_probability),
+        unlike=text.unlike(key, region, chosen=bool(chosen)) if unlike else "",
         bars=[_bar(key, share) for key, share in list(analysis.modality.items())[:_SHOWN] if share >= _LEAST],
         header=_header_modality(analysis, seen),
         contradicted=analysis.header_modality not in (None, seen),

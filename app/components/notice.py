@@ -1,6 +1,6 @@
 """What to tell the visitor above the results: what went wrong, or what to know about the file."""
 
-from mermed_core.imaging.reader import MedicalImage
+from collections.abc import Sequence
 
 from .templates import render
 
@@ -10,6 +10,6 @@ def problem(message: str) -> str:
     return render("notice.html", problem=message)
 
 
-def file_notes(image: MedicalImage) -> str:
-    """Returns what the reader did with a file; "" where it did nothing worth saying."""
-    return render("notice.html", problem="", kind=image.kind, notes=image.notes).strip()
+def file_notes(kind: str, notes: Sequence[str]) -> str:
+    """Returns how a file of a kind was read, in sentences; "" where nothing is worth saying."""
+    return render("notice.html", problem="", kind=kind, notes=notes).strip()

@@ -129,7 +129,7 @@ class ClassifyPage:
         metrics, image = self._predictor.metrics, query.image
         return {
             self.query: query,
-            self.notice: notice.file_notes(image),
+            self.notice: notice.file_notes(image.kind, analysis.notes),
             self.figure: figure.figure(image),
             self.modality: modality.modality_card(analysis, chosen or None),
             self.findings: findings.findings_card(analysis, self._predictor.tasks, metrics, first or ""),

@@ -64,7 +64,7 @@ class SimilarPage:
             return {self.notice: notice.problem(str(error))}
         mine = query if by == MY_IMAGE else None
         return {
-            self.notice: notice.file_notes(mine.image) if mine else "",
+            self.notice: notice.file_notes(mine.image.kind, mine.embedding.notes) if mine else "",
             self.query_view: query_view.image_view(mine.image)
             if mine
             else query_view.case_view(collection, str(case_id)),

@@ -24,9 +24,13 @@ def test_names_for_people():
 
 
 def test_the_verdict_says_how_sure_it_is():
-    assert verdict(["Benign", "Normal"], [0.95, 0.05]) == "Likely: Benign"
-    assert verdict(["Benign", "Normal"], [0.7, 0.3]) == "Leans towards: Benign"
-    assert verdict(["Benign", "Normal"], [0.5, 0.4]) == "Uncertain: Benign or Normal"
+    for shares, words in (
+        ([0.95, 0.05], "Likely: Benign"),
+        ([0.7, 0.3], "Leans towards: Benign"),
+        ([0.5, 0.4], "Uncertain: Benign or Normal"),
+    ):
+        assert verdict(["Benign", "Normal"], shares, holds=True) == words
+        assert verdict(["Benign", "Normal"], shares, holds=False) == "Highest score: Benign"
 
 
 @pytest.mark.parametrize(

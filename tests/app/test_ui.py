@@ -34,7 +34,10 @@ def test_a_program_gets_everything_as_json(address):
     answer = Client(address, verbose=False).predict(handle_file(EXAMPLES / "oct.png"), api_name="/analyse")
     assert set(answer) == {
         "modality",
+        "familiarity",
         "in_distribution",
+        "region",
+        "region_probability",
         "reason",
         "findings",
         "neighbours",

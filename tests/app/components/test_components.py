@@ -8,15 +8,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.components import about, cases, evidence, figure, findings, header, modality, notice, query_view
+from app.components import (
+    about,
+    cases,
+    evidence,
+    figure,
+    findings,
+    header,
+    modality,
+    notice,
+    query_view,
+    unseen_source,
+)
 from app.components.collection_map import map_value
 from app.services import Services
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.data.manifest import LabelSet
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
-from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
-from mermed_core.records import Analysis, Case, Finding, MapPoint, Neighbour, Saliency
+from mermed_core.models.model_metrics import (
+    Estimate,
+    FindingMetrics,
+    KindMetrics,
+    ModelMetrics,
+    SourceMetrics,
+    TaskMetrics,
+    UnseenSourceMetrics,
+    WholeModelMetrics,
+)
+from mermed_core.records import Analysis, Case, Familiarity, Finding, MapPoint, Neighbour, Saliency
 from mermed_core.search.faiss_engine import FaissEngine
 
 NASTY = '<img src=x onerror="alert(1)">'
@@ -26,12 +46,23 @@ MEASURED = TaskMetrics(
 )
 RETINA = LabelSet("retina", "multiclass", ("drusen", "normal"))
 CHEST = LabelSet("chest", "multilabel", ("mass", "edema"))
-DRUSEN = (Finding("retina", "drusen", 0.93), Finding("retina", "normal", 0.07))
+DRUSEN = (
+    Finding("retina", "drusen", 0.93, elsewhere=0.84),
+    Finding("retina", "normal", 0.07, elsewhere=0.84),
+)
+FAMILIAR, UNLIKE, UNKNOWN = Familiarity
+NOT_HELD = "Learned in one hospital&#39;s images; elsewhere it may read the camera."
 
 
-def analysis(*found: Finding, known: bool = True, stated: str | None = None) -> Analysis:
+def analysis(
+    *found: Finding, familiarity: Familiarity = FAMILIAR, stated: str | None = None, region: str = ""
+) -> Analysis:
     shares = {"oct": 0.97, "cxr": 0.02, "ct": 0.01}
-    return Analysis(shares, known, "Because.", found, (), None, "model", (), stated)
+    return Analysis(shares, familiarity, "Because.", found, (), None, "model", (), stated, region, 0.88)
+
+
+def rows_of(html: str) -> list[str]:
+    return [part.split("</button>")[0] for part in html.split("<button")[1:]]
 
 
 def retina(**changes: object) -> ModelMetrics:
@@ -71,14 +102,14 @@ def test_findings_are_buttons_with_probability_and_evidence():
     )
     assert "Likely: Drusen" in html
     assert "93%" in html
-    assert "AUROC 0.90 (95% CI 0.80 to 0.95) on 40 test images" in html
+    assert "On held-out images of the same source: AUROC 0.90 (95% CI 0.80 to 0.95), 40 images" in html
     assert "Retina set" in html
     assert html.count('aria-pressed="true"') == 1
     assert "Do not rely" not in html
 
 
 def test_findings_warn_of_bad_calibration_and_of_a_label_set_that_fits_badly():
-    found = (Finding("retina", "drusen", 0.6, 0.3), Finding("retina", "normal", 0.4, 0.3))
+    found = (Finding("retina", "drusen", 0.6, 0.3, 0.8), Finding("retina", "normal", 0.4, 0.3, 0.8))
     html = findings.findings_card(
         analysis(*found), [RETINA], retina(ece=0.4, auroc_low=None, auroc_high=None)
     )
@@ -104,6 +135,49 @@ def test_no_verdict_is_given_where_the_model_is_no_better_than_chance(change, wi
     assert "93%" in html
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "sentence"),
+    [
+        ((None, None), NOT_HELD),
+        ((0.27, 0.27), "only 27% of the time, where guessing gets 50% (AUROC 0.27)."),
+        ((0.7, 0.62), "only 62% to 70% of the time"),
+        ((0.7, None), "(AUROC 0.70); the rest was learned in one hospital&#39;s images"),
+    ],
+)
+@pytest.mark.parametrize("share", [0.99, 0.7, 0.5])
+def test_where_no_finding_holds_elsewhere_none_is_likely_and_that_stands_once(elsewhere, sentence, share):
+    found = (
+        Finding("retina", "drusen", share, elsewhere=elsewhere[0]),
+        Finding("retina", "normal", 1 - share, elsewhere=elsewhere[1]),
+    )
+    html = findings.findings_card(analysis(*found), [RETINA], ModelMetrics())
+    assert html.count(sentence) == 1
+    assert not any(sentence in row for row in rows_of(html))
+    assert all("mm-unproven" in row for row in rows_of(html))
+    assert "Highest score: Drusen" in html
+    assert not any(word in html for word in ("Likely", "Leans", "Uncertain"))
+    assert f"{100 * share:.0f}%" in html
+
+
+def test_each_finding_says_for_itself_where_only_some_hold_elsewhere():
+    found = (Finding("retina", "drusen", 0.93, elsewhere=0.84), Finding("retina", "normal", 0.07))
+    html = findings.findings_card(analysis(*found), [RETINA], ModelMetrics())
+    assert "Likely: Drusen" in html
+    drusen, normal = rows_of(html)
+    assert "Held in other hospitals&#39; images (AUROC 0.84)." in drusen
+    assert "mm-unproven" not in drusen
+    assert NOT_HELD in normal
+    assert "mm-unproven" in normal
+    html = findings.findings_card(analysis(*found[::-1]), [RETINA], ModelMetrics())
+    assert "Likely" not in html
+
+
+def test_a_note_that_all_findings_share_stands_once():
+    html = findings.findings_card(analysis(*DRUSEN), [RETINA], ModelMetrics())
+    assert html.count("Held in other hospitals&#39; images (AUROC 0.84).") == 1
+    assert "mm-unproven" not in html
+
+
 def test_findings_that_do_not_exclude_each_other_get_no_common_verdict_whatever_their_sum():
     for shares in ((0.9, 0.8), (0.9, 0.1)):
         found = (Finding("chest", name, share) for name, share in zip(CHEST.classes, shares, strict=True))
@@ -113,7 +187,7 @@ def test_findings_that_do_not_exclude_each_other_get_no_common_verdict_whatever_
 
 
 def test_an_unknown_image_gets_no_findings():
-    unknown = analysis(*DRUSEN, known=False)
+    unknown = analysis(*DRUSEN, familiarity=UNKNOWN)
     assert findings.findings_card(unknown, [RETINA], ModelMetrics()) == ""
     html = modality.modality_card(unknown, None)
     assert "Not an image the model recognises" in html
@@ -125,33 +199,59 @@ def test_the_modality_says_whether_it_was_detected_or_set():
     assert "set by you" in modality.modality_card(analysis(), "ct")
 
 
+def test_an_image_unlike_what_the_findings_were_learned_on_gets_modality_and_region_but_no_findings():
+    unlike = analysis(*DRUSEN, familiarity=UNLIKE, region="macula")
+    assert findings.findings_card(unlike, [RETINA], ModelMetrics()) == ""
+    html = modality.modality_card(unlike, None)
+    assert "This looks like OCT, most likely of the macula, but unlike the images that the findings" in html
+    assert "No findings are given." in html
+    assert "97%" in html
+    assert "Because." in html
+    assert "mm-unknown" not in html
+    assert "Read as CT, set by you, most likely of the macula, but unlike" in modality.modality_card(
+        unlike, "ct"
+    )
+    assert "This looks like OCT, but unlike" in modality.modality_card(analysis(familiarity=UNLIKE), None)
+
+
+@pytest.mark.parametrize(
+    ("region", "shown"), [("upper_abdomen", "Upper abdomen"), ("", "mm-how"), ("oct", "mm-how")]
+)
+def test_a_region_stands_beside_the_modality_unless_its_name_says_it(region, shown):
+    html = modality.modality_card(analysis(region=region), None)
+    assert shown in html
+    assert ("88%" in html) == (region == "upper_abdomen")
+    assert "unlike" not in html
+
+
 def test_an_unknown_image_says_what_it_was_read_as_and_by_whose_choice():
-    unknown = analysis(known=False)
+    unknown = analysis(familiarity=UNKNOWN)
     assert "set by you" not in modality.modality_card(unknown, None)
     assert "Read as skin, set by you" in modality.modality_card(unknown, "dermatology")
 
 
 @pytest.mark.parametrize(
-    ("stated", "known", "sentence", "contradicted"),
+    ("stated", "familiarity", "sentence", "contradicted"),
     [
-        ("ct", True, "header says CT; the pixels look like OCT", True),
-        ("oct", True, "header also says OCT", False),
-        ("ct", False, "header says CT.", False),
-        (None, True, "", False),
+        ("ct", FAMILIAR, "header says CT; the pixels look like OCT", True),
+        ("ct", UNLIKE, "header says CT; the pixels look like OCT", True),
+        ("oct", FAMILIAR, "header also says OCT", False),
+        ("ct", UNKNOWN, "header says CT.", False),
+        (None, FAMILIAR, "", False),
     ],
 )
-def test_the_modality_of_the_header_is_a_hint_that_is_compared(stated, known, sentence, contradicted):
-    html = modality.modality_card(analysis(known=known, stated=stated), None)
+def test_the_modality_of_the_header_is_a_hint_that_is_compared(stated, familiarity, sentence, contradicted):
+    html = modality.modality_card(analysis(familiarity=familiarity, stated=stated), None)
     assert sentence in html
     assert ("header" in html) == bool(sentence)
     assert ("mm-contradiction" in html) == contradicted
 
 
-def test_every_note_of_the_reader_is_shown():
-    image = MedicalImage(IMAGE.pixels, 3, 0, "DICOM", ("Window 40/400.", "Page 1 of 3.", "Names."))
-    html = notice.file_notes(image)
-    assert all(note in html for note in image.notes)
-    assert notice.file_notes(IMAGE) == ""
+def test_every_note_on_how_an_image_was_read_is_shown():
+    notes = ("Window 40/400.", "Page 1 of 3.", "Names.")
+    html = notice.file_notes("DICOM", notes)
+    assert all(note in html for note in notes)
+    assert notice.file_notes("PNG", ()) == ""
 
 
 def test_a_faint_map_says_so():
@@ -200,7 +300,12 @@ def pages_with(value: str, collection: Collection) -> list[str]:
     """Every part of the page with a value from outside wherever there can be one."""
     found = (Finding(value, value, 0.9), Finding(value, value, 0.1))
     measured = MEASURED.model_copy(update={"title": value, "caveat": value, "names": {value: value}})
-    metrics = ModelMetrics(tasks={value: measured})
+    unseen = UnseenSourceMetrics(
+        sources={value: SourceMetrics(modality="ct", images=1, title=value)},
+        kinds={value: KindMetrics(images=1)},
+        findings={value: {value: FindingMetrics(auroc=Estimate(value=0.8), sources=(value,))}},
+    )
+    metrics = ModelMetrics(tasks={value: measured}, unseen_source=unseen)
     saliency = Saliency(np.ones((20, 30), np.float32), 0.4, value, value, value)
     case = Case(value, "ct", (value,), value, value, value)
     return [
@@ -214,9 +319,15 @@ def pages_with(value: str, collection: Collection) -> list[str]:
         header.header(services_with(None, value)),
         about.about_card(services_with(collection)),
         about.about_card(services_with(None, value)),
-        modality.modality_card(Analysis({"oct": 1.0}, False, value, (), (), None, ""), None),
+        *(
+            modality.modality_card(
+                Analysis({"oct": 1.0}, degree, value, (), (), None, "", region=value), None
+            )
+            for degree in Familiarity
+        ),
+        unseen_source.unseen_source(metrics),
         notice.problem(value),
-        notice.file_notes(MedicalImage(IMAGE.pixels, 1, 0, value, (value,))),
+        notice.file_notes(value, (value,)),
     ]
 
 
@@ -246,4 +357,5 @@ def test_evidence_shows_intervals_and_says_where_there_are_none():
     assert "left:60.0%;right:10.0%" in html.replace(" ", "")
     assert "99.00%" in html
     assert "98.0%" in html
+    assert "This is not what you get" in html
     assert "No evaluation results" in evidence.evidence(ModelMetrics())
