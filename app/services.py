@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mermed_core.errors import CollectionError
+from mermed_core.collections.pictures import Pictures
+from mermed_core.errors import CollectionError, ManifestError, SettingsError
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.settings import Settings
@@ -33,15 +34,24 @@ def load_services(settings: Settings) -> Services:
 
     Raises:
         ModelError: there is no usable model.
+        SettingsError: a place where pictures should be had has none.
     """
+    pictures = _pictures(settings)
     try:
-        services = Services(Predictor.load(settings.model, settings.collection))
+        services = Services(Predictor.load(settings.model, settings.collection, pictures=pictures))
     except CollectionError as error:
         logger.warning("no collection: %s", error)
         services = Services(Predictor.load(settings.model), str(error))
     _warm_up(services.predictor)
     logger.info("model %s on %s", services.predictor.model_name, services.predictor.device)
     return services
+
+
+def _pictures(settings: Settings) -> Pictures | None:
+    try:
+        return Pictures(settings.pictures) if settings.pictures else None
+    except ManifestError as error:
+        raise SettingsError(f"The environment variable MERMED_PICTURES cannot be used: {error}") from error
 
 
 def _warm_up(predictor: Predictor) -> None:

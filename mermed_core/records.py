@@ -37,6 +37,7 @@ class Case:
         source: the data set it comes from.
         group: patient, lesion or tile of origin; cases of one group are never independent.
         split: train, val, test or "".
+        file: what the image's own file was called, "" where that is not kept.
     """
 
     case_id: str
@@ -45,6 +46,7 @@ class Case:
     source: str
     group: str
     split: str
+    file: str = ""
 
     @property
     def label(self) -> str:

@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mermed_core.errors import SettingsError
 from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
 
+# The collection of a fresh installation, in the app and in every command.
+DEFAULT_COLLECTION = BUNDLED_COLLECTION
 _LOCAL, _EVERYWHERE = "127.0.0.1", "0.0.0.0"
 
 
@@ -20,7 +22,12 @@ def _expanded(path: Path) -> Path:
         raise ValueError("there is no such home folder") from error
 
 
+def _listed(value: object) -> object:
+    return [part for part in value.split(os.pathsep) if part.strip()] if isinstance(value, str) else value
+
+
 Folder = Annotated[Path, AfterValidator(_expanded)]
+Folders = Annotated[tuple[Folder, ...], BeforeValidator(_listed)]
 
 
 class Settings(BaseModel):
@@ -41,7 +48,16 @@ class Settings(BaseModel):
             alias="MERMED_COLLECTION",
             description="Folder of the collection that similar cases and the map come from.",
         ),
-    ] = BUNDLED_COLLECTION
+    ] = DEFAULT_COLLECTION
+    pictures: Annotated[
+        Folders,
+        Field(
+            alias="MERMED_PICTURES",
+            description="Where the pictures of cases can be had that the collection itself has none of: "
+            "folders of images or of shards, parquet files or folders of them, with a colon between two. A "
+            "picture comes from the first place that has it.",
+        ),
+    ] = ()
     host: Annotated[
         str,
         Field(
@@ -131,8 +147,8 @@ def markdown_table() -> str:
 
 
 def _default(value: object) -> str:
-    bundled = {BUNDLED_MODEL: "the bundled model", BUNDLED_COLLECTION: "the bundled collection"}
-    if value is None or value == "":
+    bundled = {BUNDLED_MODEL: "the bundled model", DEFAULT_COLLECTION: "the bundled collection"}
+    if value is None or value in ("", ()):
         return "none"
     return bundled[value] if isinstance(value, Path) and value in bundled else f"`{value}`"
 

@@ -2,16 +2,24 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mermed_core.cli.arguments import add_data, add_workers
+from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_workers
+from mermed_core.errors import ManifestError
+
+if TYPE_CHECKING:
+    from mermed_core.data.manifest import Manifest
 
 SUMMARY = "Embed images once and write a collection to search and explore."
 DETAILS = """\
     mermed collect --data path/to/images --modality cxr --out collections/mine
     mermed serve --collection collections/mine
 
-A collection holds records, unit vectors, a search index, a map and thumbnails. A folder of images that has no
-folders for the modalities needs --modality."""
+A collection holds records, vectors, a map and small pictures of the images. A folder of images that has no
+folders for the modalities needs --modality.
+
+With --no-pictures it can be handed on where its images may not be: the page then draws a placeholder and says
+where the picture can be had, and who has the images shows them with MERMED_PICTURES."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,29 +43,71 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="further column of the table that is kept, such as sex; may be repeated. No other is kept",
     )
+    parser.add_argument(
+        "--split",
+        action="append",
+        choices=["train", "val", "test"],
+        help="take the images of this split alone; may be repeated",
+    )
+    parser.add_argument(
+        "--no-pictures",
+        dest="pictures",
+        action="store_false",
+        help="keep no pictures of the images, only what they are called and their checksums",
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="FOLDER", help="keeps embeddings, so that none is made twice"
+    )
+    parser.add_argument("--datasets", type=Path, metavar="FILE", help=DATASETS_HELP)
     add_workers(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Builds the collection and prints where it is."""
+    """Builds the collection and prints where it is.
+
+    Raises:
+        ModelError: there is no usable model.
+        ManifestError: the images or the facts about their sets cannot be used.
+        OccupiedError: the folder to write to holds something else.
+    """
     from mermed_core.collections.store import build_collection
     from mermed_core.data.phantoms import SYNTHETIC_PREFIX
     from mermed_core.data.sources.opener import open_manifests
+    from mermed_core.fitting.datasets import DATASETS, read_datasets
     from mermed_core.models.embedder import Embedder
+    from mermed_core.models.embedding_cache import EmbeddingCache
+    from mermed_core.models.heads import HEADS_FOLDER
+    from mermed_core.models.retrieval_space import load_retrieval_space
     from mermed_core.settings import Settings
 
-    embedder = Embedder.load(options.model or Settings.from_environment().model)
-    manifest = open_manifests(options.data, modality=options.modality)
+    model = options.model or Settings.from_environment().model
+    datasets = read_datasets(options.datasets or DATASETS)
+    embedder = Embedder.load(model)
+    manifest = _chosen(open_manifests(options.data, modality=options.modality), options.split)
     collection = build_collection(
         options.out,
         embedder,
         manifest,
+        space=load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim),
         name=options.name or options.out.resolve().name,
         text=options.text,
         synthetic=bool(manifest.frame["source"].str.startswith(SYNTHETIC_PREFIX).all()),
+        sources=datasets,
         keep=options.keep,
+        pictures=options.pictures,
+        cache=EmbeddingCache(options.cache / "vectors") if options.cache else None,
         workers=options.workers,
     )
-    print(f"{len(collection)} cases in {options.out}")
+    print(f"{len(collection)} cases{'' if options.pictures else ', no pictures,'} in {options.out}")
     for reason, count in manifest.left_out.items():
         print(f"left out: {count} ({reason})")
+
+
+def _chosen(manifest: "Manifest", splits: list[str] | None) -> "Manifest":
+    """Returns the images of some splits; of all where none is named."""
+    if splits is None:
+        return manifest
+    wanted = manifest.frame["split"].isin(splits)
+    if not wanted.any():
+        raise ManifestError(f"no image is in the split {' or '.join(splits)}.", column="split")
+    return manifest.select(wanted)

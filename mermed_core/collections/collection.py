@@ -1,20 +1,25 @@
-"""A collection in memory: cases as columns, their unit vectors, the search engine, the map and thumbnails."""
+"""A collection in memory: cases as columns, their unit vectors, the search engine, the map and pictures."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 
+from mermed_core.collections.pictures import Pictures, Wanted
 from mermed_core.collections.projection import place
+from mermed_core.collections.sources import SourceFacts
+from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
 from mermed_core.records import Case, MapPoint, Neighbour
 from mermed_core.search.engine import SearchEngine
 from mermed_core.search.filters import Column, Filter, ListColumn, ScalarColumn
 
 CASE_COLUMNS = ("case_id", "modality", "labels", "source", "group", "split")
+CHECKSUM = "checksum"  # of a case's encoded image, as `pictures.picture_checksum` gives it
+FRAME = "frame"  # which frame of its file a case is; 0 without the column
 LABEL = "label"  # what the labels are called in a filter: a case passes if it has one of them
 _SAMPLE = 200  # cases that the usual similarity is measured on; more would take seconds in a large collection
 _FAR = 0.01  # share of the cases that lie farther from all others than is usual
@@ -29,13 +34,15 @@ class Description:
         name: short name for people.
         text: one or two sentences: what it holds, under which licence.
         synthetic: whether its images are drawn rather than of patients.
-        fingerprint: of the model that made the vectors.
+        fingerprint: of the model and the retrieval space that made the vectors.
+        sources: what is known of the data sets that the cases come from, by source.
     """
 
     name: str
     text: str
     synthetic: bool
     fingerprint: str
+    sources: Mapping[str, SourceFacts] = field(default_factory=dict)
 
 
 class Thumbnails(Protocol):
@@ -52,12 +59,14 @@ class Collection:
         name: short name for people.
         description: what it holds.
         synthetic: whether its images are drawn rather than of patients.
-        fingerprint: of the model that made the vectors.
+        fingerprint: of the model and the retrieval space that made the vectors.
+        sources: what is known of the data sets that the cases come from, by source.
         records: one row a case, indexed 0..n-1: `CASE_COLUMNS` (labels is a list of names) and any further
-            columns.
-        vectors: (cases, dim) float32, unit norm.
+            columns, of which `file`, `frame` and `checksum` say which picture is the case's.
+        vectors: (cases, dim) float32, unit norm, in the space in which images are compared.
         coordinates: (cases, 2) float32, the map.
         engine: searches the vectors.
+        has_pictures: whether there are pictures of cases: its own, or places where they can be had.
     """
 
     def __init__(
@@ -66,21 +75,28 @@ class Collection:
         records: pd.DataFrame,
         vectors: np.ndarray,
         coordinates: np.ndarray,
-        thumbnails: Thumbnails,
+        thumbnails: Thumbnails | None,
         engine: SearchEngine,
+        *,
+        pictures: Pictures | None = None,
     ) -> None:
         self.name = description.name
         self.description = description.text
         self.synthetic = description.synthetic
         self.fingerprint = description.fingerprint
+        self.sources = description.sources
         self.records = records
         self.vectors = vectors
         self.coordinates = coordinates
         self.engine = engine
         self._thumbnails = thumbnails
+        self._pictures = pictures
+        self.has_pictures = thumbnails is not None or pictures is not None
         if missing := [column for column in CASE_COLUMNS if column not in records]:
             raise CollectionError(f"The records of '{self.name}' have no column '{missing[0]}'.")
-        if not len(records) == len(vectors) == len(coordinates) == len(thumbnails) == len(engine):
+        lengths = {len(part) for part in (records, vectors, coordinates, engine)}
+        lengths |= set() if thumbnails is None else {len(thumbnails)}
+        if len(lengths) != 1:
             raise CollectionError(
                 f"The parts of the collection '{self.name}' differ in length; build it again."
             )
@@ -141,15 +157,36 @@ class Collection:
 
     def cases_at(self, positions: Sequence[int] | np.ndarray) -> tuple[Case, ...]:
         """Returns the cases in some rows."""
-        rows = self.records.loc[np.asarray(positions, np.int64), list(CASE_COLUMNS)]
+        columns = [*CASE_COLUMNS, *[FILE] * (FILE in self.records)]
+        rows = self.records.loc[np.asarray(positions, np.int64), columns]
         return tuple(
-            Case(case_id, modality, tuple(labels if labels is not None else ()), source, group, split)
-            for case_id, modality, labels, source, group, split in rows.itertuples(index=False)
+            Case(case_id, modality, tuple(labels if labels is not None else ()), source, group, split, *file)
+            for case_id, modality, labels, source, group, split, *file in rows.itertuples(index=False)
         )
 
-    def thumbnail(self, case_id: str) -> bytes:
-        """Returns a case's image as JPEG bytes, longest side at most `embedder.THUMBNAIL_SIDE` px."""
-        return bytes(self._thumbnails[self.position(case_id)])
+    def source(self, name: str) -> SourceFacts:
+        """Returns what is known of a data set; the title of one that has none is its name."""
+        facts = self.sources.get(name, SourceFacts())
+        return facts if facts.title else replace(facts, title=name)
+
+    def thumbnail(self, case_id: str) -> bytes | None:
+        """Returns a case's picture as JPEG bytes, longest side at most `embedder.THUMBNAIL_SIDE` px, if any.
+
+        Raises:
+            CollectionError: the collection has no such case.
+        """
+        position = self.position(case_id)
+        if self._thumbnails is not None and (own := bytes(self._thumbnails[position])):
+            return own
+        wanted = self._wanted(position)
+        return None if self._pictures is None or wanted is None else self._pictures.thumbnail(wanted)
+
+    def _wanted(self, position: int) -> Wanted | None:
+        """Returns which picture a case has, None where the collection does not say it."""
+        known: Any = self.records.iloc[position]
+        if not known.get(CHECKSUM):
+            return None
+        return Wanted(known["case_id"], known.get(FILE, ""), int(known.get(FRAME, 0)), known[CHECKSUM])
 
     def nearest(
         self, vector: np.ndarray, count: int, *, where: Filter | None = None, without: Case | None = None

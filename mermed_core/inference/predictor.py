@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.pictures import Pictures
 from mermed_core.collections.store import load_collection
 from mermed_core.data.manifest import LabelSet
 from mermed_core.device import describe
@@ -78,8 +79,13 @@ class Predictor:
         self.device = describe(embedder.device)
 
     @classmethod
-    def load(cls, model: Path, collection: Path | None = None) -> Self:
+    def load(cls, model: Path, collection: Path | None = None, *, pictures: Pictures | None = None) -> Self:
         """Loads a model folder with its heads, and a collection made by the same model.
+
+        Args:
+            model: the model folder.
+            collection: the collection's folder, None for none.
+            pictures: where the pictures of cases can be had that the collection itself has none of.
 
         Raises:
             ModelError: the model is missing, incomplete or damaged.
@@ -92,7 +98,7 @@ class Predictor:
             load_heads(folder, embedder.backbone.dim),
             load_detector(folder, embedder.backbone.dim),
             load_retrieval_space(folder, embedder.backbone.dim),
-            load_collection(collection) if collection else None,
+            load_collection(collection, pictures=pictures) if collection else None,
             card=_read_card(model / CARD),
             metrics=ModelMetrics.load(model / METRICS),
         )

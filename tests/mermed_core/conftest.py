@@ -26,6 +26,7 @@ from mermed_core.models.heads import HEADS_FOLDER, save_heads
 from mermed_core.models.model_folder import ModelConfig, save_model
 from mermed_core.models.ood import save_detector
 from mermed_core.models.preprocessing import IMAGENET, Preprocessing
+from mermed_core.models.retrieval_space import RetrievalSpace
 
 SIDE = 48
 
@@ -174,7 +175,8 @@ def collection_folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedd
     with pytest.MonkeyPatch.context() as patch:
         # UMAP compiles for a quarter of a minute; test_projection is about it, the others need any map.
         patch.setattr("mermed_core.collections.store.compute_map", lambda vectors, _: vectors[:, :2].copy())
-        build_collection(folder, embedder, manifest, name="Tiny", text="Drawn.", synthetic=True)
+        space = RetrievalSpace.identity(embedder.backbone.dim)
+        build_collection(folder, embedder, manifest, space=space, name="Tiny", text="Drawn.", synthetic=True)
     return folder
 
 

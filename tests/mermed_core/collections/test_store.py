@@ -1,24 +1,32 @@
 """A collection folder: it comes back as it was written, or not at all."""
 
+import hashlib
 import json
 import shutil
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from mermed_core.collections.collection import CASE_COLUMNS, Collection
+from mermed_core.collections.collection import CASE_COLUMNS, Collection, Description
+from mermed_core.collections.sources import SourceFacts
 from mermed_core.collections.store import (
-    INDEX,
+    FORMAT,
     MANIFEST,
     MAP,
     RECORDS,
+    THUMBNAILS,
     VECTORS,
     build_collection,
     load_collection,
+    write_collection,
 )
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import CollectionError, ManifestError, OccupiedError
 from mermed_core.inference.predictor import Predictor
+from mermed_core.models.embedder import embed_manifest
+from mermed_core.models.embedding_cache import EmbeddingCache
+from mermed_core.models.retrieval_space import RetrievalSpace
 from mermed_core.records import Case
 
 
@@ -26,7 +34,7 @@ def cases(collection: Collection) -> tuple[Case, ...]:
     return collection.cases_at(np.arange(len(collection)))
 
 
-FILES = (MANIFEST, RECORDS, VECTORS, INDEX, MAP)
+FILES = (MANIFEST, RECORDS, VECTORS, MAP, THUMBNAILS)
 
 
 @pytest.fixture
@@ -36,8 +44,10 @@ def copied(collection_folder, tmp_path):
 
 @pytest.fixture
 def build(embedder):
-    def make(folder, manifest, name="Small"):
-        return build_collection(folder, embedder, manifest, name=name, text="Drawn.", synthetic=True)
+    def make(folder, manifest, **options):
+        given = {"name": "Small", "text": "Drawn.", "synthetic": True} | options
+        given.setdefault("space", RetrievalSpace.identity(embedder.backbone.dim))
+        return build_collection(folder, embedder, manifest, **given)
 
     return make
 
@@ -97,13 +107,17 @@ def test_files_of_another_collection_are_refused(copied, build, three, tmp_path)
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": FORMAT + 1},
         {"format": None},
         {"checksums": None},
         {"checksums": []},
         {"checksums": {}},
         {"checksums": {RECORDS: 1}},
-        *({name: ...} for name in ("format", "name", "text", "synthetic", "fingerprint", "checksums")),
+        {"sources": None},
+        {"sources": {"busi": 1}},
+        {"sources": {"busi": {"home": "javascript:alert(1)"}}},
+        *({name: ...} for name in ("format", "name", "text", "synthetic", "fingerprint", "sources")),
+        {"checksums": ...},
     ],
     ids=str,
 )
@@ -120,6 +134,13 @@ def test_a_manifest_that_states_something_else_is_refused(copied, change):
 def test_a_manifest_that_is_none_is_refused(copied, content):
     (copied / MANIFEST).write_bytes(content)
     with pytest.raises(CollectionError):
+        load_collection(copied)
+
+
+def test_a_folder_of_the_first_format_says_how_to_make_it_again(copied):
+    stated = json.loads((copied / MANIFEST).read_text()) | {"format": 1}
+    (copied / MANIFEST).write_text(json.dumps(stated))
+    with pytest.raises(CollectionError, match=r"is of format 1.* build it again with mermed collect"):
         load_collection(copied)
 
 
@@ -187,14 +208,85 @@ def test_unlabelled_and_odd_names_come_back(build, three, tmp_path):
     assert loaded.values("label") == ()
 
 
-def test_only_the_columns_that_are_named_are_kept(embedder, three, tmp_path):
+def test_only_the_columns_that_are_named_are_kept(build, three, tmp_path):
     frame = three.frame.assign(sex=["f", None, "m"], age=[61, 40, 7], name="Doe")
-    options = {"name": "Small", "text": "", "synthetic": True, "keep": ["sex", "age"]}
-    build_collection(tmp_path / "c", embedder, Manifest.from_frame(frame), **options)
+    build(tmp_path / "c", Manifest.from_frame(frame), keep=["sex", "age"])
     loaded = load_collection(tmp_path / "c")
     further = set(loaded.records.columns) - set(CASE_COLUMNS)
-    assert further == {"sex", "age"}
+    assert further == {"sex", "age", "file", "frame", "checksum"}
     assert loaded.values("sex") == ("f", "m")
     assert loaded.values("age") == (7, 40, 61)
     with pytest.raises(ManifestError, match="no such column"):
-        build_collection(tmp_path / "c", embedder, three, **options)
+        build(tmp_path / "c", three, keep=["sex"])
+
+
+def test_file_names_are_kept_of_known_sets_and_where_they_are_asked_for(build, three, tmp_path):
+    frame = three.frame.assign(file=["a.png", "Doe.png", "c.png"], source=["known", "ward", "known"])
+    manifest, facts = Manifest.from_frame(frame), {"known": {"title": "Known", "other": 1}, "absent": {}}
+    loaded = build(tmp_path / "c", manifest, sources=facts) and load_collection(tmp_path / "c")
+    assert [case.file for case in cases(loaded)] == ["a.png", "", "c.png"]
+    assert loaded.sources == {"known": SourceFacts(title="Known")}
+    assert (loaded.source("known").title, loaded.source("ward").title) == ("Known", "ward")
+    kept = build(tmp_path / "c", manifest, keep=["file"])
+    assert [case.file for case in cases(kept)] == ["a.png", "Doe.png", "c.png"]
+
+
+def test_the_checksum_is_that_of_the_encoded_image_wherever_it_lies(build, three, tmp_path):
+    (tmp_path / "image.png").write_bytes(three.frame.at[1, "image"])
+    frame = three.frame.copy()
+    frame.loc[1, ["path", "image"]] = [str(tmp_path / "image.png"), None]
+    records = build(tmp_path / "c", Manifest.from_frame(frame)).records
+    expected = [hashlib.sha256(image).hexdigest()[:16] for image in three.frame["image"]]
+    assert records["checksum"].tolist() == expected
+
+
+def test_without_pictures_none_is_kept(build, three, tmp_path):
+    build(tmp_path / "c", three, pictures=False)
+    loaded = load_collection(tmp_path / "c")
+    assert not loaded.has_pictures
+    assert [loaded.thumbnail(case.case_id) for case in cases(loaded)] == [None] * 3
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == sorted({*FILES} - {THUMBNAILS})
+
+
+def test_pictures_come_by_groups_and_each_is_its_cases(build, phantoms, tmp_path, monkeypatch):
+    monkeypatch.setattr("mermed_core.collections.store._GROUP", 4)
+    monkeypatch.setattr("mermed_core.collections.store.compute_map", lambda vectors, _: vectors[:, :2].copy())
+    built = build(tmp_path / "c", phantoms.select(range(10)))
+    loaded = load_collection(tmp_path / "c")
+    assert pq.ParquetFile(tmp_path / "c" / THUMBNAILS).num_row_groups == 3
+    for case in cases(built):
+        assert loaded.thumbnail(case.case_id) == built.thumbnail(case.case_id)
+    build(tmp_path / "c", phantoms.select(range(100, 110)))
+    for case in cases(built):  # the collection that took its place lends it no picture
+        assert loaded.thumbnail(case.case_id) == built.thumbnail(case.case_id)
+
+
+def test_cases_are_compared_in_the_retrieval_space(build, embedder, phantoms, tmp_path, monkeypatch):
+    monkeypatch.setattr("mermed_core.collections.store.compute_map", lambda vectors, _: vectors[:, :2].copy())
+    manifest = phantoms.select(range(30))
+    vectors = embed_manifest(embedder, manifest).vectors
+    basis = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)[2][:8]
+    space = RetrievalSpace(vectors.mean(axis=0), basis.astype(np.float32))
+    build(tmp_path / "c", manifest, space=space)
+    loaded = load_collection(tmp_path / "c")
+    np.testing.assert_allclose(loaded.vectors, space.project(vectors), atol=0.01)
+    assert loaded.fingerprint == f"{embedder.fingerprint}-{space.digest}"
+
+
+def test_embeddings_are_made_once_and_give_the_same_collection(build, embedder, three, tmp_path, monkeypatch):
+    plain = build(tmp_path / "plain", three)
+    cache = EmbeddingCache(tmp_path / "cache")
+    build(tmp_path / "first", three, cache=cache)
+    monkeypatch.setattr(embedder, "embed_tensors", None)  # nothing is embedded from here on
+    second = build(tmp_path / "second", three, cache=cache)
+    np.testing.assert_array_equal(second.vectors, plain.vectors)
+    assert second.thumbnail(cases(second)[1].case_id) == plain.thumbnail(cases(plain)[1].case_id)
+
+
+def test_vectors_from_elsewhere_become_a_collection(embedder, three, tmp_path):
+    embeddings = embed_manifest(embedder, three)
+    space = RetrievalSpace.identity(embedder.backbone.dim)
+    description = Description("Given", "", True, "someone's")
+    write_collection(tmp_path / "c", embeddings, description, space=space, pictures=False)
+    loaded = load_collection(tmp_path / "c")
+    assert (loaded.name, loaded.fingerprint, len(loaded)) == ("Given", "someone's", 3)
