@@ -86,9 +86,9 @@ DOWNLOAD_CSV = "Download the table as CSV"
 # About: other sources' images
 UNSEEN = "In other hospitals' images"
 UNSEEN_NOT_MEASURED = "How well this model does in other hospitals' images has not been measured."
-MODALITY_RIGHT = "had their modality recognised"
-PASSED = "were accepted as images of a modality that the model knows"
-CONFIDENT_WRONG = "got a wrong modality with more than 90% confidence"
+MODALITY_RIGHT = "of the images had their modality recognised"
+PASSED = "of them were accepted as images of a modality that the model knows"
+CONFIDENT_WRONG = "of them got a wrong modality with more than 90% confidence"
 TURNED_AWAY = "of images of unknown kinds were turned away"
 UNSEEN_FINDINGS = "Findings"
 UNSEEN_LEGEND = (
@@ -103,10 +103,11 @@ NOT_DEFINED = "–"
 
 # About: the sources' own test images
 EVIDENCE = "In held-out images of the sources it learned from"
-EVIDENCE_LEGEND = (
+NOT_WHAT_YOU_GET = (
     "This is not what you get: these images come from the same sources as those that the findings were "
-    "learned on. AUROC from 0.5 (chance) to 1; the bar shows the 95% confidence interval."
+    "learned on, which is the best case."
 )
+EVIDENCE_SCALE = "AUROC from 0.5 (chance) to 1; the bar shows the 95% confidence interval."
 NO_EVIDENCE = "No evaluation results are available for this model."
 MODEL, COLLECTION, YOUR_IMAGES, MODEL_CARD = "Model", "Collection", "Your images", "Model card"
 PRIVACY = (

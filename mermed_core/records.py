@@ -12,6 +12,8 @@ RESEARCH_ONLY = "Research use only. Not a medical device; not for diagnosis, tri
 
 # AUROC in other sources' images from which a finding counts as shown to hold there.
 HOLDS_FROM = 0.75
+SYNTHETIC_PREFIX = "phantom_"  # how sources and label sets of drawn images begin
+_DRAWN = "learned on computer-drawn images; of a patient's image it says nothing"
 _ONE_HOSPITAL = "learned in one hospital's images; elsewhere it may read the camera"
 
 
@@ -54,27 +56,6 @@ class Case:
         return ", ".join(self.labels) if self.labels else "unlabelled"
 
 
-def caution_about(elsewhere: Sequence[float | None]) -> str:
-    """Returns why findings that do not hold elsewhere are not to be believed there, without a full stop.
-
-    Args:
-        elsewhere: AUROC of each in other sources' images, None where nobody knows.
-    """
-    measured = sorted(auroc for auroc in elsewhere if auroc is not None)
-    if not measured:
-        return _ONE_HOSPITAL
-    times, aurocs = ([form.format(auroc) for auroc in measured] for form in ("{:.0%}", "{:.2f}"))
-    sentence = (
-        f"of two images from another hospital it picked the one with the finding only {_span(times)} of the "
-        f"time, where guessing gets 50% (AUROC {_span(aurocs)})"
-    )
-    return sentence if len(measured) == len(elsewhere) else f"{sentence}; the rest was {_ONE_HOSPITAL}"
-
-
-def _span(rising: Sequence[str]) -> str:
-    return rising[0] if rising[0] == rising[-1] else f"{rising[0]} to {rising[-1]}"
-
-
 @dataclass(frozen=True)
 class Finding:
     """A calibrated probability that an image belongs to one class of one label set.
@@ -103,11 +84,34 @@ class Finding:
     @property
     def caution(self) -> str:
         """Why the finding is not to be believed in another hospital's images; "" where it holds there."""
-        return "" if self.holds_elsewhere else caution_about([self.elsewhere])
+        return "" if self.holds_elsewhere else caution_about([self])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON, with what follows from `elsewhere`."""
         return {**asdict(self), "holds_elsewhere": self.holds_elsewhere, "caution": self.caution}
+
+
+def caution_about(findings: Sequence[Finding]) -> str:
+    """Returns why findings of one label set are not to be believed elsewhere, without a full stop.
+
+    Args:
+        findings: those that were not shown to hold elsewhere.
+    """
+    if findings[0].task.startswith(SYNTHETIC_PREFIX):
+        return _DRAWN
+    measured = sorted(finding.elsewhere for finding in findings if finding.elsewhere is not None)
+    if not measured:
+        return _ONE_HOSPITAL
+    times, aurocs = ([form.format(auroc) for auroc in measured] for form in ("{:.0%}", "{:.2f}"))
+    sentence = (
+        f"of two images from another hospital it picked the one with the finding only {_span(times)} of the "
+        f"time, where guessing gets 50% (AUROC {_span(aurocs)})"
+    )
+    return sentence if len(measured) == len(findings) else f"{sentence}; the rest was {_ONE_HOSPITAL}"
+
+
+def _span(rising: Sequence[str]) -> str:
+    return rising[0] if rising[0] == rising[-1] else f"{rising[0]} to {rising[-1]}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How good the model is on each label set: AUROC with its interval, as a chart that needs no script."""
 
-from mermed_core.data.phantoms import SYNTHETIC_PREFIX
 from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
+from mermed_core.records import SYNTHETIC_PREFIX
 
 from .. import text
 from .templates import render

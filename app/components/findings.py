@@ -71,7 +71,7 @@ def _label_set(findings: list[Finding], metrics: ModelMetrics, *, exclusive: boo
 def _shared_note(findings: list[Finding]) -> str:
     """Returns what stands once for a whole label set on other sources; "" where each finding says its own."""
     if not any(finding.holds_elsewhere for finding in findings):
-        return text.sentence(caution_about([finding.elsewhere for finding in findings]))
+        return text.sentence(caution_about(findings))
     notes = {_note(finding) for finding in findings}
     return notes.pop() if len(notes) == 1 else ""
 

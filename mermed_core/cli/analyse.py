@@ -122,5 +122,5 @@ def _findings(found: list[Finding]) -> list[str]:
     doubtful = [finding for finding in found if not finding.holds_elsewhere]
     if doubtful:
         named = "" if len(doubtful) == len(found) else f" ({', '.join(each.label for each in doubtful)})"
-        said.append(f"CAUTION     {task}{named}: {caution_about([each.elsewhere for each in doubtful])}")
+        said.append(f"CAUTION     {task}{named}: {caution_about(doubtful)}")
     return said

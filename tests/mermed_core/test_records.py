@@ -88,12 +88,22 @@ def test_a_finding_holds_elsewhere_where_that_was_shown(elsewhere, holds, cautio
     assert bool(finding.caution) != holds
 
 
+def findings(*elsewhere: float | None, task: str = "lung") -> list[Finding]:
+    return [Finding(task, "benign", 0.5, elsewhere=auroc) for auroc in elsewhere]
+
+
 def test_one_sentence_can_stand_for_several_findings():
-    assert "only 18% to 62% of the time" in caution_about([0.62, 0.18])
-    assert "(AUROC 0.18 to 0.62)" in caution_about([0.62, 0.18])
-    mixed = caution_about([None, 0.62])
+    assert "only 18% to 62% of the time" in caution_about(findings(0.62, 0.18))
+    assert "(AUROC 0.18 to 0.62)" in caution_about(findings(0.62, 0.18))
+    mixed = caution_about(findings(None, 0.62))
     assert "(AUROC 0.62); the rest was learned in one hospital's images" in mixed
-    assert caution_about([None, None]) == caution_about([None])
+    assert caution_about(findings(None, None)) == findings(None)[0].caution
+
+
+def test_what_was_learned_on_drawn_images_says_nothing_of_a_hospital():
+    (finding,) = findings(None, task="phantom_ct")
+    assert "computer-drawn" in finding.caution
+    assert "hospital" not in finding.caution
 
 
 def test_a_case_without_labels_says_so():

@@ -15,8 +15,8 @@ from mermed_core.data.phantoms.microscopy import paint_pathology, paint_skin
 from mermed_core.data.phantoms.radiology import paint_ct, paint_cxr, paint_ultrasound
 from mermed_core.data.phantoms.retina import paint_fundus, paint_oct
 from mermed_core.modalities import MODALITY_KEYS, modality_key
+from mermed_core.records import SYNTHETIC_PREFIX
 
-SYNTHETIC_PREFIX = "phantom_"  # how sources and tasks of drawn images begin
 NORMAL = "synthetic normal"
 SIZE = 160
 _Painter = Callable[[Canvas, Canvas | None], tuple[Array, Array]]

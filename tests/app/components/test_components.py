@@ -159,6 +159,18 @@ def test_where_no_finding_holds_elsewhere_none_is_likely_and_that_stands_once(el
     assert f"{100 * share:.0f}%" in html
 
 
+def test_findings_learned_on_drawn_images_say_so():
+    found = (
+        Finding("phantom_oct", "synthetic fluid", 0.99),
+        Finding("phantom_oct", "synthetic normal", 0.01),
+    )
+    drawn = LabelSet("phantom_oct", "multiclass", ("synthetic fluid", "synthetic normal"))
+    html = findings.findings_card(analysis(*found), [drawn], ModelMetrics())
+    assert html.count("Learned on computer-drawn images") == 1
+    assert "hospital" not in html
+    assert "Likely" not in html
+
+
 def test_each_finding_says_for_itself_where_only_some_hold_elsewhere():
     found = (Finding("retina", "drusen", 0.93, elsewhere=0.84), Finding("retina", "normal", 0.07))
     html = findings.findings_card(analysis(*found), [RETINA], ModelMetrics())
