@@ -92,18 +92,15 @@ def _label_frame(file: Path, split: str, information: dict[str, Any]) -> pd.Data
 def _images(file: Path, split: str, size: int, frame: pd.DataFrame, kept: pd.DataFrame) -> Iterator[bytes]:
     """Yields the images of a split that are kept, in their order."""
     rows = set(kept.loc[kept["split"] == split, "row"])
-    count = -1
-    for count, pixels in enumerate(_with_progress(file, split)):
+    labelled = int((frame["split"] == split).sum())
+    count = 0
+    stored = iterate_rows(file, f"{split}_images")
+    for pixels in tqdm(stored, desc=f"{file.stem} {split}", total=labelled, unit="image", disable=None):
         if count in rows:
             yield _png(pixels, size)
-    labelled = int((frame["split"] == split).sum())
-    if count + 1 != labelled:
-        raise ValueError(f"{split} has {count + 1} images but {labelled} rows of labels")
-
-
-def _with_progress(file: Path, split: str) -> Iterator[np.ndarray]:
-    rows = iterate_rows(file, f"{split}_images")
-    return iter(tqdm(rows, desc=f"{file.stem} {split}", unit="image", disable=None))
+        count += 1
+    if count != labelled:
+        raise ValueError(f"{split} has {count} images but {labelled} rows of labels")
 
 
 def _png(pixels: np.ndarray, size: int) -> bytes:
