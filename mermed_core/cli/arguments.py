@@ -11,7 +11,7 @@ DATA_HELP = (
     "shards:DIR, medmnist:NAME or phantoms:COUNT; may be repeated. Tables named after a split (train.csv) "
     "are parts of their folder's set"
 )
-DATASETS_HELP = "TOML with title, licence and caveat of each source; default: those of the shipped sets"
+DATASETS_HELP = "TOML with title, licence, home and caveat of each source; default: those of the shipped sets"
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
