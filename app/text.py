@@ -96,7 +96,7 @@ UNSEEN_LEGEND = (
     "toss. Grey findings do not hold."
 )
 UNSEEN_SOURCES, UNSEEN_KINDS = "Source by source", "Unknown kinds, each left out once"
-SOURCE_COLUMNS = ("Source", "Images", "Modality right", "Accepted", "Confidently wrong")
+SOURCE_COLUMNS = ("Source", "Images", "Modality right", "Accepted", "Wrong (>90%)")
 _ABBREVIATIONS = ("ecg", "eeg", "mr", "mri", "pet")
 KIND_COLUMNS = ("Kind", "Images", "Turned away")
 NOT_DEFINED = "–"
