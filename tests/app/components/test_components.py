@@ -155,6 +155,8 @@ def test_where_no_finding_holds_elsewhere_none_is_likely_and_that_stands_once(el
     assert not any(sentence in row for row in rows_of(html))
     assert all("mm-unproven" in row for row in rows_of(html))
     assert "Highest score: Drusen" in html
+    assert 'id="mm-elsewhere-1"' in html
+    assert all('aria-describedby="mm-elsewhere-1"' in row for row in rows_of(html))
     assert not any(word in html for word in ("Likely", "Leans", "Uncertain"))
     assert f"{100 * share:.0f}%" in html
 
