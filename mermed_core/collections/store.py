@@ -90,11 +90,11 @@ def build_collection(
     """
     _check_kept(manifest, keep)
     check_replaceable(folder, MANIFEST)
+    known = source_facts(sources or {}, manifest.frame["source"].unique())
     if cache is None:
         embeddings = embed_manifest(embedder, manifest, thumbnails=pictures, workers=workers)
     else:
         embeddings = cache.embed(embedder, manifest, workers=workers)
-    known = source_facts(sources or {}, manifest.frame["source"].unique())
     description = Description(name, text, synthetic, space.fingerprint(embedder.fingerprint), known)
     return write_collection(folder, embeddings, description, space=space, keep=keep, pictures=pictures)
 

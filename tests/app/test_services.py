@@ -6,8 +6,8 @@ import pytest
 from app.services import load_services
 from app.ui import serve
 from app.uploads import FOLDER_VARIABLE
-from mermed_core.errors import ModelError
-from mermed_core.files import BUNDLED_COLLECTION
+from mermed_core.errors import ModelError, SettingsError
+from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 
@@ -30,6 +30,14 @@ def test_a_damaged_collection_is_not_loaded_and_said(tmp_path):
     services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(folder)}))
     assert services.predictor.collection is None
     assert "damaged" in services.missing_collection
+
+
+def test_the_host_says_where_pictures_are(tmp_path):
+    examples = str(ASSETS / "examples")
+    services = load_services(Settings.from_environment({"MERMED_PICTURES": examples}))
+    assert services.predictor.collection is not None
+    with pytest.raises(SettingsError, match="MERMED_PICTURES cannot be used: there is no file or folder"):
+        load_services(Settings.from_environment({"MERMED_PICTURES": f"{examples}:{tmp_path / 'none'}"}))
 
 
 def test_without_a_model_there_is_a_sentence(tmp_path):

@@ -30,6 +30,16 @@ def test_values_are_typed_and_home_is_resolved():
     assert (settings.cache_gb, settings.port, settings.model) == (0.5, 80, Path.home() / "m")
 
 
+def test_places_of_pictures_are_a_list_with_colons():
+    given = Settings.from_environment({"MERMED_PICTURES": "~/a b:/data/busi.parquet::"})
+    assert given.pictures == (Path.home() / "a b", Path("/data/busi.parquet"))
+    assert Settings.from_environment({}).pictures == ()
+    with pytest.raises(
+        SettingsError, match="MERMED_PICTURES is '~nobody-here/x'; there is no such home folder"
+    ):
+        Settings.from_environment({"MERMED_PICTURES": "/data:~nobody-here/x"})
+
+
 def test_a_space_listens_everywhere_unless_an_address_is_given():
     assert Settings.from_environment({"SPACE_ID": "a/b"}).host == "0.0.0.0"
     assert Settings.from_environment({"SPACE_ID": "a/b", "GRADIO_SERVER_NAME": "::1"}).host == "::1"
