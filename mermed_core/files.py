@@ -18,7 +18,9 @@ _PACKAGE = Path(__file__).resolve().parent
 # An installed package carries the assets inside it; in a checkout they lie beside it.
 ASSETS = _PACKAGE / "assets" if (_PACKAGE / "assets").is_dir() else _PACKAGE.parent / "assets"
 BUNDLED_MODEL = ASSETS / "model"
-BUNDLED_COLLECTION = ASSETS / "collection"
+BUNDLED_COLLECTION = ASSETS / "collection"  # drawn phantoms, with pictures
+BUNDLED_ATLAS = ASSETS / "atlas"  # real cases of public data sets, without pictures
+DEFAULT_COLLECTION = BUNDLED_COLLECTION  # what a fresh installation serves and analyses with
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2

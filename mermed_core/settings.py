@@ -8,10 +8,8 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mermed_core.errors import SettingsError
-from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
+from mermed_core.files import BUNDLED_MODEL, DEFAULT_COLLECTION
 
-# The collection of a fresh installation, in the app and in every command.
-DEFAULT_COLLECTION = BUNDLED_COLLECTION
 _LOCAL, _EVERYWHERE = "127.0.0.1", "0.0.0.0"
 
 
@@ -58,6 +56,14 @@ class Settings(BaseModel):
             "picture comes from the first place that has it.",
         ),
     ] = ()
+    unknown: Annotated[
+        Folder | None,
+        Field(
+            alias="MERMED_UNKNOWN",
+            description="Images of none of the seven modalities that `mermed fit` and `mermed evaluate` learn "
+            "to turn away: parquet files whose label names the kind, or a folder for each kind.",
+        ),
+    ] = None
     host: Annotated[
         str,
         Field(

@@ -1,6 +1,6 @@
 """What answers, from which collection, and what becomes of a visitor's images."""
 
-from .. import text
+from .. import case_text, text
 from ..services import Services
 from .templates import render
 
@@ -14,5 +14,5 @@ def about_card(services: Services) -> str:
         model=text.running_on(predictor.model_name, predictor.device),
         collection=collection,
         missing=services.missing_collection,
-        cases="" if collection is None else text.cases_in(len(collection), synthetic=collection.synthetic),
+        cases="" if collection is None else case_text.cases_in(collection),
     )

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mermed_core.collections.collection import Collection
+from mermed_core.data.validation import FILE
 
-from ..text import labels, modality_name
+from ..case_text import labels
+from ..text import modality_name
 
 # A spreadsheet runs a cell that starts like this as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -20,10 +22,11 @@ def frame(collection: Collection, positions: Sequence[int]) -> pd.DataFrame:
         {
             "case": list(records["case_id"]),
             "modality": [modality_name(key) for key in records["modality"]],
-            "label": [labels(names) for names in records["labels"]],
+            "label": [labels(collection, names) for names in records["labels"]],
             "source": list(records["source"]),
             "group": list(records["group"]),
             "split": list(records["split"]),
+            "file": list(records[FILE]) if FILE in records else "",
             "x": places[:, 0],
             "y": places[:, 1],
         }

@@ -1,6 +1,7 @@
 """A grid of cases with their thumbnails and labels; each is a button that sends its case back."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,8 @@ from mermed_core.collections.collection import Collection
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Case, Neighbour
 
-from .. import text
+from .. import case_text, text
+from .drawing import drawing
 from .pictures import jpeg_uri
 from .templates import render
 
@@ -20,7 +22,7 @@ def neighbour_grid(collection: Collection, neighbours: Iterable[Neighbour], sent
         return nothing(text.NO_MATCH)
     best, usual = hits[0].similarity, collection.usual_similarity
     if not sentence and best < usual:
-        sentence = text.none_near(best, usual)
+        sentence = case_text.none_near(best, usual)
     return _grid([_card(collection, hit.case, f"{hit.similarity:.2f}") for hit in hits], sentence=sentence)
 
 
@@ -29,7 +31,7 @@ def case_grid(collection: Collection, cases: Sequence[Case], shown: int) -> str:
     # Every n-th would show one label alone where labels alternate.
     chosen = np.unique(np.linspace(0, len(cases) - 1, min(shown, len(cases))).round().astype(int))
     cards = [_card(collection, cases[position], "") for position in chosen]
-    return _grid(cards, more=text.shown_of(len(cards), len(cases)) if len(cards) < len(cases) else "")
+    return _grid(cards, more=case_text.shown_of(len(cards), len(cases)) if len(cards) < len(cases) else "")
 
 
 def heading(sentence: str) -> str:
@@ -42,17 +44,35 @@ def nothing(sentence: str) -> str:
     return _grid([], sentence=sentence)
 
 
-def _grid(cards: list[dict[str, str]], *, sentence: str = "", more: str = "") -> str:
+def _grid(cards: list[dict[str, Any]], *, sentence: str = "", more: str = "") -> str:
     return render("cases.html", cards=cards, sentence=sentence, more=more)
 
 
-def _card(collection: Collection, case: Case, similarity: str) -> dict[str, str]:
+def _card(collection: Collection, case: Case, similarity: str) -> dict[str, Any]:
     return {
         "case_id": case.case_id,
-        "picture": jpeg_uri(collection.thumbnail(case.case_id)),
+        "hint": case_text.find_similar(case.case_id),
         "similarity": similarity,
-        "label": text.labels(case.labels),
+        "label": case_text.labels(collection, case.labels),
         "colour": MODALITIES[case.modality].colour,
         "modality": text.modality_name(case.modality),
-        "source": case.source,
+        **shown(collection, case),
+    }
+
+
+def shown(collection: Collection, case: Case) -> dict[str, Any]:
+    """Returns what templates show of a case: its picture, or a drawing and where the picture can be had."""
+    facts = collection.source(case.source)
+    picture = collection.thumbnail(case.case_id)
+    if picture is not None:
+        return {"picture": jpeg_uri(picture), "source": facts.title, "drawing": "", "home": "", "origin": ()}
+    return {
+        "picture": "",
+        "source": facts.title,
+        "drawing": drawing(case.modality),
+        "origin": tuple(filter(None, (case.file, case_text.licence(facts.licence)))),
+        "home": facts.home,
+        "picture_at": case_text.PICTURE_AT,
+        "site": case_text.site(facts.home),
+        "home_hint": case_text.home_of(facts.title),
     }

@@ -1,7 +1,7 @@
-// The embedding map: Plotly draws it, hovering fetches one thumbnail, a click or a lasso sends positions back.
+// The embedding map: Plotly draws it, hovering fetches one case, a click or a lasso sends positions back.
 const WEBGL_FROM = 5000; // below it plain SVG is as fast, and works where WebGL does not
 const points = props.points;
-const thumbnails = new Map();
+const cases = new Map();
 let hovered = null;
 
 const stage = () => element.querySelector(".mm-map");
@@ -53,7 +53,7 @@ function layout() {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: style("--body-text-color"), family: style("--font") },
     modebar: { orientation: "h", bgcolor: "rgba(0,0,0,0)", color: style("--body-text-color-subdued"), activecolor: style("--color-accent") },
-    legend: { orientation: "h", x: 0.5, xanchor: "center", y: 0, yanchor: "top" },
+    legend: { orientation: "h", x: 0.5, xanchor: "center", y: 0, yanchor: "top", itemsizing: "constant" },
     xaxis: axis,
     yaxis: { ...axis, scaleanchor: wasNarrow ? undefined : "x" },
   };
@@ -93,17 +93,11 @@ async function show(point, pointer) {
   hovered = point.customdata;
   if (hovered === undefined) return;
   const wanted = hovered;
-  if (!thumbnails.has(wanted)) thumbnails.set(wanted, await server.thumbnail(wanted));
+  if (!cases.has(wanted)) cases.set(wanted, await server.hovered(wanted));
   if (hovered !== wanted) return;
   const box = element.getBoundingClientRect();
   const note = tip();
-  note.replaceChildren();
-  const picture = document.createElement("img");
-  picture.src = thumbnails.get(wanted);
-  picture.alt = "";
-  const caption = document.createElement("span");
-  caption.textContent = points.captions[wanted];
-  note.append(picture, caption);
+  note.innerHTML = cases.get(wanted); // from a template that escapes every name
   note.hidden = false;
   const left = pointer.clientX - box.left;
   note.style.left = `${Math.max(0, Math.min(left + 14, box.width - note.offsetWidth))}px`;

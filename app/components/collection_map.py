@@ -1,4 +1,4 @@
-"""The embedding map of a collection as a component: colours, hover with thumbnail, click, lasso, a star."""
+"""The embedding map of a collection as a component: colours, hover with a picture, click, lasso, a star."""
 
 from pathlib import Path
 from typing import Any
@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import plotly
 
-from mermed_core.collections.collection import Collection
+from mermed_core.collections.collection import LABEL, Collection
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import MapPoint
 
-from .. import text
-from .pictures import jpeg_uri
+from .. import case_text, text
+from .cases import shown
 from .templates import render, script
 
 COLOUR_BY = ((text.MODALITY, "modality"), (text.LABEL, "label"), (text.SOURCE, "source"))
@@ -40,15 +40,16 @@ def collection_map(collection: Collection) -> gr.HTML:
     """Returns the component; `select` carries the positions of the chosen cases."""
     gr.set_static_paths([PLOTLY])
 
-    def thumbnail(position: int) -> str:
-        return jpeg_uri(collection.thumbnail(collection.records["case_id"].iloc[int(position)]))
+    def hovered(position: int) -> str:
+        case = collection.cases_at([int(position)])[0]
+        return render("map_tip.html", caption=case_text.caption(collection, case), **shown(collection, case))
 
     return gr.HTML(
         map_value(collection, "modality", None),
         html_template=render("collection_map.html"),
         js_on_load=script("collection_map.js"),
         head=f'<script src="gradio_api/file={PLOTLY.as_posix()}"></script>',
-        server_functions=[thumbnail],
+        server_functions=[hovered],
         apply_default_css=False,
         elem_id="collection-map",
         points=_points(collection),
@@ -90,9 +91,9 @@ def map_value(collection: Collection, colour_by: str, point: MapPoint | None) ->
 def _names(collection: Collection, column: str) -> pd.Series:
     """Returns what a column says of each case, for people."""
     records = collection.records
-    if column == "label":
-        return pd.Series([text.labels(names) for names in records["labels"]], records.index)
-    return records[column].map(lambda value: text.value_name(column, value))
+    if column == LABEL:
+        return pd.Series([case_text.labels(collection, names) for names in records["labels"]], records.index)
+    return records[column].map(lambda value: case_text.value_name(collection, column, value))
 
 
 def _without_tags(name: str) -> str:
@@ -101,6 +102,5 @@ def _without_tags(name: str) -> str:
 
 
 def _points(collection: Collection) -> dict[str, list]:
-    x, y = collection.coordinates.astype(float).round(4).T.tolist()
-    names = zip(_names(collection, "label"), _names(collection, "modality"), strict=True)
-    return {"x": x, "y": y, "captions": [f"{label} ({modality})" for label, modality in names]}
+    x, y = collection.coordinates.astype(float).round(3).T.tolist()
+    return {"x": x, "y": y}

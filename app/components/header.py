@@ -1,6 +1,6 @@
 """The first lines of every page: what this is, what it is not, and which collection is loaded."""
 
-from .. import text
+from .. import case_text
 from ..services import Services
 from .templates import render
 
@@ -12,5 +12,5 @@ def header(services: Services) -> str:
         "header.html",
         collection=collection,
         missing=services.missing_collection,
-        cases="" if collection is None else text.cases_in(len(collection), synthetic=collection.synthetic),
+        cases="" if collection is None else case_text.cases_in(collection),
     )

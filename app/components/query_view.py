@@ -3,8 +3,9 @@
 from mermed_core.collections.collection import Collection
 from mermed_core.imaging.reader import MedicalImage
 
-from .. import text
-from .pictures import jpeg_uri, picture_uri
+from .. import case_text, text
+from .cases import shown
+from .pictures import picture_uri
 from .templates import render
 
 _SIDE = 240
@@ -12,14 +13,13 @@ _SIDE = 240
 
 def image_view(image: MedicalImage) -> str:
     """Returns the visitor's image."""
-    return render("query_view.html", picture=picture_uri(image.pixels, _SIDE), caption=text.YOUR_IMAGE)
+    picture = picture_uri(image.pixels, _SIDE)
+    return render("query_view.html", picture=picture, origin=(), home="", caption=text.YOUR_IMAGE)
 
 
 def case_view(collection: Collection, case_id: str) -> str:
     """Returns a case with what is known of it; raises CollectionError where there is none of that id."""
     case = collection.case(case_id)
     return render(
-        "query_view.html",
-        picture=jpeg_uri(collection.thumbnail(case_id)),
-        caption=text.case_origin(case.labels, case.modality, case.source, case_id),
+        "query_view.html", caption=case_text.case_origin(collection, case), **shown(collection, case)
     )

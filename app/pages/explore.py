@@ -6,7 +6,7 @@ import gradio as gr
 
 from mermed_core.errors import MermedError
 
-from .. import text
+from .. import case_text, text
 from ..components import case_table, cases
 from ..components.collection_map import COLOUR_BY, collection_map, map_value
 from ..components.html_parts import clickable_html, static_html
@@ -57,7 +57,7 @@ class ExplorePage:
         """Shows chosen cases (ids, one a line): a heading, their images, the table."""
         positions = self._positions(selected)
         return {
-            self.heading: cases.heading(text.selected(len(positions))),
+            self.heading: cases.heading(case_text.selected(len(positions))),
             self.grid: cases.case_grid(self._collection, self._collection.cases_at(positions), _SHOWN),
             self.table: gr.update(value=case_table.frame(self._collection, positions), visible=True),
             self.download: gr.update(visible=True),

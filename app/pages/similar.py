@@ -8,7 +8,7 @@ import gradio as gr
 from mermed_core.errors import MermedError
 from mermed_core.search.filters import Filter
 
-from .. import text
+from .. import case_text, text
 from ..components import cases, notice, query_view
 from ..components.html_parts import clickable_html, static_html
 from ..services import Services
@@ -87,8 +87,10 @@ class SimilarPage:
 
     def _filter(self, label: str, column: str) -> gr.Dropdown:
         collection = self._predictor.collection
-        values = collection.values(column) if collection else ()
-        named: list[Any] = [(text.value_name(column, value), value) for value in values]
+        named: list[Any] = []
+        if collection is not None:
+            values = collection.values(column)
+            named = [(case_text.value_name(collection, column, value), value) for value in values]
         return gr.Dropdown(named, multiselect=True, label=label, min_width=180)
 
     def _wire(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mermed_core.cli.arguments import add_served, count, positive
 from mermed_core.errors import CollectionError
-from mermed_core.files import BUNDLED_COLLECTION
+from mermed_core.files import DEFAULT_COLLECTION
 from mermed_core.records import RESEARCH_ONLY, Analysis, Familiarity, Finding, caution_about
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _load(model: Path | None, collection: Path | None) -> "Predictor":
     try:
         return Predictor.load(model, collection)
     except CollectionError as error:
-        if collection != BUNDLED_COLLECTION:
+        if collection != DEFAULT_COLLECTION:
             raise
         logger.warning("no similar cases: %s", error)
         return Predictor.load(model)

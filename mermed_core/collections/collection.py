@@ -169,6 +169,14 @@ class Collection:
         facts = self.sources.get(name, SourceFacts())
         return facts if facts.title else replace(facts, title=name)
 
+    @cached_property
+    def label_names(self) -> dict[str, str]:
+        """What labels are called for people, by label; those of which no data set says it are not in it."""
+        names: dict[str, str] = {}
+        for facts in self.sources.values():
+            names = {**facts.names, **names}
+        return names
+
     def thumbnail(self, case_id: str) -> bytes | None:
         """Returns a case's picture as JPEG bytes, longest side at most `embedder.THUMBNAIL_SIDE` px, if any.
 

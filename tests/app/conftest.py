@@ -14,12 +14,16 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from app.services import Services, load_services
 from app.ui import build_app, launch_options
 from app.uploads import FOLDER_VARIABLE
+from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
+
+# The drawn cases, which have pictures, whatever a fresh installation serves.
+SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
 
 
 @pytest.fixture(scope="session")
 def services() -> Services:
-    return load_services(Settings.from_environment({}))
+    return load_services(SETTINGS)
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +41,7 @@ def uploads(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def address(services: Services, uploads: Path) -> Iterator[str]:
     blocks = build_app(services)
-    options = launch_options(Settings.from_environment({})) | {
+    options = launch_options(SETTINGS) | {
         "server_port": None,
         "prevent_thread_lock": True,
     }

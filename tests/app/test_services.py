@@ -11,9 +11,9 @@ from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 
-def test_the_bundled_model_and_collection_are_the_default(services):
+def test_the_bundled_model_and_collection_are_the_default():
+    services = load_services(Settings.from_environment({}))
     assert services.predictor.collection is not None
-    assert services.predictor.collection.synthetic
     assert services.missing_collection == ""
 
 

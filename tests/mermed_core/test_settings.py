@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mermed_core.errors import SettingsError
-from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
+from mermed_core.files import BUNDLED_MODEL, DEFAULT_COLLECTION
 from mermed_core.settings import VARIABLES, Settings, markdown_table
 
 
 def test_an_empty_environment_gives_the_defaults():
     settings = Settings.from_environment({})
-    assert (settings.model, settings.collection) == (BUNDLED_MODEL, BUNDLED_COLLECTION)
+    assert (settings.model, settings.collection) == (BUNDLED_MODEL, DEFAULT_COLLECTION)
     assert (settings.host, settings.port, settings.data) == ("127.0.0.1", 7860, None)
     assert settings.cache == Path.home() / ".cache" / "mermed" / "shards"
 

@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import text
+from app import case_text
 from app.components import case_table as table
 
 
@@ -13,7 +13,9 @@ def test_one_row_per_case_with_its_place(services):
     collection = services.predictor.collection
     frame = table.frame(collection, [5, 2])
     assert list(frame["case"]) == [case.case_id for case in collection.cases_at([5, 2])]
-    assert list(frame["label"]) == [text.labels(case.labels) for case in collection.cases_at([5, 2])]
+    assert list(frame["label"]) == [
+        case_text.labels(collection, case.labels) for case in collection.cases_at([5, 2])
+    ]
     assert list(frame["x"]) == [round(float(collection.coordinates[i, 0]), 3) for i in (5, 2)]
 
 
