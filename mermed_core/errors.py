@@ -84,4 +84,4 @@ class CollectionError(MermedError):
 
 
 class SearchError(MermedError):
-    """A search index cannot be read, or a filter names a column that is not there."""
+    """A filter names a column that is not there."""

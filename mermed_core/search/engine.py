@@ -1,7 +1,6 @@
 """The interface of vector search that everything above is written against, whichever engine does the work."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -16,19 +15,6 @@ class SearchEngine(ABC):
     @abstractmethod
     def build(cls, vectors: np.ndarray, metric: Metric = "cosine") -> Self:
         """Indexes float32 vectors (rows, dim), of unit norm where the metric is cosine."""
-
-    @classmethod
-    @abstractmethod
-    def load(cls, path: Path) -> Self:
-        """Reads an index file whose checksum the caller has verified.
-
-        Raises:
-            SearchError: the file cannot be read as an index.
-        """
-
-    @abstractmethod
-    def save(self, path: Path) -> None:
-        """Writes the index, the whole file or nothing."""
 
     @property
     @abstractmethod

@@ -2,14 +2,11 @@
 
 import logging
 import threading
-from pathlib import Path
 from typing import Self
 
 import faiss
 import numpy as np
 
-from mermed_core.errors import SearchError
-from mermed_core.files import write_file
 from mermed_core.search.engine import Metric, SearchEngine
 
 logger = logging.getLogger(__name__)
@@ -38,23 +35,6 @@ class FaissEngine(SearchEngine):
         index = kind(vectors.shape[1])
         index.add(np.ascontiguousarray(vectors, dtype=np.float32))
         return cls(index, on_gpu=on_gpu)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Reads an index file whose checksum the caller has verified.
-
-        Raises:
-            SearchError: FAISS cannot read it.
-        """
-        try:
-            return cls(faiss.read_index(str(path)))
-        except RuntimeError as error:
-            raise SearchError(f"The search index '{path}' cannot be read.") from error
-
-    def save(self, path: Path) -> None:
-        """Writes the index, the whole file or nothing."""
-        with write_file(path) as staging:
-            faiss.write_index(self._cpu, str(staging))
 
     @property
     def dim(self) -> int:

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mermed_core.errors import SearchError
 from mermed_core.search.faiss_engine import FaissEngine, describe_device
 
 
@@ -32,21 +31,6 @@ def test_a_filter_is_exact_and_never_pads(allowed, count):
     expected = sorted(allowed, key=lambda position: -cosine[position])[:count]
     assert list(positions[0]) == expected
     assert similarities.shape == positions.shape == (1, len(expected))
-
-
-def test_it_comes_back_as_it_was(tmp_path):
-    vectors = unit(10)
-    FaissEngine.build(vectors).save(tmp_path / "index.faiss")
-    loaded = FaissEngine.load(tmp_path / "index.faiss")
-    assert (len(loaded), loaded.dim) == (10, 6)
-    np.testing.assert_array_equal(loaded.search(vectors, 1)[1][:, 0], np.arange(10))
-
-
-@pytest.mark.parametrize("content", [b"", b"no index"])
-def test_a_damaged_file_is_a_sentence(tmp_path, content):
-    (tmp_path / "index.faiss").write_bytes(content)
-    with pytest.raises(SearchError, match="cannot be read"):
-        FaissEngine.load(tmp_path / "index.faiss")
 
 
 @pytest.mark.parametrize(("count", "words"), [(0, "cpu"), (1, "1 GPU"), (2, "2 GPUs")])
