@@ -102,7 +102,8 @@ def _folders(model: Path, collection: Path) -> list[str]:
     except MermedError as error:
         return [*lines, f"MISSING  collection {collection}: {error}"]
     kind = "synthetic" if loaded.synthetic else "real"
-    lines.append(f"ok       collection {collection}: '{loaded.name}', {len(loaded)} {kind} cases")
+    bare = "" if loaded.has_pictures else ", without pictures"
+    lines.append(f"ok       collection {collection}: '{loaded.name}', {len(loaded)} {kind} cases{bare}")
     if not predictor.made(loaded):
         lines.append("MISSING  the collection was made by another model: build it again with this one")
     return lines
