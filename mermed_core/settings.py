@@ -60,8 +60,8 @@ class Settings(BaseModel):
         Folder | None,
         Field(
             alias="MERMED_UNKNOWN",
-            description="Images of none of the seven modalities that `mermed fit` and `mermed evaluate` learn "
-            "to turn away: parquet files whose label names the kind, or a folder for each kind.",
+            description="Images of none of the seven modalities that `mermed fit` learns to turn away: "
+            "parquet files whose label names the kind, or a folder for each kind.",
         ),
     ] = None
     host: Annotated[

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_model, add_workers
 
-SUMMARY = "Fit heads and the out-of-distribution detector on a frozen encoder."
+SUMMARY = "Fit heads, out-of-distribution detector and retrieval space on a frozen encoder."
 DETAILS = """\
     mermed fit --model runs/cpu/model --data path/to/images --data phantoms:60 --out runs/cpu/served
 
-Fits one head for each label set, a head for the modality and the out-of-distribution detector, and writes
-them with metrics.json and the model card. The model folder stays as it was until all of it is done."""
+Fits one head for each label set, heads for the modality and the part of the body, the out-of-distribution
+detector, the scope of every label set and the retrieval space, each also without one source or unknown kind,
+to measure what images of another hospital get, and writes them with metrics.json and the model card. The
+model folder stays as it was until all of it is done."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="keeps embeddings, so that a stopped fit goes on"
+    )
+    parser.add_argument(
+        "--unknown",
+        type=Path,
+        metavar="PATH",
+        help="images of none of the seven modalities, to learn what to turn away: parquet files with a label "
+        "that names the kind, or a folder with a folder for each kind; default: MERMED_UNKNOWN, where set. "
+        "Pictures that come with installed packages, and drawn ones, are always used",
+    )
+    parser.add_argument(
+        "--label-sets",
+        type=Path,
+        metavar="FILE",
+        help="which labels of several sources mean the same, and which part of the body a source shows; "
+        "default: those of the bundled model's sources",
     )
     parser.add_argument("--datasets", type=Path, metavar="FILE", help=DATASETS_HELP)
     add_workers(parser)
@@ -37,32 +54,36 @@ def run(options: argparse.Namespace) -> None:
         OccupiedError: the folder to write to holds something else.
     """
     from mermed_core.data.sources.opener import open_manifests
+    from mermed_core.data.unknown_images import read_unknown
     from mermed_core.files import check_replaceable, write_folder
     from mermed_core.fitting.datasets import DATASETS, read_datasets
+    from mermed_core.fitting.label_sets import LABEL_SETS, read_label_sets
     from mermed_core.fitting.model_card import described, model_card
     from mermed_core.fitting.model_fit import fit_model
     from mermed_core.models.embedder import Embedder
     from mermed_core.models.embedding_cache import EmbeddingCache
-    from mermed_core.models.heads import HEADS_FOLDER, save_heads
     from mermed_core.models.model_folder import CARD, CONFIG, WEIGHTS
     from mermed_core.models.model_metrics import METRICS
-    from mermed_core.models.ood import save_detector
+    from mermed_core.settings import Settings
 
     out = options.out or options.model
     if options.out:
         check_replaceable(out, CONFIG)
-    datasets = read_datasets(options.datasets or DATASETS)
+    label_sets = read_label_sets(options.label_sets or LABEL_SETS)
+    datasets = read_datasets(options.datasets or DATASETS) | label_sets.facts()
+    unknown = options.unknown or Settings.from_environment().unknown
+    kinds = read_unknown(unknown) if unknown else {}
     embedder = Embedder.load(options.model)
     manifest = open_manifests(options.data)
     cache = EmbeddingCache(options.cache / "vectors") if options.cache else None
-    fitted = fit_model(embedder, manifest, cache=cache, workers=options.workers)
+    fitted = fit_model(
+        embedder, manifest, unknown=kinds, label_sets=label_sets, cache=cache, workers=options.workers
+    )
     metrics = described(fitted.metrics, embedder.config, datasets)
     with write_folder(out) as staging:
         for name in (CONFIG, WEIGHTS):
             shutil.copyfile(options.model / name, staging / name)
-        (staging / HEADS_FOLDER).mkdir()
-        save_heads(staging / HEADS_FOLDER, fitted.heads)
-        save_detector(staging / HEADS_FOLDER, fitted.detector)
+        fitted.parts.save(staging)
         metrics.save(staging / METRICS)
         card = model_card(embedder.config, metrics, manifest, datasets)
         (staging / CARD).write_text(card, encoding="utf-8")

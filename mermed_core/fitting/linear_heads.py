@@ -1,6 +1,7 @@
 """Fits linear heads: regularisation chosen and temperature calibrated on images that were not fitted on."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +26,13 @@ class Labelled:
         vectors: (images, dim) unit vectors.
         targets: (images, classes) of 0 and 1.
         groups: (images,) patients; images of one are never divided.
+        weights: (images,) how much each counts in the fit; None for all alike.
     """
 
     vectors: np.ndarray
     targets: np.ndarray
     groups: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -37,7 +40,12 @@ class Labelled:
 
     def rows(self, positions: np.ndarray) -> "Labelled":
         """Returns some of the images."""
-        return Labelled(self.vectors[positions], self.targets[positions], self.groups[positions])
+        weights = None if self.weights is None else self.weights[positions]
+        return Labelled(self.vectors[positions], self.targets[positions], self.groups[positions], weights)
+
+    def columns(self, chosen: np.ndarray) -> "Labelled":
+        """Returns the images with some of the classes."""
+        return Labelled(self.vectors, self.targets[:, chosen], self.groups, self.weights)
 
 
 def one_hot(labels: list[list[str]], classes: tuple[str, ...]) -> np.ndarray:
@@ -45,7 +53,14 @@ def one_hot(labels: list[list[str]], classes: tuple[str, ...]) -> np.ndarray:
     return np.array([[float(name in row) for name in classes] for row in labels]).reshape(-1, len(classes))
 
 
-def fit_head(label_set: LabelSet, modality: str, train: Labelled, held_out: Labelled) -> Head:
+def fit_head(
+    label_set: LabelSet,
+    modality: str,
+    train: Labelled,
+    held_out: Labelled,
+    *,
+    penalties: Sequence[float] = PENALTIES,
+) -> Head:
     """Fits one head on `train`; `held_out` chooses the penalty and the temperature.
 
     Without held-out images both are chosen by cross-validation over the groups of `train`, and where it has
@@ -56,9 +71,10 @@ def fit_head(label_set: LabelSet, modality: str, train: Labelled, held_out: Labe
         modality: whose embeddings these are, "" for all.
         train: images to fit on; every class occurs.
         held_out: images of other groups, may be empty.
+        penalties: the inverse penalties to choose from; a single one is taken uncalibrated.
     """
-    best = (np.inf, 1.0, 1.0)
-    for penalty in PENALTIES:
+    best = (np.inf, penalties[0] if len(penalties) == 1 else 1.0, 1.0)
+    for penalty in penalties if len(penalties) > 1 else ():
         logits, targets = _held_out_logits(label_set.kind, train, held_out, penalty)
         if len(targets) == 0:
             break
@@ -123,13 +139,13 @@ def _fit_linear(kind: str, data: Labelled, penalty: float) -> tuple[np.ndarray, 
     std = np.where(std > 1e-6 * std.max(initial=0.0), std, 1.0)
     scaled = (data.vectors - mean) / std
     if kind == "multilabel":
-        parts = [_logistic(scaled, column, penalty) for column in data.targets.T]
+        parts = [_logistic(scaled, column, penalty, data.weights) for column in data.targets.T]
         weight = np.concatenate([part[0] for part in parts])
         bias = np.concatenate([part[1] for part in parts])
     elif data.targets.shape[1] == 1:  # only one class, such as one modality: nothing to distinguish
         weight, bias = np.zeros((1, scaled.shape[1])), np.zeros(1)
     else:
-        weight, bias = _logistic(scaled, data.targets.argmax(axis=1), penalty)
+        weight, bias = _logistic(scaled, data.targets.argmax(axis=1), penalty, data.weights)
         if data.targets.shape[1] == 2:  # scikit-learn gives one row for two classes
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
     # The standardisation goes into the weights, so that a head acts on unit vectors.
@@ -137,12 +153,14 @@ def _fit_linear(kind: str, data: Labelled, penalty: float) -> tuple[np.ndarray, 
     return weight, bias - weight @ mean
 
 
-def _logistic(scaled: np.ndarray, target: np.ndarray, penalty: float) -> tuple[np.ndarray, np.ndarray]:
+def _logistic(
+    scaled: np.ndarray, target: np.ndarray, penalty: float, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     if target.min() == target.max():  # one outcome only: as sure as the count allows
         return np.zeros((1, scaled.shape[1])), np.log1p([len(target)]) * (1 if target[0] else -1)
     # Standardised vectors have length √dim, so the penalty is stated for vectors of length 1.
     model = LogisticRegression(C=penalty / scaled.shape[1], max_iter=500, tol=1e-3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the choice among penalties is by held-out loss
-        model.fit(scaled, target)
+        model.fit(scaled, target, sample_weight=weights)
     return np.asarray(model.coef_), np.asarray(model.intercept_)

@@ -1,41 +1,48 @@
-"""Fits everything on a frozen encoder: modality head, label-set heads, heads of findings, OOD detector."""
+"""Fits everything on a frozen encoder: modality, regions, findings, detector, scopes and retrieval space."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mermed_core.data.manifest import LabelSet, Manifest
 from mermed_core.errors import ManifestError
+from mermed_core.fitting.detector_fit import FittedDetector, fit_detector
+from mermed_core.fitting.label_sets import LabelledImages, LabelSets
 from mermed_core.fitting.linear_heads import Labelled, fit_head, one_hot
+from mermed_core.fitting.principal_axes import balanced_weights, fit_retrieval_space
+from mermed_core.fitting.scope_fit import fit_scope
+from mermed_core.fitting.training_vectors import TrainingVectors, embed_training
+from mermed_core.fitting.unseen_source import findings_elsewhere, unseen_source_metrics
 from mermed_core.metrics.bootstrap import interval, resample
 from mermed_core.metrics.catalogue import AUROC, ECE, SCORES
 from mermed_core.metrics.scores import unweighted
 from mermed_core.modalities import MODALITY_KEYS
-from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
+from mermed_core.models.embedder import Embedder
 from mermed_core.models.embedding_cache import EmbeddingCache
-from mermed_core.models.heads import MODALITY_TASK, Head, HeadSet, label_set_task
-from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics, WholeModelMetrics
-from mermed_core.models.ood import OODDetector, fit_detector
+from mermed_core.models.fitted_parts import FittedParts
+from mermed_core.models.heads import UNNAMED_REGION, Head, HeadSet, region_task
+from mermed_core.models.model_metrics import FindingMetrics, ModelMetrics, TaskMetrics, WholeModelMetrics
+from mermed_core.models.ood import OODDetector
+from mermed_core.models.scopes import Scope
 
 logger = logging.getLogger(__name__)
 
-# The heads that only sort images learn nothing new from more of one kind, and take minutes.
-SORTING_IMAGES = 1500
+# The region heads learn nothing new from more images of one source, and take minutes.
+_REGION_IMAGES = 400
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """What was fitted, and how good it is on the test split.
+    """What was fitted, and how good it is.
 
     Attributes:
-        heads: every head.
-        detector: of images that are out of distribution.
-        metrics: of every label set that has test images, and of the model as a whole.
+        parts: what serving needs beside the encoder.
+        metrics: on sources left out, on the test split of every label set, and of the model as a whole.
     """
 
-    heads: HeadSet
-    detector: OODDetector
+    parts: FittedParts
     metrics: ModelMetrics
 
 
@@ -43,155 +50,209 @@ def fit_model(
     embedder: Embedder,
     manifest: Manifest,
     *,
+    unknown: Mapping[str, Sequence[np.ndarray]] | None = None,
+    label_sets: LabelSets | None = None,
     cache: EmbeddingCache | None = None,
     workers: int = 0,
-    seed: int = 0,
 ) -> FittedModel:
     """Embeds a manifest once and fits on its train split; val chooses and calibrates, test measures.
 
     Args:
         embedder: the encoder.
         manifest: the images with their labels and splits.
+        unknown: images of none of the seven modalities as pixels by kind; those that come with packages or
+            can be drawn are added.
+        label_sets: which labels of several sources mean the same; without it every source is by itself.
         cache: keeps the vectors; those of an earlier fit or evaluation are reused.
         workers: processes that read images ahead.
-        seed: of the sample that the heads that only sort are fitted on.
 
     Raises:
-        ManifestError: there are no training images.
+        ManifestError: there are no training images, or a label set cannot be fitted.
     """
     if not (manifest.frame["split"] == "train").any():
         raise ManifestError("no image belongs to the train split.", column="split")
-    embed = cache.embed if cache else embed_manifest
-    by_modality = embed(embedder, manifest, workers=workers)
-    neutral = by_modality
-    if not embedder.preprocessing_is_shared:
-        neutral = embed(embedder, manifest, neutral=True, workers=workers)
-    generator = np.random.default_rng(seed)
-    findings = [_fit_task(label_set, by_modality) for label_set in by_modality.manifest.label_sets()]
-    heads = HeadSet(
-        (
-            _fit_sorting(MODALITY_TASK, "", "modality", neutral, generator),
-            *_fit_label_set_heads(findings, by_modality, generator),
-            *findings,
+    vectors = embed_training(embedder, manifest, unknown or {}, cache=cache, workers=workers)
+    known = vectors.known()
+    fitted = fit_detector(known, vectors.unknown, vectors.held_out())
+    tasks = _Tasks(label_sets or LabelSets(), vectors)
+    findings = [tasks.fit(images) for images in tasks.labelled]
+    heads = HeadSet((fitted.modality_head, *tasks.fit_regions(), *findings))
+    scopes = tuple(tasks.fit_scope(images, heads, fitted.detector) for images in tasks.labelled)
+    sampled = vectors.sampled()
+    frame = vectors.by_modality.manifest.frame.iloc[sampled]
+    weights = balanced_weights(frame["modality"].to_numpy(str), frame["source"].to_numpy(str))
+    space = fit_retrieval_space(vectors.by_modality.vectors[sampled], weights)
+    parts = FittedParts(heads, fitted.detector, scopes, space)
+    return FittedModel(parts, _measure(heads, tasks, fitted))
+
+
+class _Tasks:
+    """Every label set with the vectors that its head is fitted and measured on."""
+
+    def __init__(self, label_sets: LabelSets, vectors: TrainingVectors) -> None:
+        self.vectors = vectors
+        self.manifest = vectors.by_modality.manifest
+        self.frame = self.manifest.frame
+        self.splits = self.frame["split"].to_numpy()
+        self.sources = self.frame["source"].to_numpy(str)
+        self.patients = self.manifest.patients()
+        self.labelled = label_sets.labelled(self.manifest)
+        self._copied = label_sets.labelled(vectors.copies.manifest)
+        self._sets = label_sets
+        self._regions = label_sets.regions_of(self.manifest)
+
+    def modality(self, images: LabelledImages) -> str:
+        return str(self.frame["modality"].iloc[images.rows[0]])
+
+    def fit(self, images: LabelledImages) -> Head:
+        """Fits the head of a label set on its training images and their changed copies."""
+        in_training = {
+            name
+            for row, labels in zip(images.rows, images.labels, strict=True)
+            for name in labels
+            if self.splits[row] == "train"
+        }
+        task, kind = images.label_set.task, images.label_set.kind
+        classes = tuple(name for name in images.label_set.classes if name in in_training)
+        if len(classes) < (1 if kind == "multilabel" else 2):
+            raise ManifestError(f"task '{task}' has fewer than two classes to train on.", column="labels")
+        logger.info("fitting %s (%s)", task, ", ".join(classes))
+        label_set = LabelSet(task, kind, classes)
+        train, held_out = (self.part(images, label_set, split) for split in ("train", "val"))
+        return fit_head(
+            label_set, self.modality(images), self._with_copies(label_set, train, images), held_out
         )
-    )
-    detector = _fit_detector(by_modality)
-    return FittedModel(heads, detector, _measure(heads, detector, by_modality, neutral))
 
+    def part(self, images: LabelledImages, label_set: LabelSet, split: str = "") -> Labelled:
+        """Returns the images of one split, or of all."""
+        chosen = np.flatnonzero((self.splits[images.rows] == split) | (split == ""))
+        rows = images.rows[chosen]
+        targets = one_hot([images.labels[index] for index in chosen], label_set.classes)
+        shown = targets.any(axis=1) | (label_set.kind == "multilabel")
+        rows, targets = rows[shown], targets[shown]
+        weights = _within_classes(targets, self.sources[rows])
+        return Labelled(self.vectors.by_modality.vectors[rows], targets, self.patients[rows], weights)
 
-def _fit_task(label_set: LabelSet, embeddings: Embeddings) -> Head:
-    frame = embeddings.manifest.frame
-    rows = ((frame["task"] == label_set.task) & frame["labels"].notna()).to_numpy()
-    modalities = frame.loc[rows, "modality"].unique()
-    if len(modalities) != 1:
-        raise ManifestError(
-            f"task '{label_set.task}' mixes the modalities {', '.join(modalities)}.", column="task"
+    def _with_copies(self, label_set: LabelSet, train: Labelled, images: LabelledImages) -> Labelled:
+        copies = next((each for each in self._copied if each.label_set.task == label_set.task), None)
+        if copies is None:
+            return train
+        frame = self.vectors.copies.manifest
+        targets = one_hot(copies.labels, label_set.classes)
+        patients = frame.patients()[copies.rows]
+        weights = None
+        if train.weights is not None:
+            sources = self.sources[images.rows][self.splits[images.rows] == "train"]
+            both = np.concatenate([sources, frame.frame["source"].to_numpy(str)[copies.rows]])
+            weights = _within_classes(np.concatenate([train.targets, targets]), both)
+        return Labelled(
+            np.concatenate([train.vectors, self.vectors.copies.vectors[copies.rows]]),
+            np.concatenate([train.targets, targets]),
+            np.concatenate([train.groups, patients]),
+            weights,
         )
-    training_rows = rows & (frame["split"] == "train").to_numpy()
-    in_training = {name for labels in frame.loc[training_rows, "labels"] for name in labels}
-    classes = tuple(name for name in label_set.classes if name in in_training)
-    if len(classes) < (1 if label_set.kind == "multilabel" else 2):
-        raise ManifestError(
-            f"task '{label_set.task}' has fewer than two classes to train on.", column="labels"
+
+    def fit_regions(self) -> list[Head]:
+        """Fits a head for every modality whose images show several parts of the body."""
+        frame, random = self.frame, np.random.default_rng(0)
+        regions = self._named_regions()
+        heads = []
+        for modality in MODALITY_KEYS:
+            own = ((frame["modality"] == modality) & (regions != "")).to_numpy()
+            classes = tuple(sorted(set(regions[own & (self.splits == "train")])))
+            if len(classes) < 2:
+                continue
+            parts = []
+            for split in ("train", "val"):
+                chosen = [
+                    random.permutation(
+                        np.flatnonzero(own & (self.splits == split) & (self.sources == source))
+                    )
+                    for source in sorted(set(self.sources[own]))
+                ]
+                rows = np.concatenate([each[:_REGION_IMAGES] for each in chosen])
+                targets = one_hot([[name] for name in regions[rows]], classes)
+                vectors = self.vectors.by_modality.vectors[rows]
+                weights = (
+                    balanced_weights(regions[rows].astype(str), self.sources[rows]) if len(rows) else None
+                )
+                parts.append(Labelled(vectors, targets, self.patients[rows], weights))
+            task = LabelSet(region_task(modality), "multiclass", classes)
+            logger.info("fitting %s (%s)", task.task, ", ".join(classes))
+            heads.append(fit_head(task, modality, *parts))
+        return heads
+
+    def _named_regions(self) -> np.ndarray:
+        """Returns what each image (images,) shows; a source without a stated region is one by itself."""
+        return np.where(self._regions == "", UNNAMED_REGION + self.sources.astype(object), self._regions)
+
+    def fit_scope(self, images: LabelledImages, heads: HeadSet, detector: OODDetector) -> Scope:
+        """Fits the scope of a label set."""
+        rows = images.rows
+        train, held_out = (rows[self.splits[rows] == split] for split in ("train", "val"))
+        known = {
+            name
+            for head in heads.heads
+            if head.task == region_task(self.modality(images))
+            for name in head.classes
+        }
+        region = str(self._named_regions()[rows[0]])
+        mixed = np.random.default_rng(0).permutation(train)
+        neutral = self.vectors.neutral.vectors
+        return fit_scope(
+            images.label_set.task,
+            region if region in known else "",
+            detector,
+            neutral[mixed],
+            self.sources[mixed],
+            neutral[held_out],
+            self.sources[held_out],
         )
-    known = LabelSet(label_set.task, label_set.kind, classes)
-    logger.info("fitting %s (%s)", label_set.task, ", ".join(classes))
-    train, held_out = (_labelled(known, embeddings, rows, split) for split in ("train", "val"))
-    return fit_head(known, str(modalities[0]), train, held_out)
+
+    def elsewhere(self) -> dict[str, dict[str, FindingMetrics]]:
+        """Returns how well each finding holds in sources that its head was not fitted on."""
+        return {
+            images.label_set.task: findings_elsewhere(
+                images.label_set, self.part(images, images.label_set), self.sources[images.rows]
+            )
+            for images in self.labelled
+        }
 
 
-def _labelled(label_set: LabelSet, embeddings: Embeddings, rows: np.ndarray, split: str) -> Labelled:
-    frame = embeddings.manifest.frame
-    chosen = np.flatnonzero(rows & (frame["split"] == split).to_numpy())
-    labels = [list(value) for value in frame["labels"].iloc[chosen]]
-    return Labelled(
-        embeddings.vectors[chosen], one_hot(labels, label_set.classes), embeddings.manifest.patients()[chosen]
-    )
+def _within_classes(targets: np.ndarray, sources: np.ndarray) -> np.ndarray | None:
+    """Returns weights (images,) that let the sources of a class speak; a class stays as frequent.
+
+    None where there is a single source.
+    """
+    if len(set(sources)) < 2:
+        return None
+    classes = targets.argmax(axis=1)
+    weights = np.empty(len(classes))
+    for name in set(classes):
+        rows = classes == name
+        weights[rows] = balanced_weights(np.zeros(rows.sum(), int), sources[rows])
+    return weights
 
 
-def _fit_label_set_heads(
-    findings: list[Head], embeddings: Embeddings, generator: np.random.Generator
-) -> list[Head]:
-    return [
-        _fit_sorting(label_set_task(modality), modality, "task", embeddings, generator)
-        for modality in MODALITY_KEYS
-        if sum(head.modality == modality for head in findings) > 1
-    ]
-
-
-def _fit_sorting(
-    task: str, modality: str, column: str, embeddings: Embeddings, generator: np.random.Generator
-) -> Head:
-    """Fits a head that sorts images by a column of the manifest, on a balanced sample."""
-    frame = embeddings.manifest.frame
-    eligible = frame["labels"].notna() if modality else frame["modality"].notna()
-    if modality:
-        eligible &= frame["modality"] == modality
-    names = frame[column].to_numpy()
-    classes = tuple(sorted(set(names[eligible & (frame["split"] == "train")])))
-    chosen = []
-    for name in classes:
-        for split in ("train", "val"):
-            rows = np.flatnonzero(eligible & (frame["split"] == split) & (names == name))
-            chosen.append(generator.permutation(rows)[:SORTING_IMAGES])
-    sample = np.concatenate(chosen)
-    everything = Labelled(
-        embeddings.vectors[sample],
-        one_hot([[names[row]] for row in sample], classes),
-        embeddings.manifest.patients()[sample],
-    )
-    splits = frame["split"].to_numpy()[sample]
-    logger.info("fitting %s (%s)", task, ", ".join(classes))
-    return fit_head(
-        LabelSet(task, "multiclass", classes),
-        modality,
-        everything.rows(np.flatnonzero(splits == "train")),
-        everything.rows(np.flatnonzero(splits == "val")),
-    )
-
-
-def _fit_detector(embeddings: Embeddings) -> OODDetector:
-    frame = embeddings.manifest.frame
-    shown = np.array(
-        [
-            f"{task}/{'' if labels is None else '|'.join(labels)}"
-            for task, labels in zip(frame["task"], frame["labels"], strict=True)
-        ]
-    )
-    train, val = ((frame["split"] == split).to_numpy() for split in ("train", "val"))
-    held_out = val if val.any() else train
-    modalities = frame["modality"].to_numpy()
-    return fit_detector(
-        embeddings.vectors[train],
-        shown[train],
-        modalities[train],
-        embeddings.vectors[held_out],
-        modalities[held_out],
-    )
-
-
-def _measure(
-    heads: HeadSet, detector: OODDetector, by_modality: Embeddings, neutral: Embeddings
-) -> ModelMetrics:
-    frame = by_modality.manifest.frame
-    test = (frame["split"] == "test").to_numpy()
+def _measure(heads: HeadSet, tasks: _Tasks, fitted: FittedDetector) -> ModelMetrics:
+    unseen = unseen_source_metrics(fitted, tasks.elsewhere())
+    test = tasks.splits == "test"
     if not test.any():
-        return ModelMetrics()
-    tasks: dict[str, TaskMetrics] = {}
-    for head in heads.findings:
-        rows = ((frame["task"] == head.task) & frame["labels"].notna()).to_numpy()
-        label_set = LabelSet(head.task, head.kind, head.classes)
-        if (rows & test).any():
-            tasks[head.task] = _measure_head(head, _labelled(label_set, by_modality, rows, "test"))
-    head = heads.get(MODALITY_TASK)
-    best = head.probabilities(neutral.vectors[test]).argmax(axis=1)
-    truth = frame["modality"].to_numpy()[test]
-    accepted = detector.scores(by_modality.vectors[test]) <= detector.threshold
+        return ModelMetrics(unseen_source=unseen)
+    measured: dict[str, TaskMetrics] = {}
+    for images in tasks.labelled:
+        head = heads.get(images.label_set.task)
+        data = tasks.part(images, LabelSet(head.task, head.kind, head.classes), "test")
+        if len(data):
+            measured[head.task] = _measure_head(head, data)
+    neutral = tasks.vectors.neutral.vectors[test]
+    logits = fitted.modality_head.logits(neutral)
+    named = np.array(fitted.modality_head.classes)[logits.argmax(axis=1)]
     model = WholeModelMetrics(
-        modality_accuracy=float(np.mean(np.array(head.classes)[best] == truth)),
-        known_accepted=float(np.mean(accepted)),
+        modality_accuracy=float(np.mean(named == tasks.frame["modality"].to_numpy()[test])),
+        known_accepted=float(np.mean(fitted.detector.passes(neutral, logits))),
     )
-    return ModelMetrics(tasks=tasks, model=model)
+    return ModelMetrics(tasks=measured, model=model, unseen_source=unseen)
 
 
 def _measure_head(head: Head, test: Labelled) -> TaskMetrics:

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,11 +17,10 @@ from mermed_core.imaging.reader import MedicalImage, read_image
 from mermed_core.inference.saliency import Explainer
 from mermed_core.modalities import modality_key
 from mermed_core.models.embedder import Embedder
-from mermed_core.models.heads import HEADS_FOLDER, MODALITY_TASK, HeadSet, load_heads
+from mermed_core.models.fitted_parts import FittedParts
+from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION
 from mermed_core.models.model_folder import CARD
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
-from mermed_core.models.ood import OODDetector, load_detector
-from mermed_core.models.retrieval_space import RetrievalSpace, load_retrieval_space
 from mermed_core.records import (
     Analysis,
     Embedding,
@@ -37,8 +36,12 @@ __all__ = ["Embedding", "Filter", "LabelSet", "MedicalImage", "Predictor"]
 
 logger = logging.getLogger(__name__)
 
-# A label set that the image resembles less than this has nothing to say about it: a head CT shows no lungs.
-MIN_RELEVANCE = 0.02
+# A label set whose scope the image is less surely in has nothing to say about it: a head CT shows no lungs.
+WITHIN_SCOPE = 0.5
+_UNLIKE = (
+    "But it is unlike the images that any finding was learned on: another part of the body, another device "
+    "or another way of showing it. No findings are given."
+)
 
 
 class Predictor:
@@ -55,22 +58,18 @@ class Predictor:
     def __init__(
         self,
         embedder: Embedder,
-        heads: HeadSet,
-        detector: OODDetector,
-        space: RetrievalSpace,
+        parts: FittedParts,
         collection: Collection | None,
         *,
         card: str = "",
         metrics: ModelMetrics | None = None,
     ) -> None:
         self._embedder = embedder
-        self._space = space
+        self._parts = parts
         if collection is not None and not self.made(collection):
             raise CollectionError(
                 f"The collection '{collection.name}' was made by another model; build it again with this one."
             )
-        self._heads = heads
-        self._detector = detector
         self._explainer = Explainer(embedder)
         self.collection = collection
         self.card = card
@@ -92,12 +91,9 @@ class Predictor:
             CollectionError: the collection is, or another model made it.
         """
         embedder = Embedder.load(model)
-        folder = model / HEADS_FOLDER
         return cls(
             embedder,
-            load_heads(folder, embedder.backbone.dim),
-            load_detector(folder, embedder.backbone.dim),
-            load_retrieval_space(folder, embedder.backbone.dim),
+            FittedParts.load(model, embedder.backbone.dim),
             load_collection(collection, pictures=pictures) if collection else None,
             card=_read_card(model / CARD),
             metrics=ModelMetrics.load(model / METRICS),
@@ -106,11 +102,11 @@ class Predictor:
     @property
     def tasks(self) -> tuple[LabelSet, ...]:
         """The label sets that this model has heads for."""
-        return tuple(LabelSet(head.task, head.kind, head.classes) for head in self._heads.findings)
+        return tuple(LabelSet(head.task, head.kind, head.classes) for head in self._parts.heads.findings)
 
     def made(self, collection: Collection) -> bool:
         """Returns whether this model made a collection's vectors, so that they can be compared."""
-        return collection.fingerprint == self._space.fingerprint(self._embedder.fingerprint)
+        return collection.fingerprint == self._parts.space.fingerprint(self._embedder.fingerprint)
 
     def read(self, source: bytes | Path, frame: int = 0) -> MedicalImage:
         """Reads an image file; raises a kind of ImageError that says what is wrong with it."""
@@ -137,7 +133,7 @@ class Predictor:
             return earlier
         shared = self._embedder.preprocessing_is_shared
         vector = neutral if shared else self._embedder.embed(image.pixels, chosen)
-        retrieval = self._space.project(vector[None])[0]
+        retrieval = self._parts.space.project(vector[None])[0]
         if earlier is not None:
             return replace(earlier, chosen=chosen, vector=vector, retrieval=retrieval)
         return Embedding(
@@ -152,17 +148,25 @@ class Predictor:
             neighbours: how many similar cases to find.
         """
         embedding = self._embedded(image)
-        in_distribution, reason = self._detector.judge(embedding.vector, embedding.chosen)
+        logits = self._parts.heads.get(MODALITY_TASK).logits(embedding.neutral[None])[0]
+        recognised = next(iter(embedding.modality))
+        passed, reason = self._parts.detector.judge(embedding.neutral, logits, recognised)
+        regions = self._parts.heads.regions(embedding.chosen, embedding.vector) if passed else {}
+        findings = self._findings(embedding, regions) if passed else ()
+        familiarity = Familiarity.FAMILIAR if findings else Familiarity.UNLIKE
+        if passed and not findings:
+            reason = f"{reason} {_UNLIKE}"
         return Analysis(
             modality=embedding.modality,
-            familiarity=Familiarity.FAMILIAR if in_distribution else Familiarity.UNKNOWN,
+            familiarity=familiarity if passed else Familiarity.UNKNOWN,
             reason=reason,
-            findings=self._findings(embedding) if in_distribution else (),
+            findings=findings,
             neighbours=self.collection.nearest(embedding.retrieval, neighbours) if self.collection else (),
             point=self.place(embedding),
             model=self.model_name,
             notes=embedding.notes,
             header_modality=embedding.header_modality,
+            **_named_region(regions),
         )
 
     def explain(self, image: MedicalImage, *, task: str, label: str) -> Saliency:
@@ -171,7 +175,7 @@ class Predictor:
         Raises:
             ModelError: the model has no such label set or class.
         """
-        head = self._heads.get(task)
+        head = self._parts.heads.get(task)
         if label not in head.classes:
             raise ModelError(f"The label set '{task}' has no class '{label}'.")
         return self._explainer.explain(image.pixels, head.modality, head, label)
@@ -211,22 +215,44 @@ class Predictor:
 
     def _modality(self, neutral: np.ndarray) -> dict[str, float]:
         """Returns the probability of each modality, highest first."""
-        head = self._heads.get(MODALITY_TASK)
+        head = self._parts.heads.get(MODALITY_TASK)
         shares = head.probabilities(neutral[None])[0]
         return {head.classes[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
-    def _findings(self, embedding: Embedding) -> tuple[Finding, ...]:
-        relevance = self._heads.relevance(embedding.chosen, embedding.vector)
+    def _findings(self, embedding: Embedding, regions: dict[str, float]) -> tuple[Finding, ...]:
+        """Returns the findings of every label set whose scope the image is in, the surest scope first."""
+        near = self._parts.detector.near(embedding.neutral[None])[0]
+        relevance = {scope.task: scope.relevance(near, regions) for scope in self._parts.scopes}
+        own = [head for head in self._parts.heads.findings if head.modality == embedding.chosen]
+        within = [head for head in own if relevance.get(head.task, 0.0) >= WITHIN_SCOPE]
         findings = []
-        for head in sorted(self._heads.findings, key=lambda head: -relevance.get(head.task, 0.0)):
-            if relevance.get(head.task, 0.0) < MIN_RELEVANCE:
-                continue
+        for head in sorted(within, key=lambda head: -relevance[head.task]):
             shares = head.probabilities(embedding.vector[None])[0]
             findings += [
-                Finding(head.task, head.classes[i], float(shares[i]), relevance[head.task])
+                Finding(
+                    head.task,
+                    head.classes[i],
+                    float(shares[i]),
+                    relevance[head.task],
+                    self._elsewhere(head.task, head.classes[i]),
+                )
                 for i in np.argsort(-shares, kind="stable")
             ]
         return tuple(findings)
+
+    def _elsewhere(self, task: str, label: str) -> float | None:
+        """Returns the AUROC of a finding on sources that its head was not fitted on, None where unknown."""
+        unseen = self.metrics.unseen_source
+        finding = unseen.findings.get(task, {}).get(label) if unseen else None
+        return finding.auroc.value if finding else None
+
+
+def _named_region(regions: dict[str, float]) -> dict[str, Any]:
+    """Returns the most probable region and its probability, where it has a name for people."""
+    region = next(iter(regions), "")
+    if not region or region.startswith(UNNAMED_REGION):
+        return {}
+    return {"region": region, "region_probability": regions[region]}
 
 
 def _read_card(path: Path) -> str:

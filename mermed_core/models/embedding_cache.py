@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,19 @@ _NAMED = 3
 
 
 @dataclass(frozen=True)
+class Copy:
+    """Changed copies of images.
+
+    Attributes:
+        name: what identifies the change; another one is embedded anew.
+        of: returns, for a manifest, what changes the pixels of the image at a position.
+    """
+
+    name: str
+    of: Callable[[Manifest], Callable[[np.ndarray, int], np.ndarray]]
+
+
+@dataclass(frozen=True)
 class EmbeddingCache:
     """A folder of embedded blocks of images; several evaluations can share it.
 
@@ -34,7 +48,13 @@ class EmbeddingCache:
     folder: Path
 
     def embed(
-        self, embedder: Embedder, manifest: Manifest, *, neutral: bool = False, workers: int = 0
+        self,
+        embedder: Embedder,
+        manifest: Manifest,
+        *,
+        neutral: bool = False,
+        workers: int = 0,
+        copy: "Copy | None" = None,
     ) -> Embeddings:
         """Returns the vectors of a manifest, embedding only what was not embedded before.
 
@@ -45,6 +65,7 @@ class EmbeddingCache:
             manifest: the images; each source is stored separately, in blocks.
             neutral: normalise as if the modality were not known.
             workers: processes that read images ahead.
+            copy: embed changed copies of the images instead.
 
         Raises:
             ManifestError: not one image could be read.
@@ -53,7 +74,7 @@ class EmbeddingCache:
         kept: list[np.ndarray] = []
         with tqdm(total=len(manifest), desc=embedder.config.name, unit="image", disable=None) as bar:
             for rows in _blocks(manifest):
-                block = self._block(embedder, manifest.select(rows), neutral, workers, bar)
+                block = self._block(embedder, manifest.select(rows), neutral, workers, bar, copy)
                 blocks.append(block)
                 kept.append(rows[block.rows])
         positions = np.concatenate(kept) if kept else np.empty(0, np.int64)
@@ -65,15 +86,24 @@ class EmbeddingCache:
         _log_broken(embedder.config.name, broken, len(manifest))
         return Embeddings(vectors, manifest.select(positions[order]), (), broken)
 
-    def _block(self, embedder: Embedder, block: Manifest, neutral: bool, workers: int, bar: tqdm) -> "_Block":
-        path = self.folder / f"{_identity(embedder, block, neutral)}.npz"
+    def _block(
+        self,
+        embedder: Embedder,
+        block: Manifest,
+        neutral: bool,
+        workers: int,
+        bar: tqdm,
+        copy: "Copy | None",
+    ) -> "_Block":
+        path = self.folder / f"{_identity(embedder, block, neutral, copy.name if copy else '')}.npz"
         if path.is_file():
             bar.update(len(block))
             with np.load(path, allow_pickle=False) as stored:
                 return _Block(stored["vectors"], stored["rows"], json.loads(str(stored["broken"])))
         case_ids = block.frame["case_id"]
         try:
-            made = embed_manifest(embedder, block, neutral=neutral, workers=workers, bar=bar)
+            changed = copy.of(block) if copy else None
+            made = embed_manifest(embedder, block, neutral=neutral, workers=workers, bar=bar, augment=changed)
         except ManifestError:  # every image of this block is broken, as was logged; others may not be
             broken = dict.fromkeys(case_ids, "as were all others of its block")
             return _Block(np.empty((0, 0)), np.empty(0, np.int64), broken)
@@ -112,9 +142,10 @@ def _blocks(manifest: Manifest) -> list[np.ndarray]:
     ]
 
 
-def _identity(embedder: Embedder, block: Manifest, neutral: bool) -> str:
+def _identity(embedder: Embedder, block: Manifest, neutral: bool, copy: str) -> str:
     """Returns the name that a block is filed under; a file that changed on disk counts as another image."""
-    digest = hashlib.sha256(f"{embedder.fingerprint}\0{neutral}\0".encode())
+    # What is embedded as it is keeps the name that it had before there were copies.
+    digest = hashlib.sha256(f"{embedder.fingerprint}\0{neutral}\0{copy and copy + chr(0)}".encode())
     frame = block.frame
     for position, (case_id, modality, image) in enumerate(
         zip(frame["case_id"], frame["modality"], frame["image"], strict=True)

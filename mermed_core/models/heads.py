@@ -17,13 +17,15 @@ from mermed_core.files import write_file, write_json
 
 HEADS_FOLDER = "heads"
 MODALITY_TASK = "modality"
+# How the region of a source begins that does not say which part of the body it shows.
+UNNAMED_REGION = "source "
 HEADS = "heads.json"
 NUMBERS = "heads.safetensors"
 
 
-def label_set_task(modality: str) -> str:
-    """Returns the name of the head that says which label set of a modality an image belongs to."""
-    return f"label_set:{modality}"
+def region_task(modality: str) -> str:
+    """Returns the name of the head that says which part of the body an image of a modality shows."""
+    return f"region:{modality}"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Head:
     """One linear head.
 
     Attributes:
-        task: the label set; `MODALITY_TASK` or `label_set_task(...)` for the heads that only sort images.
+        task: the label set; `MODALITY_TASK` or `region_task(...)` for the heads that only sort images.
         modality: the modality whose embeddings it reads, "" for the modality head.
         kind: multiclass, multilabel or ordinal.
         classes: names, in the order of the outputs.
@@ -66,7 +68,7 @@ def to_probabilities(logits: np.ndarray, kind: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HeadSet:
-    """All heads of a model: the modality head, the label-set heads and the heads of findings."""
+    """All heads of a model: the modality head, the region heads and the heads of findings."""
 
     heads: tuple[Head, ...]
 
@@ -87,17 +89,19 @@ class HeadSet:
         return tuple(
             head
             for head in self.heads
-            if head.task != MODALITY_TASK and head.task != label_set_task(head.modality)
+            if head.task != MODALITY_TASK and head.task != region_task(head.modality)
         )
 
-    def relevance(self, modality: str, vector: np.ndarray) -> dict[str, float]:
-        """Returns how well a unit vector (dim,) fits each label set of a modality, 0..1."""
-        tasks = [head.task for head in self.findings if head.modality == modality]
-        if len(tasks) < 2:
-            return dict.fromkeys(tasks, 1.0)
-        head = self.get(label_set_task(modality))
+    def regions(self, modality: str, vector: np.ndarray) -> dict[str, float]:
+        """Returns how probable each part of the body is for a vector (width,) of a modality, highest first.
+
+        Empty where the model tells none apart in this modality.
+        """
+        head = next((each for each in self.heads if each.task == region_task(modality)), None)
+        if head is None:
+            return {}
         shares = head.probabilities(vector[None])[0]
-        return dict(zip(head.classes, map(float, shares), strict=True))
+        return {head.classes[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
 
 def save_heads(folder: Path, heads: HeadSet) -> None:

@@ -1,199 +1,207 @@
-"""The out-of-distribution detector: does an image resemble anything that the model was trained on?
+"""Out-of-distribution detection: how much speaks for an image being of one of the seven modalities.
 
-The score of a unit vector is its Mahalanobis distance to the nearest class of the training images inside
-their principal subspace, per dimension (Lee et al. 2018), plus the part of it outside that subspace, relative
-to what is usual (as in Wang et al. 2022, ViM). Each is about 1 for a known image. The covariance within a
-class is the mean of that over all classes and that over the classes of its own modality: what varies within
-one modality need not vary within another.
+Several weak witnesses, none of which is enough alone, are weighed against each other: a regression of known
+against unknown images (outlier exposure, Hendrycks et al. 2019), how clearly one modality is ahead of the
+others, how near the nearest training images of that modality lie, compared with the nearest unknown ones, and
+how much of the embedding lies outside what images of that modality span. Their weights are learned on images
+of sources and kinds that the witnesses had not seen, see `fitting.detector_fit`.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from sklearn.decomposition import PCA
 
 from mermed_core.errors import ModelError
 from mermed_core.files import write_file, write_json
 from mermed_core.modalities import MODALITIES
-from mermed_core.search.neighbours import nearest
 
 SETTINGS = "ood.json"
 NUMBERS = "ood.safetensors"
-_OLD_SETTINGS, _OLD_NUMBERS = "gate.json", "gate.safetensors"  # as the first models called them
-# Share of unknown input that is rejected with 32 dimensions and the margin below: 0.936; with 40 0.951, with
-# 48 and more 0.995 (docs/experiments.md).
-DIMENSIONS = 64
-# Weight of a class's own modality in the covariance; the rest is that of all classes.
-OWN_SPREAD = 0.5
-# Share of known images, each modality counting alike, that lie below the limit before the margin.
-ACCEPTANCE = 0.98
-# Images of another hospital lie farther out than held-out images of the same sets. A wider margin accepts
-# more of them, but more unknown ones too: with 1.05 all of these are rejected, with 1.15 0.98 of them.
-MARGIN = 1.1
+WITNESSES = ("known", "margin", "nearest", "nearest_unknown", "outside_modality", "outside_all")
+# A modality that is ahead by more than this in log-odds is as clear as it gets.
+_CLEAR = 12.0
+_NEAREST = 5
+_NEAREST_UNKNOWN = 3
+# Of the scores of held-out known images: below this share an image passes, but only just.
+_DOUBTFUL = 0.1
 
 
 @dataclass(frozen=True)
 class OODDetector:
-    """The fitted detector.
+    """The fitted detector; coordinates are those of `mean` and `basis`.
 
     Attributes:
-        mean: (dim,) of the training vectors.
-        basis: (rank, dim) orthonormal rows, the principal subspace.
-        whitening: (modalities, rank, rank) makes the covariance within a class of each modality the identity.
-        centres: (classes, rank) means of the classes.
-        owners: (classes,) the modality of each, as a position in `whitening`.
-        residual: mean squared length outside the subspace.
-        quantiles: (101,) scores of known held-out images at 0, 1, … 100 %, rising.
-        threshold: the score above which an image is out of distribution.
+        mean: (width,) of the training embeddings.
+        basis: (rank, width) orthonormal rows, their principal axes, the longest first.
+        scale: (rank,) standard deviations of the coordinates.
+        known_weight: (rank,) of the regression of known against unknown images, on coordinates / scale.
+        known_bias: (1,).
+        whitening: (near, near) makes the spread within a class the identity in the first `near` coordinates.
+        references: (images, near) unit vectors of training images, whitened.
+        owners: (images,) their modalities, as positions in the modality head's classes.
+        outliers: (others, near) the same of unknown images; may be empty.
+        subspace_means: (modalities, rank) of each modality's training images.
+        subspaces: (modalities, own, rank) their principal axes.
+        witness_mean: (witnesses,) of the numbers that are weighed.
+        witness_scale: (witnesses,).
+        witness_weight: (witnesses,).
+        witness_bias: (1,).
+        quantiles: (101,) scores of known images of other sources at 0, 1, … 100 %, rising.
+        threshold: (1,) the score below which an image is turned away.
     """
 
     mean: np.ndarray
     basis: np.ndarray
+    scale: np.ndarray
+    known_weight: np.ndarray
+    known_bias: np.ndarray
     whitening: np.ndarray
-    centres: np.ndarray
+    references: np.ndarray
     owners: np.ndarray
-    residual: float
+    outliers: np.ndarray
+    subspace_means: np.ndarray
+    subspaces: np.ndarray
+    witness_mean: np.ndarray
+    witness_scale: np.ndarray
+    witness_weight: np.ndarray
+    witness_bias: np.ndarray
     quantiles: np.ndarray
-    threshold: float
+    threshold: np.ndarray
 
-    def scores(self, vectors: np.ndarray) -> np.ndarray:
-        """Returns how far unit vectors (images, dim) are from the training images; about 2 is usual."""
-        inside, outside = _split(vectors, self.mean, self.basis)
-        distances = [
-            _distance_to_nearest(inside @ whitening, self.centres[self.owners == owner] @ whitening)
-            for owner, whitening in enumerate(self.whitening)
-        ]
-        return np.min(distances, axis=0) / len(self.basis) + outside / self.residual
+    def scores(self, vectors: np.ndarray, modality_logits: np.ndarray) -> np.ndarray:
+        """Returns how much speaks for images being of a known modality, as log-odds (images,).
 
-    def judge(self, vector: np.ndarray, modality: str) -> tuple[bool, str]:
-        """Returns whether one unit vector (dim,) is in distribution, and the reason in a sentence."""
-        score = float(self.scores(vector[None])[0])
+        Args:
+            vectors: (images, width) unit vectors, made without assuming a modality.
+            modality_logits: (images, modalities) of the modality head.
+        """
+        witnesses = (self.witnesses(vectors, modality_logits) - self.witness_mean) / self.witness_scale
+        return witnesses @ self.witness_weight + self.witness_bias[0]
+
+    def passes(self, vectors: np.ndarray, modality_logits: np.ndarray) -> np.ndarray:
+        """Returns which images (images,) count as of a known modality; see `scores`."""
+        return self.scores(vectors, modality_logits) >= self.threshold[0]
+
+    def witnesses(self, vectors: np.ndarray, modality_logits: np.ndarray) -> np.ndarray:
+        """Returns the numbers that are weighed, (images, witnesses) in the order of `WITNESSES`."""
+        inside = (vectors - self.mean) @ self.basis.T
+        outside = np.maximum(((vectors - self.mean) ** 2).sum(axis=1) - (inside**2).sum(axis=1), 1e-9)
+        best = modality_logits.argmax(axis=1)
+        near = self.near(vectors)
+        similar = np.where(self.owners == best[:, None], near @ self.references.T, -1.0)
+        own = inside - self.subspace_means[best]
+        spanned = (np.einsum("nr,nor->no", own, self.subspaces[best]) ** 2).sum(axis=1)
+        beside = np.maximum((own**2).sum(axis=1) - spanned, 0) + outside
+        return np.column_stack(
+            [
+                (inside / self.scale) @ self.known_weight + self.known_bias[0],
+                np.minimum(_margin(modality_logits), _CLEAR),
+                _mean_of_highest(similar, _NEAREST),
+                _mean_of_highest(near @ self.outliers.T, _NEAREST_UNKNOWN),
+                np.log(beside),
+                np.log(outside),
+            ]
+        )
+
+    def near(self, vectors: np.ndarray) -> np.ndarray:
+        """Returns unit vectors (images, near) in which the spread within a class counts alike everywhere."""
+        count = len(self.whitening)
+        return unit((vectors - self.mean) @ self.basis[:count].T @ self.whitening)
+
+    def judge(self, vector: np.ndarray, modality_logits: np.ndarray, modality: str) -> tuple[bool, str]:
+        """Returns whether one image is of a known modality, and the reason in a sentence.
+
+        Args:
+            vector: (width,) unit vector, made without assuming a modality.
+            modality_logits: (modalities,) of the modality head.
+            modality: key of the most probable modality.
+        """
+        score = float(self.scores(vector[None], modality_logits[None])[0])
         name = MODALITIES[modality].name
-        if score > self.threshold:
+        below = float(np.searchsorted(self.quantiles, score)) / len(self.quantiles)
+        if score < self.threshold[0]:
             return False, (
-                f"It lies {score / self.threshold:.1f} times as far from every training image as the limit "
-                f"allows (the nearest kind is {name}). No findings are given: they would mean nothing."
+                f"It resembles none of the seven kinds of image closely enough (the nearest is {name}). "
+                "No findings are given: they would mean nothing."
             )
-        if score > self.threshold / MARGIN:
+        if below < _DOUBTFUL:
             return True, (
-                f"It lies farther from the training images than {ACCEPTANCE:.0%} of recognised images do: "
-                "treat every result with caution."
+                f"It is only just recognised as {name}: {1 - below:.0%} of images from other hospitals are "
+                "recognised more clearly. Treat every result with caution."
             )
-        nearer = 1 - float(np.searchsorted(self.quantiles, score)) / len(self.quantiles)
         return True, (
-            "It lies as close to the training images as other recognised images do "
-            f"(closer than {nearer:.0%} of them)."
+            f"It is recognised as {name} as clearly as images from hospitals that the model had not seen "
+            f"(more clearly than {below:.0%} of them)."
         )
 
 
-def fit_detector(
-    vectors: np.ndarray,
-    classes: np.ndarray,
-    modalities: np.ndarray,
-    held_out: np.ndarray,
-    held_out_modalities: np.ndarray,
-) -> OODDetector:
-    """Fits the detector on embeddings of known images alone, without any example of unknown input.
-
-    Args:
-        vectors: (images, dim) unit vectors of training images.
-        classes: (images,) what each shows; only the grouping matters.
-        modalities: (images,) their modalities.
-        held_out: (others, dim) unit vectors of known images that were not trained on.
-        held_out_modalities: (others,) their modalities.
-    """
-    rank = min(DIMENSIONS, vectors.shape[1] - 1, (len(vectors) - 1) // 2)
-    pca = PCA(rank, svd_solver="randomized", random_state=0).fit(vectors)
-    mean, basis = np.asarray(pca.mean_, np.float32), np.asarray(pca.components_, np.float32)
-    inside, outside = _split(vectors, mean, basis)
-    names, modality = np.unique(modalities, return_inverse=True)
-    pairs = np.stack([modality, np.unique(classes, return_inverse=True)[1]], axis=1)
-    shown, member = np.unique(pairs, axis=0, return_inverse=True)
-    centres = np.stack([inside[member == index].mean(axis=0) for index in range(len(shown))])
-    deviations = inside - centres[member]
-    pooled = _covariance(deviations)
-    # Shrunk a little towards the sphere, so that few images still give a covariance that can be inverted.
-    pooled += 0.01 * np.trace(pooled) / rank * np.eye(rank)
-    own = [_covariance(deviations[modality == index]) for index in range(len(names))]
-    whitening = np.stack([_whitening(OWN_SPREAD * each + (1 - OWN_SPREAD) * pooled) for each in own])
-    residual = max(float(outside.mean()), 1e-12)
-    detector = OODDetector(mean, basis, whitening, centres, shown[:, 0], residual, np.zeros(101), 0.0)
-    quantiles = _balanced_quantiles(detector.scores(held_out), held_out_modalities)
-    threshold = MARGIN * float(np.interp(ACCEPTANCE * 100, np.arange(101), quantiles))
-    return replace(detector, quantiles=quantiles, threshold=threshold)
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Returns vectors (images, dim) at unit norm, float32."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
 
 
 def save_detector(folder: Path, detector: OODDetector) -> None:
-    """Writes the detector into an existing folder."""
-    names = ("mean", "basis", "whitening", "centres", "quantiles")
-    arrays = {name: np.ascontiguousarray(getattr(detector, name), np.float32) for name in names}
+    """Writes the detector into an existing folder; what is large is stored in half precision."""
+    arrays = {field.name: np.ascontiguousarray(getattr(detector, field.name)) for field in fields(detector)}
+    halved = {name: arrays[name].astype(np.float16) for name in _HALVED}
+    single = {name: each.astype(np.float32) for name, each in arrays.items() if name != "owners"}
     with write_file(folder / NUMBERS) as staging:
-        save_file(arrays | {"owners": np.ascontiguousarray(detector.owners, np.int64)}, staging)
-    write_json(folder / SETTINGS, {"residual": detector.residual, "threshold": detector.threshold})
+        save_file(single | halved | {"owners": detector.owners.astype(np.int64)}, staging)
+    write_json(folder / SETTINGS, {"format": FORMAT, "witnesses": list(WITNESSES)})
 
 
-def load_detector(folder: Path, dim: int) -> OODDetector:
-    """Reads a detector for vectors of length `dim`; the files' names of the first models are read too.
+FORMAT = 2
+_HALVED = ("basis", "references", "outliers", "subspaces")
+
+
+def load_detector(folder: Path, width: int) -> OODDetector:
+    """Reads a detector for embeddings of length `width`.
 
     Raises:
-        ModelError: the detector is missing, damaged or made for other vectors.
+        ModelError: the detector is missing, damaged, of another version or made for other vectors.
     """
-    old = not (folder / SETTINGS).is_file() and (folder / _OLD_SETTINGS).is_file()
-    settings_file, numbers_file = (_OLD_SETTINGS, _OLD_NUMBERS) if old else (SETTINGS, NUMBERS)
     try:
-        settings = json.loads((folder / settings_file).read_text(encoding="utf-8"))
-        arrays = load_file(folder / numbers_file)
-        if arrays and "owners" not in arrays:
+        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+        if settings.get("format") != FORMAT or settings.get("witnesses") != list(WITNESSES):
             raise ModelError(
-                f"The out-of-distribution detector in '{folder}' is of an earlier version; "
+                f"The out-of-distribution detector in '{folder}' is of another version; "
                 "fit it again with mermed fit."
             )
-        detector = OODDetector(
-            **arrays,
-            residual=float(settings["residual"]),
-            threshold=float(settings["threshold"]),
-        )
+        arrays = load_file(folder / NUMBERS)
+        arrays = {name: each.astype(np.float32) for name, each in arrays.items() if name != "owners"} | {
+            "owners": arrays["owners"]
+        }
+        detector = OODDetector(**arrays)
     except FileNotFoundError as error:
         raise ModelError(
             f"The model has no out-of-distribution detector yet ('{folder}' is incomplete); "
             "fit it with mermed fit."
         ) from error
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise ModelError(f"The out-of-distribution detector in '{folder}' is damaged: {error!r}.") from error
-    if detector.basis.shape[1:] != (dim,):
+    if detector.basis.shape[1:] != (width,):
         raise ModelError(
-            f"The out-of-distribution detector in '{folder}' does not fit vectors of length {dim}."
+            f"The out-of-distribution detector in '{folder}' does not fit vectors of length {width}."
         )
     return detector
 
 
-def _split(vectors: np.ndarray, mean: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns coordinates (images, rank) in the subspace and the squared length (images,) outside it."""
-    centred = vectors - mean
-    inside = centred @ basis.T
-    return inside, np.maximum((centred**2).sum(axis=1) - (inside**2).sum(axis=1), 0)
+def _margin(logits: np.ndarray) -> np.ndarray:
+    """Returns by how much the highest of logits (images, classes) is ahead of the second."""
+    if logits.shape[1] < 2:
+        return np.full(len(logits), _CLEAR)
+    highest = np.partition(logits, -2, axis=1)[:, -2:]
+    return highest[:, 1] - highest[:, 0]
 
 
-def _distance_to_nearest(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Returns the squared distance (images,) of points (images, rank) to the nearest of centres."""
-    return nearest(points, centres, 1, metric="squared_distance")[0][:, 0]
-
-
-def _covariance(deviations: np.ndarray) -> np.ndarray:
-    return deviations.T @ deviations / len(deviations)
-
-
-def _whitening(covariance: np.ndarray) -> np.ndarray:
-    return np.linalg.cholesky(np.linalg.inv(covariance)).astype(np.float32)
-
-
-def _balanced_quantiles(scores: np.ndarray, modalities: np.ndarray) -> np.ndarray:
-    _, member, counts = np.unique(modalities, return_inverse=True, return_counts=True)
-    weights = 1.0 / counts[member]
-    order = np.argsort(scores)
-    reached = np.cumsum(weights[order]) / weights.sum()
-    return np.interp(np.linspace(0, 1, 101), reached, scores[order]).astype(np.float32)
+def _mean_of_highest(similarities: np.ndarray, count: int) -> np.ndarray:
+    """Returns the mean (images,) of the highest of similarities (images, others), 0 without others."""
+    count = min(count, similarities.shape[1])
+    if not count:
+        return np.zeros(len(similarities))
+    return np.partition(similarities, -count, axis=1)[:, -count:].mean(axis=1)

@@ -1,0 +1,186 @@
+"""Embeddings that heads and detector are fitted on: of images, of changed copies, and of unknown kinds."""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from mermed_core.data.manifest import Manifest
+from mermed_core.data.unknown_images import unknown_images, unknown_medical
+from mermed_core.fitting.detector_fit import KnownVectors, UnknownVectors
+from mermed_core.fitting.image_changes import change
+from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
+from mermed_core.models.embedding_cache import Copy, EmbeddingCache
+
+# Training images of a source that the detector learns from, and of these how many it also sees changed.
+_DETECTOR_IMAGES = 250
+_CHANGED_IMAGES = 100
+_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class TrainingVectors:
+    """Everything embedded that a model is fitted on.
+
+    Attributes:
+        by_modality: vectors of all images, each normalised as its modality.
+        neutral: the same, made without assuming a modality.
+        copies: vectors of changed copies of some training images, each normalised as its modality.
+        neutral_copies: the same, made without assuming a modality.
+        unknown: of images of unknown kinds.
+    """
+
+    by_modality: Embeddings
+    neutral: Embeddings
+    copies: Embeddings
+    neutral_copies: Embeddings
+    unknown: UnknownVectors
+
+    def known(self) -> KnownVectors:
+        """Returns what the detector learns known images from, mixed."""
+        originals = _vectors(self.neutral, self.sampled(), True)
+        return originals.joined(
+            _vectors(self.neutral_copies, np.arange(len(self.neutral_copies.vectors)), False)
+        )
+
+    def sampled(self) -> np.ndarray:
+        """Returns positions of some training images of every source, mixed."""
+        return _some_of_each_source(self.neutral.manifest, _DETECTOR_IMAGES)
+
+    def held_out(self) -> KnownVectors:
+        """Returns images of the same sources that nothing is fitted on: val, or train where there is none."""
+        splits = self.neutral.manifest.frame["split"]
+        return _vectors(
+            self.neutral, np.flatnonzero(splits == ("val" if (splits == "val").any() else "train")), True
+        )
+
+
+def _vectors(embeddings: Embeddings, rows: np.ndarray, original: bool) -> KnownVectors:
+    manifest = embeddings.manifest.select(rows)
+    frame = manifest.frame
+    classes = [
+        f"{task}/{'' if labels is None else '|'.join(labels)}"
+        for task, labels in zip(frame["task"], frame["labels"], strict=True)
+    ]
+    return KnownVectors(
+        embeddings.vectors[rows],
+        frame["modality"].to_numpy(str),
+        frame["source"].to_numpy(str),
+        np.array(classes),
+        np.full(len(rows), original),
+        manifest.patients().astype(str),
+    )
+
+
+def embed_training(
+    embedder: Embedder,
+    manifest: Manifest,
+    unknown: Mapping[str, Sequence[np.ndarray]],
+    *,
+    cache: EmbeddingCache | None = None,
+    workers: int = 0,
+) -> TrainingVectors:
+    """Embeds what a model is fitted on; the changes are the same each time.
+
+    Args:
+        embedder: the encoder.
+        manifest: the images with their labels and splits.
+        unknown: images of unknown kinds as pixels; those that come with packages or are drawn are added.
+        cache: keeps the vectors.
+        workers: processes that read images ahead.
+    """
+    shared = embedder.preprocessing_is_shared
+    embed = partial(cache.embed if cache else embed_manifest, embedder, workers=workers)
+    by_modality = embed(manifest)
+    neutral = by_modality if shared else embed(manifest, neutral=True)
+    to_change = manifest.select(_some_of_each_source(manifest, _CHANGED_IMAGES))
+    copies = [
+        _copies(embedder, to_change, number, cache, workers, neutral=False) for number in range(_ROUNDS)
+    ]
+    neutral_copies = copies
+    if not shared:
+        neutral_copies = [
+            _copies(embedder, to_change, number, cache, workers, neutral=True) for number in range(_ROUNDS)
+        ]
+    return TrainingVectors(
+        by_modality, neutral, _joined(copies), _joined(neutral_copies), embed_unknown(embedder, unknown)
+    )
+
+
+def embed_unknown(embedder: Embedder, given: Mapping[str, Sequence[np.ndarray]]) -> UnknownVectors:
+    """Embeds images of unknown kinds and a changed copy of each, without assuming a modality.
+
+    Args:
+        embedder: the encoder.
+        given: pixels (height, width, 3) uint8 by kind; what comes with packages or is drawn is added.
+    """
+    kinds = {kind: list(images) for kind, images in given.items()}
+    for kind, images in {**unknown_images(), "MR": unknown_medical()}.items():
+        kinds.setdefault(_PART_OF.get(kind, kind), []).extend(images)
+    random = np.random.default_rng(0)
+    vectors, names, original = [], [], []
+    bar = tqdm(total=sum(map(len, kinds.values())), desc="unknown kinds", unit="image", disable=None)
+    for kind, images in kinds.items():
+        for pixels in images:
+            vectors += [embedder.embed(each, None) for each in (pixels, change(pixels, "", random))]
+            bar.update()
+        names += [kind] * (2 * len(images))
+        original += [True, False] * len(images)
+    bar.close()
+    return UnknownVectors(np.stack(vectors), np.array(names), np.array(original))
+
+
+# Kinds that show the same as others: to leave one out and not the other would measure nothing.
+_PART_OF = {"crops": "photographs", "textures": "photographs"}
+
+
+def _some_of_each_source(manifest: Manifest, count: int) -> np.ndarray:
+    """Returns positions of at most so many training images of each source, mixed but always the same."""
+    random = np.random.default_rng(0)
+    frame = manifest.frame
+    train = (frame["split"] == "train").to_numpy()
+    chosen = [
+        random.permutation(np.flatnonzero(train & (frame["source"] == source).to_numpy()))[:count]
+        for source in sorted(frame["source"].unique())
+    ]
+    return np.concatenate(chosen)
+
+
+def _copies(
+    embedder: Embedder,
+    manifest: Manifest,
+    number: int,
+    cache: EmbeddingCache | None,
+    workers: int,
+    *,
+    neutral: bool,
+) -> Embeddings:
+    copy = Copy(f"changed {number}", partial(_changes, number))
+    if cache is not None:
+        return cache.embed(embedder, manifest, neutral=neutral, workers=workers, copy=copy)
+    return embed_manifest(embedder, manifest, neutral=neutral, workers=workers, augment=copy.of(manifest))
+
+
+def _changes(number: int, manifest: Manifest) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Returns what changes the image at a position of a manifest, for one round of copies."""
+    return partial(
+        _change_row, number, manifest.frame["modality"].tolist(), manifest.frame["case_id"].tolist()
+    )
+
+
+def _change_row(
+    number: int, modalities: list[str], cases: list[str], pixels: np.ndarray, position: int
+) -> np.ndarray:
+    seed = [number, zlib.crc32(cases[position].encode())]
+    return change(pixels, modalities[position], np.random.default_rng(seed))
+
+
+def _joined(parts: Sequence[Embeddings]) -> Embeddings:
+    first = parts[0]
+    positions = np.concatenate([np.arange(len(first.manifest))] * len(parts))
+    return Embeddings(
+        np.concatenate([each.vectors for each in parts]), first.manifest.select(positions), (), first.broken
+    )
