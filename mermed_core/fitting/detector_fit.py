@@ -16,6 +16,7 @@ from mermed_core.fitting.linear_heads import fit_temperature
 from mermed_core.fitting.principal_axes import balanced_weights, principal_axes
 from mermed_core.models.heads import MODALITY_TASK, Head
 from mermed_core.models.ood import WITNESSES, OODDetector, unit
+from mermed_core.records import SYNTHETIC_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +202,9 @@ def _without_one_kind(
 
 
 def _sources_to_leave_out(known: KnownVectors) -> tuple[str, ...]:
-    modality_of = dict(zip(known.sources, known.modalities, strict=True))
+    # Drawn images say nothing about other hospitals.
+    real = ~np.char.startswith(known.sources, SYNTHETIC_PREFIX)
+    modality_of = dict(zip(known.sources[real], known.modalities[real], strict=True))
     of_modality = list(modality_of.values())
     return tuple(sorted(name for name, key in modality_of.items() if of_modality.count(key) > 1))
 
