@@ -5,6 +5,10 @@ Nothing here or at the top of a command's file may import a heavy library: `merm
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DATA_HELP = (
     "images: a folder or file of parquet tables, a CSV, a folder modality/class/*.png, dicom:DIR, "
@@ -12,6 +16,16 @@ DATA_HELP = (
     "are parts of their folder's set"
 )
 DATASETS_HELP = "TOML with title, licence, home and caveat of each source; default: those of the shipped sets"
+
+UNKNOWN_HELP = (
+    "images of none of the seven modalities, to learn what to turn away: parquet files with a label that "
+    "names the kind, or a folder with a folder for each kind; default: MERMED_UNKNOWN, where set. Pictures "
+    "that come with installed packages, and drawn ones, are always used"
+)
+LABEL_SETS_HELP = (
+    "TOML that says which labels of several sources mean the same, and which part of the body a source "
+    "shows; default: that of the bundled model"
+)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -67,3 +81,17 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from 0 to 1")
     return value
+
+
+def unknown_kinds(path: Path | None) -> "dict[str, list[np.ndarray]]":
+    """Returns the pixels of images of unknown kinds by kind: of a path, else of MERMED_UNKNOWN, else none.
+
+    Raises:
+        ManifestError: none can be read.
+        SettingsError: the environment says something impossible.
+    """
+    from mermed_core.data.unknown_images import read_unknown
+    from mermed_core.settings import Settings
+
+    path = path or Settings.from_environment().unknown
+    return read_unknown(path) if path else {}

@@ -4,7 +4,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_workers, count, positive
+from mermed_core.cli.arguments import (
+    DATASETS_HELP,
+    LABEL_SETS_HELP,
+    UNKNOWN_HELP,
+    add_data,
+    add_workers,
+    count,
+    positive,
+    unknown_kinds,
+)
 
 if TYPE_CHECKING:
     from mermed_core.evaluation.runner import Plan
@@ -28,6 +37,7 @@ PROTOCOLS = (
     "label_efficiency",
     "robustness",
     "fine_tuning",
+    "unseen_source",
 )
 DEFAULT_PROTOCOLS = ("linear_probe", "knn", "retrieval")
 DEFAULT_SEVERITIES = (1, 3, 5)
@@ -78,6 +88,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=count, default=0, metavar="N")
     parser.add_argument("--cache", type=Path, metavar="FOLDER", help="default: OUT.cache beside the report")
     parser.add_argument("--title", default="Evaluation")
+    parser.add_argument("--unknown", type=Path, metavar="PATH", help=UNKNOWN_HELP)
+    parser.add_argument("--label-sets", type=Path, metavar="FILE", help=LABEL_SETS_HELP)
     parser.add_argument("--datasets", type=Path, metavar="FILE", help=DATASETS_HELP)
     add_workers(parser)
     _add_protocol_options(parser)
@@ -117,6 +129,7 @@ def run(options: argparse.Namespace) -> None:
     from mermed_core.evaluation.runner import evaluate
     from mermed_core.files import check_replaceable, write_folder
     from mermed_core.fitting.datasets import DATASETS, read_datasets
+    from mermed_core.fitting.label_sets import LABEL_SETS, read_label_sets
 
     out = options.out.resolve()  # "." has no name that the cache could be called after
     check_replaceable(out, RESULTS)
@@ -125,7 +138,15 @@ def run(options: argparse.Namespace) -> None:
     encoders = [open_encoder(spec) for spec in options.encoder]
     manifest = open_manifests(options.data)
     cache = options.cache or out.with_name(out.name + ".cache")
-    evaluation = evaluate(encoders, manifest, plan, cache, workers=options.workers)
+    evaluation = evaluate(
+        encoders,
+        manifest,
+        plan,
+        cache,
+        workers=options.workers,
+        unknown=unknown_kinds(options.unknown),
+        label_sets=read_label_sets(options.label_sets or LABEL_SETS),
+    )
     tasks = set(evaluation.results["task"])
     caveats = {name: facts.get("caveat") for name, facts in datasets.items()}
     notes = {name: caveat for name, caveat in caveats.items() if name in tasks and caveat}

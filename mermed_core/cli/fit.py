@@ -4,7 +4,15 @@ import argparse
 import shutil
 from pathlib import Path
 
-from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_model, add_workers
+from mermed_core.cli.arguments import (
+    DATASETS_HELP,
+    LABEL_SETS_HELP,
+    UNKNOWN_HELP,
+    add_data,
+    add_model,
+    add_workers,
+    unknown_kinds,
+)
 
 SUMMARY = "Fit heads, out-of-distribution detector and retrieval space on a frozen encoder."
 DETAILS = """\
@@ -26,21 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="keeps embeddings, so that a stopped fit goes on"
     )
-    parser.add_argument(
-        "--unknown",
-        type=Path,
-        metavar="PATH",
-        help="images of none of the seven modalities, to learn what to turn away: parquet files with a label "
-        "that names the kind, or a folder with a folder for each kind; default: MERMED_UNKNOWN, where set. "
-        "Pictures that come with installed packages, and drawn ones, are always used",
-    )
-    parser.add_argument(
-        "--label-sets",
-        type=Path,
-        metavar="FILE",
-        help="which labels of several sources mean the same, and which part of the body a source shows; "
-        "default: those of the bundled model's sources",
-    )
+    parser.add_argument("--unknown", type=Path, metavar="PATH", help=UNKNOWN_HELP)
+    parser.add_argument("--label-sets", type=Path, metavar="FILE", help=LABEL_SETS_HELP)
     parser.add_argument("--datasets", type=Path, metavar="FILE", help=DATASETS_HELP)
     add_workers(parser)
 
@@ -54,7 +49,6 @@ def run(options: argparse.Namespace) -> None:
         OccupiedError: the folder to write to holds something else.
     """
     from mermed_core.data.sources.opener import open_manifests
-    from mermed_core.data.unknown_images import read_unknown
     from mermed_core.files import check_replaceable, write_folder
     from mermed_core.fitting.datasets import DATASETS, read_datasets
     from mermed_core.fitting.label_sets import LABEL_SETS, read_label_sets
@@ -64,20 +58,22 @@ def run(options: argparse.Namespace) -> None:
     from mermed_core.models.embedding_cache import EmbeddingCache
     from mermed_core.models.model_folder import CARD, CONFIG, WEIGHTS
     from mermed_core.models.model_metrics import METRICS
-    from mermed_core.settings import Settings
 
     out = options.out or options.model
     if options.out:
         check_replaceable(out, CONFIG)
     label_sets = read_label_sets(options.label_sets or LABEL_SETS)
     datasets = read_datasets(options.datasets or DATASETS) | label_sets.facts()
-    unknown = options.unknown or Settings.from_environment().unknown
-    kinds = read_unknown(unknown) if unknown else {}
     embedder = Embedder.load(options.model)
     manifest = open_manifests(options.data)
     cache = EmbeddingCache(options.cache / "vectors") if options.cache else None
     fitted = fit_model(
-        embedder, manifest, unknown=kinds, label_sets=label_sets, cache=cache, workers=options.workers
+        embedder,
+        manifest,
+        unknown=unknown_kinds(options.unknown),
+        label_sets=label_sets,
+        cache=cache,
+        workers=options.workers,
     )
     metrics = described(fitted.metrics, embedder.config, datasets)
     with write_folder(out) as staging:

@@ -19,7 +19,9 @@ from mermed_core.evaluation.report_charts import (
 from mermed_core.evaluation.report_names import protocol_name
 from mermed_core.evaluation.results import by_modality, save_results
 from mermed_core.evaluation.runner import Evaluation
+from mermed_core.evaluation.unseen_sources_section import unseen_sources_section
 from mermed_core.metrics.catalogue import AUROC
+from mermed_core.models.model_metrics import UNSEEN_SOURCE
 from mermed_core.records import RESEARCH_ONLY
 from mermed_core.reports.charts import Styles, line_styles
 from mermed_core.reports.document import Chart, Charts, Facts, Folded, Note, Report, Section, Table, Tables
@@ -52,6 +54,8 @@ def write_report(
 ) -> None:
     """Writes results, comparisons and predictions as parquet, and report.md and report.html made from them.
 
+    What was measured on unseen sources is written for the first encoder, which the report is about.
+
     Args:
         folder: exists and is empty (a staging folder of `files.write_folder`).
         evaluation: what was measured.
@@ -62,6 +66,8 @@ def write_report(
     save_results(folder / RESULTS, evaluation.results)
     evaluation.comparisons.to_parquet(folder / COMPARISONS, index=False)
     evaluation.predictions.to_parquet(folder / PREDICTIONS, index=False)
+    if evaluation.unseen_sources:
+        next(iter(evaluation.unseen_sources.values())).save(folder / UNSEEN_SOURCE)
     report = evaluation_report(evaluation, load_published(), title=title, facts=facts, notes=notes)
     (folder / "report.md").write_text(render_markdown(report), encoding="utf-8")
     (folder / "report.html").write_text(render_html(report), encoding="utf-8")
@@ -95,6 +101,8 @@ def evaluation_report(
         sections.append(Section("Caveats", "", (Facts(notes),)))
     if (overview := forest_chart(results, styles)) is not None:
         sections.append(Section("Overview", _OVERVIEW, (Charts((Chart(overview),)),)))
+    if evaluation.unseen_sources:
+        sections.append(unseen_sources_section(evaluation.unseen_sources))
     sections += _table_sections(results, evaluation.comparisons, published)
     if charts := tuple(_charts_by_task(results, predictions, styles)):
         sections.append(Section("Charts by task", _CHARTS, charts))

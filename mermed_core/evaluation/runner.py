@@ -2,11 +2,12 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -28,10 +29,16 @@ from mermed_core.evaluation.protocols.robustness import robustness
 from mermed_core.evaluation.result_cache import Outcome, ResultCache, outcome_name
 from mermed_core.evaluation.results import Result, to_frame
 from mermed_core.evaluation.task import Task, tasks_of
+from mermed_core.fitting.label_sets import LabelSets
+from mermed_core.fitting.model_fit import measure_unseen_sources
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.embedding_cache import EmbeddingCache
+from mermed_core.models.model_metrics import UnseenSourceMetrics
 
 logger = logging.getLogger(__name__)
+
+# Asks about all sources of the manifest together, where every other protocol is about one task.
+UNSEEN_SOURCE_PROTOCOL = "unseen_source"
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class Evaluation:
         predictions: the long tables of all predictions, with the columns of the subgroups.
         left_out: "encoder, task, protocol" → why it could not be measured.
         unreadable: case_id → why the image could not be read.
+        unseen_sources: what each encoder answers about sources and kinds left out, where that was planned.
     """
 
     results: pd.DataFrame
@@ -72,6 +80,7 @@ class Evaluation:
     predictions: pd.DataFrame
     left_out: dict[str, str]
     unreadable: dict[str, str]
+    unseen_sources: dict[str, UnseenSourceMetrics] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -138,7 +147,14 @@ PROTOCOLS: dict[str, Callable[[_Job], Outcome]] = {
 
 
 def evaluate(
-    encoders: Sequence[Embedder], manifest: Manifest, plan: Plan, cache: Path, *, workers: int = 0
+    encoders: Sequence[Embedder],
+    manifest: Manifest,
+    plan: Plan,
+    cache: Path,
+    *,
+    workers: int = 0,
+    unknown: Mapping[str, Sequence[np.ndarray]] | None = None,
+    label_sets: LabelSets | None = None,
 ) -> Evaluation:
     """Measures encoders on every label set of a manifest; what is in the cache is not measured again.
 
@@ -152,6 +168,8 @@ def evaluate(
         plan: protocols and settings.
         cache: folder for the vectors and for what has been measured.
         workers: processes that read images ahead.
+        unknown: for *unseen source*: images of unknown kinds as pixels, by kind.
+        label_sets: for *unseen source*: which labels of several sources mean the same.
 
     Raises:
         EvaluationError: two encoders have the same name, there is no such column for subgroups, or nothing
@@ -163,7 +181,19 @@ def evaluate(
     predictions: list[Predictions] = []
     left_out: dict[str, str] = {}
     unreadable: dict[str, str] = {}
+    unseen: dict[str, UnseenSourceMetrics] = {}
     for embedder in encoders:
+        if UNSEEN_SOURCE_PROTOCOL in plan.protocols:
+            unseen[embedder.config.name] = measure_unseen_sources(
+                embedder,
+                manifest,
+                unknown=unknown,
+                label_sets=label_sets,
+                cache=EmbeddingCache(cache / "vectors"),
+                workers=workers,
+            )
+        if plan.protocols == (UNSEEN_SOURCE_PROTOCOL,):
+            continue
         embeddings = EmbeddingCache(cache / "vectors").embed(embedder, manifest, workers=workers)
         unreadable |= embeddings.broken
         jobs = [
@@ -174,7 +204,7 @@ def evaluate(
         results += measured
         predictions += predicted
     results += modality_means(predictions, resamples=plan.resamples, seed=plan.seed)
-    if not results:
+    if not results and not unseen:
         raise EvaluationError("nothing could be measured; the messages above say why.")
     tables = [to_long(each, plan.subgroups) for each in predictions]
     return Evaluation(
@@ -183,6 +213,7 @@ def evaluate(
         pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
         left_out,
         unreadable,
+        unseen,
     )
 
 
@@ -200,7 +231,7 @@ def _check(encoders: Sequence[Embedder], manifest: Manifest, plan: Plan) -> None
 
 def _planned(tasks: Sequence[Task], protocols: Sequence[str]) -> list[tuple[Task, str]]:
     """Returns every task with every protocol; for retrieval also the tasks of each modality together."""
-    planned = [(task, protocol) for task in tasks for protocol in protocols]
+    planned = [(task, each) for task in tasks for each in protocols if each != UNSEEN_SOURCE_PROTOCOL]
     if "retrieval" in protocols:
         for modality in sorted({task.modality for task in tasks}):
             own = [task for task in tasks if task.modality == modality and "test" in task.splits]

@@ -23,7 +23,13 @@ from mermed_core.models.embedder import Embedder
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.fitted_parts import FittedParts
 from mermed_core.models.heads import UNNAMED_REGION, Head, HeadSet, region_task
-from mermed_core.models.model_metrics import FindingMetrics, ModelMetrics, TaskMetrics, WholeModelMetrics
+from mermed_core.models.model_metrics import (
+    FindingMetrics,
+    ModelMetrics,
+    TaskMetrics,
+    UnseenSourceMetrics,
+    WholeModelMetrics,
+)
 from mermed_core.models.ood import OODDetector
 from mermed_core.models.scopes import Scope
 
@@ -72,8 +78,7 @@ def fit_model(
     if not (manifest.frame["split"] == "train").any():
         raise ManifestError("no image belongs to the train split.", column="split")
     vectors = embed_training(embedder, manifest, unknown or {}, cache=cache, workers=workers)
-    known = vectors.known()
-    fitted = fit_detector(known, vectors.unknown, vectors.held_out())
+    fitted = fit_detector(vectors.known(), vectors.unknown, vectors.held_out())
     tasks = _Tasks(label_sets or LabelSets(), vectors)
     findings = [tasks.fit(images) for images in tasks.labelled]
     heads = HeadSet((fitted.modality_head, *tasks.fit_regions(), *findings))
@@ -84,6 +89,21 @@ def fit_model(
     space = fit_retrieval_space(vectors.by_modality.vectors[sampled], weights)
     parts = FittedParts(heads, fitted.detector, scopes, space)
     return FittedModel(parts, _measure(heads, tasks, fitted))
+
+
+def measure_unseen_sources(
+    embedder: Embedder,
+    manifest: Manifest,
+    *,
+    unknown: Mapping[str, Sequence[np.ndarray]] | None = None,
+    label_sets: LabelSets | None = None,
+    cache: EmbeddingCache | None = None,
+    workers: int = 0,
+) -> UnseenSourceMetrics:
+    """Returns what is answered about sources and kinds that nothing was fitted on; see `fit_model`."""
+    vectors = embed_training(embedder, manifest, unknown or {}, cache=cache, workers=workers)
+    fitted = fit_detector(vectors.known(), vectors.unknown, vectors.held_out())
+    return unseen_source_metrics(fitted, _Tasks(label_sets or LabelSets(), vectors).elsewhere())
 
 
 class _Tasks:
