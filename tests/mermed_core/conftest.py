@@ -18,15 +18,13 @@ from mermed_core.collections.store import build_collection
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.phantoms import phantom_manifest
 from mermed_core.files import write_folder
+from mermed_core.fitting import detector_fit, training_vectors
 from mermed_core.fitting.model_fit import FittedModel, fit_model
 from mermed_core.inference.predictor import Predictor
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.embedder import Embedder
-from mermed_core.models.heads import HEADS_FOLDER, save_heads
 from mermed_core.models.model_folder import ModelConfig, save_model
-from mermed_core.models.ood import save_detector
 from mermed_core.models.preprocessing import IMAGENET, Preprocessing
-from mermed_core.models.retrieval_space import RetrievalSpace
 
 SIDE = 48
 
@@ -153,6 +151,36 @@ def embedder(encoder_folder: Path) -> Embedder:
     return Embedder.load(encoder_folder)
 
 
+def strange(seed: int, count: int = 6) -> dict[str, list[np.ndarray]]:
+    """Returns small pictures of three unknown kinds: colours in squares of 1, 4 and 16 pixels."""
+    random = np.random.default_rng(seed)
+    return {
+        f"squares of {side}": [
+            random.integers(0, 256, (64 // side, 64 // side, 3), dtype=np.uint8)
+            .repeat(side, 0)
+            .repeat(side, 1)
+            for _ in range(count)
+        ]
+        for side in (1, 4, 16)
+    }
+
+
+@pytest.fixture(scope="session")
+def make_strange():
+    return strange
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_fit() -> Iterator[None]:
+    """Fits take seconds: few unknown images, and coordinates as few as a tiny encoder needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_vectors, "unknown_images", lambda: strange(0))
+        patch.setattr(training_vectors, "unknown_medical", list)
+        for name, value in (("RANK", 32), ("NEAR", 8), ("SUBSPACE", 4)):
+            patch.setattr(detector_fit, name, value)
+        yield
+
+
 @pytest.fixture(scope="session")
 def fitted(embedder: Embedder, phantoms: Manifest) -> FittedModel:
     return fit_model(embedder, phantoms)
@@ -162,20 +190,20 @@ def fitted(embedder: Embedder, phantoms: Manifest) -> FittedModel:
 def model_folder(tmp_path_factory: pytest.TempPathFactory, fitted: FittedModel) -> Path:
     folder = tmp_path_factory.mktemp("model") / "model"
     write_model(folder)
-    (folder / HEADS_FOLDER).mkdir()
-    save_heads(folder / HEADS_FOLDER, fitted.heads)
-    save_detector(folder / HEADS_FOLDER, fitted.detector)
+    fitted.parts.save(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def collection_folder(tmp_path_factory: pytest.TempPathFactory, embedder: Embedder) -> Path:
+def collection_folder(
+    tmp_path_factory: pytest.TempPathFactory, embedder: Embedder, fitted: FittedModel
+) -> Path:
     folder = tmp_path_factory.mktemp("collection") / "collection"
     manifest = phantom_manifest(6, seed=1)
     with pytest.MonkeyPatch.context() as patch:
         # UMAP compiles for a quarter of a minute; test_projection is about it, the others need any map.
         patch.setattr("mermed_core.collections.store.compute_map", lambda vectors, _: vectors[:, :2].copy())
-        space = RetrievalSpace.identity(embedder.backbone.dim)
+        space = fitted.parts.space
         build_collection(folder, embedder, manifest, space=space, name="Tiny", text="Drawn.", synthetic=True)
     return folder
 
