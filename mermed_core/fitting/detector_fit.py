@@ -223,8 +223,8 @@ def _fit_parts(
     head = _modality_head(inside / scale, owners, weights, classes, int(known.original.sum()))
     head = replace(
         head,
-        weight=(head.weight / scale) @ axes.basis,
-        bias=head.bias - head.weight / scale @ (axes.basis @ axes.mean),
+        weight=((head.weight / scale) @ axes.basis).astype(np.float32),
+        bias=(head.bias - head.weight / scale @ (axes.basis @ axes.mean)).astype(np.float32),
     )
     known_weight, known_bias = _known_against_unknown(inside / scale, beyond / scale, weights, unknown.kinds)
     whitening = _whitening(inside[known.original], known.classes[known.original], weights[known.original])
@@ -235,7 +235,7 @@ def _fit_parts(
     detector = OODDetector(
         mean=axes.mean,
         basis=axes.basis.astype(np.float16).astype(np.float32),  # as it is stored
-        scale=scale,
+        scale=scale.astype(np.float32),
         known_weight=known_weight,
         known_bias=known_bias,
         whitening=whitening,

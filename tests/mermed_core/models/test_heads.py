@@ -10,8 +10,8 @@ from mermed_core.models.heads import (
     NUMBERS,
     Head,
     HeadSet,
-    label_set_task,
     load_heads,
+    region_task,
     save_heads,
     to_probabilities,
 )
@@ -65,22 +65,23 @@ def test_heads_come_back_as_they_were(tmp_path):
 
 def test_heads_that_only_sort_name_no_findings():
     heads = HeadSet(
-        (head(MODALITY_TASK, ""), head(label_set_task("ct"), "ct"), head("lung"), head("chest", "cxr"))
+        (head(MODALITY_TASK, ""), head(region_task("ct"), "ct"), head("lung"), head("chest", "cxr"))
     )
     assert [item.task for item in heads.findings] == ["lung", "chest"]
     with pytest.raises(ModelError, match="no head 'liver'"):
         heads.get("liver")
 
 
-def test_relevance_is_whole_for_the_only_label_set_and_shared_among_more():
-    sorter = head(label_set_task("ct"), "ct", classes=("lung", "liver"))
-    heads = HeadSet((head("lung"), head("liver"), sorter, head("chest", "cxr")))
-    vector = np.array([1.0, 0, 0, 0])
-    assert heads.relevance("cxr", vector) == {"chest": 1.0}
-    assert heads.relevance("oct", vector) == {}
-    shares = heads.relevance("ct", vector)
-    assert shares.keys() == {"lung", "liver"}
-    assert sum(shares.values()) == pytest.approx(1)
+def test_regions_are_those_of_the_modality_the_most_probable_first():
+    sorter = head(region_task("ct"), "ct", classes=("abdomen", "chest", "head"))
+    heads = HeadSet((head("lung"), sorter, head("chest", "cxr")))
+    vector = np.random.default_rng(2).normal(size=4)
+    regions = heads.regions("ct", vector)
+    logits = (sorter.weight @ vector + sorter.bias) / 1.7
+    expected = np.exp(logits) / np.exp(logits).sum()
+    assert regions == pytest.approx(dict(zip(sorter.classes, expected, strict=True)))
+    assert list(regions.values()) == sorted(regions.values(), reverse=True)
+    assert heads.regions("cxr", vector) == {}
 
 
 def test_missing_heads_say_how_to_fit_them(tmp_path):
