@@ -6,8 +6,8 @@ import pytest
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError
 from mermed_core.models import embedding_cache as vectors
-from mermed_core.models.embedder import embed_manifest
-from mermed_core.models.embedding_cache import EmbeddingCache
+from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
+from mermed_core.models.embedding_cache import Copy, EmbeddingCache
 
 
 @pytest.fixture
@@ -25,7 +25,8 @@ def counted(monkeypatch):
 
 @pytest.fixture
 def few(phantoms):
-    return phantoms.select(np.arange(0, len(phantoms), 9))
+    frame = phantoms.select(np.arange(0, len(phantoms), 9)).frame
+    return Manifest.from_frame(frame.assign(split="train"))
 
 
 def test_a_second_call_embeds_nothing_and_gives_the_same(embedder, few, counted, tmp_path):
@@ -108,3 +109,70 @@ def test_nothing_but_broken_images_is_an_error(embedder, few, tmp_path):
     frame = few.frame.assign(image=[b"nothing"] * len(few))
     with pytest.raises(ManifestError, match="Not one image"):
         EmbeddingCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))
+
+
+def test_a_split_can_be_had_alone(embedder, few, counted, tmp_path):
+    frame = few.frame
+    frame["split"] = np.where(np.arange(len(few)) % 2, "train", "val")
+    divided = Manifest.from_frame(frame)
+    cache = EmbeddingCache(tmp_path / "vectors")
+    whole = cache.embed(embedder, divided)
+    counted.clear()
+    part = cache.embed(embedder, divided.split("val"))
+    assert counted == []
+    np.testing.assert_array_equal(part.vectors, whole.vectors[::2])
+
+
+def darker(_: Manifest):
+    return lambda pixels, position: (pixels * (0.3 + 0.2 * (position % 2))).astype(np.uint8)
+
+
+def test_changed_copies_are_filed_beside_the_images_themselves(embedder, few, counted, tmp_path):
+    cache = EmbeddingCache(tmp_path / "vectors")
+    plain = cache.embed(embedder, few)
+    files = set((tmp_path / "vectors").iterdir())
+    first, second = (cache.embed(embedder, few, copy=Copy("darker", darker)) for _ in range(2))
+    assert len(counted) == 2 * len(few)
+    np.testing.assert_array_equal(first.vectors, second.vectors)
+    assert not np.allclose(first.vectors, plain.vectors, atol=1e-3)
+    added = set((tmp_path / "vectors").iterdir()) - files
+    assert len(added) == len(files)
+    cache.embed(embedder, few, copy=Copy("darker still", darker))
+    assert len(counted) == 3 * len(few)
+    np.testing.assert_array_equal(cache.embed(embedder, few).vectors, plain.vectors)
+    assert len(counted) == 3 * len(few)
+
+
+def test_a_copy_is_made_of_the_image_at_its_position(embedder, few, tmp_path):
+    """The change of a block knows the block, also where an image before it cannot be read."""
+    asked = []
+
+    def named(block: Manifest):
+        cases = block.frame["case_id"].tolist()
+        return lambda pixels, position: asked.append((cases[position], pixels.tobytes())) or pixels
+
+    frame = few.frame
+    frame["source"] = "one"
+    frame["image"] = [b"nothing", *frame["image"][1:]]
+    broken = Manifest.from_frame(frame)
+    EmbeddingCache(tmp_path / "vectors").embed(embedder, broken, copy=Copy("named", named))
+    assert asked == [
+        (case_id, broken.read_image(row).pixels.tobytes())
+        for row, case_id in enumerate(frame["case_id"])
+        if row
+    ]
+
+
+def test_images_as_they_are_keep_the_file_names_of_earlier_versions(embedder, few, tmp_path, monkeypatch):
+    """What was embedded before there were copies is not embedded again."""
+    known = Embedder(embedder.backbone, embedder.config, "0" * 64, embedder.device)
+    content = {"case_id": ["a", "b"], "image": [b"first", b"second"]}
+    manifest = Manifest.from_frame(few.frame.iloc[:2].assign(source="set", modality="ct", **content))
+    made = Embeddings(np.ones((2, 4), np.float32), manifest, (), {})
+    monkeypatch.setattr(vectors, "embed_manifest", lambda *_, **__: made)
+    for neutral in (False, True):
+        EmbeddingCache(tmp_path).embed(known, manifest, neutral=neutral)
+    assert {path.stem for path in tmp_path.iterdir()} == {
+        "43950988d4d0108b89eb691b5b4f6297",
+        "7f826fa1f5da263973cb2b608bdff77f",
+    }
