@@ -125,3 +125,49 @@ def test_a_label_that_every_image_or_none_has_is_as_sure_as_their_number():
     head = fit_head(LabelSet("made up", "multilabel", NAMES), "cxr", same, same)
     np.testing.assert_array_equal(head.weight[1:], 0)
     np.testing.assert_allclose(head.bias[1:], [np.log(31), -np.log(31)], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("multiclass", 2), ("multiclass", 3), ("multilabel", 2)])
+def test_a_weight_is_worth_as_many_copies(kind, classes):
+    data = clusters(20, classes, 0, noise=0.6)
+    counts = np.random.default_rng(1).integers(1, 4, len(data))
+    copies = np.repeat(np.arange(len(data)), counts)
+    label_set = LabelSet("made up", kind, NAMES[:classes])
+    weighed = Labelled(data.vectors, data.targets, data.groups, counts.astype(float))
+    ours = fit_head(label_set, "ct", weighed, weighed.rows(np.arange(0)), penalties=(1.0,))
+    scaled = (data.vectors - data.vectors.mean(0)) / data.vectors.std(0)
+    logits = ours.logits(data.vectors)
+    if kind == "multilabel":
+        pairs = [(logits[:, column], data.targets[:, column]) for column in range(classes)]
+    else:
+        pairs = [(logits[:, 1] - logits[:, 0] if classes == 2 else logits, data.targets.argmax(1))]
+    for found, target in pairs:
+        expected = LogisticRegression(C=1 / 8, max_iter=500, tol=1e-3).fit(scaled[copies], target[copies])
+        np.testing.assert_allclose(found, expected.decision_function(scaled), atol=0.03)
+
+
+def test_weights_move_a_head():
+    data = clusters(30, 2, 0, noise=0.8)
+    label_set = LabelSet("made up", "multiclass", NAMES[:2])
+    plain = fit_head(label_set, "ct", data, data, penalties=(1.0,))
+    second = Labelled(data.vectors, data.targets, data.groups, 1 + 30 * data.targets[:, 1])
+    heavy = fit_head(label_set, "ct", second, data, penalties=(1.0,))
+    named = [head.probabilities(data.vectors)[:, 1].mean() for head in (plain, heavy)]
+    assert named[1] > named[0] + 0.1
+
+
+def test_a_single_penalty_is_taken_uncalibrated():
+    data = clusters(20, 2, 0)
+    head = fit_head(LabelSet("made up", "multiclass", NAMES[:2]), "ct", data, data, penalties=(0.3,))
+    assert head.temperature == 1
+
+
+def test_rows_and_columns_take_the_weights_along():
+    data = clusters(4, 3, 0)
+    data = Labelled(data.vectors, data.targets, data.groups, np.arange(12.0))
+    part = data.rows(np.array([5, 1]))
+    assert part.weights is not None
+    assert part.weights.tolist() == [5, 1]
+    fewer = data.columns(np.array([2, 0]))
+    np.testing.assert_array_equal(fewer.targets, data.targets[:, [2, 0]])
+    assert fewer.weights is data.weights
