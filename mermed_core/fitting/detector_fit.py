@@ -381,7 +381,10 @@ def _threshold(known: list[np.ndarray], unknown: list[np.ndarray]) -> float:
 def _left_out_scores(
     detector: OODDetector, known: dict[str, Answers], unknown: dict[str, Answers]
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Returns scores and limits of everything left out, weighed without its own answers."""
+    """Returns scores and limits of everything left out, weighed without its own answers.
+
+    The answers of the only source or the only kind count in its own limit: without them there would be none.
+    """
     scores, thresholds = {}, {}
     for name, answers in (known | unknown).items():
         others = [{key: each for key, each in part.items() if key != name} for part in (known, unknown)]

@@ -117,7 +117,10 @@ def _asked(
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Fits a head without a source and returns its classes with their probabilities for that source."""
     fitted_on = np.concatenate(
-        [random.permutation(np.flatnonzero(sources == name))[:_IMAGES] for name in set(sources) - {left_out}]
+        [
+            random.permutation(np.flatnonzero(sources == name))[:_IMAGES]
+            for name in sorted(set(sources) - {left_out})
+        ]
     )
     columns = np.flatnonzero(data.targets[fitted_on].sum(axis=0) > 0)
     if len(columns) < 2:
