@@ -82,22 +82,24 @@ class LabelSets(BaseModel):
         """Returns the images of every label set: first of the joined ones, then of each other source.
 
         An image can belong to several sets. Of a source that is joined somewhere only the images that a set
-        names are in any.
+        names are in any. A set of which the manifest shows a single class joins nothing.
 
         Raises:
             ManifestError: a label set mixes modalities.
         """
         stated = _stated(manifest)
         frame = manifest.frame
-        found = []
+        found, joined = [], set()
         for name, label_set in self.sets.items():
             meaning = {label: key for key, labels in label_set.classes.items() for label in labels}
             classes = stated.map(meaning)
             rows = np.flatnonzero(classes.notna())
             there = tuple(key for key in label_set.classes if (classes == key).any())
+            if len(there) < 2:
+                continue
+            joined.update(label_set.sources)
             known = LabelSet(name, "multiclass", there)
             found.append(LabelledImages(known, rows, [[each] for each in classes.iloc[rows]]))
-        joined = {source for each in self.sets.values() for source in each.sources}
         others = (~frame["source"].isin(joined) & frame["labels"].notna()).to_numpy()
         for label_set in manifest.select(others).label_sets():
             rows = np.flatnonzero(others & (frame["task"] == label_set.task).to_numpy())

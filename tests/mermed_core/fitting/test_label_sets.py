@@ -99,6 +99,14 @@ def test_a_set_without_images_is_no_set():
     assert [each.label_set.task for each in SETS.labelled(only_lung)] == ["lung"]
 
 
+def test_a_set_of_a_single_class_joins_nothing():
+    found = SETS.labelled(manifest({"hole": ("oct", ["large", "small"]), "oct_a": ("oct", ["dme"])}))
+    assert [(each.label_set.task, each.labels) for each in found] == [
+        ("hole", [["large"], ["small"]]),
+        ("oct_a", [["dme"]]),
+    ]
+
+
 def test_a_set_that_mixes_modalities_is_refused():
     across = LabelSets(
         sets={

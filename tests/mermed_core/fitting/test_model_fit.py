@@ -1,6 +1,7 @@
 """Everything on a frozen encoder: fitted on train alone, chosen on val, measured on test."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,14 @@ from sklearn.metrics import roc_auc_score
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError
-from mermed_core.fitting.model_fit import fit_model
+from mermed_core.fitting import model_fit
+from mermed_core.fitting.label_sets import JoinedLabelSet, LabelSets
+from mermed_core.fitting.model_fit import fit_model, measure_unseen_sources
+from mermed_core.fitting.principal_axes import balanced_weights
 from mermed_core.metrics.bootstrap import MIN_GROUPS
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.embedder import embed_manifest
-from mermed_core.models.heads import MODALITY_TASK, label_set_task
+from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, region_task
 
 COLOURS = {"red": (200, 60, 60), "blue": (60, 60, 200), "green": (60, 200, 60)}
 SPLITS = ("train", "train", "train", "val", "test")
@@ -51,23 +55,23 @@ def joined(*frames: pd.DataFrame) -> Manifest:
 
 
 def test_there_is_a_head_for_every_label_set_and_one_for_the_modality(fitted, phantoms):
-    assert {head.task for head in fitted.heads.findings} == {f"phantom_{key}" for key in MODALITY_KEYS}
-    assert fitted.heads.get(MODALITY_TASK).classes == tuple(sorted(MODALITY_KEYS))
+    assert {head.task for head in fitted.parts.heads.findings} == {f"phantom_{key}" for key in MODALITY_KEYS}
+    assert fitted.parts.heads.get(MODALITY_TASK).classes == tuple(sorted(MODALITY_KEYS))
     for label_set in phantoms.label_sets():
-        head = fitted.heads.get(label_set.task)
+        head = fitted.parts.heads.get(label_set.task)
         assert (head.classes, f"phantom_{head.modality}") == (label_set.classes, label_set.task)
 
 
 def test_metrics_are_those_of_the_test_split(fitted, embedder, phantoms):
     test = phantoms.split("test")
     vectors = embed_manifest(embedder, test).vectors
-    head = fitted.heads.get(MODALITY_TASK)
+    head = fitted.parts.heads.get(MODALITY_TASK)
     named = np.array(head.classes)[head.probabilities(vectors).argmax(axis=1)]
     assert fitted.metrics.model.modality_accuracy == np.mean(named == test.frame["modality"].to_numpy())
-    accepted = np.mean(fitted.detector.scores(vectors) <= fitted.detector.threshold)
+    accepted = np.mean(fitted.parts.detector.passes(vectors, head.logits(vectors)))
     assert fitted.metrics.model.known_accepted == pytest.approx(accepted)
     rows = (test.frame["task"] == "phantom_cxr").to_numpy()
-    cxr = fitted.heads.get("phantom_cxr")
+    cxr = fitted.parts.heads.get("phantom_cxr")
     truth = [labels == [cxr.classes[0]] for labels in test.frame.loc[rows, "labels"]]
     expected = roc_auc_score(truth, cxr.probabilities(vectors[rows])[:, 0])
     assert fitted.metrics.tasks["phantom_cxr"].auroc == pytest.approx(expected)
@@ -82,17 +86,17 @@ def test_test_images_teach_nothing(embedder):
     swapped.loc[held, "labels"] = frame.loc[held, "labels"].str[0].map(other_label)
     swapped.loc[held, "image"] = [flat("green", seed) for seed in range(held.sum())]
     honest, other = (fit_model(embedder, Manifest.from_frame(table)) for table in (frame, swapped))
-    for left, right in zip(honest.heads.heads, other.heads.heads, strict=True):
+    for left, right in zip(honest.parts.heads.heads, other.parts.heads.heads, strict=True):
         np.testing.assert_array_equal(left.weight, right.weight)
         assert left.temperature == right.temperature
-    np.testing.assert_array_equal(honest.detector.quantiles, other.detector.quantiles)
+    np.testing.assert_array_equal(honest.parts.detector.quantiles, other.parts.detector.quantiles)
     assert honest.metrics.tasks["set"] != other.metrics.tasks["set"]
 
 
 def test_a_label_that_every_image_has_is_certain(embedder):
     frame = coloured("set", "cxr", count=30, kind="multilabel")
     frame["labels"] = [[*labels, "image"] for labels in frame["labels"]]
-    head = fit_model(embedder, joined(frame)).heads.get("set")
+    head = fit_model(embedder, joined(frame)).parts.heads.get("set")
     shares = head.probabilities(np.stack([embedder.embed(np.full((24, 24, 3), 60, np.uint8), "cxr")]))
     assert shares[0, head.classes.index("image")] > 0.9
 
@@ -100,42 +104,184 @@ def test_a_label_that_every_image_has_is_certain(embedder):
 def test_one_modality_alone_is_the_modality(embedder):
     fitted = fit_model(embedder, joined(coloured("set", "cxr")))
     vector = embedder.embed(np.zeros((24, 24, 3), np.uint8), None)
-    assert fitted.heads.get(MODALITY_TASK).probabilities(vector[None]).tolist() == [[1.0]]
+    assert fitted.parts.heads.get(MODALITY_TASK).probabilities(vector[None]).tolist() == [[1.0]]
 
 
 def test_colours_are_distinguished(embedder):
     fitted = fit_model(embedder, joined(coloured("set", "cxr", tuple(COLOURS), 45)))
     assert fitted.metrics.tasks["set"].auroc == 1
     unseen = np.stack([embedder.embed(np.array(Image.open(io.BytesIO(flat("green", 999)))), "cxr")])
-    assert fitted.heads.get("set").classes[fitted.heads.get("set").logits(unseen).argmax()] == "green"
+    assert (
+        fitted.parts.heads.get("set").classes[fitted.parts.heads.get("set").logits(unseen).argmax()]
+        == "green"
+    )
 
 
-def test_two_label_sets_of_a_modality_get_a_head_that_sorts_them(embedder):
+def green(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(image=[flat("green", 100 + row) for row in range(len(frame))])
+
+
+def test_sources_of_a_modality_without_a_stated_region_are_told_apart(embedder):
     first = coloured("first", "cxr", ("red", "blue"))
-    second = coloured("second", "cxr", ("green", "blue"))
-    second["image"] = [flat("green", 100 + row) for row in range(len(second))]
-    fitted = fit_model(embedder, joined(first, second, coloured("third", "ct")))
-    assert fitted.heads.get(label_set_task("cxr")).classes == ("first", "second")
-    assert {head.task for head in fitted.heads.findings} == {"first", "second", "third"}
+    second = green(coloured("second", "cxr", ("green", "blue")))
+    parts = fit_model(embedder, joined(first, second, coloured("third", "ct"))).parts
+    sorter = parts.heads.get(region_task("cxr"))
+    assert sorter.classes == (f"{UNNAMED_REGION}first", f"{UNNAMED_REGION}second")
+    assert {head.task for head in parts.heads.findings} == {"first", "second", "third"}
     vector = embedder.embed(np.array(Image.open(io.BytesIO(flat("green", 7)))), "cxr")
-    relevance = fitted.heads.relevance("cxr", vector)
-    assert relevance["second"] > relevance["first"]
-    assert sum(relevance.values()) == pytest.approx(1)
+    assert next(iter(parts.heads.regions("cxr", vector))) == f"{UNNAMED_REGION}second"
+    assert parts.heads.regions("ct", vector) == {}  # of one source nothing is told apart
+    regions = {scope.task: scope.region for scope in parts.scopes}
+    assert regions == {
+        "first": f"{UNNAMED_REGION}first",
+        "second": f"{UNNAMED_REGION}second",
+        "third": "",
+    }
+
+
+def lungs(*sources: str, classes: tuple[str, ...] = ("red", "blue")) -> LabelSets:
+    """Returns a set that joins sources, all of the chest, and the abdomen of another source."""
+    meant = {name: tuple(f"{source}:{name}" for source in sources) for name in classes}
+    joined_set = JoinedLabelSet(modality="ct", region="chest", classes=meant)
+    return LabelSets(sets={"lungs": joined_set}, regions={"liver": "abdomen"})
+
+
+@pytest.fixture
+def hospitals() -> Manifest:
+    """Two hospitals' lungs of the same two colours, and livers of another colour beside blue."""
+    a, b = coloured("a", "ct", count=40), coloured("b", "ct", count=20)
+    b["image"] = [flat(labels[0], 500 + row) for row, labels in enumerate(b["labels"])]
+    return joined(a, b, green(coloured("liver", "ct", ("green", "blue"))), coloured("x", "cxr"))
+
+
+def test_sources_that_mean_the_same_are_one_head(embedder, hospitals):
+    fitted = fit_model(embedder, hospitals, label_sets=lungs("a", "b"))
+    heads = fitted.parts.heads
+    assert [head.task for head in heads.findings] == ["lungs", "liver", "x"]
+    lung = heads.get("lungs")
+    assert (lung.modality, lung.kind, lung.classes) == ("ct", "multiclass", ("red", "blue"))
+    train = (hospitals.frame["split"] == "train") & hospitals.frame["source"].isin(["a", "b"])
+    assert lung.training_images == 3 * train.sum()  # every image and two changed copies
+    assert heads.get(region_task("ct")).classes == ("abdomen", "chest")
+    assert {scope.task: scope.region for scope in fitted.parts.scopes} == {
+        "lungs": "chest",
+        "liver": "abdomen",
+        "x": "",
+    }
+    assert fitted.metrics.tasks["lungs"].auroc == 1
+
+
+def test_metrics_of_sources_left_out_are_measured_with_the_fit(embedder, hospitals):
+    sets = lungs("a", "b")
+    unseen = fit_model(embedder, hospitals, label_sets=sets).metrics.unseen_source
+    assert unseen is not None
+    assert set(unseen.sources) == {"a", "b", "liver"}  # `x` is the only chest X-ray source
+    assert (
+        unseen.sources["a"].images
+        == ((hospitals.frame["source"] == "a") & (hospitals.frame["split"] == "train")).sum()
+    )
+    assert set(unseen.kinds) == {"squares of 1", "squares of 4", "squares of 16"}
+    assert set(unseen.findings) == {"lungs"}
+    assert unseen.findings["lungs"]["red"].sources == ("a", "b")
+    assert unseen.findings["lungs"]["red"].auroc.value == 1
+    assert measure_unseen_sources(embedder, hospitals, label_sets=sets) == unseen
+
+
+def test_unknown_images_that_are_given_are_a_kind_of_their_own(embedder, hospitals):
+    given = {"cats": [np.full((30, 30, 3), shade, np.uint8) for shade in (10, 60, 120, 200)]}
+    unseen = measure_unseen_sources(embedder, hospitals, unknown=given)
+    assert unseen.kinds["cats"].images == 4
+
+
+@pytest.fixture
+def heads_fitted(monkeypatch):
+    """What every head was fitted on, by task."""
+    asked = {}
+    fit = model_fit.fit_head
+
+    def spy(label_set, modality, train, held_out):
+        asked[label_set.task] = (train, held_out)
+        return fit(label_set, modality, train, held_out)
+
+    monkeypatch.setattr(model_fit, "fit_head", spy)
+    return asked
+
+
+def test_within_a_class_every_source_speaks_and_a_class_stays_as_frequent(embedder, hospitals, heads_fitted):
+    fit_model(embedder, hospitals, label_sets=lungs("a", "b"))
+    train, held_out = heads_fitted["lungs"]
+    sources = np.array([str(group).partition("/")[0] for group in train.groups])
+    assert set(sources) == {"a", "b"}
+    for column in (0, 1):
+        rows = train.targets[:, column] == 1
+        expected = balanced_weights(np.zeros(rows.sum()), sources[rows])
+        np.testing.assert_allclose(train.weights[rows], expected)
+        assert train.weights[rows].sum() == pytest.approx(rows.sum())
+        shares = {name: train.weights[rows & (sources == name)].sum() for name in "ab"}
+        assert shares["a"] / shares["b"] == pytest.approx(2**0.5)  # twice as many images
+    assert held_out.weights is not None
+    assert len(held_out) == 12
+    assert heads_fitted["liver"][0].weights is None  # of one source all count alike
+    regions, _ = heads_fitted[region_task("ct")]
+    chest = regions.targets[:, 1] == 1
+    assert regions.weights[chest].sum() == pytest.approx(regions.weights[~chest].sum())
+
+
+def test_region_heads_take_no_more_of_a_source_than_they_need(embedder, hospitals, heads_fitted, monkeypatch):
+    monkeypatch.setattr(model_fit, "_REGION_IMAGES", 3)
+    fit_model(embedder, hospitals, label_sets=lungs("a", "b"))
+    train, held_out = heads_fitted[region_task("ct")]
+    assert (len(train), len(held_out)) == (9, 9)
+
+
+def test_a_set_of_which_nothing_was_changed_is_fitted_on_its_images(
+    embedder, hospitals, heads_fitted, monkeypatch
+):
+    chosen = model_fit.embed_training
+
+    def without_x(*given, **options):
+        vectors = chosen(*given, **options)
+        kept = np.flatnonzero(vectors.copies.manifest.frame["source"] != "x")
+        part = replace(
+            vectors.copies,
+            vectors=vectors.copies.vectors[kept],
+            manifest=vectors.copies.manifest.select(kept),
+        )
+        return replace(vectors, copies=part)
+
+    monkeypatch.setattr(model_fit, "embed_training", without_x)
+    fit_model(embedder, hospitals)
+    assert len(heads_fitted["x"][0]) == 12
+    assert len(heads_fitted["liver"][0]) == 36
+
+
+def test_a_set_of_a_single_class_leaves_its_sources_to_themselves(embedder, hospitals):
+    fitted = fit_model(embedder, hospitals, label_sets=lungs("a", "b", classes=("red", "green")))
+    assert {head.task for head in fitted.parts.heads.findings} == {"a", "b", "liver", "x"}
+
+
+def test_the_retrieval_space_is_that_of_balanced_training_images(embedder, hospitals):
+    space = fit_model(embedder, hospitals).parts.space
+    train = hospitals.split("train")
+    vectors = embed_manifest(embedder, train).vectors
+    weights = balanced_weights(train.frame["modality"].to_numpy(str), train.frame["source"].to_numpy(str))
+    np.testing.assert_allclose(space.mean, np.average(vectors, axis=0, weights=weights), atol=1e-4)
+    assert space.dim == min(256, len(train) - 1)
 
 
 def test_a_class_without_training_image_is_not_named(embedder):
     frame = coloured("set", "cxr")
     row = int(np.flatnonzero(frame["split"] == "val")[0])
     frame["labels"] = [["never seen"] if at == row else labels for at, labels in enumerate(frame["labels"])]
-    assert fit_model(embedder, joined(frame)).heads.get("set").classes == ("blue", "red")
+    assert fit_model(embedder, joined(frame)).parts.heads.get("set").classes == ("blue", "red")
 
 
 def test_unlabelled_images_count_for_the_modality_only(embedder):
     bare = coloured("bare", "oct")
     bare["labels"] = None
     fitted = fit_model(embedder, joined(coloured("set", "cxr"), bare))
-    assert [head.task for head in fitted.heads.findings] == ["set"]
-    assert "oct" in fitted.heads.get(MODALITY_TASK).classes
+    assert [head.task for head in fitted.parts.heads.findings] == ["set"]
+    assert "oct" in fitted.parts.heads.get(MODALITY_TASK).classes
 
 
 def test_multilabel_sets_keep_their_kind(embedder):
@@ -143,7 +289,7 @@ def test_multilabel_sets_keep_their_kind(embedder):
     frame["labels"] = [
         [] if labels == ["green"] else labels + ["warm"] * (labels == ["red"]) for labels in frame["labels"]
     ]
-    head = fit_model(embedder, joined(frame)).heads.get("set")
+    head = fit_model(embedder, joined(frame)).parts.heads.get("set")
     assert (head.kind, head.classes) == ("multilabel", ("blue", "red", "warm"))
     red = embedder.embed(np.array(Image.open(io.BytesIO(flat("red", 77)))), "cxr")
     shares = dict(zip(head.classes, head.probabilities(red[None])[0], strict=True))
@@ -170,7 +316,7 @@ def test_without_val_split_it_is_cross_validated(embedder):
     frame = coloured("set", "cxr")
     frame["split"] = frame["split"].replace("val", "train")
     fitted = fit_model(embedder, joined(frame))
-    assert fitted.heads.get("set").training_images == (frame["split"] == "train").sum()
+    assert fitted.parts.heads.get("set").training_images == 3 * (frame["split"] == "train").sum()
     assert fitted.metrics.tasks["set"].auroc == 1
 
 
