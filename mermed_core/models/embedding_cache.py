@@ -62,7 +62,7 @@ class EmbeddingCache:
 
         Args:
             embedder: the encoder.
-            manifest: the images; each source is stored separately, in blocks.
+            manifest: the images; each split of each source is stored separately, in blocks.
             neutral: normalise as if the modality were not known.
             workers: processes that read images ahead.
             copy: embed changed copies of the images instead.
@@ -133,13 +133,10 @@ def _log_broken(encoder: str, broken: dict[str, str], images: int) -> None:
 
 
 def _blocks(manifest: Manifest) -> list[np.ndarray]:
-    sources = manifest.frame["source"].to_numpy()
-    return [
-        rows[start : start + _BLOCK]
-        for source in sorted(set(sources))
-        for rows in [np.flatnonzero(sources == source)]
-        for start in range(0, len(rows), _BLOCK)
-    ]
+    """Returns the rows of every block: of one source and one split, so that each split can be had alone."""
+    groups = manifest.frame.groupby(["source", "split"], sort=True).indices
+    divided = [np.asarray(rows) for rows in groups.values()]
+    return [rows[start : start + _BLOCK] for rows in divided for start in range(0, len(rows), _BLOCK)]
 
 
 def _identity(embedder: Embedder, block: Manifest, neutral: bool, copy: str) -> str:
