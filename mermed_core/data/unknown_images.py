@@ -115,7 +115,8 @@ def _read_tables(files: Sequence[Path]) -> dict[str, list[np.ndarray]]:
         except (OSError, pa.ArrowException) as error:
             raise ManifestError(f"{file} cannot be read as images with a label ({error}).") from error
         for image, label in zip(table["image"].to_pylist(), table["label"].to_pylist(), strict=True):
-            encoded.setdefault(str(label), []).append(image["bytes"] if isinstance(image, dict) else image)
+            data = image.get("bytes") if isinstance(image, dict) else image
+            encoded.setdefault(str(label), []).append(data if isinstance(data, bytes) else b"")
     return {kind: _readable(images) for kind, images in encoded.items()}
 
 

@@ -30,6 +30,13 @@ def test_values_are_typed_and_home_is_resolved():
     assert (settings.cache_gb, settings.port, settings.model) == (0.5, 80, Path.home() / "m")
 
 
+def test_unknown_images_are_a_folder_or_none():
+    given = Settings.from_environment({"MERMED_UNKNOWN": "~/unknown"})
+    assert given.unknown == Path.home() / "unknown"
+    assert Settings.from_environment({}).unknown is None
+    assert Settings.from_environment({"MERMED_UNKNOWN": " "}).unknown is None
+
+
 def test_places_of_pictures_are_a_list_with_colons():
     given = Settings.from_environment({"MERMED_PICTURES": "~/a b:/data/busi.parquet::"})
     assert given.pictures == (Path.home() / "a b", Path("/data/busi.parquet"))

@@ -23,7 +23,8 @@ from safetensors.torch import load_file
 from mermed_core.cli import main
 from mermed_core.collections.store import load_collection
 from mermed_core.inference.predictor import Predictor
-from mermed_core.models import ood
+from mermed_core.models import fitted_parts
+from mermed_core.models.ood import OODDetector
 from mermed_core.pretraining.run_folder import read_log
 
 _IMPORTED = [
@@ -69,13 +70,13 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 def _wait_after_the_detector_is_written() -> None:
-    save = ood.save_detector
+    save = fitted_parts.save_detector
 
-    def save_and_wait(folder: Path, detector: ood.OODDetector) -> None:
+    def save_and_wait(folder: Path, detector: OODDetector) -> None:
         save(folder, detector)
         time.sleep(_PATIENCE)
 
-    ood.save_detector = save_and_wait
+    fitted_parts.save_detector = save_and_wait
 
 
 @pytest.mark.timeout(120)

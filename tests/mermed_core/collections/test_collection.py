@@ -29,7 +29,7 @@ def cases(collection) -> tuple[Case, ...]:
     return collection.cases_at(np.arange(len(collection)))
 
 
-def test_every_part_is_of_the_same_case(collection, cases, embedder):
+def test_every_part_is_of_the_same_case(collection, cases, embedder, fitted):
     assert len(collection) == 42
     assert collection.values("modality") == tuple(sorted(MODALITY_KEYS))
     np.testing.assert_allclose(np.linalg.norm(collection.vectors, axis=1), 1, atol=1e-5)
@@ -41,7 +41,7 @@ def test_every_part_is_of_the_same_case(collection, cases, embedder):
     assert collection.case(case.case_id) == case
     picture = Image.open(io.BytesIO(collection.thumbnail(case.case_id)))
     assert (picture.format, max(picture.size)) == ("JPEG", THUMBNAIL_SIDE)
-    near = embedder.embed(np.array(picture), case.modality)
+    near = fitted.parts.space.project(embedder.embed(np.array(picture), case.modality)[None])[0]
     assert collection.nearest(near, 1)[0].case == case
 
 

@@ -1,22 +1,17 @@
-"""Unknown input: what is in the sets, and that the detector is asked as when serving."""
+"""Images of none of the seven modalities: what comes with packages, what is drawn, what is read."""
 
-from dataclasses import replace
+import io
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from mermed_core.data.phantoms import draw_phantom
-from mermed_core.evaluation.protocols import unknown_input
-from mermed_core.evaluation.protocols.unknown_input import (
-    rejection,
-    rejection_by_kind,
-    unknown_images,
-    unknown_medical,
-)
-from mermed_core.imaging.reader import MedicalImage
-from mermed_core.inference.predictor import Predictor
-from mermed_core.modalities import MODALITY_KEYS
-from mermed_core.models.heads import MODALITY_TASK
+from mermed_core.data import unknown_images as module
+from mermed_core.data.unknown_images import read_unknown, unknown_images, unknown_medical
+from mermed_core.errors import ManifestError
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +37,10 @@ def test_no_two_are_the_same(images):
 
 
 def test_the_seed_decides(monkeypatch):
-    few = {kind: names[:1] for kind, names in unknown_input._PICTURES.items()}
-    monkeypatch.setattr(unknown_input, "_PICTURES", few)
-    monkeypatch.setattr(unknown_input, "_DRAWN", 2)
-    monkeypatch.setattr(unknown_input, "_CROPS", 2)
+    few = {kind: names[:1] for kind, names in module._PICTURES.items()}
+    monkeypatch.setattr(module, "_PICTURES", few)
+    monkeypatch.setattr(module, "_DRAWN", 2)
+    monkeypatch.setattr(module, "_CROPS", 2)
     images, again, other = (unknown_images(seed) for seed in (3, 3, 4))
     for kind, pictures in images.items():
         for first, second in zip(pictures, again[kind], strict=True):
@@ -70,37 +65,80 @@ def test_the_medical_images_are_mr_and_each_is_there_once(tmp_path, make_dicom):
     assert 1 <= len(unknown_medical()) <= 9
 
 
-def test_the_share_is_that_of_the_predictor(embedder, fitted, images):
-    predictor = Predictor(embedder, fitted.heads, fitted.detector, None)
-    strange = [*images["noise"][:6], *images["photographs"][:6]]
-    known = [draw_phantom(key, seed=900).pixels for key in MODALITY_KEYS]
-    pictures = strange + known
-    analyses = [predictor.analyse(MedicalImage(pixels, 1, 0, "PNG", ())) for pixels in pictures]
-    rejected = [not analysis.in_distribution for analysis in analyses]
-    assert 0 < np.mean(rejected) < 1
-    head = fitted.heads.get(MODALITY_TASK)
-    assert rejection(embedder, head, fitted.detector, pictures) == pytest.approx(np.mean(rejected))
-    assert np.isnan(rejection(embedder, head, fitted.detector, []))
+def png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels_of(seed)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
-def test_an_encoder_that_normalises_each_modality_is_asked_in_the_modality_named(embedder, fitted):
-    asked = []
-
-    class Spy(type(embedder)):
-        def embed(self, pixels, modality):
-            asked.append(modality)
-            return super().embed(pixels, modality)
-
-    spy = Spy(embedder.backbone, embedder.config, "spy", embedder.device)
-    head = fitted.heads.get(MODALITY_TASK)
-    sure = replace(head, bias=np.where(np.array(head.classes) == "oct", 1e6, 0).astype(np.float32))
-    rejection(spy, sure, fitted.detector, [np.zeros((8, 8, 3), np.uint8)])
-    assert asked == [None, "oct"]
+def pixels_of(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (16, 20, 3), dtype=np.uint8)
 
 
-def test_every_kind_has_its_share(monkeypatch, embedder, fitted, images):
-    few = {kind: pictures[:1] for kind, pictures in images.items()}
-    monkeypatch.setattr(unknown_input, "unknown_images", lambda seed: few)
-    head = fitted.heads.get(MODALITY_TASK)
-    everyone = replace(fitted.detector, threshold=-1.0)
-    assert rejection_by_kind(embedder, head, everyone) == dict.fromkeys([*images, "MR"], 1.0)
+def check(found: dict[str, list[np.ndarray]], **expected: list[int]) -> None:
+    assert set(found) == set(expected)
+    for kind, seeds in expected.items():
+        for pixels, seed in zip(found[kind], seeds, strict=True):
+            np.testing.assert_array_equal(pixels, pixels_of(seed))
+
+
+def write(path: Path, images: list[bytes], labels: list[str], *, struct: bool) -> Path:
+    values = [{"bytes": image, "path": "x.png"} for image in images] if struct else images
+    pq.write_table(pa.table({"image": values, "label": labels, "other": [1] * len(labels)}), path)
+    return path
+
+
+@pytest.mark.parametrize("struct", [True, False])
+def test_a_table_names_the_kind_of_each_image(tmp_path, struct):
+    path = write(tmp_path / "a.parquet", [png(0), png(1), png(2)], ["cats", "dogs", "cats"], struct=struct)
+    check(read_unknown(path), cats=[0, 2], dogs=[1])
+
+
+def test_a_folder_of_tables_is_read_whole(tmp_path):
+    write(tmp_path / "b.parquet", [png(1)], ["cats"], struct=False)
+    write(tmp_path / "a.parquet", [png(0), png(2)], ["cats", "dogs"], struct=True)
+    (tmp_path / "SOURCES.md").write_text("of what is here")
+    check(read_unknown(tmp_path), cats=[0, 1], dogs=[2])
+
+
+def test_a_folder_of_folders_is_a_kind_each(tmp_path):
+    for kind, seeds in (("cats", [0, 1]), ("dogs", [2]), ("empty", [])):
+        (tmp_path / kind).mkdir()
+        for seed in seeds:
+            (tmp_path / kind / f"{seed}.png").write_bytes(png(seed))
+    (tmp_path / "cats" / "more").mkdir()
+    (tmp_path / "README.md").write_text("of what is here")
+    check(read_unknown(tmp_path), cats=[0, 1], dogs=[2])
+
+
+def test_a_broken_image_is_left_out_and_logged(tmp_path, caplog):
+    path = write(tmp_path / "a.parquet", [png(0), b"nothing"], ["cats", "cats"], struct=True)
+    check(read_unknown(path), cats=[0])
+    assert "left out" in caplog.text
+    write(path, [png(0), b"nothing"], ["cats", "dogs"], struct=False)
+    check(read_unknown(path), cats=[0])
+
+
+def test_nothing_that_can_be_read_is_a_sentence(tmp_path):
+    for made in (
+        write(tmp_path / "broken.parquet", [b"nothing"], ["cats"], struct=False),
+        write(tmp_path / "empty.parquet", [], [], struct=False),
+    ):
+        with pytest.raises(ManifestError, match="no image of an unknown kind"):
+            read_unknown(made)
+    (tmp_path / "bare").mkdir()
+    with pytest.raises(ManifestError, match="no image of an unknown kind"):
+        read_unknown(tmp_path / "bare")
+
+
+def test_what_is_no_table_of_images_is_a_sentence(tmp_path):
+    text = tmp_path / "text.parquet"
+    text.write_text("not a table")
+    table = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"image": [png(0)]}), table)
+    numbers, paths = tmp_path / "numbers.parquet", tmp_path / "paths.parquet"
+    pq.write_table(pa.table({"image": [1, None], "label": ["cats", "cats"]}), numbers)
+    pq.write_table(pa.table({"image": [{"path": "cat.png"}], "label": ["cats"]}), paths)
+    for path in (text, table, numbers, paths, tmp_path / "missing.parquet"):
+        with pytest.raises(ManifestError, match=path.name):
+            read_unknown(path)
