@@ -11,8 +11,16 @@ from mermed_core.errors import CollectionError, ModelError
 from mermed_core.inference.predictor import Filter, MedicalImage, Predictor
 from mermed_core.modalities import MODALITY_KEYS, UnknownModalityError
 from mermed_core.models.embedder import Embedder
-from mermed_core.models.model_metrics import ModelMetrics, WholeModelMetrics
+from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head, HeadSet, region_task
+from mermed_core.models.model_metrics import (
+    Estimate,
+    FindingMetrics,
+    ModelMetrics,
+    UnseenSourceMetrics,
+    WholeModelMetrics,
+)
 from mermed_core.models.preprocessing import paper_normalisation
+from mermed_core.records import Familiarity
 
 
 def image(modality: str, seed: int = 99) -> MedicalImage:
@@ -24,13 +32,26 @@ def noise(seed: int) -> MedicalImage:
     return MedicalImage(pixels, 1, 0, "PNG", ())
 
 
+def open_scopes(predictor: Predictor, limit: float = -99, **changes) -> Predictor:
+    """Returns a predictor whose label sets take every image that is given, or with a high limit none."""
+    parts = predictor._parts
+    scopes = tuple(replace(scope, limit=limit, spread=0.01) for scope in parts.scopes)
+    parts = replace(parts, **({"scopes": scopes} | changes))
+    return Predictor(predictor._embedder, parts, predictor.collection, metrics=predictor.metrics)
+
+
 def test_everything_is_said_about_a_known_image(predictor):
     analysis = predictor.analyse(image("pathology"), neighbours=5)
     assert next(iter(analysis.modality)) == "pathology"
     assert sum(analysis.modality.values()) == pytest.approx(1, abs=1e-5)
     assert list(analysis.modality.values()) == sorted(analysis.modality.values(), reverse=True)
     assert analysis.in_distribution
+    assert analysis.familiarity is Familiarity.FAMILIAR
     assert {finding.task for finding in analysis.findings} == {"phantom_pathology"}
+    near = predictor._parts.detector.near(predictor.embed(image("pathology")).neutral[None])[0]
+    (scope,) = (each for each in predictor._parts.scopes if each.task == "phantom_pathology")
+    assert {finding.relevance for finding in analysis.findings} == {scope.relevance(near, {})}
+    assert (analysis.region, analysis.region_probability) == ("", 0.0)
     assert sum(finding.probability for finding in analysis.findings) == pytest.approx(1, abs=1e-5)
     assert len(analysis.neighbours) == 5
     similarities = [neighbour.similarity for neighbour in analysis.neighbours]
@@ -41,14 +62,95 @@ def test_everything_is_said_about_a_known_image(predictor):
 
 def test_an_unknown_image_gets_no_findings_but_its_neighbours(predictor):
     analyses = [predictor.analyse(noise(seed)) for seed in range(3)]
+    assert {analysis.familiarity for analysis in analyses} == {Familiarity.UNKNOWN}
     assert not any(analysis.in_distribution for analysis in analyses)
     assert all(analysis.findings == () for analysis in analyses)
     assert all(analysis.neighbours for analysis in analyses)
+    assert all("none of the seven" in analysis.reason for analysis in analyses)
+
+
+def test_an_image_in_no_scope_gets_everything_but_findings(predictor):
+    familiar = open_scopes(predictor).analyse(image("pathology"))
+    unlike = open_scopes(predictor, limit=99).analyse(image("pathology"))
+    assert (familiar.familiarity, unlike.familiarity) == (Familiarity.FAMILIAR, Familiarity.UNLIKE)
+    assert familiar.findings
+    assert unlike.findings == ()
+    assert unlike.in_distribution
+    assert unlike.reason.startswith(familiar.reason)
+    assert "unlike the images that any finding was learned on" in unlike.reason
+    assert (unlike.modality, unlike.neighbours) == (familiar.modality, familiar.neighbours)
+    assert unlike.point == familiar.point
+
+
+def test_only_label_sets_whose_scope_holds_are_asked_the_surest_first(predictor):
+    heads = predictor._parts.heads
+    lung = heads.get("phantom_pathology")
+    sets = {"colon": 0.0, "skin": 5.0, "lymph": -0.02}  # by the limit of their scopes
+    named = tuple(replace(lung, task=task) for task in sets)
+    near = predictor._parts.detector.near(predictor.embed(image("pathology")).neutral[None])
+    (own,) = (each for each in predictor._parts.scopes if each.task == "phantom_pathology")
+    at = own.similarity(near)[0]
+    scopes = tuple(replace(own, task=task, limit=at + limit, spread=0.01) for task, limit in sets.items())
+    parts = {"heads": HeadSet((heads.get(MODALITY_TASK), lung, *named)), "scopes": scopes}
+    found = open_scopes(predictor, **parts).analyse(image("pathology")).findings
+    # Exactly at the limit counts; `phantom_pathology` has no scope here and says nothing.
+    assert list(dict.fromkeys(finding.task for finding in found)) == ["lymph", "colon"]
+    assert {finding.task: finding.relevance for finding in found} == {
+        "lymph": pytest.approx(1 / (1 + np.exp(-2)), abs=1e-3),
+        "colon": pytest.approx(0.5, abs=1e-3),
+    }
+
+
+def with_regions(predictor: Predictor, *names: str, sure: str) -> Predictor:
+    """Returns a predictor that is quite sure which part of the body every pathology image shows."""
+    heads = predictor._parts.heads.heads
+    width = heads[0].weight.shape[1]
+    bias = np.array([3.0 if name == sure else 0.0 for name in names], np.float32)
+    weight = np.zeros((len(names), width), np.float32)
+    sorter = Head(region_task("pathology"), "pathology", "multiclass", names, weight, bias, 1.0, 9)
+    scopes = tuple(
+        replace(scope, limit=-99, spread=0.01, region="colon" if "pathology" in scope.task else "")
+        for scope in predictor._parts.scopes
+    )
+    return open_scopes(predictor, heads=HeadSet((*heads, sorter)), scopes=scopes)
+
+
+def test_the_part_of_the_body_is_named_and_decides_the_scope(predictor):
+    share = np.exp(3) / (np.exp(3) + 1)
+    colon = with_regions(predictor, "colon", "lung", sure="colon").analyse(image("pathology"))
+    assert (colon.region, colon.region_probability) == ("colon", pytest.approx(share))
+    assert [finding.relevance for finding in colon.findings] == pytest.approx([share] * len(colon.findings))
+    assert colon.findings
+    lung = with_regions(predictor, "colon", "lung", sure="lung").analyse(image("pathology"))
+    assert (lung.region, lung.familiarity, lung.findings) == ("lung", Familiarity.UNLIKE, ())
+    assert with_regions(predictor, "colon", "lung", sure="lung").analyse(image("ct")).region == ""
+    strange = with_regions(predictor, "colon", "lung", sure="colon").analyse(noise(0))
+    assert (strange.region, strange.region_probability) == ("", 0.0)
+
+
+def test_a_region_that_only_a_source_stands_for_is_not_shown(predictor):
+    unnamed = f"{UNNAMED_REGION}set_a"
+    seen = with_regions(predictor, "colon", unnamed, sure=unnamed).analyse(image("pathology"))
+    assert (seen.region, seen.region_probability, seen.familiarity) == ("", 0.0, Familiarity.UNLIKE)
+
+
+def test_how_a_finding_holds_elsewhere_comes_from_the_metrics(predictor):
+    first, second = predictor._parts.heads.get("phantom_pathology").classes[:2]
+    measured = FindingMetrics(auroc=Estimate(value=0.8), sources=("a", "b"))
+    unseen = UnseenSourceMetrics(findings={"phantom_pathology": {first: measured}})
+    parts = open_scopes(predictor)._parts
+    told = Predictor(predictor._embedder, parts, None, metrics=ModelMetrics(unseen_source=unseen))
+    found = {finding.label: finding for finding in told.analyse(image("pathology")).findings}
+    assert (found[first].elsewhere, found[second].elsewhere) == (0.8, None)
+    assert (found[first].holds_elsewhere, found[second].holds_elsewhere) == (True, False)
+    bare = Predictor(predictor._embedder, parts, None).analyse(image("pathology"))
+    assert {finding.elsewhere for finding in bare.findings} == {None}
 
 
 def test_a_modality_that_is_set_is_obeyed(predictor):
-    findings = predictor._findings(predictor.embed(image("oct"), modality="cxr"))
-    assert {finding.task for finding in findings} == {"phantom_cxr"}
+    seen = open_scopes(predictor).analyse(predictor.embed(image("oct"), modality="cxr"))
+    assert {finding.task for finding in seen.findings} == {"phantom_cxr"}
+    assert next(iter(seen.modality)) == "oct"
     with pytest.raises(UnknownModalityError):
         predictor.embed(image("oct"), modality="banana")
     by_alias = predictor.analyse(predictor.embed(image("fundus"), modality="CFP"))
@@ -67,7 +169,7 @@ def test_it_explains_every_class_and_refuses_others(predictor):
 
 def test_similar_cases_of_an_image_are_those_of_brute_force(predictor):
     query = image("dermatology")
-    vector = predictor.embed(query).vector
+    vector = predictor._parts.space.project(predictor.embed(query).vector[None])[0]
     order = np.argsort(-(predictor.collection.vectors @ vector), kind="stable")[:6]
     hits = predictor.similar(query, count=6)
     assert [hit.case for hit in hits] == list(predictor.collection.cases_at(order))
@@ -112,7 +214,7 @@ def test_a_collection_of_another_model_is_refused(
     assert predictor.made(collection)
     assert other.fingerprint != collection.fingerprint
     with pytest.raises(CollectionError, match="another model"):
-        Predictor(other, predictor._heads, predictor._detector, collection)
+        Predictor(other, predictor._parts, collection)
 
 
 def test_an_encoder_without_heads_says_how_to_fit_them(encoder_folder):
@@ -151,7 +253,7 @@ def passes(embedder):
 
 
 def test_the_embedding_is_normalised_for_the_modality_that_counts(aware, fitted):
-    predictor = Predictor(aware, fitted.heads, fitted.detector, None)
+    predictor = Predictor(aware, fitted.parts, None)
     query = image("oct")
     detected = predictor.embed(query)
     for modality in ("oct", "dermatology"):
@@ -167,7 +269,7 @@ def test_the_embedding_is_normalised_for_the_modality_that_counts(aware, fitted)
 
 def test_an_image_is_embedded_once_for_every_question(aware, fitted, collection_folder, passes):
     collection = load_collection(collection_folder)
-    predictor = Predictor(aware, fitted.heads, fitted.detector, collection)
+    predictor = Predictor(aware, fitted.parts, collection)
     embedding = predictor.embed(image("oct"))
     assert len(passes) == 2  # neutral, to detect the modality, and with that modality's normalisation
     predictor.analyse(embedding)
@@ -223,7 +325,10 @@ def test_damaged_metrics_are_a_sentence(model_folder, tmp_path, content):
         Predictor.load(folder)
 
 
-@pytest.mark.parametrize("name", ["heads.json", "heads.safetensors", "ood.json", "ood.safetensors"])
+@pytest.mark.parametrize(
+    "name",
+    ["heads.json", "heads.safetensors", "ood.json", "ood.safetensors", "scopes.json", "scopes.safetensors"],
+)
 @pytest.mark.parametrize("harm", ["missing", "cut", "empty"])
 def test_a_damaged_part_of_the_model_is_a_sentence(model_folder, tmp_path, name, harm):
     path = shutil.copytree(model_folder, tmp_path / "model") / "heads" / name
