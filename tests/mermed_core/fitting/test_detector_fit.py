@@ -282,9 +282,8 @@ def test_the_limit_lets_the_most_known_pass_while_it_turns_the_most_unknown_away
     limit = detector_fit._threshold(of_known, of_unknown)
 
     def worth(at: float) -> float:
-        return np.mean([(each >= at).mean() for each in of_known]) + np.mean(
-            [(each < at).mean() for each in of_unknown]
-        )
+        passed = np.mean([(each >= at).mean() for each in of_known])
+        return float(passed + np.mean([(each < at).mean() for each in of_unknown]))
 
     candidates = np.unique(np.concatenate(of_known + of_unknown))
     assert worth(limit) == pytest.approx(max(worth(each) for each in candidates))

@@ -193,6 +193,14 @@ def test_unknown_images_that_are_given_are_a_kind_of_their_own(embedder, hospita
     assert unseen.kinds["cats"].images == 4
 
 
+def test_without_test_images_only_sources_left_out_are_measured(embedder, hospitals):
+    rest = hospitals.select(np.flatnonzero(hospitals.frame["split"] != "test"))
+    metrics = fit_model(embedder, rest).metrics
+    assert metrics.unseen_source is not None
+    assert metrics.unseen_source.sources
+    assert (metrics.tasks, metrics.model.modality_accuracy) == ({}, None)
+
+
 @pytest.fixture
 def heads_fitted(monkeypatch):
     """What every head was fitted on, by task."""

@@ -1,6 +1,7 @@
 """Scopes: how near a label set's own images lie, those of other hospitals where there are several."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from mermed_core.fitting import scope_fit
 from mermed_core.fitting.scope_fit import fit_scope
 
 # Vectors are compared as they are.
-DETECTOR = SimpleNamespace(near=lambda vectors: vectors)
+DETECTOR: Any = SimpleNamespace(near=lambda vectors: vectors)
 
 
 def around(degrees: float, count: int, seed: int, spread: float = 4) -> np.ndarray:
