@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from mermed_core.cli import evaluate, main
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.protocols.fine_tuning import FineTuning
-from mermed_core.evaluation.runner import PROTOCOLS, Plan
+from mermed_core.evaluation.runner import PROTOCOLS, UNSEEN_SOURCE_PROTOCOL, Plan
+from mermed_core.models.model_metrics import UnseenSourceMetrics
 
 FILES = ["comparisons.parquet", "predictions.parquet", "report.html", "report.md", "results.parquet"]
 
@@ -47,6 +49,23 @@ def test_the_report_is_written_and_the_same_again(encoder_folder, scans, tmp_pat
     assert {name: (out / name).read_bytes() for name in FILES} == before
 
 
+def test_unseen_sources_are_measured_for_the_first_encoder(encoder_folder, tmp_path, make_strange):
+    for kind, images in make_strange(3, 2).items():
+        folder = tmp_path / "unknown" / kind.replace(" ", "_")
+        folder.mkdir(parents=True)
+        for number, pixels in enumerate(images):
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    command = ["evaluate", "--encoder", str(encoder_folder), "--encoder", "pixels@8", "--data", "phantoms:12"]
+    command += ["--protocol", "unseen_source", "--unknown", str(tmp_path / "unknown")]
+    assert main([*command, "--out", str(tmp_path / "report")]) == 0
+    unseen = UnseenSourceMetrics.load(tmp_path / "report" / "unseen_source.json")
+    assert {"squares_of_1", "squares of 1"} < set(unseen.kinds)
+    assert unseen.kinds["squares_of_4"].images == 2
+    assert len(unseen.sources) == 7  # drawings cannot be left out: held-out ones are asked about
+    assert unseen.passed.value is not None
+    assert "unseen" in (tmp_path / "report" / "report.md").read_text(encoding="utf-8").lower()
+
+
 def test_a_folder_with_something_else_is_kept(tmp_path, error_of):
     (tmp_path / "thesis.txt").write_text("all of it")
     code, sentence = error_of("evaluate", "--encoder", "pixels", "--data", "phantoms:10", "--out", tmp_path)
@@ -54,7 +73,7 @@ def test_a_folder_with_something_else_is_kept(tmp_path, error_of):
 
 
 def test_every_protocol_can_be_asked_for():
-    assert tuple(PROTOCOLS) == evaluate.PROTOCOLS
+    assert (*PROTOCOLS, UNSEEN_SOURCE_PROTOCOL) == evaluate.PROTOCOLS
 
 
 def test_the_defaults_in_the_help_are_those_of_the_protocols():
@@ -70,7 +89,7 @@ def planned(monkeypatch, tmp_path) -> Callable[..., Plan]:
     """Returns the plan that a command makes, and stops there."""
     plans = []
 
-    def take(encoders, manifest, plan, cache, *, workers):
+    def take(encoders, manifest, plan, cache, **_):
         plans.append(plan)
         raise EvaluationError("enough")
 

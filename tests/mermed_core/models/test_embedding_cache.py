@@ -176,3 +176,11 @@ def test_images_as_they_are_keep_the_file_names_of_earlier_versions(embedder, fe
         "43950988d4d0108b89eb691b5b4f6297",
         "7f826fa1f5da263973cb2b608bdff77f",
     }
+
+
+def test_a_file_that_is_not_there_is_a_broken_image(embedder, few, tmp_path):
+    frame = few.frame.iloc[:2].assign(source="one")
+    missing = str(tmp_path / "missing.png")
+    frame = frame.assign(image=[None, frame["image"].iloc[1]], path=[missing, None])
+    embeddings = EmbeddingCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))
+    assert list(embeddings.broken) == [frame["case_id"].iloc[0]]
