@@ -89,7 +89,8 @@ class LabelSets(BaseModel):
         """
         stated = _stated(manifest)
         frame = manifest.frame
-        found, joined = [], set()
+        # Where labels are parts of the body, the region says as much.
+        found, joined = [], {name.partition(":")[0] for name in self.regions if ":" in name}
         for name, label_set in self.sets.items():
             meaning = {label: key for key, labels in label_set.classes.items() for label in labels}
             classes = stated.map(meaning)

@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # The region heads learn nothing new from more images of one source, and take minutes.
 _REGION_IMAGES = 400
+# Inverse penalties that a head chooses from, a decade apart: each takes minutes with thousands of images.
+_PENALTIES = (0.3, 3.0, 30.0)
 
 
 @dataclass(frozen=True)
@@ -116,32 +118,41 @@ class _Tasks:
         self.splits = self.frame["split"].to_numpy()
         self.sources = self.frame["source"].to_numpy(str)
         self.patients = self.manifest.patients()
-        self.labelled = label_sets.labelled(self.manifest)
+        self.labelled = tuple(each for each in label_sets.labelled(self.manifest) if self._learnable(each))
         self._copied = label_sets.labelled(vectors.copies.manifest)
         self._sets = label_sets
         self._regions = label_sets.regions_of(self.manifest)
+
+    def _classes(self, images: LabelledImages) -> tuple[str, ...]:
+        """Returns the classes of a label set that training images show."""
+        rows = zip(images.rows, images.labels, strict=True)
+        shown = {name for row, labels in rows if self.splits[row] == "train" for name in labels}
+        return tuple(name for name in images.label_set.classes if name in shown)
+
+    def _learnable(self, images: LabelledImages) -> bool:
+        """Returns whether there is something to tell apart; the log says where there is not."""
+        task, kind = images.label_set.task, images.label_set.kind
+        enough = len(self._classes(images)) >= (1 if kind == "multilabel" else 2)
+        if not enough:
+            logger.warning(
+                "%s has fewer than two classes in the train split: its images teach the modality, the region "
+                "and the detector, but it gets no head",
+                task,
+            )
+        return enough
 
     def modality(self, images: LabelledImages) -> str:
         return str(self.frame["modality"].iloc[images.rows[0]])
 
     def fit(self, images: LabelledImages) -> Head:
         """Fits the head of a label set on its training images and their changed copies."""
-        in_training = {
-            name
-            for row, labels in zip(images.rows, images.labels, strict=True)
-            for name in labels
-            if self.splits[row] == "train"
-        }
         task, kind = images.label_set.task, images.label_set.kind
-        classes = tuple(name for name in images.label_set.classes if name in in_training)
-        if len(classes) < (1 if kind == "multilabel" else 2):
-            raise ManifestError(f"task '{task}' has fewer than two classes to train on.", column="labels")
+        classes = self._classes(images)
         logger.info("fitting %s (%s)", task, ", ".join(classes))
         label_set = LabelSet(task, kind, classes)
         train, held_out = (self.part(images, label_set, split) for split in ("train", "val"))
-        return fit_head(
-            label_set, self.modality(images), self._with_copies(label_set, train, images), held_out
-        )
+        train = self._with_copies(label_set, train, images)
+        return fit_head(label_set, self.modality(images), train, held_out, penalties=_PENALTIES)
 
     def part(self, images: LabelledImages, label_set: LabelSet, split: str = "") -> Labelled:
         """Returns the images of one split, or of all."""
@@ -199,7 +210,7 @@ class _Tasks:
                 parts.append(Labelled(vectors, targets, self.patients[rows], weights))
             task = LabelSet(region_task(modality), "multiclass", classes)
             logger.info("fitting %s (%s)", task.task, ", ".join(classes))
-            heads.append(fit_head(task, modality, *parts))
+            heads.append(fit_head(task, modality, *parts, penalties=_PENALTIES))
         return heads
 
     def _named_regions(self) -> np.ndarray:

@@ -333,7 +333,6 @@ def test_without_val_split_it_is_cross_validated(embedder):
     [
         (lambda frame: frame.assign(split="test"), "split", "train"),
         (lambda frame: frame.assign(task="both"), "task", "ct, cxr"),
-        (lambda frame: frame.assign(labels=[["red"]] * len(frame)), "labels", "fewer than two classes"),
     ],
 )
 def test_what_cannot_be_fitted_is_a_sentence(embedder, change, column, message):
@@ -341,6 +340,14 @@ def test_what_cannot_be_fitted_is_a_sentence(embedder, change, column, message):
     with pytest.raises(ManifestError, match=message) as raised:
         fit_model(embedder, Manifest.from_frame(change(frame)))
     assert raised.value.column == column
+
+
+def test_a_label_set_of_one_class_gets_no_head(embedder, caplog):
+    one = coloured("one", "ct", ("red",), count=10)
+    fitted = fit_model(embedder, joined(one, coloured("two", "cxr", count=10)))
+    assert [head.task for head in fitted.parts.heads.findings] == ["two"]
+    assert "one has fewer than two classes" in caplog.text
+    assert fitted.parts.heads.get(MODALITY_TASK).classes == ("ct", "cxr")
 
 
 def test_only_a_handful_of_patients_gives_no_interval(fitted):

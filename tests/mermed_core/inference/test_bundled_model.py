@@ -10,14 +10,19 @@ from scipy.ndimage import binary_dilation
 
 from mermed_core.data.phantoms import FINDINGS, SYNTHETIC_PREFIX, draw_phantom
 from mermed_core.data.sources.opener import open_manifest
-from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
+from mermed_core.files import BUNDLED_ATLAS, BUNDLED_COLLECTION, BUNDLED_MODEL
 from mermed_core.inference.predictor import MedicalImage, Predictor
 from mermed_core.metrics.bootstrap import MIN_GROUPS
 from mermed_core.metrics.scores import auroc, unweighted
+from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.embedder import embed_manifest
 from mermed_core.models.heads import MODALITY_TASK
 
 README = Path(__file__).parents[3] / "README.md"
+# What the bundled model reached on sources and kinds left out, rounded down.
+UNSEEN_SOURCE_FLOORS = {"modality_right": 0.9, "passed": 0.7, "unknown_turned_away": 0.7}
+MOST_CONFIDENT_WRONG = 0.01
+FINDINGS_FLOOR = 0.6
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,44 @@ def test_the_collection_is_synthetic_and_of_this_model(bundled):
     assert bundled.collection.synthetic
     assert bundled.made(bundled.collection)
     assert len(bundled.collection.values("modality")) == 7
+
+
+def test_the_atlas_holds_real_cases_of_all_modalities_without_their_pictures():
+    atlas = Predictor.load(BUNDLED_MODEL, BUNDLED_ATLAS).collection
+    assert atlas is not None
+    assert not atlas.synthetic
+    assert len(atlas) > 25_000
+    assert set(atlas.values("modality")) == set(MODALITY_KEYS)
+    assert set(atlas.values("split")) == {"train", "val"}
+    assert atlas.thumbnail(str(atlas.records["case_id"].iloc[0])) is None
+    assert set(atlas.values("source")) == set(atlas.sources)
+    assert sum(path.stat().st_size for path in BUNDLED_ATLAS.iterdir()) <= 15 * 2**20
+
+
+def test_real_cases_lie_near_cases_with_their_label():
+    """Of the eight nearest cases of other patients, as the page lists them."""
+    atlas = Predictor.load(BUNDLED_MODEL, BUNDLED_ATLAS).collection
+    assert atlas is not None
+    rows = np.unique(np.linspace(0, len(atlas) - 1, 300).astype(int))
+    modality, label = [], []
+    for case, vector in zip(atlas.cases_at(rows), atlas.vectors[rows], strict=True):
+        near = atlas.nearest(vector, 8, without=case)
+        modality += [each.case.modality == case.modality for each in near]
+        label += [each.case.labels == case.labels for each in near]
+    assert np.mean(modality) > 0.99
+    assert np.mean(label) > 0.7
+
+
+def test_what_images_of_other_sources_get_does_not_fall(bundled):
+    """A new model may raise these figures; one that lowers them must not be bundled."""
+    unseen = bundled.metrics.unseen_source
+    assert unseen is not None
+    for name, floor in UNSEEN_SOURCE_FLOORS.items():
+        assert getattr(unseen, name).value >= floor, name
+    assert unseen.confident_wrong.value <= MOST_CONFIDENT_WRONG
+    held = [each.auroc.value for classes in unseen.findings.values() for each in classes.values()]
+    assert np.mean(held) >= FINDINGS_FLOOR
+    assert len(unseen.sources) > 25
 
 
 def test_the_card_shows_what_was_measured(bundled):
