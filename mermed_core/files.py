@@ -20,7 +20,7 @@ ASSETS = _PACKAGE / "assets" if (_PACKAGE / "assets").is_dir() else _PACKAGE.par
 BUNDLED_MODEL = ASSETS / "model"
 BUNDLED_COLLECTION = ASSETS / "collection"  # drawn phantoms, with pictures
 BUNDLED_ATLAS = ASSETS / "atlas"  # real cases of public data sets, without pictures
-DEFAULT_COLLECTION = BUNDLED_COLLECTION  # what a fresh installation serves and analyses with
+DEFAULT_COLLECTION = BUNDLED_ATLAS  # what a fresh installation serves and analyses with
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 # A label set whose scope the image is less surely in has nothing to say about it: a head CT shows no lungs.
 WITHIN_SCOPE = 0.5
+_CHANCE = 0.5  # AUROC of guessing
 _UNLIKE = (
     "But it is unlike the images that any finding was learned on: another part of the body, another device "
     "or another way of showing it. No findings are given."
@@ -224,7 +225,11 @@ class Predictor:
         near = self._parts.detector.near(embedding.neutral[None])[0]
         relevance = {scope.task: scope.relevance(near, regions) for scope in self._parts.scopes}
         own = [head for head in self._parts.heads.findings if head.modality == embedding.chosen]
-        within = [head for head in own if relevance.get(head.task, 0.0) >= WITHIN_SCOPE]
+        within = [
+            head
+            for head in own
+            if relevance.get(head.task, 0.0) >= WITHIN_SCOPE and not self._misleads(head.task, head.classes)
+        ]
         findings = []
         for head in sorted(within, key=lambda head: -relevance[head.task]):
             shares = head.probabilities(embedding.vector[None])[0]
@@ -239,6 +244,14 @@ class Predictor:
                 for i in np.argsort(-shares, kind="stable")
             ]
         return tuple(findings)
+
+    def _misleads(self, task: str, classes: tuple[str, ...]) -> bool:
+        """Returns whether a label set was no better than chance in every source that it was asked about.
+
+        Such a head reads the camera: its answer is worse than none.
+        """
+        measured = [auroc for each in classes if (auroc := self._elsewhere(task, each)) is not None]
+        return bool(measured) and max(measured) <= _CHANCE
 
     def _elsewhere(self, task: str, label: str) -> float | None:
         """Returns the AUROC of a finding on sources that its head was not fitted on, None where unknown."""

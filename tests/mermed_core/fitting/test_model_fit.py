@@ -207,9 +207,9 @@ def heads_fitted(monkeypatch):
     asked = {}
     fit = model_fit.fit_head
 
-    def spy(label_set, modality, train, held_out):
+    def spy(label_set, modality, train, held_out, **options):
         asked[label_set.task] = (train, held_out)
-        return fit(label_set, modality, train, held_out)
+        return fit(label_set, modality, train, held_out, **options)
 
     monkeypatch.setattr(model_fit, "fit_head", spy)
     return asked

@@ -338,3 +338,19 @@ def test_a_damaged_part_of_the_model_is_a_sentence(model_folder, tmp_path, name,
         path.write_bytes(content[: len(content) // 2 if harm == "cut" else 0])
     with pytest.raises(ModelError):
         Predictor.load(tmp_path / "model")
+
+
+def test_a_label_set_that_is_no_better_than_chance_elsewhere_is_not_shown(predictor):
+    classes = predictor._parts.heads.get("phantom_pathology").classes
+    parts = open_scopes(predictor)._parts
+
+    def tasks(*aurocs):
+        found = {
+            name: FindingMetrics(auroc=Estimate(value=x)) for name, x in zip(classes, aurocs, strict=False)
+        }
+        metrics = ModelMetrics(unseen_source=UnseenSourceMetrics(findings={"phantom_pathology": found}))
+        analysis = Predictor(predictor._embedder, parts, None, metrics=metrics).analyse(image("pathology"))
+        return {finding.task for finding in analysis.findings}
+
+    assert "phantom_pathology" in tasks(0.3, 0.6)
+    assert "phantom_pathology" not in tasks(0.3, 0.5)
