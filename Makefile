@@ -103,7 +103,7 @@ collection: $(VENV)/.installed ## build the bundled synthetic collection for ass
 atlas: $(VENV)/.installed ## build the bundled atlas of real cases for assets/model, without pictures
 	$(MERMED) collect --model assets/model $(REAL) --split train --split val --no-pictures --out assets/atlas \
 		--cache runs/evaluation --name "Atlas of public images" \
-		--text "Real images of public data sets of seven modalities, without their pictures."
+		--text "Real images of 31 public data sets, which show them at their homes."
 
 examples: $(VENV)/.installed ## draw the synthetic example images of the page
 	$(MERMED) draw-examples --out assets/examples

@@ -202,7 +202,8 @@ def test_the_wheel_has_two_packages_and_all_that_serving_needs(installed):
     }
     core = installed / "mermed_core"
     assert (core / "py.typed").is_file()
-    assert {path.stem for path in (core / "recipes").iterdir()} == {"cpu", "gpu", "paper", "smoke"}
+    shipped = {path.stem for path in (core / "recipes").iterdir()}
+    assert shipped == {"cpu", "gpu", "many_sources", "paper", "smoke"}
     assert {"model", "collection", "examples"} <= {path.name for path in (core / "assets").iterdir()}
     assert not (core / "assets" / "screenshots").exists()
     assert (core / "fitting" / "datasets.toml").is_file()

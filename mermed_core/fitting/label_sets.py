@@ -64,12 +64,14 @@ class LabelSets(BaseModel):
     Attributes:
         sets: by name.
         regions: the part of the body by SOURCE or SOURCE:LABEL.
+        no_findings: sources whose labels are no findings, such as those that name a part of the body.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sets: dict[str, JoinedLabelSet] = {}
     regions: dict[str, str] = {}
+    no_findings: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, dict[str, Any]]:
         """Returns title, caveat and names of each label set, as `datasets.toml` states them of a source."""
@@ -89,8 +91,7 @@ class LabelSets(BaseModel):
         """
         stated = _stated(manifest)
         frame = manifest.frame
-        # Where labels are parts of the body, the region says as much.
-        found, joined = [], {name.partition(":")[0] for name in self.regions if ":" in name}
+        found, joined = [], set(self.no_findings)
         for name, label_set in self.sets.items():
             meaning = {label: key for key, labels in label_set.classes.items() for label in labels}
             classes = stated.map(meaning)

@@ -11,7 +11,8 @@ from mermed_core.models.scopes import Scope
 REFERENCES = 400
 # Share of the label set's own held-out images that are as likely without its scope as within.
 _OUTSIDE = 0.02
-_LEAST_SPREAD = 0.01
+# Images of a set can be nearly alike; another one of their kind need not be that near.
+_LEAST_ROOM = 0.1
 
 
 def fit_scope(
@@ -45,11 +46,10 @@ def fit_scope(
     similar = _held_out_similarities(scope, sources[chosen], detector.near(held_out), held_out_sources)
     if not len(similar):
         similar = scope.similarity(near)
-    limit, median = np.quantile(similar, [_OUTSIDE, 0.5])
+    outside, median = np.quantile(similar, [_OUTSIDE, 0.5])
+    limit = min(outside, median - _LEAST_ROOM)
     # At the median of its own images the odds of being within are e⁴, 55 to 1.
-    return Scope(
-        task, region, scope.references, float(limit), float(max(median - limit, 4 * _LEAST_SPREAD) / 4)
-    )
+    return Scope(task, region, scope.references, float(limit), float((median - limit) / 4))
 
 
 def _held_out_similarities(

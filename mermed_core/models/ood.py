@@ -135,7 +135,7 @@ class OODDetector:
             )
         return True, (
             f"It is recognised as {name} as clearly as images from hospitals that the model had not seen "
-            f"(more clearly than {below:.0%} of them)."
+            f"(more clearly than {min(below, 0.99):.0%} of them)."
         )
 
 

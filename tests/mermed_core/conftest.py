@@ -86,7 +86,7 @@ class FileServer(ThreadingHTTPServer):
 
 
 class _FileHandler(BaseHTTPRequestHandler):
-    server: FileServer
+    server: FileServer  # pyright: ignore[reportIncompatibleVariableOverride]  # as socketserver sets it
 
     def do_GET(self) -> None:
         name, span = self.path.rpartition("/")[2].partition("?")[0], self.headers.get("Range")

@@ -16,7 +16,7 @@ FEW = "data.manifest=phantoms:4"
 
 
 def test_the_shipped_recipes_are_named_and_found():
-    assert shipped_recipes() == ["cpu", "gpu", "paper", "smoke"]
+    assert shipped_recipes() == ["cpu", "gpu", "many_sources", "paper", "smoke"]
     assert locate_recipe("cpu") == RECIPES / "cpu.toml"
     assert locate_recipe(str(RECIPES / "gpu.toml")) == RECIPES / "gpu.toml"
     for place in ("none", "none.toml", "../cpu", ""):

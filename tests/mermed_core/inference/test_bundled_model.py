@@ -160,7 +160,7 @@ def test_real_images_of_every_set_are_known_and_of_their_modality(bundled, merme
     for path in sorted(mermed_data.glob("*.parquet")):
         test = open_manifest(str(path)).split("test")
         sample = test.select(np.unique(np.linspace(0, len(test) - 1, 100).astype(int)))
-        vectors = embed_manifest(bundled._embedder, sample).vectors
+        vectors = embed_manifest(bundled._embedder, sample, neutral=True).vectors
         head = bundled._parts.heads.get(MODALITY_TASK)
         named = np.array(head.classes)[head.probabilities(vectors).argmax(1)]
         assert (named == sample.frame["modality"].to_numpy()).mean() >= 0.9, path.stem

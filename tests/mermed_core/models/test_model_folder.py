@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from mermed_core.errors import ModelError
-from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL
+from mermed_core.files import BUNDLED_ATLAS, BUNDLED_COLLECTION, BUNDLED_MODEL
+from mermed_core.models.heads import HEADS_FOLDER
 from mermed_core.models.model_folder import CONFIG, WEIGHTS, fingerprint, load_config, load_model
+from mermed_core.models.retrieval_space import load_retrieval_space
 
 
 @pytest.fixture
@@ -60,9 +62,13 @@ def test_a_config_of_format_1_with_its_old_keys_is_read(folder, embedder):
     assert load_config(folder) == replace(embedder.config, pooled_stages=3, centre_sigma=0.1)
 
 
-def test_the_bundled_model_has_the_fingerprint_that_its_collection_carries():
-    carried = json.loads((BUNDLED_COLLECTION / "manifest.json").read_text())["fingerprint"]
-    assert fingerprint(BUNDLED_MODEL) == carried == "93e98971b8e12c04"
+@pytest.mark.parametrize("folder", [BUNDLED_COLLECTION, BUNDLED_ATLAS], ids=lambda folder: folder.name)
+def test_the_bundled_model_has_the_fingerprint_that_its_collections_carry(folder):
+    carried = json.loads((folder / "manifest.json").read_text())["fingerprint"]
+    assert fingerprint(BUNDLED_MODEL) == "93e98971b8e12c04"
+    space = load_retrieval_space(BUNDLED_MODEL / HEADS_FOLDER, 3168)
+    assert carried == space.fingerprint(fingerprint(BUNDLED_MODEL))
+    assert space.dim == 256
 
 
 @pytest.mark.parametrize(
