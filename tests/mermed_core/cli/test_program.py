@@ -148,14 +148,15 @@ def test_sigterm_unwinds_and_ends_with_143(tmp_path):
         "from mermed_core.cli import doctor, main\n"
         "from mermed_core.files import write_folder\n"
         "def run(options):\n"
-        "    with write_folder(options.model):\n"
+        "    with write_folder(options.model) as staging:\n"
+        "        (staging / 'begun').touch()\n"
         "        time.sleep(60)\n"
         "doctor.run = run\n"
         f"sys.exit(main(['doctor', '--model', {str(tmp_path / 'out')!r}]))\n"
     )
     with subprocess.Popen([sys.executable, "-c", check]) as process:
         deadline = time.monotonic() + 30
-        while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        while not list(tmp_path.glob("*/begun")) and time.monotonic() < deadline:
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(30) == 143
