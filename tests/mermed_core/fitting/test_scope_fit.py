@@ -43,7 +43,7 @@ def test_the_limit_leaves_out_two_per_cent_of_held_out_images():
     assert scope.spread == pytest.approx((np.median(similar) - limit(similar)) / 4, abs=1e-3)
     relevance = np.array([scope.relevance(vector, {"chest": 1.0}) for vector in held_out])
     assert (relevance >= 0.5).mean() == pytest.approx(0.98, abs=0.005)
-    assert scope.relevance(around(90, 1, 2)[0], {"chest": 1.0}) < 0.01
+    assert scope.relevance(around(90, 1, 2)[0], {"chest": 1.0}) < 0.05
 
 
 def test_with_several_sources_an_image_is_compared_with_the_others_alone():
