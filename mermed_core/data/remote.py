@@ -13,6 +13,9 @@ from mermed_core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+# A table from anywhere can name a URL: what reaches into this machine (file, zip, …) is not opened.
+_PROTOCOLS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "https", "http", "memory")
+
 
 def is_url(place: str) -> bool:
     """Returns whether a place is on an object store or server, such as s3://bucket/shards."""
@@ -20,11 +23,14 @@ def is_url(place: str) -> bool:
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """Returns fsspec's file system of a URL and the path in it.
+    """Returns fsspec's file system of a URL, or of a path on this machine, and the path in it.
 
     Raises:
-        ManifestError: the protocol is unknown, or the package for it is not installed.
+        ManifestError: the protocol is not one of an object store or web server, or its package is not
+            installed.
     """
+    if is_url(url) and (url.partition("://")[0].lower() not in _PROTOCOLS or "::" in url):
+        raise ManifestError(f"'{url}' cannot be opened: remote files are of {', '.join(_PROTOCOLS)}.")
     from fsspec.core import url_to_fs  # only remote data needs it
 
     try:
@@ -47,10 +53,11 @@ def read_range(place: str, offset: int, length: int) -> bytes:
             file = _file(place)
         except FileNotFoundError:  # another process may have evicted a copy at this moment
             file = _file(place)
-        data = os.pread(file.fileno(), length, offset)
+        within = 0 <= offset <= offset + length <= os.fstat(file.fileno()).st_size
+        data = os.pread(file.fileno(), length, offset) if within else b""
     except (OSError, ManifestError) as error:
         raise DamagedImageError(f"The shard '{place}' cannot be read: {error}") from error
-    if len(data) != length:
+    if not within or len(data) != length:
         raise DamagedImageError(f"The shard '{place}' is cut off: it ends before byte {offset + length}.")
     return data
 

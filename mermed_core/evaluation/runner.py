@@ -182,19 +182,14 @@ def evaluate(
     left_out: dict[str, str] = {}
     unreadable: dict[str, str] = {}
     unseen: dict[str, UnseenSourceMetrics] = {}
+    vectors = EmbeddingCache(cache / "vectors")
     for embedder in encoders:
         if UNSEEN_SOURCE_PROTOCOL in plan.protocols:
-            unseen[embedder.config.name] = measure_unseen_sources(
-                embedder,
-                manifest,
-                unknown=unknown,
-                label_sets=label_sets,
-                cache=EmbeddingCache(cache / "vectors"),
-                workers=workers,
-            )
+            sources = {"unknown": unknown, "label_sets": label_sets, "cache": vectors, "workers": workers}
+            unseen[embedder.config.name] = measure_unseen_sources(embedder, manifest, **sources)
         if plan.protocols == (UNSEEN_SOURCE_PROTOCOL,):
             continue
-        embeddings = EmbeddingCache(cache / "vectors").embed(embedder, manifest, workers=workers)
+        embeddings = vectors.embed(embedder, manifest, workers=workers)
         unreadable |= embeddings.broken
         jobs = [
             _Job(embedder, embeddings.manifest, task, protocol, plan, workers)

@@ -123,3 +123,18 @@ def test_an_incomplete_copy_is_never_kept(remote, monkeypatch, tmp_path):
 def test_an_unknown_protocol_is_a_sentence():
     with pytest.raises(ManifestError, match="cannot be opened"):
         byte_ranges.file_system("nonsense://x")
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/hostname", "local:///etc/hostname", "zip://a::memory://b.zip", "x://a"]
+)
+def test_what_reaches_into_this_machine_is_not_opened(url):
+    with pytest.raises(DamagedImageError, match="remote files are of"):
+        read_range(url, 0, 4)
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 10**13), (0, 2**70), (2**70, 1), (-4, 4), (4, -1)])
+def test_a_range_outside_the_file_takes_no_memory(tmp_path, offset, length):
+    (tmp_path / "a.tar").write_bytes(CONTENT)
+    with pytest.raises(DamagedImageError, match="cut off"):
+        read_range(str(tmp_path / "a.tar"), offset, length)
