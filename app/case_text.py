@@ -3,21 +3,17 @@
 What this returns is plain text; the templates escape it.
 """
 
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from mermed_core.collections.collection import LABEL, Collection
 from mermed_core.records import Case
+from mermed_core.reports.case.wording import labels, licence, none_near
 
-from .text import UNLABELLED, humanise, modality_name
+from .text import modality_name
+
+__all__ = ["labels", "licence", "none_near"]
 
 PICTURE_AT = "Picture at"
-
-
-def labels(collection: Collection, names: Iterable[str] | None) -> str:
-    """Returns the labels of a case."""
-    known, given = collection.label_names, names if names is not None else ()
-    return ", ".join(humanise(known.get(name, name)) for name in given) or UNLABELLED
 
 
 def value_name(collection: Collection, column: str, value: object) -> str:
@@ -40,11 +36,6 @@ def caption(collection: Collection, case: Case) -> str:
     return f"{labels(collection, case.labels)} ({modality_name(case.modality)})"
 
 
-def licence(stated: str) -> str:
-    """Returns the licence of a data set, "" where none is stated."""
-    return "licence unknown" if stated == "unknown" else stated
-
-
 def site(home: str) -> str:
     """Returns the name of the site that a data set's home page is on."""
     return (urlsplit(home).hostname or home).removeprefix("www.")
@@ -60,17 +51,9 @@ def find_similar(case_id: str) -> str:
     return f"{case_id}: find similar cases"
 
 
-def none_near(best: float, usual: float) -> str:
-    """Says that the nearest cases are not near."""
-    return (
-        f"No close match: the highest similarity is {best:.2f}, whereas nearly every case in this collection "
-        f"has another at {usual:.2f} or above."
-    )
-
-
 def shown_of(shown: int, count: int) -> str:
     """Says that only some of the cases are shown."""
-    return f"{shown} of the {count:,}, evenly spread; the table lists them all."
+    return f"{shown} of the {count:,}, evenly spread."
 
 
 def selected(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Every sentence that a visitor reads, but those about cases (`case_text`), and how names are written in one.
+"""Every sentence that a visitor reads, but those about cases (`case_text`) and what reports say as well.
 
 Templates reach this module as `t`. What it returns is plain text; the templates escape it.
 """
@@ -7,17 +7,52 @@ from mermed_core.modalities import MODALITIES
 from mermed_core.models.model_metrics import (
     Estimate,
     FindingMetrics,
-    ModelMetrics,
     SourceMetrics,
     TaskMetrics,
     UnseenSourceMetrics,
 )
 from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY
+from mermed_core.reports.case.wording import (
+    COARSE_MAP,
+    FAINT_MAP,
+    NO_FINDINGS,
+    UNKNOWN_IMAGE,
+    YOU,
+    auroc,
+    class_name,
+    header_modality,
+    heat_map,
+    modality_name,
+    percent,
+    read_as,
+    region,
+    set_by,
+    set_title,
+    unlike,
+)
+from mermed_core.reports.text import humanise
 
-__all__ = ["RESEARCH_ONLY"]
-
-LIKELY = 0.9
-LEANING = 0.6
+# What templates and pages find here although it is said in reports too.
+__all__ = [
+    "COARSE_MAP",
+    "FAINT_MAP",
+    "NO_FINDINGS",
+    "RESEARCH_ONLY",
+    "UNKNOWN_IMAGE",
+    "YOU",
+    "auroc",
+    "class_name",
+    "header_modality",
+    "heat_map",
+    "humanise",
+    "modality_name",
+    "percent",
+    "read_as",
+    "region",
+    "set_by",
+    "set_title",
+    "unlike",
+]
 
 # The whole page
 TITLE = "MerMED-FM Explorer"
@@ -42,25 +77,18 @@ IMAGE_PRIVATE = "It is held in memory only and never stored."
 IMAGE_ALT = "The uploaded image"
 SHOW_WHERE = "Show where the model looked for"
 OVERLAY, OVERLAY_OPACITY, LESS, MORE = "Overlay", "Opacity of the heat map", "less", "more"
-FAINT_MAP = "Nothing in the image supports this finding, so the map means little."
-COARSE_MAP = "A rough guide to what drove the score, not an outline of the finding."
 
 # Modality and findings
 MODALITY_HERE = "Detected from the pixels alone."
-UNKNOWN_IMAGE = "Not an image the model recognises"
-SET_BY_YOU = "set by you"
 FINDINGS = "Findings"
 FINDINGS_HERE = "Each finding comes with a probability, and with whether it held in other hospitals' images."
-NO_FINDINGS = "The model has no findings for this kind of image."
 SELECT_A_FINDING = "Select a finding to see where the model looked for it."
-NO_VERDICT = "No verdict: on images it had never seen, the model told these apart no better than chance."
 
 # Cases
 CASES_HERE = "The most similar known cases appear here."
 NEAREST_ANYWAY = "The model does not recognise this image; these are merely the cases nearest to it."
 NO_MATCH = "No case matches these filters. Remove one and try again."
 SIMILARITY = "cosine similarity"
-UNLABELLED = "Unlabelled"
 
 # Similar cases
 SEARCH_WITH, MY_IMAGE, A_CASE = "Search with", "My image", "A case in the collection"
@@ -117,128 +145,6 @@ PRIVACY = (
     "by others, upload nothing that could identify a patient.",
 )
 NO_CARD = "This model has no card."
-
-
-def humanise(name: str) -> str:
-    """Returns an identifier as people would write it: first letter large, no underscores."""
-    name = name.replace("_", " ").strip()
-    return name[:1].upper() + name[1:]
-
-
-def modality_name(key: str) -> str:
-    """Returns the name of a modality for people."""
-    return MODALITIES[key].name
-
-
-def percent(share: float) -> str:
-    """Returns a share as a percentage that never claims certainty: at most >99%, at least <1%."""
-    if share > 0.99:
-        return ">99%"
-    return "<1%" if share < 0.01 else f"{100 * share:.0f}%"
-
-
-def class_name(metrics: ModelMetrics, task: str, label: str) -> str:
-    """Returns the name of a class for people: the one that the model states for it, else its label."""
-    measured = metrics.tasks.get(task)
-    return humanise(measured.names.get(label, label) if measured else label)
-
-
-def set_title(task: str, measured: TaskMetrics | None) -> str:
-    """Returns the name of a label set for people."""
-    return measured.title if measured and measured.title else humanise(task)
-
-
-def verdict(names: list[str], probabilities: list[float], *, holds: bool) -> str:
-    """Says what the classes of one exclusive label set amount to, most probable first.
-
-    Args:
-        names: of the classes.
-        probabilities: of the classes.
-        holds: whether the first was shown to hold in other sources' images; nothing is likely that was not.
-    """
-    if not holds:
-        return f"Highest score: {names[0]}"
-    if probabilities[0] >= LIKELY:
-        return f"Likely: {names[0]}"
-    if probabilities[0] >= LEANING or len(names) == 1:
-        return f"Leans towards: {names[0]}"
-    return f"Uncertain: {names[0]} or {names[1]}"
-
-
-def held_elsewhere(auroc: float) -> str:
-    """Says that a finding was shown to hold in other sources' images."""
-    return f"Held in other hospitals' images (AUROC {auroc:.2f})."
-
-
-def sentence(words: str) -> str:
-    """Returns words as a sentence of their own."""
-    return f"{words[:1].upper()}{words[1:]}."
-
-
-def region(name: str, modality: str) -> str:
-    """Returns a region of the body for people; "" where the modality's name says it already."""
-    name = name.replace("_", " ").strip()
-    return "" if name.lower() in modality_name(modality).lower() else name
-
-
-def unlike(modality: str, shown_region: str, *, chosen: bool) -> str:
-    """Says of an image that it is of a modality, but unlike what the findings were learned on.
-
-    Args:
-        modality: key.
-        shown_region: the region that the image most probably shows, "" where none is known.
-        chosen: whether the visitor set the modality.
-    """
-    name = _in_sentence(modality_name(modality))
-    most_likely = f", most likely of the {shown_region}" if shown_region else ""
-    begins = f"Read as {name}, set by you" if chosen else f"This looks like {name}"
-    return (
-        f"{begins}{most_likely}, but unlike the images that the findings were learned on. "
-        "No findings are given."
-    )
-
-
-def read_as(modality: str) -> str:
-    """Says of an image that is not recognised which modality the visitor had it read as."""
-    return f"Read as {_in_sentence(modality_name(modality))}, set by you."
-
-
-def header_modality(stated: str, seen: str | None) -> str:
-    """Compares the modality in a file's header with what the pixels look like.
-
-    Args:
-        stated: key of the modality that the header states.
-        seen: key of the one that the model sees; None where it does not recognise the image.
-    """
-    name = _in_sentence(modality_name(stated))
-    if seen is None:
-        return f"The file's header says {name}."
-    if stated == seen:
-        return f"The file's header also says {name}."
-    return f"The file's header says {name}; the pixels look like {_in_sentence(modality_name(seen))}."
-
-
-def poor_match(relevance: float) -> str:
-    """Warns that an image is little like those that a label set was made for."""
-    return f"The image is only a {percent(relevance)} match for this set of findings; read it with caution."
-
-
-def auroc(measured: TaskMetrics) -> str:
-    """Returns the AUROC of a label set with its interval."""
-    if measured.auroc_low is None or measured.auroc_high is None:
-        return f"AUROC {measured.auroc:.2f} (no confidence interval: too few patients)"
-    return f"AUROC {measured.auroc:.2f} (95% CI {measured.auroc_low:.2f} to {measured.auroc_high:.2f})"
-
-
-def auroc_on_test(measured: TaskMetrics) -> str:
-    """Returns the AUROC of a label set on its own source, on how many images, and what it cannot show."""
-    on_own = f"On held-out images of the same source: {auroc(measured)}, {measured.n_test} images."
-    return f"{on_own} {measured.caveat}".strip()
-
-
-def miscalibrated(error: float) -> str:
-    """Warns of probabilities that mean little."""
-    return f"Do not rely on these probabilities: on the test images they were off by {error:.2f} on average."
 
 
 def measured_on(measured: TaskMetrics) -> str:
@@ -320,11 +226,6 @@ def auroc_elsewhere(estimate: Estimate) -> str:
     return f"AUROC {estimate.value:.2f}{ends}"
 
 
-def heat_map(method: str, name: str, peak: float) -> str:
-    """Says what a heat map shows."""
-    return f"{method} heat map for {name} (raw peak {peak:.2g})."
-
-
 def no_such_finding(name: str) -> str:
     """Refuses a finding that the model does not have."""
     return f"This model has no finding '{name}'."
@@ -343,8 +244,3 @@ def example(name: str) -> str:
 def running_on(model: str, device: str) -> str:
     """Says which model answers, and where it runs."""
     return f"{model}, running on {device}."
-
-
-def _in_sentence(name: str) -> str:
-    """Returns a name for the middle of a sentence: "Ultrasound" gets small, "CT" stays."""
-    return name if name[1:2].isupper() else name[:1].lower() + name[1:]

@@ -33,5 +33,5 @@ def stars(value: float) -> str:
 
 def humanise(name: str) -> str:
     """Returns a name such as "linear_probe" as people write it: "Linear probe"."""
-    words = name.replace("_", " ")
+    words = name.replace("_", " ").strip()
     return words[:1].upper() + words[1:]

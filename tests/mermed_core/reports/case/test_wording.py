@@ -1,7 +1,8 @@
 import pytest
 
-from app.text import class_name, header_modality, humanise, percent, verdict
 from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
+from mermed_core.reports.case.wording import class_name, header_modality, percent, verdict
+from mermed_core.reports.text import humanise
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,140 @@
+"""The findings of one image, label set by label set, in the words that a person reads."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any
+
+from mermed_core.data.manifest import LabelSet
+from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
+from mermed_core.records import Analysis, Finding, caution_about
+from mermed_core.reports.case import wording
+
+_DOUBTFUL = 0.8
+# Above this calibration error a probability says nothing that a person may lean on.
+_MISCALIBRATED = 0.2
+_CHANCE = 0.5  # the AUROC of a coin
+
+
+@dataclass(frozen=True)
+class FindingLine:
+    """One class of a label set.
+
+    Attributes:
+        label: the class.
+        name: of the class, for people.
+        probability: calibrated, 0..1.
+        percent: the probability in words.
+        holds: whether it was shown to hold in sources that it was not learned on.
+        elsewhere: whether and how far it held there; "" where the label set says it once for all.
+    """
+
+    label: str
+    name: str
+    probability: float
+    percent: str
+    holds: bool
+    elsewhere: str
+
+
+@dataclass(frozen=True)
+class FindingSet:
+    """The classes of one label set, most probable first, and what limits them; "" where nothing does.
+
+    Attributes:
+        task: the label set.
+        title: its name for people.
+        headline: what the classes amount to, such as "Likely: Benign"; "" where several may be true at once.
+        holds: whether the first class was shown to hold in sources that it was not learned on.
+        elsewhere: what is said once for all classes about other sources.
+        lines: the classes.
+        doubt: that the image is little like those that the set was made for.
+        evidence: how good the set is on held-out images of its own source, and what that cannot show.
+        warning: that the probabilities mean little.
+    """
+
+    task: str
+    title: str
+    headline: str
+    holds: bool
+    elsewhere: str
+    lines: tuple[FindingLine, ...]
+    doubt: str
+    evidence: str
+    warning: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return asdict(self)
+
+
+def finding_sets(
+    analysis: Analysis, label_sets: Sequence[LabelSet], metrics: ModelMetrics
+) -> tuple[FindingSet, ...]:
+    """Returns every finding of an image by label set, in the order of the analysis.
+
+    Args:
+        analysis: of the image.
+        label_sets: those that the model has heads for.
+        metrics: how good the model is on each.
+    """
+    exclusive = {label_set.task for label_set in label_sets if label_set.exclusive}
+    groups = groupby(analysis.findings, key=lambda finding: finding.task)
+    return tuple(_finding_set(list(group), metrics, exclusive=task in exclusive) for task, group in groups)
+
+
+def _finding_set(findings: list[Finding], metrics: ModelMetrics, *, exclusive: bool) -> FindingSet:
+    first = findings[0]
+    measured = metrics.tasks.get(first.task)
+    names = [wording.class_name(metrics, finding.task, finding.label) for finding in findings]
+    shares = [finding.probability for finding in findings]
+    headline = wording.verdict(names, shares, holds=first.holds_elsewhere) if exclusive else ""
+    shared = _shared_note(findings)
+    return FindingSet(
+        task=first.task,
+        title=wording.set_title(first.task, measured),
+        headline=wording.NO_VERDICT if _no_better_than_chance(measured) else headline,
+        holds=first.holds_elsewhere,
+        elsewhere=shared,
+        lines=tuple(
+            FindingLine(
+                finding.label,
+                name,
+                finding.probability,
+                wording.percent(finding.probability),
+                finding.holds_elsewhere,
+                "" if shared else _note(finding),
+            )
+            for finding, name in zip(findings, names, strict=True)
+        ),
+        doubt=wording.poor_match(first.relevance) if first.relevance < _DOUBTFUL else "",
+        evidence=wording.auroc_on_test(measured) if measured and measured.auroc is not None else "",
+        warning=_warning(measured),
+    )
+
+
+def _shared_note(findings: list[Finding]) -> str:
+    """Returns what stands once for a whole label set on other sources; "" where each finding says its own."""
+    if not any(finding.holds_elsewhere for finding in findings):
+        return wording.sentence(caution_about(findings))
+    notes = {_note(finding) for finding in findings}
+    return notes.pop() if len(notes) == 1 else ""
+
+
+def _note(finding: Finding) -> str:
+    if finding.elsewhere is not None and finding.holds_elsewhere:
+        return wording.held_elsewhere(finding.elsewhere)
+    return wording.sentence(finding.caution)
+
+
+def _no_better_than_chance(measured: TaskMetrics | None) -> bool:
+    if measured is None:
+        return False
+    lowest = measured.auroc if measured.auroc_low is None else measured.auroc_low
+    return lowest is not None and lowest <= _CHANCE
+
+
+def _warning(measured: TaskMetrics | None) -> str:
+    if measured is None or measured.ece is None or measured.ece <= _MISCALIBRATED:
+        return ""
+    return wording.miscalibrated(measured.ece)

@@ -1,0 +1,172 @@
+"""What is said of one image, its findings and its nearest cases, on the page and in every report alike.
+
+All of it is plain text; whoever puts it into HTML or a PDF escapes it.
+"""
+
+from collections.abc import Iterable
+
+from mermed_core.collections.collection import Collection
+from mermed_core.modalities import MODALITIES
+from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
+from mermed_core.reports.text import humanise
+
+LIKELY = 0.9
+LEANING = 0.6
+
+YOU, THE_USER = "you", "the user"  # who may have set a modality, as the page and as a report says it
+UNKNOWN_IMAGE = "Not an image the model recognises"
+NO_FINDINGS = "The model has no findings for this kind of image."
+NO_VERDICT = "No verdict: on images it had never seen, the model told these apart no better than chance."
+FAINT_MAP = "Nothing in the image supports this finding, so the map means little."
+COARSE_MAP = "A rough guide to what drove the score, not an outline of the finding."
+UNLABELLED = "Unlabelled"
+
+
+def percent(share: float) -> str:
+    """Returns a share as a percentage that never claims certainty: at most >99%, at least <1%."""
+    if share > 0.99:
+        return ">99%"
+    return "<1%" if share < 0.01 else f"{100 * share:.0f}%"
+
+
+def class_name(metrics: ModelMetrics, task: str, label: str) -> str:
+    """Returns the name of a class for people: the one that the model states for it, else its label."""
+    measured = metrics.tasks.get(task)
+    return humanise(measured.names.get(label, label) if measured else label)
+
+
+def set_title(task: str, measured: TaskMetrics | None) -> str:
+    """Returns the name of a label set for people."""
+    return measured.title if measured and measured.title else humanise(task)
+
+
+def verdict(names: list[str], probabilities: list[float], *, holds: bool) -> str:
+    """Says what the classes of one exclusive label set amount to, most probable first.
+
+    Args:
+        names: of the classes.
+        probabilities: of the classes.
+        holds: whether the first was shown to hold in other sources' images; nothing is likely that was not.
+    """
+    if not holds:
+        return f"Highest score: {names[0]}"
+    if probabilities[0] >= LIKELY:
+        return f"Likely: {names[0]}"
+    if probabilities[0] >= LEANING or len(names) == 1:
+        return f"Leans towards: {names[0]}"
+    return f"Uncertain: {names[0]} or {names[1]}"
+
+
+def held_elsewhere(auroc: float) -> str:
+    """Says that a finding was shown to hold in other sources' images."""
+    return f"Held in other hospitals' images (AUROC {auroc:.2f})."
+
+
+def sentence(words: str) -> str:
+    """Returns words as a sentence of their own."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def region(name: str, modality: str) -> str:
+    """Returns a region of the body for people; "" where the modality's name says it already."""
+    name = name.replace("_", " ").strip()
+    return "" if name.lower() in modality_name(modality).lower() else name
+
+
+def unlike(modality: str, shown_region: str, *, chosen_by: str = "") -> str:
+    """Says of an image that it is of a modality, but unlike what the findings were learned on.
+
+    Args:
+        modality: key.
+        shown_region: the region that the image most probably shows, "" where none is known.
+        chosen_by: who set the modality, "" where it was detected.
+    """
+    name = _in_sentence(modality_name(modality))
+    most_likely = f", most likely of the {shown_region}" if shown_region else ""
+    begins = f"Read as {name}, {set_by(chosen_by)}" if chosen_by else f"This looks like {name}"
+    return (
+        f"{begins}{most_likely}, but unlike the images that the findings were learned on. "
+        "No findings are given."
+    )
+
+
+def read_as(modality: str, who: str = YOU) -> str:
+    """Says of an image that is not recognised which modality somebody had it read as."""
+    return f"Read as {_in_sentence(modality_name(modality))}, {set_by(who)}."
+
+
+def header_modality(stated: str, seen: str | None) -> str:
+    """Compares the modality in a file's header with what the pixels look like.
+
+    Args:
+        stated: key of the modality that the header states.
+        seen: key of the one that the model sees; None where it does not recognise the image.
+    """
+    name = _in_sentence(modality_name(stated))
+    if seen is None:
+        return f"The file's header says {name}."
+    if stated == seen:
+        return f"The file's header also says {name}."
+    return f"The file's header says {name}; the pixels look like {_in_sentence(modality_name(seen))}."
+
+
+def poor_match(relevance: float) -> str:
+    """Warns that an image is little like those that a label set was made for."""
+    return f"The image is only a {percent(relevance)} match for this set of findings; read it with caution."
+
+
+def auroc(measured: TaskMetrics) -> str:
+    """Returns the AUROC of a label set with its interval."""
+    if measured.auroc_low is None or measured.auroc_high is None:
+        return f"AUROC {measured.auroc:.2f} (no confidence interval: too few patients)"
+    return f"AUROC {measured.auroc:.2f} (95% CI {measured.auroc_low:.2f} to {measured.auroc_high:.2f})"
+
+
+def auroc_on_test(measured: TaskMetrics) -> str:
+    """Returns the AUROC of a label set on its own source, on how many images, and what it cannot show."""
+    on_own = f"On held-out images of the same source: {auroc(measured)}, {measured.n_test} images."
+    return f"{on_own} {measured.caveat}".strip()
+
+
+def miscalibrated(error: float) -> str:
+    """Warns of probabilities that mean little."""
+    return f"Do not rely on these probabilities: on the test images they were off by {error:.2f} on average."
+
+
+def heat_map(method: str, name: str, peak: float) -> str:
+    """Says what a heat map shows."""
+    return f"{method} heat map for {name} (raw peak {peak:.2g})."
+
+
+def modality_name(key: str) -> str:
+    """Returns the name of a modality for people."""
+    return MODALITIES[key].name
+
+
+def _in_sentence(name: str) -> str:
+    """Returns a name for the middle of a sentence: "Ultrasound" gets small, "CT" stays."""
+    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
+
+
+def set_by(who: str) -> str:
+    """Says who set the modality."""
+    return f"set by {who}"
+
+
+def labels(collection: Collection, names: Iterable[str] | None) -> str:
+    """Returns the labels of a case."""
+    known, given = collection.label_names, names if names is not None else ()
+    return ", ".join(humanise(known.get(name, name)) for name in given) or UNLABELLED
+
+
+def licence(stated: str) -> str:
+    """Returns the licence of a data set, "" where none is stated."""
+    return "licence unknown" if stated == "unknown" else stated
+
+
+def none_near(best: float, usual: float) -> str:
+    """Says that the nearest cases are not near."""
+    return (
+        f"No close match: the highest similarity is {best:.2f}, whereas nearly every case in this collection "
+        f"has another at {usual:.2f} or above."
+    )
