@@ -32,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pool the centre as well, weighted by a Gaussian of this standard deviation, a share of the "
         "side; default: 0, the whole image only",
     )
+    parser.add_argument(
+        "--trim", action="store_true", help="leave out border, padding and window around every picture"
+    )
     add_workers(parser)
 
 
@@ -57,6 +60,7 @@ def run(options: argparse.Namespace) -> None:
         options.stages,
         size=options.size,
         centre_sigma=options.centre_sigma,
+        trim=options.trim,
         workers=options.workers,
     )
     with write_folder(options.out) as staging:

@@ -17,6 +17,7 @@ def pool_stages(
     *,
     size: int | None = None,
     centre_sigma: float = 0.0,
+    trim: bool = False,
     workers: int = 0,
 ) -> Embedder:
     """Returns an encoder that pools its last stages, standardised on the train split without its labels.
@@ -28,6 +29,7 @@ def pool_stages(
         size: side of the input in pixels; None keeps it.
         centre_sigma: width of the centre that is weighed beside the whole image, see
             `stage_pooling.centre_weights`; 0 for the whole image alone.
+        trim: leave out the frame around every picture, see `imaging.frames`.
         workers: processes that read images ahead.
 
     Raises:
@@ -47,7 +49,7 @@ def pool_stages(
     backbone = backbone.to(embedder.device).for_inference()
     config = replace(
         old,
-        preprocessing=replace(old.preprocessing, image_size=side),
+        preprocessing=replace(old.preprocessing, image_size=side, trim=trim),
         pooled_stages=stages,
         centre_sigma=centre_sigma,
     )

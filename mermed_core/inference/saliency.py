@@ -22,7 +22,7 @@ class Explainer:
 
     def __init__(self, embedder: Embedder) -> None:
         self._prepare = embedder.prepare
-        self._pads = embedder.config.preprocessing.resize == "pad"
+        self._preprocessing = embedder.config.preprocessing
         self._backbone = copy.deepcopy(embedder.backbone).requires_grad_(False)
         self._lock = threading.Lock()
 
@@ -38,12 +38,18 @@ class Explainer:
         return Saliency(self._to_image(result.heat, pixels), result.peak, head.task, label, DEFAULT)
 
     def _to_image(self, heat: np.ndarray, pixels: np.ndarray) -> np.ndarray:
-        """Brings a square map back to the size of the image (height, width), undoing the resize."""
-        height, width = pixels.shape[:2]
+        """Brings a square map back to the size of the image (height, width), undoing the preprocessing."""
+        box = self._preprocessing.picture(pixels)
         square = torch.from_numpy(np.ascontiguousarray(heat, dtype=np.float32))[None]
-        if self._pads:
-            side = max(height, width)
-            top, left = (side - height) // 2, (side - width) // 2  # as preprocessing.pad_to_square does
-            full = F.resize(square, [side, side])
-            return F.crop(full, top, left, height, width)[0].clamp(0, 1).numpy()
-        return F.resize(square, [height, width])[0].clamp(0, 1).numpy()
+        if self._preprocessing.resize == "pad":
+            side = max(box.height, box.width)
+            top, left = (
+                (side - box.height) // 2,
+                (side - box.width) // 2,
+            )  # as preprocessing.pad_to_square does
+            seen = F.crop(F.resize(square, [side, side]), top, left, box.height, box.width)
+        else:
+            seen = F.resize(square, [box.height, box.width])
+        whole = np.zeros(pixels.shape[:2], np.float32)  # what was not looked at is cold
+        box.cut(whole)[...] = seen[0].clamp(0, 1).numpy()
+        return whole

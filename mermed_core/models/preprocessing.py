@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from mermed_core.imaging.frames import Box, find_picture
 from mermed_core.modalities import MODALITIES
 
 _Channels = Annotated[tuple[float, ...], Field(min_length=3, max_length=3)]
@@ -45,24 +46,33 @@ class Preprocessing:
         resize: "squash" to the square without keeping the aspect, or "pad" with black to a square first.
         neutral: mean and std (0..1) used while the modality is not known.
         modalities: mean and std (0..1) of each modality; empty means that `neutral` serves for all.
+        trim: leave out border, padding and the window around the picture, see `imaging.frames`.
     """
 
     image_size: Annotated[int, Field(gt=0)] = 224
     resize: Resize = "squash"
     neutral: Statistics = IMAGENET
     modalities: dict[str, Statistics] = field(default_factory=dict)
+    trim: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
-        return asdict(self)
+        values = asdict(self)
+        if not self.trim:  # models from before there was a choice keep their fingerprint
+            del values["trim"]
+        return values
 
     def statistics(self, modality: str | None) -> Statistics:
         """Returns mean and std of a modality, or the neutral ones where the modality is not known."""
         return self.modalities.get(modality, self.neutral) if modality else self.neutral
 
+    def picture(self, pixels: np.ndarray) -> Box:
+        """Returns the part of pixels (height, width, 3) uint8 that the encoder sees."""
+        return find_picture(pixels) if self.trim else Box(0, 0, *pixels.shape[:2])
+
     def __call__(self, pixels: np.ndarray, modality: str | None = None) -> torch.Tensor:
         """Turns (height, width, 3) uint8 pixels into a normalised tensor (3, image_size, image_size)."""
-        image = to_tensor(pixels)
+        image = to_tensor(self.picture(pixels).cut(pixels))
         if self.resize == "pad":
             image = pad_to_square(image)
         side = [self.image_size, self.image_size]

@@ -13,6 +13,8 @@ from mermed_core.inference.saliency import Explainer
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.heads import Head
 
+CPU = torch.device("cpu")
+
 
 def made_up_head(dim: int) -> Head:
     weight = np.random.default_rng(0).normal(size=(2, dim)).astype(np.float32)
@@ -109,3 +111,16 @@ def test_a_padded_image_has_the_map_of_its_part_of_the_square(embedder, shape):
 def test_a_class_that_the_head_does_not_have_is_refused(embedder):
     with pytest.raises(ValueError, match="not in"):
         Explainer(embedder).explain(picture(6), "ct", made_up_head(embedder.backbone.dim), "c")
+
+
+@pytest.mark.parametrize("way", ["squash", "pad"])
+def test_a_frame_that_is_left_out_stays_cold(embedder, way):
+    preprocessing = replace(embedder.config.preprocessing, resize=way, trim=True)
+    trimming = Embedder(embedder.backbone, replace(embedder.config, preprocessing=preprocessing), "", CPU)
+    head, inner = made_up_head(embedder.backbone.dim), picture(3)
+    framed = np.pad(inner, ((20, 10), (5, 30), (0, 0)), constant_values=255)
+    heat = Explainer(trimming).explain(framed, "ct", head, "a").heat
+    alone = Explainer(trimming).explain(inner, "ct", head, "a").heat
+    assert heat.shape == framed.shape[:2]
+    np.testing.assert_array_equal(heat[20:-10, 5:-30], alone)
+    assert heat.sum() == pytest.approx(alone.sum())

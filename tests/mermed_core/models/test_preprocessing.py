@@ -91,3 +91,16 @@ def test_normalise_works_on_batches():
     images = torch.rand(2, 3, 4, 4)
     single = torch.stack([normalise(image, IMAGENET) for image in images])
     assert torch.equal(normalise(images, IMAGENET), single)
+
+
+def test_a_frame_changes_nothing_where_it_is_left_out():
+    picture = np.random.default_rng(3).integers(40, 220, (40, 50, 3), dtype=np.uint8)
+    framed = np.pad(picture, ((6, 9), (4, 12), (0, 0)), constant_values=255)
+    trimming = Preprocessing(16, "squash", FLAT, trim=True)
+    assert torch.equal(trimming(framed), Preprocessing(16, "squash", FLAT)(picture))
+    assert not torch.equal(trimming(framed), Preprocessing(16, "squash", FLAT)(framed))
+
+
+def test_the_choice_to_trim_is_written_only_where_it_was_made():
+    assert "trim" not in Preprocessing().to_dict()
+    assert Preprocessing(**Preprocessing(trim=True).to_dict()) == Preprocessing(trim=True)
