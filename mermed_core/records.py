@@ -143,6 +143,7 @@ class Embedding:
         retrieval: (dim,) float32, unit norm, in the space in which images are compared.
         notes: how the image was read, in sentences, such as the window that was chosen.
         header_modality: key of the modality that the DICOM header states, None where it states none.
+        negative: whether the image was taken for a negative, and embedded with dark and light exchanged.
     """
 
     modality: dict[str, float]
@@ -152,6 +153,7 @@ class Embedding:
     retrieval: np.ndarray
     notes: tuple[str, ...] = ()
     header_modality: str | None = None
+    negative: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from mermed_core.errors import ManifestError
 from mermed_core.fitting.detector_fit import FittedDetector, fit_detector
 from mermed_core.fitting.label_sets import LabelledImages, LabelSets
 from mermed_core.fitting.linear_heads import Labelled, fit_head, one_hot
+from mermed_core.fitting.negative_fit import fit_negative_head
 from mermed_core.fitting.principal_axes import balanced_weights, fit_retrieval_space
 from mermed_core.fitting.scope_fit import fit_scope
 from mermed_core.fitting.training_vectors import TrainingVectors, embed_training
@@ -83,7 +84,9 @@ def fit_model(
     fitted = fit_detector(vectors.known(), vectors.unknown, vectors.held_out())
     tasks = _Tasks(label_sets or LabelSets(), vectors)
     findings = [tasks.fit(images) for images in tasks.labelled]
-    heads = HeadSet((fitted.modality_head, *tasks.fit_regions(), *findings))
+    negative = fit_negative_head(vectors.taken, vectors.negatives)
+    sorting = [fitted.modality_head, *([negative] if negative else []), *tasks.fit_regions()]
+    heads = HeadSet((*sorting, *findings))
     scopes = tuple(tasks.fit_scope(images, heads, fitted.detector) for images in tasks.labelled)
     sampled = vectors.sampled()
     frame = vectors.by_modality.manifest.frame.iloc[sampled]

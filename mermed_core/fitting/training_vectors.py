@@ -12,6 +12,7 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.data.unknown_images import unknown_images, unknown_medical
 from mermed_core.fitting.detector_fit import KnownVectors, UnknownVectors
 from mermed_core.fitting.image_changes import change
+from mermed_core.modalities import MODALITIES
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.models.embedding_cache import Copy, EmbeddingCache
 
@@ -30,6 +31,8 @@ class TrainingVectors:
         neutral: the same, made without assuming a modality.
         copies: vectors of changed copies of some training images, each normalised as its modality.
         neutral_copies: the same, made without assuming a modality.
+        taken: of some training images of modalities without colour, made without assuming a modality.
+        negatives: of the same images with dark and light exchanged.
         unknown: of images of unknown kinds.
     """
 
@@ -37,6 +40,8 @@ class TrainingVectors:
     neutral: Embeddings
     copies: Embeddings
     neutral_copies: Embeddings
+    taken: Embeddings
+    negatives: Embeddings
     unknown: UnknownVectors
 
     def known(self) -> KnownVectors:
@@ -96,18 +101,31 @@ def embed_training(
     embed = partial(cache.embed if cache else embed_manifest, embedder, workers=workers)
     by_modality = embed(manifest)
     neutral = by_modality if shared else embed(manifest, neutral=True)
+    changed = partial(_copies, embedder, cache, workers)
     to_change = manifest.select(_some_of_each_source(manifest, _CHANGED_IMAGES))
-    copies = [
-        _copies(embedder, to_change, number, cache, workers, neutral=False) for number in range(_ROUNDS)
-    ]
+    rounds = [Copy(f"changed {number}", partial(_changes, number)) for number in range(_ROUNDS)]
+    copies = _joined([changed(to_change, each, neutral=False) for each in rounds])
     neutral_copies = copies
     if not shared:
-        neutral_copies = [
-            _copies(embedder, to_change, number, cache, workers, neutral=True) for number in range(_ROUNDS)
-        ]
-    return TrainingVectors(
-        by_modality, neutral, _joined(copies), _joined(neutral_copies), embed_unknown(embedder, unknown)
-    )
+        neutral_copies = _joined([changed(to_change, each, neutral=True) for each in rounds])
+    taken = _without_colour(neutral)
+    negatives = taken
+    if len(taken.vectors):
+        negatives = changed(taken.manifest, Copy("negative", lambda _: _negative), neutral=True)
+    unknown_vectors = embed_unknown(embedder, unknown)
+    return TrainingVectors(by_modality, neutral, copies, neutral_copies, taken, negatives, unknown_vectors)
+
+
+def _without_colour(embeddings: Embeddings) -> Embeddings:
+    """Returns some training images of every source of the modalities that are grey by nature."""
+    grey = np.array([MODALITIES[key].channels == 1 for key in embeddings.manifest.frame["modality"]], bool)
+    rows = _some_of_each_source(embeddings.manifest, _CHANGED_IMAGES)
+    rows = rows[grey[rows]]
+    return Embeddings(embeddings.vectors[rows], embeddings.manifest.select(rows), (), {})
+
+
+def _negative(pixels: np.ndarray, _: int) -> np.ndarray:
+    return 255 - pixels
 
 
 def embed_unknown(embedder: Embedder, given: Mapping[str, Sequence[np.ndarray]]) -> UnknownVectors:
@@ -151,14 +169,13 @@ def _some_of_each_source(manifest: Manifest, count: int) -> np.ndarray:
 
 def _copies(
     embedder: Embedder,
-    manifest: Manifest,
-    number: int,
     cache: EmbeddingCache | None,
     workers: int,
+    manifest: Manifest,
+    copy: Copy,
     *,
     neutral: bool,
 ) -> Embeddings:
-    copy = Copy(f"changed {number}", partial(_changes, number))
     if cache is not None:
         return cache.embed(embedder, manifest, neutral=neutral, workers=workers, copy=copy)
     return embed_manifest(embedder, manifest, neutral=neutral, workers=workers, augment=copy.of(manifest))

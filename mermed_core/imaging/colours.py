@@ -14,7 +14,16 @@ STRETCHED = "The grey values were stretched from the darkest to the brightest 0.
 _TRANSPARENT = "Transparent parts are shown black."
 _USUAL_BITS = (8, 10, 12, 14, 16)
 _UNCHANGED = 2  # a profile that moves no channel by more is as good as sRGB
+_LOOKED_AT = 256  # pixels of the longer side
+_COLOURLESS, _MOSTLY = 12, 0.97  # levels between the channels, share of the pixels
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Returns whether pixels (height, width, 3) uint8 show hardly any colour, as annotations may."""
+    step = max(1, max(pixels.shape[:2]) // _LOOKED_AT)
+    few = pixels[::step, ::step]
+    return bool(np.mean(few.max(axis=2) - few.min(axis=2) <= _COLOURLESS) >= _MOSTLY)
 
 
 def grey_to_rgb(values: np.ndarray, *, white_is_zero: bool = False) -> Pixels:

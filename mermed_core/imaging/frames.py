@@ -7,7 +7,7 @@ patient. An encoder that never sees them cannot read them.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
+from skimage.measure import label, regionprops
 
 # Grey levels by which pixels of an even border differ: black is noisy in scans and photographs, whereas other
 # colours this even are drawn, and skin is not.
@@ -64,13 +64,13 @@ def find_picture(pixels: np.ndarray) -> Box:
 
 def _without_border(pixels: np.ndarray) -> Box:
     rows, columns = pixels, pixels.swapaxes(0, 1)
-    top = _even_lines(rows)
-    if top == len(rows):
-        return Box(0, 0, *pixels.shape[:2])
-    bottom = _even_lines(rows[::-1])
+    top, bottom = _even_lines(rows), _even_lines(rows[::-1])
     middle = columns[:, top : len(rows) - bottom]
-    left, right = _even_lines(middle), _even_lines(middle[::-1])
-    return Box(top, left, len(rows) - bottom - top, max(1, len(columns) - right - left))
+    if middle.size:
+        left, right = _even_lines(middle), _even_lines(middle[::-1])
+        if left + right < len(columns):
+            return Box(top, left, len(rows) - bottom - top, len(columns) - right - left)
+    return Box(0, 0, *pixels.shape[:2])  # even all over
 
 
 def _even_lines(lines: np.ndarray) -> int:
@@ -92,18 +92,16 @@ def _on_page(pixels: np.ndarray) -> Box:
     colour = _most_frequent(edge)
     if np.mean(_is_of(edge, colour)) < _PAPER:
         return whole
-    parts, _ = ndimage.label(~_is_of(small, colour))
-    pictures = []
-    for part, (rows, columns) in enumerate(ndimage.find_objects(parts), start=1):
-        shape = parts[rows, columns] == part
-        if shape.size < _SMALLEST * small.shape[0] * small.shape[1]:
-            continue
-        if np.mean(ndimage.binary_fill_holes(shape)) >= _RECTANGLE:
-            pictures.append((rows, columns))
-    if not pictures:
+    parts = [
+        part.bbox
+        for part in regionprops(label(~_is_of(small, colour)))
+        if part.area_bbox >= _SMALLEST * small.shape[0] * small.shape[1]
+        and part.area_filled >= _RECTANGLE * part.area_bbox
+    ]
+    if not parts:
         return whole
-    top, left = (min(each[axis].start for each in pictures) * step for axis in (0, 1))
-    bottom, right = (max(each[axis].stop for each in pictures) * step for axis in (0, 1))
+    top, left = (min(box[axis] for box in parts) * step for axis in (0, 1))
+    bottom, right = (max(box[axis] for box in parts) * step for axis in (2, 3))
     bottom, right = min(bottom, whole.height), min(right, whole.width)
     return Box(top, left, bottom - top, right - left)
 
@@ -111,7 +109,7 @@ def _on_page(pixels: np.ndarray) -> Box:
 def _is_of(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
     """Returns which pixels (..., 3) are of a colour, within the tolerance."""
     tolerance = _DARK_TOLERANCE if colour.max() <= _DARK else _TOLERANCE
-    return (np.abs(pixels.astype(np.int16) - colour.astype(np.int16)) <= tolerance).all(axis=-1)
+    return np.all(np.abs(pixels.astype(np.int16) - colour.astype(np.int16)) <= tolerance, axis=-1)
 
 
 def _most_frequent(pixels: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ from mermed_core.collections.store import load_collection
 from mermed_core.data.manifest import LabelSet
 from mermed_core.device import describe
 from mermed_core.errors import CollectionError, ModelError
+from mermed_core.imaging.colours import is_grey
 from mermed_core.imaging.reader import MedicalImage, read_image
 from mermed_core.inference.saliency import Explainer
 from mermed_core.modalities import modality_key
@@ -39,6 +40,10 @@ logger = logging.getLogger(__name__)
 # A label set whose scope the image is less surely in has nothing to say about it: a head CT shows no lungs.
 WITHIN_SCOPE = 0.5
 _CHANCE = 0.5  # AUROC of guessing
+_SURELY_NEGATIVE = 0.5
+_NEGATIVE = "The picture is a negative: dark and light were exchanged before it was analysed."
+_FRAMED = 0.9  # share of the image below which the picture within its frame is worth a sentence
+_FRAME = "The frame around the picture, such as its border or a viewer's window, was left out."
 _UNLIKE = (
     "But it is unlike the images that any finding was learned on: another part of the body, another device "
     "or another way of showing it. No findings are given."
@@ -127,19 +132,35 @@ class Predictor:
             UnknownModalityError: the name is no modality.
         """
         named = modality_key(modality) if modality else None
-        neutral = self._embedder.embed(image.pixels, None) if earlier is None else earlier.neutral
-        probabilities = self._modality(neutral) if earlier is None else earlier.modality
-        chosen = named or next(iter(probabilities))
-        if earlier is not None and earlier.chosen == chosen:
-            return earlier
-        shared = self._embedder.preprocessing_is_shared
-        vector = neutral if shared else self._embedder.embed(image.pixels, chosen)
+        first = self._first_pass(image) if earlier is None else earlier
+        chosen = named or next(iter(first.modality))
+        if first.chosen == chosen:
+            return first
+        vector = first.neutral
+        if not self._embedder.preprocessing_is_shared:
+            vector = self._embedder.embed(_shown(image.pixels, first.negative), chosen)
         retrieval = self._parts.space.project(vector[None])[0]
-        if earlier is not None:
-            return replace(earlier, chosen=chosen, vector=vector, retrieval=retrieval)
+        return replace(first, chosen=chosen, vector=vector, retrieval=retrieval)
+
+    def _first_pass(self, image: MedicalImage) -> Embedding:
+        """Embeds an image without assuming a modality; a negative with dark and light exchanged."""
+        neutral, negative = self._neutral(image.pixels)
+        notes = image.notes
+        if negative:
+            notes = (*notes, _NEGATIVE)
+        box = self._embedder.config.preprocessing.picture(image.pixels)
+        if box.height * box.width < _FRAMED * image.pixels.shape[0] * image.pixels.shape[1]:
+            notes = (*notes, _FRAME)
         return Embedding(
-            probabilities, chosen, vector, neutral, retrieval, image.notes, image.header_modality
+            self._modality(neutral), "", neutral, neutral, neutral, notes, image.header_modality, negative
         )
+
+    def _neutral(self, pixels: np.ndarray) -> tuple[np.ndarray, bool]:
+        """Returns the vector made without assuming a modality, and whether the image is a negative."""
+        neutral = self._embedder.embed(pixels, None)
+        if self._parts.heads.negative(neutral) <= _SURELY_NEGATIVE or not is_grey(pixels):
+            return neutral, False
+        return self._embedder.embed(_shown(pixels, True), None), True
 
     def analyse(self, image: MedicalImage | Embedding, *, neighbours: int = 8) -> Analysis:
         """Says everything about one image.
@@ -179,7 +200,8 @@ class Predictor:
         head = self._parts.heads.get(task)
         if label not in head.classes:
             raise ModelError(f"The label set '{task}' has no class '{label}'.")
-        return self._explainer.explain(image.pixels, head.modality, head, label)
+        pixels = _shown(image.pixels, self._neutral(image.pixels)[1])
+        return self._explainer.explain(pixels, head.modality, head, label)
 
     def similar(
         self,
@@ -258,6 +280,11 @@ class Predictor:
         unseen = self.metrics.unseen_source
         finding = unseen.findings.get(task, {}).get(label) if unseen else None
         return finding.auroc.value if finding else None
+
+
+def _shown(pixels: np.ndarray, negative: bool) -> np.ndarray:
+    """Returns the pixels as they were taken, of an image that may be a negative."""
+    return 255 - pixels if negative else pixels
 
 
 def _named_region(regions: dict[str, float]) -> dict[str, Any]:

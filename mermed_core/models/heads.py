@@ -17,6 +17,9 @@ from mermed_core.files import write_file, write_json
 
 HEADS_FOLDER = "heads"
 MODALITY_TASK = "modality"
+# Says whether dark and light of a grey image are exchanged.
+NEGATIVE_TASK = "negative"
+NEGATIVE_CLASSES = ("as taken", "negative")
 # How the region of a source begins that does not say which part of the body it shows.
 UNNAMED_REGION = "source "
 HEADS = "heads.json"
@@ -33,8 +36,9 @@ class Head:
     """One linear head.
 
     Attributes:
-        task: the label set; `MODALITY_TASK` or `region_task(...)` for the heads that only sort images.
-        modality: the modality whose embeddings it reads, "" for the modality head.
+        task: the label set; `MODALITY_TASK`, `NEGATIVE_TASK` or `region_task(...)` for the heads that only
+            sort images.
+        modality: the modality whose embeddings it reads, "" for those that assume none.
         kind: multiclass, multilabel or ordinal.
         classes: names, in the order of the outputs.
         weight: (classes, dim) float32, acts on unit vectors.
@@ -68,7 +72,7 @@ def to_probabilities(logits: np.ndarray, kind: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class HeadSet:
-    """All heads of a model: the modality head, the region heads and the heads of findings."""
+    """All heads of a model: those that sort images by modality, region or as negatives, and of findings."""
 
     heads: tuple[Head, ...]
 
@@ -89,8 +93,16 @@ class HeadSet:
         return tuple(
             head
             for head in self.heads
-            if head.task != MODALITY_TASK and head.task != region_task(head.modality)
+            if head.task not in (MODALITY_TASK, NEGATIVE_TASK) and head.task != region_task(head.modality)
         )
+
+    def negative(self, neutral: np.ndarray) -> float:
+        """Returns how probably a grey image is a negative, from its vector (width,) made without a modality.
+
+        0 where the model cannot tell.
+        """
+        head = next((each for each in self.heads if each.task == NEGATIVE_TASK), None)
+        return float(head.probabilities(neutral[None])[0, 1]) if head else 0.0
 
     def regions(self, modality: str, vector: np.ndarray) -> dict[str, float]:
         """Returns how probable each part of the body is for a vector (width,) of a modality, highest first.

@@ -51,6 +51,19 @@ def test_copies_are_those_of_some_training_images(embedder, few):
             np.testing.assert_allclose(vectors.copies.vectors[row], embedder.embed(changed, None), atol=1e-5)
 
 
+def test_negatives_are_of_grey_modalities_alone(embedder, few):
+    vectors = embed_training(embedder, few, {})
+    frame = vectors.negatives.manifest.frame
+    assert set(frame["modality"]) == {"ct"}
+    assert list(frame["case_id"]) == list(vectors.taken.manifest.frame["case_id"])
+    cases = few.frame["case_id"].tolist()
+    assert len(frame) == 2
+    for row, case_id in enumerate(frame["case_id"]):
+        pixels = few.read_image(cases.index(case_id)).pixels
+        for side, shown in ((vectors.taken, pixels), (vectors.negatives, 255 - pixels)):
+            np.testing.assert_allclose(side.vectors[row], embedder.embed(shown, None), atol=1e-5)
+
+
 def test_known_images_are_some_of_each_source_with_the_copies_behind(embedder, few):
     vectors = embed_training(embedder, few, {})
     known = vectors.known()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydicom.pixels.processing import convert_color_space
 
-from mermed_core.imaging.colours import colour_to_rgb, grey_to_rgb, over_black, ybr_to_rgb
+from mermed_core.imaging.colours import colour_to_rgb, grey_to_rgb, is_grey, over_black, ybr_to_rgb
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 
@@ -64,3 +64,12 @@ def test_over_black_is_the_share_of_alpha():
     assert notes == ("Transparent parts are shown black.",)
     values = np.full((1, 3, 3), 7, np.uint16)
     assert over_black(values, np.full((1, 3), 65535, np.uint16))[0] is values
+
+
+def test_a_few_coloured_pixels_leave_an_image_grey():
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 1), np.uint8).repeat(3, axis=2)
+    assert is_grey(pixels)
+    pixels[:1, :, 0] = 255 - pixels[:1, :, 0]  # a coloured ruler
+    assert is_grey(pixels)
+    pixels[:50, :, 0] = 255 - pixels[:50, :, 0]
+    assert not is_grey(pixels)

@@ -94,6 +94,12 @@ def test_a_speck_on_a_page_is_no_picture():
     assert find_picture(page) == Box(0, 0, 200, 200)
 
 
+def test_stray_pixels_on_a_page_are_no_picture():
+    page = np.full((400, 400, 3), 255, np.uint8)
+    page[200, 10:20] = page[300, 200:210] = 0
+    assert find_picture(page) == Box(0, 0, 400, 400)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

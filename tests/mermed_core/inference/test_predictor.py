@@ -11,7 +11,15 @@ from mermed_core.errors import CollectionError, ModelError
 from mermed_core.inference.predictor import Filter, MedicalImage, Predictor
 from mermed_core.modalities import MODALITY_KEYS, UnknownModalityError
 from mermed_core.models.embedder import Embedder
-from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head, HeadSet, region_task
+from mermed_core.models.heads import (
+    MODALITY_TASK,
+    NEGATIVE_CLASSES,
+    NEGATIVE_TASK,
+    UNNAMED_REGION,
+    Head,
+    HeadSet,
+    region_task,
+)
 from mermed_core.models.model_metrics import (
     Estimate,
     FindingMetrics,
@@ -99,6 +107,51 @@ def test_only_label_sets_whose_scope_holds_are_asked_the_surest_first(predictor)
         "lymph": pytest.approx(1 / (1 + np.exp(-2)), abs=1e-3),
         "colon": pytest.approx(0.5, abs=1e-3),
     }
+
+
+def knowing_negatives(predictor: Predictor, *seen: MedicalImage) -> Predictor:
+    """Returns a predictor that tells these images from their negatives."""
+    taken, turned = (
+        np.stack([predictor._embedder.embed(pixels, None) for pixels in all_pixels])
+        for all_pixels in ([each.pixels for each in seen], [255 - each.pixels for each in seen])
+    )
+    weight = 500 * np.stack([taken.mean(0) - turned.mean(0), turned.mean(0) - taken.mean(0)])
+    bias = -weight @ np.concatenate([taken, turned]).mean(0)
+    numbers = (weight.astype(np.float32), bias.astype(np.float32))
+    head = Head(NEGATIVE_TASK, "", "multiclass", NEGATIVE_CLASSES, *numbers, 1.0, 2 * len(seen))
+    return open_scopes(predictor, heads=HeadSet((*predictor._parts.heads.heads, head)))
+
+
+def test_a_negative_is_analysed_as_it_was_taken_and_said(predictor):
+    film, section = image("cxr"), image("pathology")
+    knowing = knowing_negatives(predictor, film)
+    plain, turned = (knowing.analyse(each) for each in (film, replace(film, pixels=255 - film.pixels)))
+    assert turned.notes == (
+        *plain.notes,
+        "The picture is a negative: dark and light were exchanged before it was analysed.",
+    )
+    assert replace(turned, notes=()) == replace(plain, notes=())
+    task = next(finding.task for finding in plain.findings)
+    heat = [
+        knowing.explain(each, task=task, label=plain.findings[0].label).heat
+        for each in (film, replace(film, pixels=255 - film.pixels))
+    ]
+    np.testing.assert_array_equal(*heat)
+    # Only grey images are ever taken for negatives: the colours of a section could not be had back.
+    knowing = knowing_negatives(predictor, section)
+    coloured = knowing.embed(replace(section, pixels=255 - section.pixels))
+    assert knowing._parts.heads.negative(coloured.neutral) > 0.5
+    assert not coloured.negative
+
+
+def test_a_negative_stays_one_when_its_modality_is_named(predictor):
+    film = image("cxr")
+    turned = replace(film, pixels=255 - film.pixels)
+    knowing = knowing_negatives(predictor, film)
+    before = knowing.embed(turned)
+    after = knowing.embed(turned, modality="CT", earlier=before)
+    np.testing.assert_array_equal(after.vector, knowing.embed(film, modality="CT").vector)
+    assert after.negative
 
 
 def with_regions(predictor: Predictor, *names: str, sure: str) -> Predictor:
