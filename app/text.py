@@ -15,6 +15,7 @@ from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY
 from mermed_core.reports.case.wording import (
     COARSE_MAP,
     FAINT_MAP,
+    NEAREST_ANYWAY,
     NO_FINDINGS,
     UNKNOWN_IMAGE,
     YOU,
@@ -36,6 +37,7 @@ from mermed_core.reports.text import humanise
 __all__ = [
     "COARSE_MAP",
     "FAINT_MAP",
+    "NEAREST_ANYWAY",
     "NO_FINDINGS",
     "RESEARCH_ONLY",
     "UNKNOWN_IMAGE",
@@ -76,6 +78,7 @@ IMAGE_HERE = "Your image appears here."
 IMAGE_PRIVATE = "It is held in memory only and never stored."
 IMAGE_ALT = "The uploaded image"
 SHOW_WHERE = "Show where the model looked for"
+TAKE_ALONG = {"pdf": "Report (PDF)", "json": "Data (JSON)", "dicom": "DICOM"}
 OVERLAY, OVERLAY_OPACITY, LESS, MORE = "Overlay", "Opacity of the heat map", "less", "more"
 
 # Modality and findings
@@ -86,7 +89,6 @@ SELECT_A_FINDING = "Select a finding to see where the model looked for it."
 
 # Cases
 CASES_HERE = "The most similar known cases appear here."
-NEAREST_ANYWAY = "The model does not recognise this image; these are merely the cases nearest to it."
 NO_MATCH = "No case matches these filters. Remove one and try again."
 SIMILARITY = "cosine similarity"
 

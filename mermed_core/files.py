@@ -111,6 +111,12 @@ def write_json(path: Path, value: Any) -> None:
         staging.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file, the whole of it or nothing."""
+    with write_file(path) as staging:
+        staging.write_bytes(data)
+
+
 def checksum(path: Path) -> str:
     """Returns the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:

@@ -2,13 +2,11 @@
 
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.records import Saliency
+from mermed_core.reports.case.wording import FAINT_PEAK
 
 from .. import text
 from .pictures import heat_uri, picture_uri, scale_gradient
 from .templates import render
-
-# Below this raw peak the map of the class is noise that was stretched to full scale.
-_FAINT = 1e-3
 
 
 def empty() -> str:
@@ -27,5 +25,5 @@ def figure(image: MedicalImage, saliency: Saliency | None = None, name: str = ""
         **values | {"heat": heat_uri(saliency.heat)},
         gradient=scale_gradient(),
         caption=text.heat_map(saliency.method, name, saliency.peak),
-        faint=saliency.peak < _FAINT,
+        faint=saliency.peak < FAINT_PEAK,
     )

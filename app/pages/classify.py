@@ -7,12 +7,15 @@ import gradio as gr
 from gradio.events import Dependency
 
 from mermed_core.errors import MermedError
+from mermed_core.inference.case_report import case_report
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Analysis, Finding
 
 from .. import text
 from ..components import cases, examples, figure, findings, modality, notice
 from ..components.html_parts import clickable_html, picked_name, scripted_html, static_html
+from ..components.report_file import KINDS, report_file
+from ..components.templates import script
 from ..services import Services
 from ..uploads import Query, open_upload
 
@@ -38,6 +41,11 @@ class ClassifyPage:
                 self.notice = static_html("", "classify-notice")
                 self.figure = scripted_html(figure.empty(), "classify-figure", "figure.js")
                 self.explained = gr.Dropdown([], label=text.SHOW_WHERE, visible=False)
+                with gr.Row(elem_id="classify-reports"):
+                    self.downloads = {
+                        kind: gr.Button(text.TAKE_ALONG[kind], size="sm", visible=False) for kind in KINDS
+                    }
+                self._file_out = gr.Textbox(visible=False)
             with gr.Column(scale=4, min_width=300):
                 self.modality = static_html(modality.empty(), "classify-modality")
                 self.findings = clickable_html(findings.empty(), "classify-findings")
@@ -52,6 +60,7 @@ class ClassifyPage:
             self.explained,
             self.cases,
             self.frame,
+            *self.downloads.values(),
         ]
         self._wire()
 
@@ -111,6 +120,20 @@ class ClassifyPage:
         name = text.class_name(self._predictor.metrics, task, label)
         return {self.figure: figure.figure(query.image, saliency, name)}
 
+    def report(self, kind: str, query: Query | None, explained: str | None, chosen: str) -> str:
+        """Returns the report on the visitor's image as a file for the browser; "" without an image."""
+        if query is None:
+            return ""
+        report = case_report(
+            self._predictor,
+            query.image,
+            query.embedding,
+            chosen=chosen or None,
+            explained=self._class_of(explained) if explained else None,
+            neighbours=_NEIGHBOURS,
+        )
+        return report_file(report, kind)
+
     def analyse(self, path: str) -> dict[str, Any]:
         """Returns everything about one uploaded file as JSON, for programs: {"error": …} if it is refused."""
         try:
@@ -142,6 +165,10 @@ class ClassifyPage:
             self.frame: gr.update(
                 visible=image.frames > 1, maximum=max(2, image.frames), value=image.frame + 1
             ),
+            **{
+                button: gr.update(visible=kind != "dicom" or image.kind == "DICOM")
+                for kind, button in self.downloads.items()
+            },
         }
 
     def _similar(self, analysis: Analysis) -> str:
@@ -211,6 +238,8 @@ class ClassifyPage:
         )
         self.then_explains(picked, "finding")
         self._explains(self.explained.input, "explain", "public")
+        for kind in KINDS:
+            self._wire_download(kind)
         self._program_file.upload(
             self.analyse,
             self._program_file,
@@ -218,6 +247,21 @@ class ClassifyPage:
             api_name="analyse",
             concurrency_id=MODEL_QUEUE,
         )
+
+    def _wire_download(self, kind: str) -> None:
+        def make(query: Query | None, explained: str | None, chosen: str) -> str:
+            """Makes a report on the image that is open: name, media type and the bytes in base64."""
+            return self.report(kind, query, explained, chosen)
+
+        made = self.downloads[kind].click(
+            make,
+            [self.query, self.explained, self.chosen],
+            self._file_out,
+            api_name=f"report_{kind}",
+            concurrency_id=MODEL_QUEUE,
+        )
+        js = script("save_file.js")
+        made.then(None, self._file_out, None, js=js, api_name=f"save_{kind}", api_visibility="private")
 
     def then_explains(self, event: Dependency, name: str) -> None:
         """Draws the heat map after an event."""

@@ -9,22 +9,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mermed_core.cli.arguments import add_served, count, positive
-from mermed_core.errors import CollectionError
-from mermed_core.files import DEFAULT_COLLECTION
+from mermed_core.errors import CollectionError, SettingsError
+from mermed_core.files import DEFAULT_COLLECTION, write_bytes, write_json
 from mermed_core.records import RESEARCH_ONLY, Analysis, Familiarity, Finding, caution_about
 
 if TYPE_CHECKING:
     from mermed_core.inference.predictor import Predictor
+    from mermed_core.reports.case.case_report import CaseReport
+    from mermed_core.reports.case.dicom_subject import Subject
 
 SUMMARY = "Say what the model sees in one image."
 DETAILS = """\
     mermed analyse scan.dcm
     mermed analyse scan.dcm --frame 12 --json
+    mermed analyse scan.dcm --report scan.pdf --report scan.json
+    mermed analyse scan.dcm --dicom-out results --same-study
 
 With --json the answer is one object: modality, familiarity (familiar; unlike: of the modality, but unlike
 what the findings were learned on; unknown), in_distribution, region, region_probability, reason, findings
 (each with holds_elsewhere and caution), neighbours, map, model, notes (how the image was read),
-header_modality (what the DICOM header says). No other part of a header is read out."""
+header_modality (what the DICOM header says). No other part of a header is read out.
+
+--dicom-out writes heat_map.dcm (a Secondary Capture) and report.dcm (a Comprehensive SR, TID 1500,
+preliminary and unverified). They name no patient and are a study of their own, unless --same-study says
+that the file's patient and study are to be read from its header and named in them."""
 
 _RECOGNISED = {
     Familiarity.FAMILIAR: "yes",
@@ -47,6 +55,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--neighbours", type=count, default=8, metavar="N", help="how many similar cases (default: 8)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--report",
+        type=report_file,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="write a report on one page (.pdf) or the same as data (.json); may be repeated",
+    )
+    parser.add_argument(
+        "--dicom-out", type=Path, metavar="FOLDER", help="write the heat map and the report as DICOM files"
+    )
+    parser.add_argument(
+        "--same-study",
+        action="store_true",
+        help="name the DICOM file's patient and study in what --dicom-out writes",
+    )
     add_served(parser)
 
 
@@ -58,14 +82,57 @@ def run(options: argparse.Namespace) -> None:
         ModelError: there is no usable model.
         CollectionError: the collection that was asked for cannot be loaded.
     """
+    # Before the seconds that loading takes: a wrong option is said at once.
+    subject = _subject(options)
     predictor = _load(options.model, options.collection)
     image = predictor.read(options.file, options.frame - 1)
     embedding = predictor.embed(image, modality=options.modality)
     analysis = predictor.analyse(embedding, neighbours=options.neighbours)
+    if options.report or options.dicom_out:
+        from mermed_core.inference.case_report import case_report
+
+        chosen = embedding.chosen if options.modality else None
+        _write(case_report(predictor, image, embedding, chosen=chosen, analysis=analysis), options, subject)
     if options.json:
         print(json.dumps(analysis.to_dict(), ensure_ascii=False))
     else:
         print("\n".join(lines(analysis, embedding.chosen)))
+
+
+def report_file(text: str) -> Path:
+    """Reads the name of a report, which says by its end what kind it is."""
+    path = Path(text)
+    if path.suffix.lower() not in (".pdf", ".json"):
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a .pdf nor a .json file")
+    return path
+
+
+def _subject(options: argparse.Namespace) -> "Subject | None":
+    """Returns whom DICOM files are about; None for nobody."""
+    if not options.same_study:
+        return None
+    if options.dicom_out is None:
+        raise SettingsError("--same-study says what --dicom-out FOLDER writes; give both.")
+    from mermed_core.reports.case.dicom_subject import Subject
+
+    return Subject.of_file(options.file)
+
+
+def _write(report: "CaseReport", options: argparse.Namespace, subject: "Subject | None") -> None:
+    """Writes the report into every file that was asked for."""
+    from mermed_core.reports.case.case_dicom import render_dicom
+    from mermed_core.reports.case.case_pdf import render_pdf
+
+    for path in options.report:
+        if path.suffix.lower() == ".json":
+            write_json(path, report.to_dict())
+        else:
+            write_bytes(path, render_pdf(report))
+        logger.info("wrote %s", path)
+    if options.dicom_out:
+        for name, data in render_dicom(report, subject).items():
+            write_bytes(options.dicom_out / name, data)
+        logger.info("wrote %s", options.dicom_out)
 
 
 def _load(model: Path | None, collection: Path | None) -> "Predictor":

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mermed_core.data.manifest import LabelSet
-from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
 from mermed_core.records import Analysis, Finding, caution_about
 from mermed_core.reports.case import wording
+
+if TYPE_CHECKING:
+    from mermed_core.data.manifest import LabelSet
+    from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
 
 _DOUBTFUL = 0.8
 # Above this calibration error a probability says nothing that a person may lean on.
@@ -69,7 +71,7 @@ class FindingSet:
 
 
 def finding_sets(
-    analysis: Analysis, label_sets: Sequence[LabelSet], metrics: ModelMetrics
+    analysis: Analysis, label_sets: "Sequence[LabelSet]", metrics: "ModelMetrics"
 ) -> tuple[FindingSet, ...]:
     """Returns every finding of an image by label set, in the order of the analysis.
 
@@ -83,7 +85,7 @@ def finding_sets(
     return tuple(_finding_set(list(group), metrics, exclusive=task in exclusive) for task, group in groups)
 
 
-def _finding_set(findings: list[Finding], metrics: ModelMetrics, *, exclusive: bool) -> FindingSet:
+def _finding_set(findings: list[Finding], metrics: "ModelMetrics", *, exclusive: bool) -> FindingSet:
     first = findings[0]
     measured = metrics.tasks.get(first.task)
     names = [wording.class_name(metrics, finding.task, finding.label) for finding in findings]
@@ -127,14 +129,14 @@ def _note(finding: Finding) -> str:
     return wording.sentence(finding.caution)
 
 
-def _no_better_than_chance(measured: TaskMetrics | None) -> bool:
+def _no_better_than_chance(measured: "TaskMetrics | None") -> bool:
     if measured is None:
         return False
     lowest = measured.auroc if measured.auroc_low is None else measured.auroc_low
     return lowest is not None and lowest <= _CHANCE
 
 
-def _warning(measured: TaskMetrics | None) -> str:
+def _warning(measured: "TaskMetrics | None") -> str:
     if measured is None or measured.ece is None or measured.ece <= _MISCALIBRATED:
         return ""
     return wording.miscalibrated(measured.ece)

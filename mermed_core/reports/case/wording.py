@@ -4,11 +4,14 @@ All of it is plain text; whoever puts it into HTML or a PDF escapes it.
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from mermed_core.collections.collection import Collection
 from mermed_core.modalities import MODALITIES
-from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
 from mermed_core.reports.text import humanise
+
+if TYPE_CHECKING:
+    from mermed_core.collections.collection import Collection
+    from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
 
 LIKELY = 0.9
 LEANING = 0.6
@@ -19,7 +22,10 @@ NO_FINDINGS = "The model has no findings for this kind of image."
 NO_VERDICT = "No verdict: on images it had never seen, the model told these apart no better than chance."
 FAINT_MAP = "Nothing in the image supports this finding, so the map means little."
 COARSE_MAP = "A rough guide to what drove the score, not an outline of the finding."
+NEAREST_ANYWAY = "The model does not recognise this image; these are merely the cases nearest to it."
 UNLABELLED = "Unlabelled"
+# Below this raw peak the map of a class is noise that was stretched to full scale.
+FAINT_PEAK = 1e-3
 
 
 def percent(share: float) -> str:
@@ -29,13 +35,13 @@ def percent(share: float) -> str:
     return "<1%" if share < 0.01 else f"{100 * share:.0f}%"
 
 
-def class_name(metrics: ModelMetrics, task: str, label: str) -> str:
+def class_name(metrics: "ModelMetrics", task: str, label: str) -> str:
     """Returns the name of a class for people: the one that the model states for it, else its label."""
     measured = metrics.tasks.get(task)
     return humanise(measured.names.get(label, label) if measured else label)
 
 
-def set_title(task: str, measured: TaskMetrics | None) -> str:
+def set_title(task: str, measured: "TaskMetrics | None") -> str:
     """Returns the name of a label set for people."""
     return measured.title if measured and measured.title else humanise(task)
 
@@ -115,14 +121,14 @@ def poor_match(relevance: float) -> str:
     return f"The image is only a {percent(relevance)} match for this set of findings; read it with caution."
 
 
-def auroc(measured: TaskMetrics) -> str:
+def auroc(measured: "TaskMetrics") -> str:
     """Returns the AUROC of a label set with its interval."""
     if measured.auroc_low is None or measured.auroc_high is None:
         return f"AUROC {measured.auroc:.2f} (no confidence interval: too few patients)"
     return f"AUROC {measured.auroc:.2f} (95% CI {measured.auroc_low:.2f} to {measured.auroc_high:.2f})"
 
 
-def auroc_on_test(measured: TaskMetrics) -> str:
+def auroc_on_test(measured: "TaskMetrics") -> str:
     """Returns the AUROC of a label set on its own source, on how many images, and what it cannot show."""
     on_own = f"On held-out images of the same source: {auroc(measured)}, {measured.n_test} images."
     return f"{on_own} {measured.caveat}".strip()
@@ -153,7 +159,7 @@ def set_by(who: str) -> str:
     return f"set by {who}"
 
 
-def labels(collection: Collection, names: Iterable[str] | None) -> str:
+def labels(collection: "Collection", names: Iterable[str] | None) -> str:
     """Returns the labels of a case."""
     known, given = collection.label_names, names if names is not None else ()
     return ", ".join(humanise(known.get(name, name)) for name in given) or UNLABELLED

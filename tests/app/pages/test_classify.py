@@ -1,4 +1,10 @@
+import base64
+import io
+import json
+import zipfile
+
 import gradio as gr
+import pydicom
 import pytest
 
 from app.components.examples import example_names
@@ -7,6 +13,7 @@ from app.services import Services
 from mermed_core.files import BUNDLED_MODEL
 from mermed_core.inference.predictor import Predictor
 from mermed_core.modalities import MODALITY_KEYS
+from mermed_core.records import RESEARCH_ONLY
 
 
 def built(services: Services) -> ClassifyPage:
@@ -79,3 +86,39 @@ def test_an_upload_that_is_gone_is_a_sentence_without_its_path(page, tmp_path):
     gone = str(tmp_path / "gone.png")
     assert page.analyse(gone) == {"error": "The upload was incomplete. Please send the file again."}
     assert "gone.png" not in page.open(gone, "")[page.notice]
+
+
+def content(file: str) -> tuple[str, bytes]:
+    made = json.loads(file)
+    return made["name"], base64.b64decode(made["data"])
+
+
+def test_a_report_is_made_of_what_is_shown(page):
+    shown = page.open_example("fundus", "")
+    query, classes = shown[page.query], shown[page.explained]["choices"]
+    name, data = content(page.report("pdf", query, classes[1][1], ""))
+    assert (name, data[:5]) == ("report.pdf", b"%PDF-")
+    name, data = content(page.report("json", query, classes[1][1], "fundus"))
+    said = json.loads(data)
+    assert said["intended_use"] == RESEARCH_ONLY
+    assert f"{said['heat_map']['task']}:{said['heat_map']['label']}" == classes[1][1]
+    assert said["modality_set_by_user"] == "fundus"
+    assert len(said["neighbours"]) == 8
+    assert page.report("pdf", None, None, "") == ""
+
+
+def test_dicom_files_are_offered_for_dicom_and_name_nobody(page, ct_file):
+    picture = page.open_example("ct", "")
+    assert [picture[page.downloads[kind]]["visible"] for kind in ("pdf", "json", "dicom")] == [
+        True,
+        True,
+        False,
+    ]
+    shown = page.open(str(ct_file), "")
+    assert shown[page.downloads["dicom"]]["visible"] is True
+    _, data = content(page.report("dicom", shown[page.query], shown[page.explained]["value"], ""))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert sorted(archive.namelist()) == ["heat_map.dcm", "report.dcm"]
+        for name in archive.namelist():
+            assert not pydicom.dcmread(io.BytesIO(archive.read(name))).PatientName
+            assert b"Doe" not in archive.read(name)

@@ -3,8 +3,10 @@
 import json
 
 import numpy as np
+import pydicom
 import pytest
 from PIL import Image
+from pypdf import PdfReader
 
 from mermed_core.cli import analyse, main
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
@@ -166,3 +168,45 @@ def test_frames_are_chosen_from_1_as_the_notes_count_them(tmp_path, capsys, opti
         "There is no frame 3; the file has 2. Choose one from 1 to 2.",
     )
     assert error_of("analyse", path, "--frame", "0", *options)[0] == 2
+
+
+def test_reports_and_dicom_files_are_written_where_they_are_asked_for(write, tmp_path, capsys, options):
+    path, out = write("dcm"), tmp_path / "out"
+    wanted = [
+        "--report",
+        str(out / "a.pdf"),
+        "--report",
+        str(out / "a.json"),
+        "--dicom-out",
+        str(out / "dicom"),
+    ]
+    assert main(["analyse", str(path), *wanted, "--modality", "ct", *options]) == 0
+    assert "recognised" in capsys.readouterr().out
+    (page,) = PdfReader(out / "a.pdf").pages
+    assert RESEARCH_ONLY in " ".join(page.extract_text().split())
+    said = json.loads((out / "a.json").read_text(encoding="utf-8"))
+    assert set(KEYS) <= said.keys()
+    assert said["modality_set_by_user"] == "ct"
+    assert said["finding_sets"][0]["lines"]
+    for name in ("heat_map.dcm", "report.dcm"):
+        dataset = pydicom.dcmread(out / "dicom" / name)
+        assert not dataset.PatientName
+    assert b"Nobody^Known" not in b"".join(file.read_bytes() for file in out.rglob("*") if file.is_file())
+
+
+def test_the_files_patient_and_study_are_named_only_where_that_is_asked_for(
+    write, tmp_path, options, error_of
+):
+    uids = {f"{of}InstanceUID": f"2.25.{n}" for n, of in enumerate(("Study", "Series", "SOP"), 7)}
+    path = write("dcm", SOPClassUID="1.2.840.10008.5.1.4.1.1.2", **uids)
+    out = tmp_path / "dicom"
+    assert main(["analyse", str(path), "--dicom-out", str(out), "--same-study", *options]) == 0
+    for name in ("heat_map.dcm", "report.dcm"):
+        dataset = pydicom.dcmread(out / name)
+        assert (str(dataset.PatientName), dataset.StudyInstanceUID) == ("Nobody^Known", "2.25.7")
+    code, sentence = error_of("analyse", path, "--same-study", *options)
+    assert (code, sentence) == (2, "--same-study says what --dicom-out FOLDER writes; give both.")
+    code, sentence = error_of("analyse", write("png"), "--dicom-out", out, "--same-study", *options)
+    assert code == 2
+    assert "Only a DICOM file names a patient" in sentence
+    assert error_of("analyse", path, "--report", "report.docx", *options)[0] == 2

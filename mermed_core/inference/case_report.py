@@ -1,0 +1,68 @@
+"""The report on one image: asks the predictor everything that a report says."""
+
+from datetime import datetime
+
+from mermed_core.imaging.reader import MedicalImage
+from mermed_core.inference.predictor import Predictor
+from mermed_core.records import Analysis, Embedding
+from mermed_core.reports.case import wording
+from mermed_core.reports.case.case_report import CaseReport, near_cases
+from mermed_core.reports.case.findings import finding_sets
+
+_NO_COLLECTION = "No collection of known cases was loaded."
+
+
+def case_report(
+    predictor: Predictor,
+    image: MedicalImage,
+    embedding: Embedding,
+    *,
+    chosen: str | None = None,
+    explained: tuple[str, str] | None = None,
+    neighbours: int = 8,
+    analysis: Analysis | None = None,
+) -> CaseReport:
+    """Returns the report on one image.
+
+    Args:
+        predictor: answers.
+        image: from `Predictor.read`.
+        embedding: of the image.
+        chosen: key of the modality that a person set, None where it was detected.
+        explained: label set and class that the heat map is for; None takes the first finding.
+        neighbours: how many similar cases.
+        analysis: of the embedding, where it is there already.
+
+    Raises:
+        ModelError: the model has no such label set or class.
+    """
+    analysis = analysis or predictor.analyse(embedding, neighbours=neighbours)
+    if explained is None and analysis.findings:
+        explained = (analysis.findings[0].task, analysis.findings[0].label)
+    heat = predictor.explain(image, task=explained[0], label=explained[1]) if explained else None
+    collection = predictor.collection
+    return CaseReport(
+        pixels=image.pixels,
+        kind=image.kind,
+        frame=image.frame + 1,
+        frames=image.frames,
+        analysis=analysis,
+        chosen=chosen,
+        findings=finding_sets(analysis, predictor.tasks, predictor.metrics),
+        heat=heat,
+        heat_class=wording.class_name(predictor.metrics, *explained) if explained else "",
+        cases=near_cases(collection, analysis.neighbours) if collection else (),
+        cases_note=_cases_note(predictor, analysis),
+        collection=collection.name if collection else "",
+        created=datetime.now().astimezone(),
+    )
+
+
+def _cases_note(predictor: Predictor, analysis: Analysis) -> str:
+    if predictor.collection is None:
+        return _NO_COLLECTION
+    if not analysis.in_distribution:
+        return wording.NEAREST_ANYWAY
+    best = analysis.neighbours[0].similarity if analysis.neighbours else -1.0
+    usual = predictor.collection.usual_similarity
+    return wording.none_near(best, usual) if analysis.neighbours and best < usual else ""

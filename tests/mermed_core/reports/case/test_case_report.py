@@ -1,0 +1,48 @@
+"""What a report says, and its JSON."""
+
+import json
+from dataclasses import replace
+
+from mermed_core.records import RESEARCH_ONLY, Familiarity
+from mermed_core.reports.case.wording import FAINT_PEAK, UNKNOWN_IMAGE
+
+
+def test_the_first_line_is_the_modality_and_how_sure_it_is(make_report):
+    report = make_report()
+    assert report.modality == "Pathology (97%)"
+    assert report.region == "Colon (90%)"
+    assert make_report(chosen="dermatology").modality == "Skin (set by the user)"
+    assert report.remarks == (
+        "The file's header says CT; the pixels look like pathology.",
+        "Frame 2 of 3 is shown.",
+    )
+    assert report.image_caption == "DICOM, 120 × 90 pixels, frame 2 of 3"
+
+
+def test_unlike_and_unknown_images_are_said_to_be_so(make_report):
+    analysis = make_report().analysis
+    unlike = make_report(analysis=replace(analysis, familiarity=Familiarity.UNLIKE))
+    assert unlike.familiarity[0].startswith("This looks like pathology, most likely of the colon, but unlike")
+    unknown = make_report(analysis=replace(analysis, familiarity=Familiarity.UNKNOWN), chosen="ct")
+    assert unknown.modality == UNKNOWN_IMAGE
+    assert unknown.familiarity == (analysis.reason, "Read as CT, set by the user.")
+    assert unknown.remarks[0] == "The file's header says CT."
+
+
+def test_a_faint_map_is_called_one(make_report):
+    heat = make_report().heat
+    assert "means little" not in make_report().heat_caption
+    assert "means little" in make_report(heat=replace(heat, peak=FAINT_PEAK / 2)).heat_caption
+    assert make_report(heat=None).heat_caption == ""
+
+
+def test_json_holds_all_that_is_said_and_no_pixels(make_report):
+    values = json.loads(json.dumps(make_report().to_dict()))
+    assert values["intended_use"] == RESEARCH_ONLY
+    assert values["created"] == "2026-11-28T12:30:00+00:00"
+    assert values["image"] == {"kind": "DICOM", "frame": 2, "frames": 3, "height": 90, "width": 120}
+    assert values["finding_sets"][0]["lines"][0]["probability"] == 0.93
+    assert values["heat_map"]["caption"].startswith("Grad-CAM heat map for Malignant (raw peak 0.4).")
+    assert values["neighbours"][0]["source"] == "GlaS <b>"
+    assert "thumbnail" not in values["neighbours"][0]
+    assert values["modality"] == {"pathology": 0.97, "dermatology": 0.03}
