@@ -59,6 +59,10 @@ class DownloadError(MermedError):
     """A file cannot be fetched from its server, or is not the one that was published."""
 
 
+class RefusedDownloadError(DownloadError):
+    """A file is not fetched or not kept, whenever it is tried: too large, or not the one that was meant."""
+
+
 class RecipeError(MermedError):
     """A training recipe has an unknown key or a value out of range."""
 

@@ -114,6 +114,25 @@ class Settings(BaseModel):
             allow_inf_nan=False,
         ),
     ] = 50.0
+    fetch_gb: Annotated[
+        float,
+        Field(
+            alias="MERMED_FETCH_GB",
+            description="Size in GB beyond which one remote file, a shard or a data set, is not fetched.",
+            gt=0,
+            allow_inf_nan=False,
+        ),
+    ] = 20.0
+    table_gb: Annotated[
+        float,
+        Field(
+            alias="MERMED_TABLE_GB",
+            description="Size in GB, as a file or in memory, beyond which a table of remote shards is "
+            "not read.",
+            gt=0,
+            allow_inf_nan=False,
+        ),
+    ] = 2.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

@@ -107,7 +107,7 @@ class Language:
         for part in filter(None, query.split("&")):
             name, _, value = part.partition("=")
             if name not in self.options or not value:
-                raise SpecError(f"'{part}' is not an option; these are {', '.join(self.options)}.")
+                raise SpecError(f"'{name}=' is not an option; these are {', '.join(self.options)}.")
             options[name] = value
         return options
 
@@ -119,7 +119,7 @@ DATA = Language(
     },
     bare={},
     default="path",
-    options=("modality", "root", "every"),
+    options=("modality", "root", "every", "sha256"),
 )
 ENCODER = Language(
     kinds={**dict.fromkeys(("timm", "hf_hub", "hf-hub", "open_clip", "random"), "@"), "weights": "=@"},

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from mermed_core.cli.arguments import add_workers, positive
+from mermed_core.urls import is_web_address, shown_url
 
 SUMMARY = "Fetch openly licensed images and build a collection with pictures from them."
 DETAILS = """\
@@ -115,8 +116,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _address(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"'{text}' does not start with http:// or https://")
+    if not is_web_address(text):
+        raise argparse.ArgumentTypeError(f"'{shown_url(text)}' does not start with http:// or https://")
     return text
 
 

@@ -5,7 +5,8 @@ Columns: `case_id` (unique), `path` or `image` (file path or encoded bytes; exac
 label set, such as "busi"), `task_kind` (multiclass, multilabel or ordinal), `group` (patient or lesion, by
 a name that only its own source uses: patient 12 of two sources is two patients), `split` (train, val, test or
 ""), `source` (data set). Optional: `frame` (which frame or page of the file, from 0; 0 without the column),
-`offset` and `length` (where the image lies in a larger file), `file` (what the image's own file was called
+`offset` and `length` (where the image lies in a larger file), `shard_sha256` (of that larger file, against
+which a fetched copy is checked), `file` (what the image's own file was called
 where a table holds the bytes; "" where that is not known). Further columns, such as sex, are kept as they
 are.
 
@@ -28,15 +29,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mermed_core.data.remote import is_url, read_range
+from mermed_core.data.remote import read_range
 from mermed_core.data.validation import COLUMNS, SPLITS, TASK_KINDS, validated
 from mermed_core.errors import ManifestError
 from mermed_core.files import write_file
 from mermed_core.imaging.reader import MedicalImage, read_image
 from mermed_core.records import Case
+from mermed_core.urls import is_url
 
 __all__ = [
     "COLUMNS",
+    "SHARD_CHECKSUM",
     "SPLITS",
     "TASK_KINDS",
     "LabelSet",
@@ -52,6 +55,7 @@ logger = logging.getLogger(__name__)
 # Stated, not inferred: lists stay lists in a table without one label, and all images may pass 2 GiB together.
 _STORED_TYPES = {"path": pa.string(), "image": pa.large_binary(), "labels": pa.list_(pa.string())}
 _ROWS_PER_BLOCK = 10_000
+SHARD_CHECKSUM = "shard_sha256"
 _METADATA = b"mermed"  # the key under which a saved table holds what its rows do not say
 
 
@@ -203,6 +207,7 @@ class Manifest:
 
         Raises:
             DamagedImageError: such a file cannot be read.
+            ImageTooLargeError: it has more bytes than an image may have.
         """
         image: Any = self.frame["image"].iat[row]
         path: Any = self.frame["path"].iat[row]
@@ -212,7 +217,9 @@ class Manifest:
         if offset is None or pd.isna(offset):
             return Path(path)
         length: Any = self.frame["length"].iat[row]
-        return read_range(path, int(offset), int(length))
+        sha256: Any = self.frame[SHARD_CHECKSUM].iat[row] if SHARD_CHECKSUM in self.frame else None
+        known = isinstance(sha256, str) and sha256 != ""
+        return read_range(path, int(offset), int(length), sha256=sha256 if known else None)
 
     def cases(self) -> Iterator[Case]:
         """Yields the record of every row, without its pixels."""
@@ -245,8 +252,20 @@ def count_reasons(left_out: Mapping[str, int]) -> str:
 
 
 def stored_facts(schema: pa.Schema) -> dict[str, Any]:
-    """Returns what a saved table holds beside its rows: `left_out` and `notes`, for `Manifest.from_frame`."""
-    return json.loads((schema.metadata or {}).get(_METADATA, b"{}"))
+    """Returns what a saved table holds beside its rows: `left_out` and `notes`, for `Manifest.from_frame`.
+
+    Raises:
+        ManifestError: it is not what `Manifest.save` writes.
+    """
+    try:
+        facts = json.loads((schema.metadata or {}).get(_METADATA, b"{}"))
+        left_out = {str(reason): int(count) for reason, count in facts.get("left_out", {}).items()}
+        notes = facts.get("notes", [])
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise TypeError("notes are a list of sentences")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ManifestError(f"what the table says of itself is damaged ({error}); save it again.") from error
+    return {"left_out": left_out, "notes": notes}
 
 
 def log_reading(source: str, manifest: Manifest, what: str = "images") -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mermed_core.config import read_recipe, write_recipe
+from mermed_core.data.sources.opener import recorded_source
 from mermed_core.errors import RecipeError, TrainingError
 from mermed_core.files import check_replaceable, write_file, write_json
 from mermed_core.models.model_folder import CONFIG
@@ -50,6 +51,8 @@ class RunFolder:
         return checkpoint_of(self.checkpoints, step)
 
     def _write_recipe(self, recipe: Recipe) -> None:
+        source = recorded_source(recipe.data.manifest)
+        recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"manifest": source})})
         path = self.path / "recipe.toml"
         if path.exists() and (changed := _changed(read_recipe(Recipe, path), recipe)):
             raise RecipeError(

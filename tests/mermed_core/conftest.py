@@ -69,6 +69,9 @@ class FileServer(ThreadingHTTPServer):
         sends_parts: whether it heeds a Range.
         cuts: after how many bytes each of the next answers of more than one byte breaks off.
         errors: with which code the next requests are refused.
+        leads: to which address the request of a name is redirected.
+        claims: how many bytes an answer says that it has, by name, whatever it has.
+        logins: what each request so far carried as Authorization.
         requests: name and Range of each request so far.
     """
 
@@ -78,6 +81,9 @@ class FileServer(ThreadingHTTPServer):
         self.sends_parts = True
         self.cuts: list[int] = []
         self.errors: list[int] = []
+        self.leads: dict[str, str] = {}
+        self.claims: dict[str, int] = {}
+        self.logins: list[str | None] = []
         self.requests: list[tuple[str, str | None]] = []
 
     @property
@@ -94,6 +100,13 @@ class _FileHandler(BaseHTTPRequestHandler):
         if self.server.errors:
             self.send_error(self.server.errors.pop(0))
             return
+        self.server.logins.append(self.headers.get("Authorization"))
+        if name in self.server.leads:
+            self.send_response(302)
+            self.send_header("Location", self.server.leads[name])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if name not in self.server.files:
             self.send_error(404)
             return
@@ -102,10 +115,12 @@ class _FileHandler(BaseHTTPRequestHandler):
             start, end = span.removeprefix("bytes=").split("-")
             data = content[int(start) : int(end) + 1 if end else None]
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{int(start) + len(data) - 1}/{len(content)}")
+            size = self.server.claims.get(name, len(content))
+            self.send_header("Content-Range", f"bytes {start}-{int(start) + len(data) - 1}/{size}")
         else:
             self.send_response(200)
-        self.send_header("Content-Length", str(len(data)))
+        whole = self.server.claims.get(name, len(data)) if data is content else len(data)
+        self.send_header("Content-Length", str(whole))
         self.end_headers()
         cut = self.server.cuts.pop(0) if self.server.cuts and len(data) > 1 else len(data)
         self.wfile.write(data[:cut])

@@ -58,7 +58,7 @@ def test_what_a_specification_says(language: Language, text, spec):
         (DATA, "medmnist:pathmnist@big", "'big' after @ is not a whole number"),
         (DATA, "phantoms:5@", "'' after @ is not a whole number"),
         (DATA, "phantoms:5@" + "9" * 5000, "after @ is not a whole number"),
-        (DATA, "folder:x?colour=1", "'colour=1' is not an option; these are modality, root, every"),
+        (DATA, "folder:x?colour=1", "'colour=' is not an option; these are modality, root, every"),
         (DATA, "folder:x?root=", "'root=' is not an option"),
         (ENCODER, "resnet18@-1", "'-1' after @"),
         (ENCODER, "timm:@32", "names nothing"),

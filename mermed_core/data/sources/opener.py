@@ -10,19 +10,20 @@ from pathlib import Path
 from mermed_core.data.file_tree import DICOM_SUFFIXES, MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXES, walk_files
 from mermed_core.data.frames import keep_every
 from mermed_core.data.manifest import Manifest
-from mermed_core.data.remote import is_url
 from mermed_core.data.sources.csv_table import read_csv
 from mermed_core.data.sources.dicom_tree import read_dicom_tree
 from mermed_core.data.sources.image_folder import read_image_folder
 from mermed_core.data.sources.medmnist_sets import read_medmnist
 from mermed_core.data.sources.parquet_files import parquet_files, read_parquet
-from mermed_core.data.sources.shards import INDEX, read_shards
+from mermed_core.data.sources.shard_index import INDEX
+from mermed_core.data.sources.shards import read_shards
 from mermed_core.data.sources.table_names import TableName, join_tables, table_names, with_default_tasks
 from mermed_core.data.splits import divided_groups
 from mermed_core.errors import ManifestError
 from mermed_core.imaging.reader import looks_like_image
 from mermed_core.modalities import UnknownModalityError, modality_key
 from mermed_core.specs import DATA, Spec, SpecError
+from mermed_core.urls import is_url, shown_url
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,9 @@ _SOURCES: dict[str, Callable[[_Request], Manifest]] = {
     "csv": lambda request: read_csv(request.path, request.modality, request.names),
     "folder": lambda request: read_image_folder(request.path, request.modality),
     "dicom": lambda request: read_dicom_tree(request.path, request.modality),
-    "shards": lambda request: read_shards(request.spec.target, request.modality),
+    "shards": lambda request: read_shards(
+        request.spec.target, request.modality, request.spec.options.get("sha256")
+    ),
     "medmnist": _open_medmnist,
     "phantoms": _open_phantoms,
 }
@@ -94,7 +97,8 @@ def open_manifest(spec: str | Path, *, modality: str | None = None) -> Manifest:
     settles it. Others: `shards:DIR`, `shards:s3://BUCKET/DIR` (tars), `medmnist:pathmnist`,
     `medmnist:octmnist@64?root=DIR`, `phantoms:50`, `phantoms:50@7` (50 of each modality from seed 7). After a
     kind, `?modality=KEY` says the same as the argument, and `?every=5` takes every fifth frame of a file of
-    several (`dicom:scans?every=5`). Environment variables ($MERMED_DATA) and ~ are resolved. What
+    several (`dicom:scans?every=5`); after `shards:`, `?sha256=HEX` makes sure that their table is the right
+    one. Environment variables ($MERMED_DATA) and ~ are resolved. What
     a source holds beside images is counted in the manifest's `left_out`. Pixels are not decoded: a missing or
     broken image is found when it is read.
 
@@ -135,16 +139,36 @@ def open_manifests(specs: Sequence[str | Path], *, modality: str | None = None) 
     return with_default_tasks(manifest, names.values())
 
 
+def recorded_source(text: str) -> str:
+    """Returns a source as it may be written into the record of a run: a URL in it has lost its login."""
+    if not is_url(text):
+        return text
+    try:
+        spec = DATA.parse(text)
+    except SpecError:
+        return shown_url(text)
+    if shown_url(spec.target) == spec.target:
+        return text
+    return str(replace(spec, target=shown_url(spec.target)))
+
+
 def _request(text: str | Path, modality: str | None) -> _Request:
     try:
         spec = DATA.parse(_expanded(str(text)))
     except SpecError as error:
-        raise ManifestError(f"{error} {_HELP}") from error
+        raise ManifestError(f"{shown_url(str(error))} {_HELP}") from None
+    if is_url(spec.target) and spec.kind != "shards":
+        raise ManifestError(
+            f"{shown_url(spec.target)} is not opened: of what lies on a server, only shards are read "
+            "(shards:URL). Fetch the file first."
+        )
     if spec.kind == DATA.default:
         spec = replace(spec, kind=_recognised(Path(spec.target).expanduser()))
     every = spec.options.get("every", "1")
     if not every.isdecimal() or int(every) == 0:
         raise ManifestError(f"'every={every}' is no number of frames; write every=5, say.")
+    if "sha256" in spec.options and spec.kind != "shards":
+        raise ManifestError("'sha256' is the checksum of the table of shards; other sources have none.")
     request = _Request(spec, _key(spec.options.get("modality", modality)), int(every))
     if spec.kind not in _WITHOUT_PATH and not is_url(spec.target) and not request.path.exists():
         raise ManifestError(f"there is no file or folder {request.path}. {_HELP}")
@@ -155,7 +179,7 @@ def _expanded(text: str) -> str:
     expanded = os.path.expandvars(text)
     unset = re.search(r"\$\{?(\w+)", expanded)
     if unset and not Path(expanded).exists():
-        raise ManifestError(f"the environment variable {unset[1]} in '{text}' is not set.")
+        raise ManifestError(f"the environment variable {unset[1]} in '{shown_url(text)}' is not set.")
     return expanded
 
 

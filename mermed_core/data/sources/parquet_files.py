@@ -18,6 +18,7 @@ from mermed_core.data.sources.columns import read_columns
 from mermed_core.data.sources.table_names import TableName, fill_names, join_tables, table_names
 from mermed_core.data.validation import FILE, fill_modality
 from mermed_core.errors import ManifestError
+from mermed_core.urls import is_url, shown_url
 
 _BESIDE = "files beside the parquet files"
 
@@ -95,9 +96,9 @@ def _read_file(file: Path, modality: str | None, name: TableName) -> Manifest:
 
 
 def original_name(path: str | None) -> str:
-    """Returns what an image's own file was called: as stated, of an absolute path the end alone."""
-    name = path or ""
-    return name.rpartition("/")[2] if name.startswith("/") else name
+    """Returns what an image's own file was called: as stated, of an absolute path or a URL the end alone."""
+    name = shown_url(path or "")
+    return name.rpartition("/")[2] if name.startswith("/") or is_url(name) else name
 
 
 def _parts(column: pa.ChunkedArray) -> tuple[list[str | None], list[bytes | None]]:

@@ -16,10 +16,11 @@ import pandas as pd
 from PIL import Image
 from tqdm import tqdm
 
-from mermed_core.data.manifest import COLUMNS, Manifest
-from mermed_core.data.sources.shards import INDEX, PLAN
+from mermed_core.data.manifest import COLUMNS, SHARD_CHECKSUM, Manifest
+from mermed_core.data.sources.shard_index import INDEX
+from mermed_core.data.sources.shards import PLAN
 from mermed_core.errors import ImageError, ManifestError, OccupiedError
-from mermed_core.files import write_file, write_json
+from mermed_core.files import checksum, write_file, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,8 @@ def write_shard(manifest: Manifest, shard: Shard, folder: Path) -> int:
             key = f"{len(places):06d}"
             places.append({"row": row, "offset": _add(tar, f"{key}.{suffix}", data), "length": len(data)})
             _add(tar, f"{key}.json", json.dumps(facts, ensure_ascii=False).encode())
-    write_json(_table(folder, shard.name), {"places": places, "unreadable": unreadable})
+    facts = {"places": places, "unreadable": unreadable, "sha256": checksum(folder / f"{shard.name}.tar")}
+    write_json(_table(folder, shard.name), facts)
     return len(shard.rows)
 
 
@@ -169,8 +171,10 @@ def _finish(folder: Path, shards: list[Shard], manifest: Manifest) -> Packed:
     """Joins the shards' tables to the one of all images."""
     tables = [json.loads(_table(folder, shard.name).read_text(encoding="utf-8")) for shard in shards]
     places = [
-        {**place, "path": str(folder / f"{shard.name}.tar")}
+        {**place, "path": str(folder / f"{shard.name}.tar"), SHARD_CHECKSUM: sha256}
         for shard, table in zip(shards, tables, strict=True)
+        # A folder that an older version began has no checksums in its parts.
+        for sha256 in [table.get("sha256") or checksum(folder / f"{shard.name}.tar")]
         for place in table["places"]
     ]
     if not places:
@@ -181,11 +185,13 @@ def _finish(folder: Path, shards: list[Shard], manifest: Manifest) -> Packed:
     left_out = Counter(manifest.left_out)
     left_out["unreadable"] += len(unreadable)
     packed = Manifest.from_frame(
-        frame.assign(**{name: where[name] for name in ("path", "offset", "length")}),
+        frame.assign(**{name: where[name] for name in ("path", "offset", "length", SHARD_CHECKSUM)}),
         left_out=+left_out,
         notes=manifest.notes,
     )
     packed.save(folder / INDEX)
+    sha256 = checksum(folder / INDEX)
+    logger.info("shards:URL?sha256=%s opens them from a server and makes sure that they are these", sha256)
     for name, reason in unreadable.items():
         logger.warning("image %s cannot be read and is left out: %s", name, reason)
     return Packed(len(packed), unreadable)

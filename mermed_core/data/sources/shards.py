@@ -4,7 +4,6 @@ Our own shards (`shard_writer`) have the table `index.parquet` beside them. Othe
 headers of their tars; the JSON of each image must state its modality, or all are of the one that is named.
 """
 
-import io
 import json
 import logging
 import tarfile
@@ -16,17 +15,18 @@ from typing import Any, BinaryIO, cast
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mermed_core.data.file_tree import HIDDEN, MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXES
 from mermed_core.data.frames import count_readable_frames, expand_frames
-from mermed_core.data.manifest import COLUMNS, Manifest, log_reading, stored_facts
-from mermed_core.data.remote import file_system, is_url
+from mermed_core.data.manifest import COLUMNS, Manifest, log_reading
+from mermed_core.data.remote import file_system
 from mermed_core.data.sources.columns import read_columns
+from mermed_core.data.sources.shard_index import INDEX, read_index
 from mermed_core.data.validation import fill_modality
 from mermed_core.errors import ManifestError
+from mermed_core.imaging.limits import LIMITS
+from mermed_core.urls import is_url, is_web_address, shown_url, without_secrets
 
-INDEX = "index.parquet"
 PLAN = "plan.json"  # of our own shards, see `shard_writer`
 
 logger = logging.getLogger(__name__)
@@ -35,10 +35,11 @@ _PICTURES = tuple(suffix.removeprefix(".") for suffix in (*ONE_PICTURE_SUFFIXES,
 _MANY_FRAMES = tuple(suffix.removeprefix(".") for suffix in MANY_FRAMES_SUFFIXES)
 _FACTS = ("json", "cls")
 _HEAD_BYTES = 4096  # as many as tell whether a member is an image
+_FACT_BYTES = 1 << 20  # of a member that tells of an image
 _SUFFIX_LETTERS = 5  # at most; a longer end belongs to the key
 _MASKS = ("mask", "masks", "seg", "segmentation", "annotation", "label", "labels", "heatmap")
 _MASK = "masks beside their images"
-_LINK = "links in tars"
+_LINK = "links and sparse files in tars"
 _NO_IMAGE_OF_FACTS = "JSON or .cls members without an image"
 _REPLACED = "members that a later one of the same name replaces"
 _UNLISTED = f"shards that {INDEX} does not list"
@@ -46,48 +47,67 @@ _COMPRESSED = "compressed tars (unpack them)"
 _BESIDE = "files and folders beside the shards"
 
 
-def read_shards(place: str, modality: str | None = None) -> Manifest:
+def read_shards(place: str, modality: str | None = None, sha256: str | None = None) -> Manifest:
     """Opens the shards in a folder or below a URL.
 
     A member's key ends at the last suffix that is known here, so that dots in a name are no obstacle. Every
     image is listed, also several of one key (as one group), and every frame of it; what a JSON says of
     `0` holds for `0.left.png` too where that has no JSON of its own. Its entries are read as columns of
-    a table are, see `read_columns`; `.cls` is a label. What is no image is counted in `left_out`.
+    a table are, see `read_columns`; `.cls` is a label. What is no image is counted in `left_out`. A web
+    server (https://…) lists no folders, so that shards there need their `index.parquet`.
 
     Args:
         place: local folder, or a URL that fsspec knows, such as s3://bucket/shards.
         modality: of images that do not state theirs.
+        sha256: of `index.parquet`, which states the checksum of every shard that `mermed pack-shards` wrote.
 
     Raises:
-        ManifestError: no shard is there, or one cannot be read or does not state what an image is.
+        ManifestError: no shard is there, or one cannot be read or does not state what an image is; the table
+            is another one, or names a file outside the folder.
+        DownloadError: the table cannot be fetched or is larger than MERMED_TABLE_GB.
     """
     place = place.rstrip("/")
-    system, root = file_system(place if is_url(place) else str(Path(place).expanduser().resolve()))
+    if is_url(place) and ("?" in place or "#" in place):
+        raise ManifestError(f"the URL of a folder has no query: {shown_url(place)}?…")
     left_out: Counter[str] = Counter()
+    system, root, entries = _entries(place)
+    tars = sorted(name for name in entries if name.endswith(".tar") and not name.startswith("."))
+    _count_others(entries, left_out)
     try:
-        entries = {
-            entry["name"].rstrip("/").rpartition("/")[2]: entry["type"]
-            for entry in system.ls(root, detail=True)
-        }
-        tars = sorted(name for name in entries if name.endswith(".tar") and not name.startswith("."))
-        _count_others(entries, left_out)
         if INDEX in entries:
-            with system.open(f"{root}/{INDEX}", "rb") as file:
-                table = pq.read_table(io.BytesIO(file.read()))
-            frame, facts = table.to_pandas(), stored_facts(table.schema)
+            frame, facts = read_index(place if is_url(place) else root, sha256)
             left_out[_UNLISTED] += len(set(tars) - set(frame["path"]))
+        elif sha256:
+            raise ManifestError(f"there is no {INDEX} in {shown_url(place)} that could have a checksum.")
         else:
             frame, facts = _listed(system, root, tars, left_out)
     except (OSError, pa.ArrowException, tarfile.TarError) as error:
-        raise ManifestError(f"the shards in {place} cannot be read: {error}") from error
+        raise _unreadable(place, error) from None
     base = place if is_url(place) else root
     frame["path"] = [f"{base}/{name}" for name in frame["path"]]
     left_out.update(facts.get("left_out", {}))
     manifest = Manifest.from_frame(
         fill_modality(frame, modality), left_out=+left_out, notes=facts.get("notes", ())
     )
-    log_reading(place.rpartition("/")[2], manifest)
+    log_reading(shown_url(place).rpartition("/")[2], manifest)
     return manifest
+
+
+def _entries(place: str) -> tuple[Any, str, dict[str, str]]:
+    """Returns the file system of a place, the path in it, and what lies there: its kind by its name."""
+    if is_web_address(place):
+        return None, place, {INDEX: "file"}
+    system, root = file_system(place if is_url(place) else str(Path(place).expanduser().resolve()))
+    try:
+        listed = system.ls(root, detail=True)
+    except Exception as error:  # each store's package has errors of its own
+        raise _unreadable(place, error) from None
+    return system, root, {entry["name"].rstrip("/").rpartition("/")[2]: entry["type"] for entry in listed}
+
+
+def _unreadable(place: str, error: Exception) -> ManifestError:
+    reason = without_secrets(str(error), place)
+    return ManifestError(f"the shards in {shown_url(place)} cannot be read: {reason}")
 
 
 def _count_others(entries: Mapping[str, str], left_out: Counter[str]) -> None:
@@ -151,8 +171,8 @@ def list_tar(file: BinaryIO, name: str, left_out: Counter[str]) -> list[dict[str
             key, suffix = _split(member.name)
             if member.isdir():
                 continue
-            if not member.isfile():
-                left_out[_LINK] += 1
+            if not member.isfile() or member.issparse():
+                left_out[_LINK] += 1  # nothing of it, or not all of it, lies where its bytes begin
             elif key.rpartition("/")[2].startswith("."):
                 left_out[HIDDEN] += 1
             elif suffix in _FACTS:
@@ -185,12 +205,19 @@ def _count_frames(tar: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, le
     data = stream.read(_HEAD_BYTES)
     trusted = suffix in _MANY_FRAMES
     if trusted or count_readable_frames(data, Counter(), trusted=False):
+        if member.size > LIMITS.max_bytes:
+            return 1  # refused when it is read, as the same file in a folder is
         return count_readable_frames(data + stream.read(), left_out, trusted=trusted)
     return count_readable_frames(data, left_out, trusted=False)
 
 
 def _facts(tar: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, name: str) -> dict[str, Any]:
     """Returns the entries of a member that tells of an image, those of a single value and the labels."""
+    if member.size > _FACT_BYTES:
+        raise ManifestError(
+            f"'{member.name}' in {name} has {member.size:,} bytes; what is said of one image has at most "
+            f"{_FACT_BYTES:,}. Take it out of the shard."
+        )
     stream = tar.extractfile(member)
     data = stream.read() if stream else b""
     if suffix == "cls":

@@ -115,7 +115,7 @@ def test_without_a_mirror_the_package_says_where_the_files_are(
 
 
 def test_a_fetch_that_was_interrupted_goes_on(publish, fetch, tmp_path, file_server, monkeypatch, error_of):
-    monkeypatch.setattr("mermed_core.data.download._WAITS", ())
+    monkeypatch.setattr("mermed_core.data.web.WAITS", ())
     publish("breastmnist", "octmnist", size=64)
     sets = ["--set", "breastmnist", "--set", "octmnist", "--size", 64]
     half = len(file_server.files["octmnist_64.npz"]) // 2

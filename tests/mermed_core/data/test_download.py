@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mermed_core.data import download as downloads
+from mermed_core.data import web
 from mermed_core.data.download import Download, fetch_files
-from mermed_core.errors import DownloadError
+from mermed_core.errors import DownloadError, RefusedDownloadError
 from mermed_core.files import unfinished_file
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
@@ -19,7 +20,7 @@ OTHER = CONTENT[::-1]
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(downloads, "_WAITS", (0, 0))
+    monkeypatch.setattr(web, "WAITS", (0, 0))
 
 
 @pytest.fixture
@@ -73,11 +74,11 @@ def test_the_next_call_goes_on_where_the_last_one_ended(file_server, wanted, cap
 
 
 def test_ctrl_c_keeps_what_has_arrived(wanted, monkeypatch):
-    class Interrupted(downloads.tqdm):
+    class Interrupted(web.tqdm):
         def update(self, n=1):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(downloads, "tqdm", Interrupted)
+    monkeypatch.setattr(web, "tqdm", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch_files([wanted])
     assert wanted.arrived == 1 << 20
@@ -130,21 +131,21 @@ def test_a_file_that_changes_on_the_server_is_refused(file_server, wanted, monke
     def change(_):
         file_server.files["a.npz"] = CONTENT + b"more"
 
-    monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=change))
+    monkeypatch.setattr(web, "time", SimpleNamespace(sleep=change))
     with pytest.raises(DownloadError, match="changed while it was fetched"):
         fetch_files([wanted])
 
 
 def test_a_busy_server_is_asked_again(file_server, wanted):
     file_server.cuts = [1_000_000]
-    fetch = downloads._receive
+    fetch = downloads.receive
 
-    def busy(*arguments):
+    def busy(*arguments, **options):
         file_server.errors = [503, 429]
-        fetch(*arguments)
+        fetch(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(downloads, "_receive", busy)
+        patch.setattr(downloads, "receive", busy)
         fetch_files([wanted])
     assert wanted.file.read_bytes() == CONTENT
 
@@ -162,8 +163,31 @@ def test_without_a_network_the_sentence_says_what_to_put_where(file_server, want
     file_server.server_close()
     with pytest.raises(DownloadError) as caught:
         fetch_files([wanted])
-    for part in ("cannot be reached", "refused", wanted.url, str(wanted.file.parent)):
+    address = wanted.url.removesuffix("?download=1")
+    for part in ("cannot be reached", "refused", address, str(wanted.file.parent)):
         assert part in str(caught.value)
+    assert "download=1" not in str(caught.value)
+
+
+def test_a_file_above_the_limit_is_refused_before_it_is_fetched(file_server, wanted, monkeypatch):
+    monkeypatch.setenv("MERMED_FETCH_GB", "0.002")
+    with pytest.raises(
+        RefusedDownloadError, match=r"has 3\.0 MB, and no more than 0\.002 GB .*MERMED_FETCH_GB"
+    ):
+        fetch_files([wanted])
+    assert asked(file_server) == []
+    monkeypatch.setenv("MERMED_FETCH_GB", "0.003")
+    fetch_files([wanted])
+    assert wanted.file.read_bytes() == CONTENT
+
+
+def test_neither_query_nor_login_is_shown(file_server, tmp_path, caplog):
+    file_server.files["a.npz"] = OTHER
+    url = file_server.url.replace("http://", "http://me:hush@") + "/a.npz?sig=mine"
+    with caplog.at_level(logging.DEBUG), pytest.raises(DownloadError, match="not the published") as caught:
+        fetch_files([Download(url, tmp_path / "a.npz", md5(CONTENT))])
+    for secret in ("hush", "mine", "me:"):
+        assert secret not in caplog.text + str(caught.value)
 
 
 def test_nothing_is_fetched_where_there_is_no_room(file_server, wanted, monkeypatch):
@@ -177,10 +201,10 @@ def test_nothing_is_fetched_where_there_is_no_room(file_server, wanted, monkeypa
 
 
 def test_a_disk_that_fills_up_meanwhile_is_a_sentence(wanted, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(downloads, "_receive", full)
+    monkeypatch.setattr(downloads, "receive", full)
     with pytest.raises(DownloadError, match=r"a\.npz\.partial' cannot be written: .*No space left"):
         fetch_files([wanted])
 

@@ -1,3 +1,5 @@
+import hashlib
+import logging
 import os
 import threading
 
@@ -8,9 +10,14 @@ from hypothesis import strategies as st
 
 from mermed_core.data import remote as byte_ranges
 from mermed_core.data.remote import read_range
-from mermed_core.errors import DamagedImageError, ManifestError
+from mermed_core.errors import DamagedImageError, ImageTooLargeError, ManifestError
 
 CONTENT = bytes(range(256)) * 40
+
+
+@pytest.fixture(autouse=True)
+def nothing_refused_yet(monkeypatch):
+    monkeypatch.setattr(byte_ranges, "_refused", {})
 
 
 @pytest.fixture
@@ -102,7 +109,7 @@ def test_a_copy_that_another_process_evicts_just_now_is_fetched_again(remote, mo
     monkeypatch.setattr(
         byte_ranges,
         "_fetched",
-        lambda url: (fetch(url), monkeypatch.setattr(byte_ranges.Path, "stat", evicting))[0],
+        lambda url, sha256: (fetch(url, sha256), monkeypatch.setattr(byte_ranges.Path, "stat", evicting))[0],
     )
     assert read_range("memory://bucket/ct.tar", 10, 5) == CONTENT[10:15]
     assert len(fetched) == 2
@@ -138,3 +145,105 @@ def test_a_range_outside_the_file_takes_no_memory(tmp_path, offset, length):
     (tmp_path / "a.tar").write_bytes(CONTENT)
     with pytest.raises(DamagedImageError, match="cut off"):
         read_range(str(tmp_path / "a.tar"), offset, length)
+
+
+def test_an_image_larger_than_any_that_is_read_takes_no_memory(tmp_path):
+    size = byte_ranges.LIMITS.max_bytes + 1
+    with (tmp_path / "a.tar").open("wb") as file:
+        file.truncate(size)  # a hole; nothing is written
+    with pytest.raises(ImageTooLargeError, match="at most 128 MB"):
+        read_range(str(tmp_path / "a.tar"), 0, size)
+
+
+def test_what_is_no_regular_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tar")
+    for name in ("pipe.tar", "."):
+        with pytest.raises(DamagedImageError, match="no regular file"):
+            read_range(str(tmp_path / name), 0, 4)
+
+
+@pytest.fixture
+def web_shard(file_server, tmp_path, monkeypatch):
+    """A shard on a server behind a login and a signature."""
+    monkeypatch.setenv("MERMED_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(byte_ranges, "_WAITS", (0,))
+    file_server.files["ct.tar"] = CONTENT
+    return file_server.url.replace("http://", "http://me:hush@") + "/ct.tar?sig=mine"
+
+
+def test_a_shard_of_a_web_server_is_fetched_once_and_whole(file_server, web_shard, tmp_path, caplog):
+    file_server.cuts = [1000]
+    with caplog.at_level(logging.DEBUG):
+        assert read_range(web_shard, 300, 50) == CONTENT[300:350]
+        assert read_range(web_shard, 0, 5) == CONTENT[:5]
+    spans = [span for _, span in file_server.requests]
+    assert spans == ["bytes=0-0", None, "bytes=1000-"]
+    (copy,) = (tmp_path / "cache").glob("[!.]*")
+    assert copy.name.endswith("-ct.tar")
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0  # what a login opened is not for everybody
+    for secret in ("hush", "mine"):
+        assert secret not in caplog.text + " ".join(os.listdir(tmp_path / "cache"))
+
+
+def test_a_shard_above_the_limit_is_asked_for_once_and_never_fetched(file_server, web_shard, monkeypatch):
+    monkeypatch.setenv("MERMED_FETCH_GB", "0.000001")
+    for _ in range(3):
+        with pytest.raises(DamagedImageError, match="MERMED_FETCH_GB") as caught:
+            read_range(web_shard, 0, 5)
+        assert "hush" not in str(caught.value)
+        assert "mine" not in str(caught.value)
+        assert caught.value.__cause__ is None
+    assert [span for _, span in file_server.requests] == ["bytes=0-0"]
+
+
+def test_a_store_above_the_limit_is_not_asked_for_bytes(remote, monkeypatch):
+    system, fetched = remote
+    system.pipe("/bucket/ct.tar", CONTENT)
+    monkeypatch.setenv("MERMED_FETCH_GB", "0.000001")
+    with pytest.raises(DamagedImageError, match="MERMED_FETCH_GB"):
+        read_range("memory://bucket/ct.tar", 0, 5)
+    assert fetched == []
+
+
+def test_a_store_that_sends_more_than_it_stated_is_stopped(remote, monkeypatch, tmp_path):
+    system, _ = remote
+    system.pipe("/bucket/ct.tar", CONTENT)
+    monkeypatch.setattr(type(system), "size", lambda *_: 100)
+    with pytest.raises(DamagedImageError, match="More bytes arrived"):
+        read_range("memory://bucket/ct.tar", 0, 5)
+    assert not list((tmp_path / "cache").glob("*.tar"))
+
+
+def test_a_shard_with_another_checksum_is_not_kept_and_not_fetched_again(file_server, web_shard, tmp_path):
+    right = hashlib.sha256(CONTENT).hexdigest()
+    assert read_range(web_shard, 3, 4, sha256=right) == CONTENT[3:7]
+    file_server.files["ct.tar"] = CONTENT[::-1]
+    file_server.requests.clear()
+    wrong = "0" * 64
+    for _ in range(2):
+        with pytest.raises(DamagedImageError, match="another SHA-256"):
+            read_range(web_shard, 3, 4, sha256=wrong)
+    assert len(file_server.requests) == 2
+    assert len(list((tmp_path / "cache").glob("[!.]*"))) == 1
+    # The copy that was checked is still the one that is read.
+    assert read_range(web_shard, 3, 4, sha256=right) == CONTENT[3:7]
+
+
+def test_a_full_disk_is_said_before_anything_is_fetched(file_server, web_shard, monkeypatch):
+    usage = byte_ranges.shutil.disk_usage("/")
+    monkeypatch.setattr(byte_ranges.shutil, "disk_usage", lambda _: usage._replace(free=100))
+    with pytest.raises(DamagedImageError, match="only 100 bytes are free"):
+        read_range(web_shard, 0, 5)
+
+
+def test_the_message_of_a_stores_package_is_cleaned(remote, monkeypatch):
+    system, _ = remote
+
+    def fails(self, path, *_, **__):
+        raise RuntimeError("403 for https://u:pw@host/ct.tar?sig=tok and ct.tar?sig=tok")
+
+    monkeypatch.setattr(type(system), "size", fails)
+    with pytest.raises(DamagedImageError, match=r"403 for https://host/ct\.tar") as caught:
+        read_range("memory://bucket/ct.tar?sig=tok", 0, 5)
+    assert "tok" not in str(caught.value)
+    assert caught.value.__cause__ is None

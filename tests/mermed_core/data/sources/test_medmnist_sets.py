@@ -115,7 +115,7 @@ def test_without_file_and_network_the_error_says_what_to_put_where(tmp_path: Pat
     monkeypatch.setitem(INFO["octmnist"], "url_224", url)
     with pytest.raises(ManifestError) as caught:
         read_medmnist("octmnist", size=224, root=tmp_path)
-    for part in (str(tmp_path), url):
+    for part in (str(tmp_path), url.partition("?")[0]):
         assert part in str(caught.value)
     assert list(tmp_path.glob("*")) == []
 
