@@ -32,6 +32,7 @@ def raise_loopback() -> None:
 
 def started(folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir()
+    plugins = Path(shutil.which("Orthanc") or "").resolve().parents[1] / "share" / "orthanc" / "plugins"
     settings = {
         "StorageDirectory": str(folder),
         "IndexDirectory": str(folder),
@@ -39,7 +40,7 @@ def started(folder: Path) -> subprocess.Popen[bytes]:
         "DicomServerEnabled": False,
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
-        "Plugins": [str(Path(shutil.which("Orthanc") or "").parents[1] / "share" / "orthanc" / "plugins")],
+        "Plugins": [str(plugins)],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
