@@ -38,7 +38,7 @@ def secondary_capture(report: CaseReport, subject: Subject) -> SCImage:
         specific_character_set="ISO_IR 192",
     )
     # The library wants an orientation; only the file can state one, and empty means that none is known.
-    capture.PatientOrientation = header.get("PatientOrientation") or None
+    capture.add_new("PatientOrientation", "CS", header.get("PatientOrientation") or None)
     capture.Laterality = header.get("Laterality") or ""  # of a paired organ or not: the standard wants it
     capture.ConversionType = "WSD"
     capture.ImageType = ["DERIVED", "SECONDARY"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, SecondaryCaptureImageStorage, generate_uid
 
 from mermed_core.errors import UnsupportedFormatError
@@ -54,10 +55,10 @@ class Subject:
             UnsupportedFormatError: it is no DICOM file, or does not say which study it belongs to.
         """
         opened = io.BytesIO(source) if isinstance(source, bytes) else source
-        wanted: list[str | int | tuple[int, int]] = [*_PATIENT, *_STUDY, *_IDENTIFIERS, *_OTHERS]
+        wanted = [*_PATIENT, *_STUDY, *_IDENTIFIERS, *_OTHERS]
         try:
-            read = pydicom.dcmread(opened, specific_tags=list(wanted), stop_before_pixels=True)
-        except pydicom.errors.InvalidDicomError as error:
+            read = pydicom.dcmread(opened, specific_tags=wanted, stop_before_pixels=True)
+        except InvalidDicomError as error:
             raise UnsupportedFormatError(
                 "Only a DICOM file names a patient and a study. Leave out --same-study for other files."
             ) from error

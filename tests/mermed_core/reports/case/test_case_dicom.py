@@ -28,6 +28,7 @@ from dicom_validator.validator.iod_validator import IODValidator
 from dicom_validator.validator.validation_result import Status
 from pydicom.datadict import dictionary_description, dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
 from pydicom.tag import Tag
 from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
 
@@ -237,9 +238,9 @@ def test_the_document_is_preliminary_unverified_and_of_a_device(make_report):
     assert document.SOPClassUID == ComprehensiveSRStorage
     assert document.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     assert (document.PreliminaryFlag, document.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
-    content = highdicom.sr.srread(io.BytesIO(render_dicom(make_report())[DOCUMENT])).content
+    content: Any = highdicom.sr.srread(io.BytesIO(render_dicom(make_report())[DOCUMENT])).content
     (observer,) = content.get_observer_contexts()
-    assert observer.observer_type == pydicom.sr.codedict.codes.DCM.Device
+    assert observer.observer_type == codes.DCM.Device
     assert observer.observer_identifying_attributes.model_name == "tiny 0123abcd"
     assert "Research use only" in document.SeriesDescription
     texts = [item.TextValue for item in document.ContentSequence if item.ValueType == "TEXT"]
@@ -250,7 +251,7 @@ def test_the_document_is_preliminary_unverified_and_of_a_device(make_report):
 def test_a_program_reads_probabilities_and_verdicts(make_report):
     data = render_dicom(make_report())
     capture, _ = read(data)
-    content = highdicom.sr.srread(io.BytesIO(data[DOCUMENT])).content
+    content: Any = highdicom.sr.srread(io.BytesIO(data[DOCUMENT])).content
     groups = {group.tracking_identifier: group for group in content.get_image_measurement_groups()}
     assert set(groups) == {"image", "colon", "tissue"}
     shares = {item.name.value: item.value for item in groups["colon"].get_measurements()}

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from pypdf import PdfReader
 
 from mermed_core.records import RESEARCH_ONLY, Familiarity
@@ -36,7 +37,12 @@ def test_the_page_says_what_the_report_says(make_report):
 
 def test_image_heat_map_scale_and_thumbnail_are_on_the_page(make_report):
     images = page_of(render_pdf(make_report())).images
-    assert sorted(image.image.size for image in images) == [(64, 48), (120, 90), (120, 90), (128, 1)]
+    assert sorted(Image.open(io.BytesIO(image.data)).size for image in images) == [
+        (64, 48),
+        (120, 90),
+        (120, 90),
+        (128, 1),
+    ]
     assert len(page_of(render_pdf(make_report(heat=None, cases=()))).images) == 1
 
 
