@@ -15,6 +15,7 @@ from mermed_core import __version__
 from mermed_core.cli import (
     analyse,
     atlas,
+    check,
     collect,
     doctor,
     draw_examples,
@@ -37,7 +38,7 @@ DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _REFUSED_ERRORS = (ImageError, ManifestError, RecipeError, SettingsError, UnknownModalityError)
 
 _COMMANDS = {
-    "use a model": (serve, analyse, collect, atlas, doctor),
+    "use a model": (serve, analyse, collect, check, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
     "prepare": (pack_shards, import_official, draw_examples),

@@ -1,0 +1,142 @@
+"""How well a collection's troubles are found: copies of LC25000, and wrong labels that were planted.
+
+    python tests/benchmarks/bench_quality.py --data "$MERMED_DATA" --cache runs/evaluation
+    python tests/benchmarks/bench_quality.py --data "$MERMED_DATA" --cache runs/evaluation --seed 7
+
+Prints a line a set, and as its last line one JSON object with duplicates_ap and planted_labels_auroc. Both
+are measured as `mermed check` does it: on the bundled model's retrieval vectors, and on small pictures.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import numpy as np
+import pandas as pd
+
+from mermed_core.collections.quality.doubtful_labels import label_doubts, label_sets
+from mermed_core.collections.quality.duplicates import compare_pairs
+from mermed_core.collections.quality.neighbourhood import NEIGHBOURS, Neighbourhood, patients
+from mermed_core.collections.quality.polar_picture import PolarPictures
+from mermed_core.data.manifest import Manifest
+from mermed_core.data.sources.opener import open_manifests
+from mermed_core.files import BUNDLED_MODEL
+from mermed_core.metrics.scores import auroc, unweighted
+from mermed_core.models.embedder import Embedder
+from mermed_core.models.embedding_cache import EmbeddingCache
+from mermed_core.models.heads import HEADS_FOLDER
+from mermed_core.models.retrieval_space import load_retrieval_space
+from mermed_core.search.neighbours import nearest
+
+LABELLED = (
+    "busi",
+    "covid_cxr",
+    "eye_diseases",
+    "ham10000",
+    "head_ct",
+    "iq_oth_nccd",
+    "lc25000_lung",
+    "mednist_ct",
+)
+COPIES = "lc25000_lung"
+PLANTED = 0.05
+
+
+def embedded(folder: Path, source: str, cache: Path) -> tuple[Manifest, np.ndarray]:
+    """Returns the images of a set and their retrieval vectors (images, dim)."""
+    embedder = Embedder.load(BUNDLED_MODEL)
+    found = EmbeddingCache(cache / "vectors").embed(
+        embedder, open_manifests([str(folder / f"{source}.parquet")])
+    )
+    space = load_retrieval_space(BUNDLED_MODEL / HEADS_FOLDER, embedder.backbone.dim)
+    return found.manifest, space.project(found.vectors)
+
+
+def neighbourhood(manifest: Manifest, vectors: np.ndarray) -> Neighbourhood:
+    """Returns the nearest images of every image, exactly."""
+    count = min(NEIGHBOURS, len(vectors) - 1)
+    values, positions = nearest(vectors, vectors, count + 1)
+    own = positions == np.arange(len(vectors))[:, None]
+    own[~own.any(axis=1), -1] = True
+    shape = (len(vectors), count)
+    return Neighbourhood(
+        positions[~own].reshape(shape), values[~own].reshape(shape), patients(manifest.frame)
+    )
+
+
+def duplicates(folder: Path, cache: Path) -> dict[str, float]:
+    """Returns how well pairs of copies of one tile are ranked, among all pairs of tiles."""
+    manifest, vectors = embedded(folder, COPIES, cache)
+    pictures = PolarPictures.empty(len(manifest))
+    for row in range(len(manifest)):
+        pictures.put(row, manifest.read_image(row).pixels)
+    pairs = compare_pairs(
+        vectors, manifest.frame["modality"].to_numpy(), neighbourhood(manifest, vectors), pictures
+    )
+    tiles, sizes = pd.factorize(manifest.frame["group"])[0], manifest.frame["group"].value_counts()
+    copies = int((sizes * (sizes - 1) // 2).sum())
+    same = tiles[pairs.positions[:, 0]] == tiles[pairs.positions[:, 1]]
+    hits = same[np.argsort(-pairs.score, kind="stable")]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    flagged = same[pairs.flagged]
+    return {
+        # A pair that is no candidate counts as never found.
+        "duplicates_ap": float((precision * hits).sum() / copies),
+        "duplicates_precision": float(flagged.mean()) if len(flagged) else float("nan"),
+        "duplicates_recall": float(flagged.sum() / copies),
+        "duplicates_threshold": pairs.threshold,
+    }
+
+
+def planted_labels(folder: Path, cache: Path, seed: int) -> dict[str, float]:
+    """Returns the mean AUROC over eight sets with which 5 % of wrong labels are told from the others."""
+    aurocs, precisions = [], []
+    for source in LABELLED:
+        manifest, vectors = embedded(folder, source, cache)
+        ((_, rows, labels, names),) = label_sets(manifest.frame)
+        random = np.random.default_rng(seed)
+        wrong = np.zeros(len(rows), bool)
+        wrong[random.choice(len(rows), round(PLANTED * len(rows)), replace=False)] = True
+        stated = labels.copy()
+        stated[wrong] = (stated[wrong] + random.integers(1, len(names), wrong.sum())) % len(names)
+        doubts = label_doubts(stated, neighbourhood(manifest, vectors), rows)
+        scores = np.zeros(len(rows))
+        scores[doubts.rows] = doubts.doubt
+        aurocs.append(unweighted(auroc, wrong[:, None].astype(float), scores[:, None]))
+        precisions.append(float(wrong[np.argsort(-scores, kind="stable")[: wrong.sum()]].mean()))
+        print(
+            f"{source}: AUROC {aurocs[-1]:.4f}, precision among the first {wrong.sum()}: {precisions[-1]:.2f}"
+        )
+    return {
+        "planted_labels_auroc": float(np.mean(aurocs)),
+        "planted_labels_precision": float(np.mean(precisions)),
+    }
+
+
+def measure(folder: Path, cache: Path, seed: int, part: str | None = None) -> dict[str, float]:
+    """Returns the figures of all parts or one, "duplicates" or "labels"; prints a line a set of labels."""
+    found = {} if part == "labels" else duplicates(folder, cache)
+    return found | ({} if part == "duplicates" else planted_labels(folder, cache, seed))
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="folder of the parquet sets"
+    )
+    parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="keeps embeddings")
+    parser.add_argument("--seed", type=int, default=2026, help="of the planted labels (default: %(default)s)")
+    parser.add_argument("--part", choices=["duplicates", "labels"], help="measure this alone")
+    options = parser.parse_args()
+    results = measure(options.data, options.cache, options.seed, options.part)
+    print(json.dumps({name: round(value, 4) for name, value in results.items()}))
+
+
+if __name__ == "__main__":
+    main()
