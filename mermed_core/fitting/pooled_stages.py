@@ -6,8 +6,11 @@ import torch
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError, ModelError
+from mermed_core.fitting.training_vectors import some_of_each_source
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.embedder import Embedder, embed_manifest
+
+_IMAGES = 400  # of a source
 
 
 def pool_stages(
@@ -20,7 +23,9 @@ def pool_stages(
     trim: bool = False,
     workers: int = 0,
 ) -> Embedder:
-    """Returns an encoder that pools its last stages, standardised on the train split without its labels.
+    """Returns an encoder that pools its last stages, standardised on training images without their labels.
+
+    At most so many of each source are asked as a mean needs, so that no source outweighs the others.
 
     Args:
         embedder: the encoder; its weights are taken as they are.
@@ -55,6 +60,7 @@ def pool_stages(
     )
     result = Embedder(backbone, config, "", embedder.device)
     if backbone.pooling is not None:
-        features = embed_manifest(result, manifest.split("train"), unit=False, workers=workers).vectors
+        sample = manifest.select(some_of_each_source(manifest, _IMAGES))
+        features = embed_manifest(result, sample, unit=False, workers=workers).vectors
         backbone.pooling.fit(torch.from_numpy(features))
     return result

@@ -53,7 +53,7 @@ class TrainingVectors:
 
     def sampled(self) -> np.ndarray:
         """Returns positions of some training images of every source, mixed."""
-        return _some_of_each_source(self.neutral.manifest, _DETECTOR_IMAGES)
+        return some_of_each_source(self.neutral.manifest, _DETECTOR_IMAGES)
 
     def held_out(self) -> KnownVectors:
         """Returns images of the same sources that nothing is fitted on: val, or train where there is none."""
@@ -102,7 +102,7 @@ def embed_training(
     by_modality = embed(manifest)
     neutral = by_modality if shared else embed(manifest, neutral=True)
     changed = partial(_copies, embedder, cache, workers)
-    to_change = manifest.select(_some_of_each_source(manifest, _CHANGED_IMAGES))
+    to_change = manifest.select(some_of_each_source(manifest, _CHANGED_IMAGES))
     rounds = [Copy(f"changed {number}", partial(_changes, number)) for number in range(_ROUNDS)]
     copies = _joined([changed(to_change, each, neutral=False) for each in rounds])
     neutral_copies = copies
@@ -119,7 +119,7 @@ def embed_training(
 def _without_colour(embeddings: Embeddings) -> Embeddings:
     """Returns some training images of every source of the modalities that are grey by nature."""
     grey = np.array([MODALITIES[key].channels == 1 for key in embeddings.manifest.frame["modality"]], bool)
-    rows = _some_of_each_source(embeddings.manifest, _CHANGED_IMAGES)
+    rows = some_of_each_source(embeddings.manifest, _CHANGED_IMAGES)
     rows = rows[grey[rows]]
     return Embeddings(embeddings.vectors[rows], embeddings.manifest.select(rows), (), {})
 
@@ -155,7 +155,7 @@ def embed_unknown(embedder: Embedder, given: Mapping[str, Sequence[np.ndarray]])
 _PART_OF = {"crops": "photographs", "textures": "photographs"}
 
 
-def _some_of_each_source(manifest: Manifest, count: int) -> np.ndarray:
+def some_of_each_source(manifest: Manifest, count: int) -> np.ndarray:
     """Returns positions of at most so many training images of each source, mixed but always the same."""
     random = np.random.default_rng(0)
     frame = manifest.frame

@@ -24,7 +24,7 @@ def test_it_writes_a_model_of_more_stages_another_size_and_the_centre(encoder, t
 
 
 def test_every_option_makes_another_model(encoder, tmp_path):
-    options = [[], ["--stages", "1"], ["--size", "64"], ["--centre-sigma", "0.25"]]
+    options = [[], ["--stages", "1"], ["--size", "64"], ["--centre-sigma", "0.25"], ["--trim"]]
     made = {fingerprint(pool(encoder, tmp_path / str(i), *option)) for i, option in enumerate(options)}
     assert len(made) == len(options)
 

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError
-from mermed_core.fitting import model_fit
+from mermed_core.fitting import model_fit, task_fits
 from mermed_core.fitting.label_sets import JoinedLabelSet, LabelSets
 from mermed_core.fitting.model_fit import fit_model, measure_unseen_sources
 from mermed_core.fitting.principal_axes import balanced_weights
@@ -205,13 +205,13 @@ def test_without_test_images_only_sources_left_out_are_measured(embedder, hospit
 def heads_fitted(monkeypatch):
     """What every head was fitted on, by task."""
     asked = {}
-    fit = model_fit.fit_head
+    fit = task_fits.fit_head
 
     def spy(label_set, modality, train, held_out, **options):
         asked[label_set.task] = (train, held_out)
         return fit(label_set, modality, train, held_out, **options)
 
-    monkeypatch.setattr(model_fit, "fit_head", spy)
+    monkeypatch.setattr(task_fits, "fit_head", spy)
     return asked
 
 
@@ -236,7 +236,7 @@ def test_within_a_class_every_source_speaks_and_a_class_stays_as_frequent(embedd
 
 
 def test_region_heads_take_no_more_of_a_source_than_they_need(embedder, hospitals, heads_fitted, monkeypatch):
-    monkeypatch.setattr(model_fit, "_REGION_IMAGES", 3)
+    monkeypatch.setattr(task_fits, "_REGION_IMAGES", 3)
     fit_model(embedder, hospitals, label_sets=lungs("a", "b"))
     train, held_out = heads_fitted[region_task("ct")]
     assert (len(train), len(held_out)) == (9, 9)
