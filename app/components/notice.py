@@ -2,12 +2,19 @@
 
 from collections.abc import Sequence
 
+from ..text import SEARCHED_IN_PART
 from .templates import render
 
 
 def problem(message: str) -> str:
     """Returns a notice that something was refused and what to do."""
     return render("notice.html", problem=message)
+
+
+def search_in_part(recall: float) -> str:
+    """Returns that not every nearest case is found, but a share of them, 0..1."""
+    found = f"{int(recall * 1000) / 10:g} %"  # rounded down: what is promised is kept
+    return render("notice.html", problem="", kind="", notes=[SEARCHED_IN_PART.format(found=found)]).strip()
 
 
 def file_notes(kind: str, notes: Sequence[str]) -> str:

@@ -63,8 +63,9 @@ class SimilarPage:
         except MermedError as error:
             return {self.notice: notice.problem(str(error))}
         mine = query if by == MY_IMAGE else None
+        said = notice.file_notes(mine.image.kind, mine.embedding.notes) if mine else ""
         return {
-            self.notice: notice.file_notes(mine.image.kind, mine.embedding.notes) if mine else "",
+            self.notice: said if hits.exact else said + notice.search_in_part(collection.engine.recall),
             self.query_view: query_view.image_view(mine.image)
             if mine
             else query_view.case_view(collection, str(case_id)),

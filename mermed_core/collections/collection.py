@@ -1,9 +1,9 @@
 """A collection in memory: cases as columns, their unit vectors, the search engine, the map and pictures."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ CASE_COLUMNS = ("case_id", "modality", "labels", "source", "group", "split")
 CHECKSUM = "checksum"  # of a case's encoded image, as `pictures.picture_checksum` gives it
 FRAME = "frame"  # which frame of its file a case is; 0 without the column
 LABEL = "label"  # what the labels are called in a filter: a case passes if it has one of them
+_CHECKED = ("source", "modality", LABEL)  # what people filter by, so that an index is checked under it
 _SAMPLE = 200  # cases that the usual similarity is measured on; more would take seconds in a large collection
 _FAR = 0.01  # share of the cases that lie farther from all others than is usual
 _PLACING_NEIGHBOURS = 8
@@ -50,6 +51,38 @@ class Thumbnails(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, position: int, /) -> Any: ...
+
+
+class Neighbours(tuple[Neighbour, ...]):
+    """Cases that a search found, most similar first.
+
+    Attributes:
+        exact: whether no more similar case can have been missed.
+    """
+
+    exact: bool
+
+    def __new__(cls, found: Iterable[Neighbour], *, exact: bool) -> Self:
+        """Takes the cases in order."""
+        self = super().__new__(cls, found)
+        self.exact = exact
+        return self
+
+
+def filter_columns(records: pd.DataFrame) -> dict[str, Column]:
+    """Returns what a filter can name: every column of the records, the labels under the name "label"."""
+    columns: dict[str, Column] = {LABEL: ListColumn(records["labels"])}
+    for name in records.columns:
+        if name != "labels":
+            columns[str(name)] = ScalarColumn(records[name])
+    return columns
+
+
+def filter_masks(columns: Mapping[str, Column]) -> Iterator[np.ndarray]:
+    """Yields the mask (cases,) of each source, modality and label, for the check of a search index."""
+    for name in _CHECKED:
+        for value in columns[name].values:
+            yield columns[name].contains([value])
 
 
 class Collection:
@@ -107,12 +140,8 @@ class Collection:
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """What a filter can name: every column of the records, the labels under the name "label"."""
-        columns: dict[str, Column] = {LABEL: ListColumn(self.records["labels"])}
-        for name in self.records.columns:
-            if name != "labels":
-                columns[str(name)] = ScalarColumn(self.records[name])
-        return columns
+        """What a filter can name; see `filter_columns`."""
+        return filter_columns(self.records)
 
     def values(self, column: str) -> tuple[Hashable, ...]:
         """Returns the values that occur in a column, sorted; "label" stands for the labels.
@@ -198,7 +227,7 @@ class Collection:
 
     def nearest(
         self, vector: np.ndarray, count: int, *, where: Filter | None = None, without: Case | None = None
-    ) -> tuple[Neighbour, ...]:
+    ) -> Neighbours:
         """Finds the cases most similar to a unit vector (dim,), most similar first.
 
         Args:
@@ -212,18 +241,18 @@ class Collection:
             SearchError: the filter names a column that is not there.
         """
         allowed = where.mask(self.columns) if where else None
-        own = np.zeros(len(self), bool)
-        if without is not None:
-            own = self.columns["source"].contains([without.source])
-            own &= self.columns["group"].contains([without.group])
+        own = np.empty(0, np.int64) if without is None else self._group_of(without)
         # The engine need not know about the group: of so many more hits enough are left without it.
-        similarities, positions = self.engine.search(vector[None], count + int(own.sum()), allowed)
-        others = np.flatnonzero(~own[positions[0]])[:count]
-        cases = self.cases_at(positions[0, others])
-        return tuple(
-            Neighbour(case, float(similarity))
-            for case, similarity in zip(cases, similarities[0, others], strict=True)
-        )
+        hits = self.engine.search(vector[None], count + len(own), allowed)
+        others = np.flatnonzero(~np.isin(hits.positions[0], own))[:count]
+        cases = self.cases_at(hits.positions[0, others])
+        found = zip(cases, hits.values[0, others], strict=True)
+        return Neighbours((Neighbour(case, float(value)) for case, value in found), exact=hits.exact)
+
+    def _group_of(self, case: Case) -> np.ndarray:
+        """Returns the positions of the cases of a case's group, itself among them."""
+        rows = self.columns["group"].rows(case.group)
+        return rows[(self.records["source"].iloc[rows] == case.source).to_numpy(bool)]
 
     def place(self, vector: np.ndarray) -> MapPoint:
         """Returns where a unit vector (dim,) falls on the map."""

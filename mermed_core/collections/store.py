@@ -1,13 +1,14 @@
 """A collection as a folder: built from a manifest, written whole or not at all, checked when it is read.
 
 records.parquet (a row a case), vectors.npz (`quantised`), map.npz, thumbnails.parquet (row i is of case i;
-only where the collection has pictures of its own), and manifest.json with the checksums of the others.
+only where the collection has pictures of its own), and manifest.json with the checksums of the others. A
+large one has a search index beside them (`search.stored`), which is made again where it is missing.
 """
 
 import json
 import threading
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +26,8 @@ from mermed_core.collections.collection import (
     Collection,
     Description,
     Thumbnails,
+    filter_columns,
+    filter_masks,
 )
 from mermed_core.collections.pictures import Pictures, picture_checksum
 from mermed_core.collections.projection import compute_map
@@ -37,7 +40,7 @@ from mermed_core.files import check_replaceable, checksum, write_folder, write_j
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest, make_thumbnail
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.retrieval_space import RetrievalSpace
-from mermed_core.search.faiss_engine import FaissEngine
+from mermed_core.search.stored import open_engine
 
 FORMAT = 2
 MANIFEST = "manifest.json"
@@ -130,13 +133,13 @@ def write_collection(
     check_replaceable(folder, MANIFEST)
     stored = QuantisedVectors.encode(space.project(embeddings.vectors))
     vectors = stored.decode()
-    engine = FaissEngine.build(vectors)
-    coordinates = compute_map(vectors, engine)
     records = _records(embeddings.manifest, description.sources, keep)
     thumbnails = _thumbnails(embeddings) if pictures else None
     with write_folder(folder) as staging:
         pq.write_table(_table(records), staging / RECORDS, compression="zstd")
         stored.save(staging / VECTORS)
+        engine = open_engine(vectors, staging, checksum(staging / VECTORS), _masks(records))
+        coordinates = compute_map(vectors, engine)
         np.savez(staging / MAP, coordinates=coordinates)
         if thumbnails is not None:
             table = pa.table({_THUMBNAIL: pa.array(thumbnails, pa.binary())})
@@ -176,8 +179,12 @@ def load_collection(folder: Path, *, pictures: Pictures | None = None) -> Collec
         stated["fingerprint"],
         source_facts(stated["sources"]),
     )
-    engine = FaissEngine.build(vectors)
+    engine = open_engine(vectors, folder, stated["checksums"][VECTORS], _masks(records))
     return Collection(description, records, vectors, coordinates, thumbnails, engine, pictures=pictures)
+
+
+def _masks(records: pd.DataFrame) -> Iterator[np.ndarray]:
+    yield from filter_masks(filter_columns(records))  # costs nothing where no index is built
 
 
 class _StoredThumbnails:

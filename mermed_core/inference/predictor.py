@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mermed_core.collections.collection import Collection
+from mermed_core.collections.collection import Collection, Neighbours
 from mermed_core.collections.pictures import Pictures
 from mermed_core.collections.store import load_collection
 from mermed_core.data.manifest import LabelSet
@@ -28,7 +28,6 @@ from mermed_core.records import (
     Familiarity,
     Finding,
     MapPoint,
-    Neighbour,
     Saliency,
 )
 from mermed_core.search.filters import EVERYTHING, Filter
@@ -209,7 +208,7 @@ class Predictor:
         *,
         count: int = 12,
         where: Filter = EVERYTHING,
-    ) -> tuple[Neighbour, ...]:
+    ) -> Neighbours:
         """Finds the most similar cases of the collection.
 
         Args:

@@ -1,42 +1,64 @@
 """The interface of vector search that everything above is written against, whichever engine does the work."""
 
 from abc import ABC, abstractmethod
-from typing import Literal, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 Metric = Literal["cosine", "squared_distance"]
 
 
-class SearchEngine(ABC):
-    """Finds the nearest of a fixed set of vectors; row i of the set has position i. Thread-safe."""
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """What a search found; unpacks into values and positions.
+
+    Attributes:
+        values: cosine similarities (queries, hits), highest first, or squared distances, lowest first.
+        positions: (queries, hits) int64, rows of the vectors that were indexed.
+        exact: whether no nearer vector can have been missed; otherwise `SearchEngine.recall` says how many
+            of the nearest are found.
+    """
+
+    values: np.ndarray
+    positions: np.ndarray
+    exact: bool = True
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yields the values and the positions."""
+        yield self.values
+        yield self.positions
 
     @classmethod
-    @abstractmethod
-    def build(cls, vectors: np.ndarray, metric: Metric = "cosine") -> Self:
-        """Indexes float32 vectors (rows, dim), of unit norm where the metric is cosine."""
+    def none(cls, queries: int, hits: int) -> "Hits":
+        """Returns no values and positions, (queries, hits), of which one must be 0."""
+        return cls(np.empty((queries, hits), np.float32), np.empty((queries, hits), np.int64))
+
+
+class SearchEngine(ABC):
+    """Finds the nearest of a fixed set of vectors; row i of the set has position i. Thread-safe."""
 
     @property
     @abstractmethod
     def dim(self) -> int:
         """Length of a vector."""
 
+    @property
+    @abstractmethod
+    def recall(self) -> float:
+        """Share of the ten nearest, 0..1, that answers hold which are not exact; 1 where all answers are."""
+
     @abstractmethod
     def __len__(self) -> int:
         """Returns the number of vectors."""
 
     @abstractmethod
-    def search(
-        self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None) -> Hits:
         """Finds the `count` vectors nearest to each query.
 
         Args:
             queries: (queries, dim) float32, of unit norm where the metric is cosine.
             count: hits wanted; fewer come where fewer vectors are allowed.
             allowed: mask (rows,) of the vectors to search among; None for all.
-
-        Returns:
-            Cosine similarities (queries, hits), highest first, or squared distances, lowest first; and
-            positions (queries, hits).
         """

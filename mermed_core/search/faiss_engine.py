@@ -7,7 +7,8 @@ from typing import Self
 import faiss
 import numpy as np
 
-from mermed_core.search.engine import Metric, SearchEngine
+from mermed_core.search.engine import Hits, Metric, SearchEngine
+from mermed_core.search.scan import Scan
 
 logger = logging.getLogger(__name__)
 
@@ -15,52 +16,56 @@ MOST_GPU_HITS = 2048  # FAISS's own limit
 
 
 class FaissEngine(SearchEngine):
-    """Compares every query with every vector; the results are exact."""
+    """Compares every query with every vector; the results are exact.
 
-    def __init__(self, index: faiss.Index, *, on_gpu: bool = True) -> None:
-        self._cpu = index
-        self._gpu = _copy_to_gpus(index) if on_gpu else None
+    Attributes:
+        scan: compares queries with the vectors, which are used where they lie.
+        on_gpu: whether searches without a filter run on a GPU.
+    """
+
+    def __init__(self, scan: Scan, *, on_gpu: bool = True) -> None:
+        self.scan = scan
+        self._gpu = _copy_to_gpus(scan) if on_gpu else None
         self._gpu_lock = threading.Lock()  # a GPU index has one scratch memory for all its searches
+        self.on_gpu = self._gpu is not None
 
     @classmethod
     def build(cls, vectors: np.ndarray, metric: Metric = "cosine", *, on_gpu: bool = True) -> Self:
-        """Indexes float32 vectors (rows, dim), of unit norm where the metric is cosine.
+        """Prepares float32 vectors (rows, dim), of unit norm where the metric is cosine.
 
         Args:
-            vectors: (rows, dim).
+            vectors: (rows, dim); not copied, so they must not change.
             metric: cosine or squared Euclidean distance.
             on_gpu: keep a copy on the GPU where there is one; not worth it for a handful of searches.
         """
-        kind = faiss.IndexFlatL2 if metric == "squared_distance" else faiss.IndexFlatIP
-        index = kind(vectors.shape[1])
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index, on_gpu=on_gpu)
+        return cls(Scan(vectors, metric), on_gpu=on_gpu)
 
     @property
     def dim(self) -> int:
         """Length of a vector."""
-        return int(self._cpu.d)
+        return int(self.scan.vectors.shape[1])
+
+    @property
+    def recall(self) -> float:
+        """All answers are exact."""
+        return 1.0
 
     def __len__(self) -> int:
         """Returns the number of vectors."""
-        return int(self._cpu.ntotal)
+        return len(self.scan.vectors)
 
-    def search(
-        self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None) -> Hits:
         """Finds the `count` most similar vectors of each query; see `SearchEngine.search`."""
-        hits = min(count, len(self) if allowed is None else int(allowed.sum()))
-        if hits <= 0:
-            return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+        hits = min(count, len(self) if allowed is None else int(np.count_nonzero(allowed)))
+        if hits <= 0 or not len(queries):
+            return Hits.none(len(queries), max(hits, 0))
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        if allowed is not None:
-            selector = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # pyright: ignore[reportCallIssue]
-            # Only the CPU index takes a selector.
-            return self._cpu.search(queries, hits, params=faiss.SearchParameters(sel=selector))  # pyright: ignore[reportCallIssue]
+        if allowed is not None:  # FAISS's GPU index takes no filter
+            return Hits(*self.scan.nearest_among(queries, hits, allowed))
         if self._gpu is not None and hits <= MOST_GPU_HITS:
             with self._gpu_lock:
-                return self._gpu.search(queries, hits)
-        return self._cpu.search(queries, hits)
+                return Hits(*self._gpu.search(queries, hits))
+        return Hits(*self.scan.nearest(queries, hits))
 
 
 def describe_device() -> str:
@@ -73,10 +78,13 @@ def _gpus() -> int:
     return int(faiss.get_num_gpus()) if hasattr(faiss, "get_num_gpus") else 0
 
 
-def _copy_to_gpus(index: faiss.Index) -> faiss.Index | None:
-    """Returns a copy of the index on all GPUs, None where there is none that can hold it."""
+def _copy_to_gpus(scan: Scan) -> faiss.Index | None:
+    """Returns a copy of the vectors on all GPUs, None where there is none that can hold it."""
     copied = None
     if _gpus() and hasattr(faiss, "StandardGpuResources"):
+        kind = faiss.IndexFlatL2 if scan.metric == "squared_distance" else faiss.IndexFlatIP
+        index = kind(scan.vectors.shape[1])
+        index.add(scan.vectors)
         try:
             copied = faiss.index_cpu_to_all_gpus(index)
         except RuntimeError as error:  # no memory left, or a card that this build does not know

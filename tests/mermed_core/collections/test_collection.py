@@ -1,6 +1,7 @@
 """The collection in memory: every part is of the same case, and filters are those of a plain loop."""
 
 import io
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,11 @@ from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.embedder import THUMBNAIL_SIDE
 from mermed_core.records import Case
+from mermed_core.search import ivf_engine, stored
 from mermed_core.search.faiss_engine import FaissEngine
 from mermed_core.search.filters import Filter
+from mermed_core.search.ivf_engine import IvfEngine, Settings
+from mermed_core.search.lists import Lists
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +121,33 @@ def test_nothing_filtered_passes_no_mask_to_the_engine(collection, cases, monkey
     collection.nearest(collection.vectors[0], 3, without=cases[0])
     collection.nearest(collection.vectors[0], 3, where=Filter({"modality": []}))
     assert masks == [None, None]
+
+
+def test_a_large_collection_gets_an_index_that_is_made_again_where_it_is_missing(
+    collection, collection_folder, tmp_path, monkeypatch
+):
+    folder = tmp_path / "large"
+    shutil.copytree(collection_folder, folder)
+    monkeypatch.setattr(stored, "FLAT", 10)
+    built = []
+
+    def build(exact, masks):
+        built.append(np.stack(list(masks)))
+        settings = Settings({10: 6}, 2, np.inf, 1.0, 1.0)
+        return IvfEngine(exact, Lists.build(exact.scan.vectors), settings)
+
+    monkeypatch.setattr(stored, "build_ivf", build)
+    monkeypatch.setattr(ivf_engine, "GATHERED", 5)
+    for times in (1, 1, 2):
+        if times == 2:
+            (folder / stored.INDEX).unlink()
+        hits = load_collection(folder).nearest(collection.vectors[5], 10)
+        assert len(built) == times
+        assert not hits.exact
+        assert len(set(hits) & set(collection.nearest(collection.vectors[5], 10))) >= 8
+    assert collection.nearest(collection.vectors[5], 10).exact
+    names = [collection.values(column) for column in ("source", "modality", "label")]
+    assert len(built[0]) == sum(map(len, names))  # it is checked under each
 
 
 def test_parts_of_different_length_or_without_a_column_are_refused(collection):

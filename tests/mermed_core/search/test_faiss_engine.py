@@ -55,7 +55,7 @@ def test_a_gpu_that_cannot_be_used_is_logged_and_the_cpu_takes_over(monkeypatch,
     monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
     monkeypatch.setattr(faiss, "index_cpu_to_all_gpus", refuse, raising=False)
     vectors = unit(10)
-    assert FaissEngine.build(vectors).search(vectors, 1)[1][:, 0].tolist() == list(range(10))
+    assert FaissEngine.build(vectors).search(vectors, 1).positions[:, 0].tolist() == list(range(10))
     assert "no kernel image is available" in caplog.text
 
 

@@ -34,6 +34,15 @@ def test_a_mask_is_that_of_a_plain_loop(rows, kinds, labels, numbers):
         assert not any((kinds, labels, numbers))
     else:
         assert mask.tolist() == expected
+    for name, value in (
+        ("kind", "b"),
+        ("label", "b"),
+        ("number", 2),
+        ("kind", "nowhere"),
+        ("label", "nowhere"),
+    ):
+        held = columns[name].rows(value)
+        assert held.tolist() == np.flatnonzero(columns[name].contains([value])).tolist()
     assert columns["kind"].values == tuple(sorted({kind for kind, _, _ in rows if kind}))
     assert columns["label"].values == tuple(sorted({name for _, names, _ in rows for name in names or ()}))
 

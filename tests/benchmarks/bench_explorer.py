@@ -1,0 +1,47 @@
+"""How fast and how right the explorer is, each part against its anchor in the same run.
+
+    python tests/benchmarks/bench_explorer.py                    # a million cases, some ten minutes
+    python tests/benchmarks/bench_explorer.py --cases 20000      # seconds, at a size that says little
+
+Each section is a module with a function that prints its tables and returns its figures. The last line is
+JSON. Vectors are made from those of the bundled atlas; nothing else is needed. hnswlib and usearch are
+measured where they are installed; the program itself uses neither.
+"""
+
+import argparse
+import json
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import explorer_search
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
+    "search": lambda options: explorer_search.measure(options.cases, options.beside),
+}
+
+
+def main() -> None:
+    """Runs the sections and prints their tables and the JSON line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument(
+        "--beside", type=int, default=100_000, help="cases for hnswlib and usearch; 0 for none"
+    )
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="these sections")
+    options = parser.parse_args()
+    figures: dict[str, float] = {}
+    for name in options.only:
+        figures.update(SECTIONS[name](options))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"\n{options.cases:,} cases, at most {peak:.1f} GB of memory")
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()

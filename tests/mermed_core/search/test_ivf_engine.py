@@ -1,0 +1,163 @@
+"""The approximate engine against the exact one, at sizes that take a second; limits are lowered to them."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+
+from mermed_core.search import ivf_engine, stored, tuning
+from mermed_core.search.engine import Metric
+from mermed_core.search.faiss_engine import FaissEngine
+from mermed_core.search.ivf_engine import IvfEngine, Settings
+from mermed_core.search.stored import ABOUT, INDEX, open_engine
+from mermed_core.search.tuning import build_ivf, recall
+
+ROWS, DIM, CLUSTERS = 6000, 16, 30
+
+
+def made(metric: Metric = "cosine") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns vectors (rows, dim) in clusters, the cluster of each, and queries that are none of them."""
+    generator = np.random.default_rng(5)
+    centres = generator.normal(size=(CLUSTERS, DIM))
+    cluster = generator.integers(0, CLUSTERS, ROWS + 60)
+    points = (centres[cluster] + 0.4 * generator.normal(size=(ROWS + 60, DIM))).astype(np.float32)
+    if metric == "cosine":
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points[:ROWS], cluster[:ROWS], points[ROWS:]
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch) -> None:
+    for module in (ivf_engine, tuning):
+        monkeypatch.setattr(module, "GATHERED", 200)
+    monkeypatch.setattr(stored, "FLAT", 1000)
+
+
+@pytest.fixture(scope="module", params=["cosine", "squared_distance"])
+def engine(request) -> IvfEngine:
+    vectors, cluster, _ = made(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (ivf_engine, tuning):
+            patch.setattr(module, "GATHERED", 200)
+        built = build_ivf(
+            FaissEngine.build(vectors, request.param, on_gpu=False), [cluster < 5, cluster == 2]
+        )
+    assert built is not None
+    return built
+
+
+def test_what_it_states_about_itself_was_measured(engine):
+    queries = made(engine.exact.scan.metric)[2]
+    hits = engine.search(queries, 10)
+    assert not hits.exact
+    assert engine.recall >= tuning.TARGET
+    assert recall(hits.positions, engine.exact.search(queries, 10).positions) >= 0.985
+    assert max(engine.settings.probes.values()) <= len(engine.lists) // 2
+
+
+@pytest.mark.parametrize("count", [1, 10, 60, 150, 4000])
+@pytest.mark.parametrize("clusters", [range(5), range(0, CLUSTERS, 2), range(3, CLUSTERS), [7], []])
+def test_a_filter_loses_nothing_near_or_far(engine, count, clusters):
+    _, cluster, queries = made(engine.exact.scan.metric)
+    allowed = np.isin(cluster, clusters)
+    hits, true = engine.search(queries, count, allowed), engine.exact.search(queries, count, allowed)
+    assert hits.positions.shape == true.positions.shape == (60, min(count, allowed.sum()))
+    assert allowed[hits.positions].all()
+    if hits.positions.size:
+        assert recall(hits.positions, true.positions) >= 0.985
+        # No hit stands twice, and what stands beside it is its own value.
+        assert all(len(set(row)) == len(row) for row in hits.positions.tolist())
+        worst_first = np.diff(hits.values, axis=1) * (1 if engine.exact.scan.metric == "cosine" else -1)
+        assert (worst_first <= 1e-6).all()
+    if hits.exact:
+        np.testing.assert_array_equal(hits.positions, true.positions)
+
+
+def test_few_allowed_vectors_are_all_compared(engine):
+    _, cluster, queries = made(engine.exact.scan.metric)
+    allowed = np.arange(ROWS) < 200
+    assert engine.search(queries, 10, allowed).exact
+    assert not engine.search(queries, 10, cluster >= 3).exact
+
+
+def test_lists_that_hold_too_few_are_left_for_all_vectors(engine):
+    queries = made(engine.exact.scan.metric)[2]
+    most = max(len(engine.lists.list_of[engine.lists.list_of == each]) for each in range(len(engine.lists)))
+    narrow = IvfEngine(engine.exact, engine.lists, Settings({most + 1: 1}, 2, np.inf, 1, 1))
+    hits = narrow.search(queries, most + 1)
+    np.testing.assert_array_equal(hits.positions, engine.exact.search(queries, most + 1).positions)
+
+
+def test_a_gpu_answers_what_is_not_filtered(engine, monkeypatch):
+    queries = made(engine.exact.scan.metric)[2]
+    monkeypatch.setattr(engine.exact, "on_gpu", True)
+    assert engine.search(queries, 10).exact
+
+
+def test_vectors_without_clusters_get_no_index_that_misses_them():
+    generator = np.random.default_rng(0)
+    vectors = generator.normal(size=(1500, 128)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    exact = FaissEngine.build(vectors, on_gpu=False)
+    built = build_ivf(exact)
+    assert built is None or built.recall >= tuning.TARGET
+
+
+@pytest.mark.parametrize("damage", ["index", "about", "words", "other vectors"])
+def test_an_index_is_kept_and_made_again_where_it_does_not_fit(tmp_path, caplog, damage):
+    vectors, _, queries = made()
+    first = open_engine(vectors, tmp_path, "one", on_gpu=False)
+    assert isinstance(first, IvfEngine)
+    written = (tmp_path / INDEX).stat().st_mtime_ns
+    caplog.set_level(logging.INFO)
+    again = open_engine(vectors, tmp_path, "one", iter([np.ones(3, bool)]), on_gpu=False)
+    assert isinstance(again, IvfEngine)
+    assert again.settings == first.settings
+    np.testing.assert_array_equal(again.search(queries, 10).positions, first.search(queries, 10).positions)
+    assert (tmp_path / INDEX).stat().st_mtime_ns == written
+    assert "building" not in caplog.text
+    about = json.loads((tmp_path / ABOUT).read_text())
+    if damage == "index":
+        (tmp_path / INDEX).write_bytes((tmp_path / INDEX).read_bytes()[:-9])
+    elif damage == "about":
+        del about["settings"]["refine"]
+        (tmp_path / ABOUT).write_text(json.dumps(about))
+    elif damage == "words":
+        (tmp_path / ABOUT).write_text("no JSON")
+    mended = open_engine(vectors, tmp_path, "two" if damage == "other vectors" else "one", on_gpu=False)
+    assert isinstance(mended, IvfEngine)
+    assert "built again" in caplog.text
+    assert json.loads((tmp_path / ABOUT).read_text())["settings"] == mended.settings.to_dict()
+
+
+def test_a_folder_that_cannot_be_written_to_gets_an_index_in_memory(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(stored.os, "access", lambda *_: False)
+    engine = open_engine(made()[0], tmp_path, "one", on_gpu=False)
+    assert isinstance(engine, IvfEngine)
+    assert not list(tmp_path.iterdir())
+    assert "cannot be written to" in caplog.text
+
+
+def test_few_vectors_get_no_index(tmp_path):
+    engine = open_engine(made()[0][:1000], tmp_path, "one", on_gpu=False)
+    assert isinstance(engine, FaissEngine)
+    assert engine.recall == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_that_no_index_is_good_enough_is_remembered(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(stored, "build_ivf", lambda *_: asked.append(1))
+    for _ in range(2):
+        assert isinstance(open_engine(made()[0], tmp_path, "one", on_gpu=False), FaissEngine)
+    assert len(asked) == 1
+
+
+def test_a_full_disk_leaves_the_index_in_memory(tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(stored, "write_json", full)
+    assert isinstance(open_engine(made()[0], tmp_path, "one", on_gpu=False), IvfEngine)
+    assert "No space left" in caplog.text
