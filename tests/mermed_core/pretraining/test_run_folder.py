@@ -14,7 +14,7 @@ from mermed_core.models.model_folder import load_model
 from mermed_core.pretraining.monitor import EmbeddingQuality
 from mermed_core.pretraining.pretrainer import Pretrainer
 from mermed_core.pretraining.recipe import Recipe
-from mermed_core.pretraining.run_folder import read_log
+from mermed_core.pretraining.run_folder import RunFolder, read_log
 
 
 class Killed(BaseException):
@@ -107,3 +107,13 @@ def test_the_resolved_recipe_is_written_and_another_is_refused(manifest, smoke, 
         Pretrainer(smoke(), make_manifest({"ct": 5}))
     with pytest.raises(ManifestError, match="split"):
         Pretrainer(smoke('data.splits=["val"]'), manifest)
+
+
+def test_the_recipe_of_a_run_shows_no_login(smoke, tmp_path):
+    data = {"sha256": "0" * 64}
+    place = "shards:https://{}host/shards?modality=ct"
+    for login in ("me:hush@", "me:changed@"):  # another password is no other run
+        RunFolder(smoke(f"data.manifest={place.format(login)}"), data)
+        written = (tmp_path / "run" / "recipe.toml").read_text()
+        assert place.format("") in written
+        assert login not in written

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.pseudonyms import pseudonym
-from mermed_core.data.sources.parquet_files import read_parquet
+from mermed_core.data.sources.parquet_files import original_name, read_parquet
 from mermed_core.errors import ManifestError
 
 
@@ -248,3 +248,10 @@ def test_a_saved_manifest_is_read_back_and_joined(tmp_path: Path):
     assert read_parquet(tmp_path / "own.parquet") == manifest
     write(tmp_path / "set.parquet")
     assert read_parquet(tmp_path).frame["case_id"].tolist() == ["own/000000", "set/000000", "set/000001"]
+
+
+def test_the_name_of_a_file_holds_no_signature_of_a_url():
+    assert original_name("https://u:pw@host/dir/a.png?sig=secret") == "a.png"
+    assert original_name("/data/b.png") == "b.png"
+    assert original_name("dir/c.png") == "dir/c.png"
+    assert original_name(None) == ""

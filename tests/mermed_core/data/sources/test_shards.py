@@ -323,3 +323,21 @@ def test_training_reads_the_same_views_and_few_shards_at_a_time(images, shards):
         order = [shard[row] for row in rows if index[row] == key]
         changes = sum(first != second for first, second in pairwise(order))
         assert changes == len(set(order)) - 1  # a shard is read to its end before the next
+
+
+def test_a_member_that_tells_too_much_or_is_not_all_there_is_not_read(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name, sparse in (("a.png", False), ("b.png", True)):
+            info = tarfile.TarInfo(name)
+            info.size = len(png(0))
+            if sparse:  # a hole of 4 bytes, then all bytes
+                info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1"}
+                info.pax_headers |= {"GNU.sparse.map": f"4,{len(png(0))}", "GNU.sparse.numblocks": "1"}
+                info.pax_headers |= {"GNU.sparse.size": str(len(png(0)) + 4)}
+            tar.addfile(info, io.BytesIO(png(0)))
+    opened = read_shards(str(tmp_path), "cxr")
+    assert opened.frame["case_id"].tolist() == ["a/a"]
+    assert opened.left_out == {"links and sparse files in tars": 1}
+    write_tar(tmp_path / "a.tar", [("a.png", png(0)), ("a.json", b'"' + b" " * (1 << 20) + b'"')])
+    with pytest.raises(ManifestError, match="what is said of one image has at most"):
+        read_shards(str(tmp_path), "cxr")
