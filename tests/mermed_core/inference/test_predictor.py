@@ -119,7 +119,8 @@ def knowing_negatives(predictor: Predictor, *seen: MedicalImage) -> Predictor:
     bias = -weight @ np.concatenate([taken, turned]).mean(0)
     numbers = (weight.astype(np.float32), bias.astype(np.float32))
     head = Head(NEGATIVE_TASK, "", "multiclass", NEGATIVE_CLASSES, *numbers, 1.0, 2 * len(seen))
-    return open_scopes(predictor, heads=HeadSet((*predictor._parts.heads.heads, head)))
+    others = [each for each in predictor._parts.heads.heads if each.task != NEGATIVE_TASK]
+    return open_scopes(predictor, heads=HeadSet((*others, head)))
 
 
 def test_a_negative_is_analysed_as_it_was_taken_and_said(predictor):
