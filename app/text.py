@@ -99,16 +99,7 @@ SOURCE, LABEL, RESULTS = "Source", "Label", "Results"
 SEARCH_HERE = "Drop an image or choose a case, and the cases most like it appear here."
 YOUR_IMAGE = "Your image"
 
-# Explore
-COLOUR_BY = "Colour by"
-SELECT_ON_MAP = "Click a point, or draw around several with the lasso from the map's toolbar."
-MAP = "Map of the collection"
-OTHER = "other"
-# What the map's script says.
-MAP_SCRIPT = {
-    "yours": "your image",
-    "undrawn": "The map cannot be drawn because the browser did not load Plotly. Please reload the page.",
-}
+# Explore; what stands on the map is in map_text.py
 DOWNLOAD_CSV = "Download the table as CSV"
 
 # About: other sources' images

@@ -6,11 +6,14 @@ import sys
 from typing import Any
 
 import gradio as gr
+from gradio.routes import App
+from starlette.routing import BaseRoute
 
 from mermed_core.errors import MermedError
 from mermed_core.settings import Settings
 
 from . import text, theme
+from .columns_route import columns_route
 from .components.header import header
 from .components.html_parts import static_html
 from .pages.about import AboutPage
@@ -43,10 +46,26 @@ SAFE_LAUNCH: dict[str, Any] = {
 }
 
 
+class Explorer(gr.Blocks):
+    """The page, served with addresses of its own beside Gradio's.
+
+    Attributes:
+        routes: the addresses; anybody who may open the page may open them.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.routes: list[BaseRoute] = []
+
+    def launch(self, **options: Any) -> tuple[App, str, str | None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Serves the page; options are those of `gr.Blocks.launch`."""
+        return super().launch(app_kwargs={"routes": self.routes}, **options)
+
+
 def build_app(services: Services) -> gr.Blocks:
     """Builds the four pages over one predictor."""
     keep_uploads_apart()
-    with gr.Blocks(
+    with Explorer(
         title=text.TITLE, analytics_enabled=False, delete_cache=(300, 900), fill_width=True
     ) as blocks:
         query = gr.State(None, time_to_live=_VISIT_SECONDS)
@@ -62,6 +81,9 @@ def build_app(services: Services) -> gr.Blocks:
                 AboutPage(services)
         _open_from_search(classify, similar)
         _search_from_grids(tabs, classify, similar, explore)
+        explore.opens_from_address(tabs)
+        if explore.columns is not None:
+            blocks.routes.append(columns_route(explore.columns))
     return blocks.queue(max_size=_QUEUE, api_open=False)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from mermed_core.collections.collection import Collection
@@ -14,7 +15,7 @@ from ..text import modality_name
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def frame(collection: Collection, positions: Sequence[int]) -> pd.DataFrame:
+def frame(collection: Collection, positions: Sequence[int] | np.ndarray) -> pd.DataFrame:
     """Returns one row for each case in these rows of the collection, with its place on the map."""
     records = collection.records.iloc[list(positions)]
     places = collection.coordinates[list(positions)].astype(float).round(3)

@@ -26,17 +26,23 @@ def neighbour_grid(collection: Collection, neighbours: Iterable[Neighbour], sent
     return _grid([_card(collection, hit.case, f"{hit.similarity:.2f}") for hit in hits], sentence=sentence)
 
 
-def case_grid(collection: Collection, cases: Sequence[Case], shown: int) -> str:
-    """Returns at most `shown` of the cases, spread evenly over them, and says how many are left out."""
+def case_grid(collection: Collection, positions: Sequence[int] | np.ndarray, shown: int) -> str:
+    """Returns at most `shown` of the cases in some rows, spread evenly, and says how many there are."""
     # Every n-th would show one label alone where labels alternate.
-    chosen = np.unique(np.linspace(0, len(cases) - 1, min(shown, len(cases))).round().astype(int))
-    cards = [_card(collection, cases[position], "") for position in chosen]
-    return _grid(cards, more=case_text.shown_of(len(cards), len(cases)) if len(cards) < len(cases) else "")
+    chosen = np.unique(np.linspace(0, len(positions) - 1, min(shown, len(positions))).round().astype(int))
+    cards = [_card(collection, case, "") for case in collection.cases_at(np.asarray(positions)[chosen])]
+    more = case_text.shown_of(len(cards), len(positions)) if len(cards) < len(positions) else ""
+    return _grid(cards, more=more)
 
 
 def heading(sentence: str) -> str:
     """Returns a heading above cases."""
     return render("heading.html", heading=sentence)
+
+
+def small(sentence: str) -> str:
+    """Returns a sentence in small print, "" for none."""
+    return _grid([], more=sentence)
 
 
 def nothing(sentence: str) -> str:

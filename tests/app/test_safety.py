@@ -9,7 +9,6 @@ import httpx2
 import pytest
 from gradio_client import Client, handle_file
 
-from app.components.templates import script as script_file
 from app.ui import build_app, launch_options
 from app.uploads import take
 from mermed_core.files import ASSETS
@@ -101,10 +100,21 @@ def test_uploads_of_one_file_lie_apart(address, uploads):
         assert not path.parent.exists()
 
 
-def test_plotly_is_told_not_to_offer_its_cloud():
-    script = script_file("collection_map.js")
-    assert "showSendToCloud: false" in script
-    assert "displaylogo: false" in script
+def test_columns_of_the_map_come_from_memory_and_nothing_else_does(address):
+    answer = httpx2.get(f"{address}/map-columns/places")
+    assert len(answer.content) == 4 * 420
+    assert answer.headers["cache-control"] == "private, no-cache"
+    again = httpx2.get(f"{address}/map-columns/places", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert len(httpx2.get(f"{address}/map-columns/0").content) == 420
+    for wrong in ("99", "-1", "case_id", "²"):
+        assert httpx2.get(f"{address}/map-columns/{wrong}").status_code == 404
+
+
+def test_no_point_of_the_map_is_in_the_page(config):
+    told = next(each for each in config["components"] if each["props"].get("elem_id") == "collection-map")
+    assert len(json.dumps(told["props"]["value"])) < 2000
+    assert len(json.dumps(told)) < 60_000
 
 
 def test_nothing_of_another_host_is_loaded(address, config):

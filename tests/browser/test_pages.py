@@ -3,7 +3,7 @@
 import base64
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
 WIDE, PHONE = (1400, 900), (390, 844)
+NEAR_THE_MIDDLE = (600, 640)  # of the map, on a wide page
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +71,44 @@ def open_tab(page: Page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
-def lasso(page: Page) -> None:
-    """Draws around nearly all of the map."""
-    expect(page.locator(".mm-map .main-svg").first).to_be_visible()
-    page.locator('.modebar-btn[data-val="lasso"]').click()
-    box = page.locator(".mm-map .nsewdrag").first.bounding_box()
+def open_map(page: Page) -> None:
+    open_tab(page, "Explore")
+    expect(page.locator(".mm-map-count")).to_contain_text("420 cases")
+
+
+def drag(page: Page, tool: str, corners: Sequence[tuple[float, float]]) -> None:
+    """Draws on the map; corners are shares of its width and height."""
+    page.get_by_role("button", name=tool, exact=True).click()
+    box = page.locator(".mm-map").bounding_box()
     assert box
-    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.02)]
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in corners]
     page.mouse.move(*points[0])
     page.mouse.down()
     for point in points[1:]:
         page.mouse.move(*point, steps=6)
     page.mouse.up()
+
+
+def point_at(page: Page, number: int) -> tuple[float, float]:
+    """Returns where on the screen a point of the map is."""
+    box = page.locator(".mm-map").bounding_box()
+    assert box
+    x, y = page.evaluate("number => document.querySelector('.mm-map').map.locate(number)", number)
+    return box["x"] + x, box["y"] + y
+
+
+def pixel_at(page: Page, number: int) -> list[int]:
+    """Returns red, green and blue in the middle of a point of the map."""
+    read = """number => {
+        const stage = document.querySelector(".mm-map"), canvas = stage.querySelector("canvas");
+        const [x, y] = stage.map.locate(number).map((value) => value * canvas.width / stage.clientWidth);
+        return [...canvas.getContext("2d").getImageData(x, y, 1, 1).data].slice(0, 3);
+    }"""
+    return page.evaluate(read, number)
+
+
+def selected(page: Page) -> int:
+    return page.evaluate("document.querySelector('.mm-map').map.chosen")
 
 
 def test_an_upload_gives_modality_findings_overlay_and_neighbours(page, ultrasound):
@@ -106,9 +132,12 @@ def test_an_upload_gives_modality_findings_overlay_and_neighbours(page, ultrasou
     expect(heat).to_have_css("opacity", "0.2")
 
 
+NEARLY_ALL = [(0.01, 0.01), (0.99, 0.01), (0.99, 0.99), (0.01, 0.99), (0.01, 0.01)]
+
+
 def test_a_lasso_gives_images_a_table_and_a_csv(page):
-    open_tab(page, "Explore")
-    lasso(page)
+    open_map(page)
+    drag(page, "Lasso", NEARLY_ALL)
     expect(page.locator("#explore-heading")).to_contain_text("420 cases selected")
     expect(page.locator("#explore-cases .mm-case").first).to_be_visible()
     expect(page.locator("#explore-table")).to_contain_text("phantom_ct")
@@ -122,16 +151,103 @@ def test_a_lasso_gives_images_a_table_and_a_csv(page):
 def test_the_map_shows_a_thumbnail_a_click_selects_and_the_upload_is_a_star(page):
     upload(page, ASSETS / "examples" / "fundus.png")
     expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
-    open_tab(page, "Explore")
-    expect(page.locator(".mm-map .legendtext", has_text="your image")).to_be_visible()
-    assert page.locator('.modebar-btn[data-title*="hare"], .modebar-btn[data-title*="loud"]').count() == 0
-    point = page.locator(".mm-map .scatterlayer .trace .point").nth(10)
-    point.hover(force=True)
+    open_map(page)
+    expect(page.locator(".mm-star b")).to_have_text("your image")
+    page.mouse.move(*point_at(page, 10))
     expect(page.locator(".mm-tip img")).to_be_visible()
-    point.click(force=True)
+    page.mouse.click(*point_at(page, 10))
     expect(page.locator("#explore-heading")).to_contain_text("1 case selected")
     page.get_by_label("Label", exact=True).check()
-    expect(page.locator(".mm-map .legendtext", has_text="Synthetic nodule")).to_be_visible()
+    expect(page.locator(".mm-legend button", has_text="Synthetic nodule")).to_be_visible()
+
+
+def test_a_selection_grows_shrinks_turns_around_and_goes_and_the_rest_stays_grey(page):
+    open_map(page)
+    ct = page.locator(".mm-legend button", has_text="CT").first
+    ct.click()
+    expect(page.locator(".mm-map-count")).to_have_text("60 of 420 selected")
+    expect(page.locator("#explore-heading")).to_contain_text("60 cases selected")
+    inside, outside = page.evaluate("""() => {
+        const { selected } = document.querySelector(".mm-map").map;
+        return [selected.indexOf(1), selected.indexOf(0)];
+    }""")
+    assert max(pixel_at(page, outside)) - min(pixel_at(page, outside)) < 20
+    assert max(pixel_at(page, inside)) - min(pixel_at(page, inside)) > 60
+    page.locator(".mm-legend button", has_text="Skin").click(modifiers=["Shift"])
+    assert selected(page) == 120
+    page.get_by_role("button", name="Invert", exact=True).click()
+    expect(page.locator(".mm-map-count")).to_have_text("300 of 420 selected")
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(page.locator(".mm-map-count")).to_have_text("120 of 420 selected")
+    page.get_by_role("button", name="Remove", exact=True).click()
+    drag(page, "Box", [NEARLY_ALL[0], NEARLY_ALL[2]])
+    assert selected(page) == 0
+    page.get_by_role("button", name="New", exact=True).click()
+    ct.click()
+    page.locator(".mm-map").press("Escape")
+    expect(page.locator(".mm-map-count")).to_have_text("420 cases")
+    expect(page.locator("#explore-heading")).to_contain_text("Press a point")
+
+
+def test_wheel_keys_and_dragging_move_the_map_and_few_points_become_pictures(page):
+    open_map(page)
+    stage = page.locator(".mm-map")
+    zoom = "document.querySelector('.mm-map').map.view.zoom"
+    x, y = point_at(page, 0)
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -300)
+    page.wait_for_function(f"{zoom} > 1.5")
+    near = point_at(page, 0)
+    assert abs(near[0] - x) < 2  # what is under the pointer stays there
+    assert abs(near[1] - y) < 2
+    stage.focus()
+    page.keyboard.press("ArrowRight")
+    assert abs(point_at(page, 0)[0] - (near[0] - 60)) < 2
+    page.mouse.move(*NEAR_THE_MIDDLE)
+    page.mouse.down()
+    page.mouse.move(NEAR_THE_MIDDLE[0] + 50, NEAR_THE_MIDDLE[1], steps=5)
+    page.mouse.up()
+    assert abs(point_at(page, 0)[0] - (near[0] - 10)) < 2
+    assert selected(page) == 0
+    page.evaluate("document.querySelector('.mm-map').map.lookAt({ zoom: 12 })")
+    page.evaluate("""() => {
+        const stage = document.querySelector(".mm-map"), [x, y] = stage.map.locate(0);
+        [stage.map.view.x, stage.map.view.y] = stage.map.place([x, y]);
+        stage.map.redraw();
+    }""")
+    expect(page.locator(".mm-pictures img").first).to_be_visible()
+    page.keyboard.press("0")
+    page.wait_for_function(f"{zoom} === 1")
+    expect(page.locator(".mm-pictures img")).to_have_count(0)
+
+
+def test_the_address_opens_the_same_view_in_another_browser(page, browser, address):
+    open_map(page)
+    page.get_by_label("Label", exact=True).check()
+    expect(page.locator(".mm-legend button", has_text="Synthetic nodule")).to_be_visible()
+    page.get_by_role("button", name="Zoom in").click()
+    drag(page, "Lasso", [(0.1, 0.1), (0.7, 0.1), (0.7, 0.7), (0.1, 0.7)])
+    page.wait_for_function("location.hash.includes('*na')")
+    count = page.locator(".mm-map-count").inner_text()
+    with browser.new_context() as other:
+        second = other.new_page()
+        second.goto(page.url)
+        expect(second.locator(".mm-map-count")).to_have_text(count)
+        expect(second.get_by_label("Label", exact=True)).to_be_checked()
+        expect(second.locator(".mm-map")).to_be_visible()
+        view = "Object.values(document.querySelector('.mm-map').map.view).map(Math.round)"
+        assert second.evaluate(view) == page.evaluate(view)
+
+
+def test_a_map_that_cannot_be_loaded_says_so_and_shows_the_table(browser, address):
+    page = browser.new_page()
+    page.route("**/map-columns/places", lambda route: route.fulfill(status=503))
+    page.goto(address)
+    open_tab(page, "Explore")
+    expect(page.locator(".mm-map-wait")).to_contain_text("could not be loaded (503)")
+    expect(page.locator("#explore-heading")).to_contain_text("420 cases selected")
+    expect(page.locator("#explore-table")).to_contain_text("phantom_ct")
+    page.close()
 
 
 def test_a_case_leads_to_cases_like_it_and_filters_hold(page):

@@ -86,5 +86,9 @@ def test_a_link_opens_the_home_page_and_a_card_searches(page):
 
 def test_the_map_draws_a_case_under_the_pointer(page):
     page.get_by_role("tab", name="Explore", exact=True).click()
-    page.locator(".mm-map .scatterlayer .trace .point").nth(10).hover(force=True)
+    expect(page.locator(".mm-map-count")).to_contain_text("420 cases")
+    box = page.locator(".mm-map").bounding_box()
+    assert box
+    x, y = page.evaluate("document.querySelector('.mm-map').map.locate(10)")
+    page.mouse.move(box["x"] + x, box["y"] + y)
     expect(page.locator(".mm-tip .mm-drawing")).to_be_visible()

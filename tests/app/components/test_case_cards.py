@@ -13,6 +13,7 @@ from app import case_text
 from app.components import case_table, cases, header, query_view
 from app.components.collection_map import map_value
 from app.components.drawing import drawing
+from app.components.map_columns import MapColumns
 from app.components.templates import render
 from app.services import Services
 from mermed_core.collections.collection import Collection, Description
@@ -63,7 +64,7 @@ def test_every_modality_has_a_drawing_of_its_own(modality):
 
 def test_a_case_without_a_picture_says_what_it_is_and_where_its_picture_is():
     bare = collection()
-    html = cases.case_grid(bare, bare.cases_at([0, 1]), 8)
+    html = cases.case_grid(bare, [0, 1], 8)
     assert "<img" not in html
     assert html.count('class="mm-drawing"') == 2
     for words in ("Malignant tumour", "Breast &lt;set&gt;", "benign (1).png", "CC BY 4.0", "Picture at"):
@@ -77,7 +78,7 @@ def test_a_case_without_a_picture_says_what_it_is_and_where_its_picture_is():
 
 
 def test_a_case_with_a_picture_shows_it_and_no_link():
-    html = cases.case_grid(collection([jpeg(), jpeg()]), collection().cases_at([0, 1]), 8)
+    html = cases.case_grid(collection([jpeg(), jpeg()]), [0, 1], 8)
     assert html.count('src="data:image/jpeg') == 2
     assert "mm-drawing" not in html
     assert "<a " not in html
@@ -107,7 +108,7 @@ def test_names_for_people_come_from_the_data_sets():
     assert case_text.value_name(bare, "label", "mal") == "Malignant tumour"
     assert case_text.value_name(bare, "source", "breast") == "Breast <set>"
     assert case_text.value_name(bare, "source", "ward") == "ward"
-    assert [group["name"] for group in map_value(bare, "label", None)["groups"]] == [
+    assert [group["name"] for group in map_value(MapColumns(bare), "label", None)["groups"]] == [
         "Malignant tumour",
         "Unlabelled",
     ]

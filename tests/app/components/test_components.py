@@ -20,7 +20,6 @@ from app.components import (
     query_view,
     unseen_source,
 )
-from app.components.collection_map import map_value
 from app.services import Services
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.data.manifest import LabelSet
@@ -36,7 +35,7 @@ from mermed_core.models.model_metrics import (
     UnseenSourceMetrics,
     WholeModelMetrics,
 )
-from mermed_core.records import Analysis, Case, Familiarity, Finding, MapPoint, Neighbour, Saliency
+from mermed_core.records import Analysis, Case, Familiarity, Finding, Neighbour, Saliency
 from mermed_core.search.faiss_engine import FaissEngine
 
 NASTY = '<img src=x onerror="alert(1)">'
@@ -276,7 +275,7 @@ def test_a_faint_map_says_so():
 
 
 def test_a_selection_is_shown_spread_over_all_of_it(collection):
-    html = cases.case_grid(collection, collection.cases_at(range(30)), 10)
+    html = cases.case_grid(collection, range(30), 10)
     assert html.count("mm-case") == 10
     assert "10 of the 30, evenly spread" in html
 
@@ -292,18 +291,6 @@ def test_it_is_said_that_no_hit_is_near(collection, best, far):
 
 def test_no_hit_is_a_sentence(collection):
     assert "No case matches" in cases.neighbour_grid(collection, [])
-
-
-@pytest.mark.parametrize("colour_by", ["modality", "label", "source"])
-def test_the_map_shows_every_case_once(collection, colour_by):
-    value = map_value(collection, colour_by, MapPoint(1.0, 2.0))
-    assert sorted(i for group in value["groups"] for i in group["positions"]) == list(range(30))
-    assert len(value["groups"]) <= 13
-    assert len({group["colour"] for group in value["groups"]}) == len(value["groups"])
-    assert value["point"] == [1.0, 2.0]
-    assert not any("<" in group["name"] for group in value["groups"])
-    last = [group["last"] for group in value["groups"]]
-    assert last == sorted(last, reverse=True)
 
 
 def services_with(collection: Collection | None, missing: str = "") -> Services:

@@ -1,0 +1,188 @@
+"""What the map draws as bytes, not JSON: the places of all points once, and a byte a point a colouring.
+
+Points come in a shuffled order that is the same for every column, so that no class lies over another because
+of its place in the records, and so that the first few points are a fair sample of all.
+"""
+
+import threading
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collection
+from mermed_core.data.validation import FILE
+from mermed_core.modalities import MODALITIES
+
+from .. import case_text, map_text
+
+MISSING = 255
+"""The code of a point that has no value."""
+OTHER = 254
+"""The code of all values that are rarer than the `OTHER` most frequent ones."""
+SPAN = 65535  # places are 16 bits on each axis
+# Okabe and Ito's palette, safe for colour-blind readers, and darker relatives; more nobody tells apart.
+PALETTE = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#D55E00",
+    "#56B4E9",
+    "#8C6D31",
+    "#7B4EA3",
+    "#B22222",
+    "#4C9141",
+    "#B8A400",
+    "#2F4B7C",
+)
+_SEED = 7
+_NAMES_A_CASE = ("case_id", FILE, FRAME, CHECKSUM)  # columns that tell cases apart instead of grouping them
+_FEW = 12  # more different numbers than this are shown on a ramp
+_ABSENT = -1
+
+
+@dataclass(frozen=True)
+class Group:
+    """The points of one colour.
+
+    Attributes:
+        name: for people.
+        code: the byte of its points.
+        colour: hex; "" where too many groups are larger for it to get a colour of its own.
+        count: how many points it has.
+    """
+
+    name: str
+    code: int
+    colour: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Coloured:
+    """A column of the records as the map colours by it.
+
+    Attributes:
+        codes: a byte a point, in drawing order.
+        groups: most frequent first; those of OTHER and MISSING last. Of numbers, the missing ones alone.
+        limits: least and greatest of numbers, which lie on a ramp from code 0 to `OTHER`; None for groups.
+    """
+
+    codes: bytes
+    groups: tuple[Group, ...]
+    limits: tuple[float, float] | None = None
+
+
+class MapColumns:
+    """The columns of a collection for its map; each is made when it is first wanted. Thread-safe.
+
+    Attributes:
+        collection: whose map it is.
+        order: (cases,) the position in the collection of each point, in drawing order.
+    """
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+        self.order = np.random.default_rng(_SEED).permutation(len(collection))
+        self._coloured: dict[str, Coloured] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The columns that the map can be coloured by: modality, label, source, then the records' others."""
+        first = ("modality", LABEL, "source")
+        others = [name for name in self.collection.records if name not in (*first, "labels", *_NAMES_A_CASE)]
+        return (*first, *(str(name) for name in others if self._groups_cases(str(name))))
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Least x, least y, extent in x and extent in y of the map; an extent is never 0."""
+        if not len(self.collection):
+            return 0.0, 0.0, 1.0, 1.0
+        least = self.collection.coordinates.min(0).astype(float)
+        extent = self.collection.coordinates.max(0).astype(float) - least
+        across, up = (value if value > 0 else 1.0 for value in extent.tolist())
+        return float(least[0]), float(least[1]), across, up
+
+    def places(self) -> bytes:
+        """Returns x and y of every point in drawing order, 16 bits each, from 0 to `SPAN`."""
+        x, y, across, up = self.bounds
+        share = (self.collection.coordinates[self.order].astype(np.float64) - (x, y)) / (across, up)
+        return (share * SPAN).round().astype("<u2").tobytes()
+
+    def coloured(self, name: str) -> Coloured:
+        """Returns a column of `names`, made once."""
+        with self._lock:
+            if name not in self._coloured:
+                self._coloured[name] = self._make(name)
+            return self._coloured[name]
+
+    def _groups_cases(self, name: str) -> bool:
+        column = self.collection.records[name]
+        different = column.nunique()
+        if pd.api.types.is_numeric_dtype(column):
+            return different > 1
+        return 1 < different <= len(column) // 2
+
+    def _make(self, name: str) -> Coloured:
+        if name != LABEL and self._is_ramp(self.collection.records[name]):
+            return self._ramp(self.collection.records[name])
+        codes, names = self._named(name)
+        counts = np.bincount(codes[codes >= 0], minlength=len(names))
+        ranked = np.argsort(-counts, kind="stable")
+        code_of = np.full(len(names) + 1, MISSING, np.uint8)  # the last is that of a missing value, −1
+        code_of[ranked] = np.minimum(np.arange(len(names)), OTHER)
+        colours = _colours(name, [names[rank] for rank in ranked])
+        groups = [
+            Group(names[rank], code, colour, int(counts[rank]))
+            for code, (rank, colour) in enumerate(zip(ranked[:OTHER], colours, strict=False))
+        ]
+        rare, missing = int(counts[ranked[OTHER:]].sum()), int((codes < 0).sum())
+        groups += [Group(map_text.OTHER, OTHER, "", rare)] * bool(rare)
+        groups += [Group(self._missing_name(name), MISSING, "", missing)] * bool(missing)
+        return Coloured(code_of[codes][self.order].tobytes(), tuple(groups))
+
+    def _named(self, name: str) -> tuple[np.ndarray, list[str]]:
+        """Returns which name each case has (−1 for none), and the names; values that share one are one."""
+        codes, values = self._labels() if name == LABEL else pd.factorize(self.collection.records[name])
+        if name == LABEL:
+            written = [case_text.labels(self.collection, labels) for labels in values]
+        else:
+            written = [case_text.value_name(self.collection, name, value) for value in values]
+        same, names = pd.factorize(np.array(written, object))
+        return np.append(same, _ABSENT)[codes], [str(value) for value in names]
+
+    def _labels(self) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+        code_of: dict[Hashable, int] = {(): _ABSENT}
+        codes = np.empty(len(self.collection), np.int64)
+        for position, labels in enumerate(self.collection.records["labels"]):
+            key = () if labels is None else tuple(labels)
+            codes[position] = code_of.setdefault(key, len(code_of) - 1)
+        return codes, [key for key in code_of if key]  # pyright: ignore[reportReturnType]
+
+    def _missing_name(self, column: str) -> str:
+        return case_text.labels(self.collection, ()) if column == LABEL else map_text.NO_VALUE
+
+    def _is_ramp(self, column: pd.Series) -> bool:
+        types = pd.api.types
+        return types.is_numeric_dtype(column) and not types.is_bool_dtype(column) and column.nunique() > _FEW
+
+    def _ramp(self, column: pd.Series) -> Coloured:
+        values = column.to_numpy(np.float64, na_value=np.nan)
+        known = np.isfinite(values)
+        low, high = float(values[known].min()), float(values[known].max())
+        codes = np.full(len(values), MISSING, np.uint8)
+        codes[known] = ((values[known] - low) / (high - low) * OTHER).round()
+        missing = int((~known).sum())
+        groups = (Group(map_text.NO_VALUE, MISSING, "", missing),) * bool(missing)
+        return Coloured(codes[self.order].tobytes(), groups, (low, high))
+
+
+def _colours(column: str, names: list[str]) -> list[str]:
+    if column == "modality":
+        known = {modality.name: modality.colour for modality in MODALITIES.values()}
+        return [known[name] for name in names]
+    return [*PALETTE, *[""] * len(names)][: len(names)]
