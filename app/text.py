@@ -90,6 +90,7 @@ SELECT_A_FINDING = "Select a finding to see where the model looked for it."
 # Cases
 CASES_HERE = "The most similar known cases appear here."
 NO_MATCH = "No case matches these filters. Remove one and try again."
+SEARCHED_IN_PART = "The collection is large and was searched in part: {found} of the nearest cases are found."
 SIMILARITY = "cosine similarity"
 
 # Similar cases
