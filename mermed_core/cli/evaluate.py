@@ -18,6 +18,7 @@ from mermed_core.cli.arguments import (
 if TYPE_CHECKING:
     from mermed_core.evaluation.runner import Plan
     from mermed_core.models.embedder import Embedder
+    from mermed_core.models.retrieval_space import RetrievalSpace
 
 SUMMARY = "Evaluate encoders on labelled images, with intervals and p-values."
 DETAILS = """\
@@ -38,6 +39,7 @@ PROTOCOLS = (
     "robustness",
     "fine_tuning",
     "unseen_source",
+    "retrieval_space",
 )
 DEFAULT_PROTOCOLS = ("linear_probe", "knn", "retrieval")
 DEFAULT_SEVERITIES = (1, 3, 5)
@@ -105,6 +107,25 @@ def _add_protocol_options(parser: argparse.ArgumentParser) -> None:
         help="of the corruptions of robustness; may be repeated; "
         f"default: {', '.join(map(str, DEFAULT_SEVERITIES))}",
     )
+    spaces = parser.add_argument_group(
+        "retrieval_space",
+        "The full embedding, the space of the model folder, and spaces of 64 to 384 numbers, whitened by "
+        "powers of 0 to 1/2, in 16 and 8 bits; also for sources that a space was not fitted on.",
+    )
+    spaces.add_argument(
+        "--space-images",
+        type=positive,
+        default=400,
+        metavar="N",
+        help="of a source that are searched in and that spaces are fitted on, at most (default: %(default)s)",
+    )
+    spaces.add_argument(
+        "--space-queries",
+        type=positive,
+        default=100,
+        metavar="N",
+        help="of a label set, at most (default: %(default)s)",
+    )
     group = parser.add_argument_group(
         "fine-tuning",
         "Meanwhile the images of a task are in a temporary file, 150 kB each at 224 px; TMPDIR says where.",
@@ -146,6 +167,7 @@ def run(options: argparse.Namespace) -> None:
         workers=options.workers,
         unknown=unknown_kinds(options.unknown),
         label_sets=read_label_sets(options.label_sets or LABEL_SETS),
+        spaces=_spaces(options.encoder, encoders),
     )
     tasks = set(evaluation.results["task"])
     caveats = {name: facts.get("caveat") for name, facts in datasets.items()}
@@ -157,8 +179,23 @@ def run(options: argparse.Namespace) -> None:
     print(options.out)
 
 
+def _spaces(specs: list[str], encoders: "list[Embedder]") -> "dict[str, RetrievalSpace]":
+    """Returns the retrieval space of each encoder that is a model folder, by the encoder's name."""
+    from mermed_core.models.heads import HEADS_FOLDER
+    from mermed_core.models.retrieval_space import load_retrieval_space
+    from mermed_core.specs import split_name
+
+    folders = [Path(split_name(spec)[1]) / HEADS_FOLDER for spec in specs]
+    return {
+        each.config.name: load_retrieval_space(folder, each.backbone.dim)
+        for each, folder in zip(encoders, folders, strict=True)
+        if folder.is_dir()
+    }
+
+
 def _plan(options: argparse.Namespace) -> "Plan":
     from mermed_core.evaluation.protocols.fine_tuning import FineTuning
+    from mermed_core.evaluation.protocols.retrieval_space import SpacePlan
     from mermed_core.evaluation.runner import Plan
 
     return Plan(
@@ -168,6 +205,12 @@ def _plan(options: argparse.Namespace) -> "Plan":
         seed=options.seed,
         severities=tuple(sorted(set(options.severity or DEFAULT_SEVERITIES))),
         fine_tuning=FineTuning(**{name: getattr(options, name) for name in FINE_TUNING}, seed=options.seed),
+        spaces=SpacePlan(
+            images=options.space_images,
+            queries=options.space_queries,
+            resamples=options.resamples,
+            seed=options.seed,
+        ),
     )
 
 
@@ -194,5 +237,9 @@ def _settings(plan: "Plan") -> dict[str, str]:
     settings = {
         "robustness": ("Severities of corruptions", ", ".join(map(str, plan.severities))),
         "fine_tuning": ("Fine-tuning", ", ".join(tuning)),
+        "retrieval_space": (
+            "Retrieval spaces",
+            f"at most {plan.spaces.images} images of a source, {plan.spaces.queries} queries of a label set",
+        ),
     }
     return dict(settings[protocol] for protocol in plan.protocols if protocol in settings)

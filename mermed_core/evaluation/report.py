@@ -18,6 +18,7 @@ from mermed_core.evaluation.report_charts import (
 )
 from mermed_core.evaluation.report_names import protocol_name
 from mermed_core.evaluation.results import by_modality, save_results
+from mermed_core.evaluation.retrieval_space_section import retrieval_space_section
 from mermed_core.evaluation.runner import Evaluation
 from mermed_core.evaluation.unseen_sources_section import unseen_sources_section
 from mermed_core.metrics.catalogue import AUROC
@@ -29,6 +30,7 @@ from mermed_core.reports.render import render_html, render_markdown
 
 # What every folder of a report holds, see `write_report`.
 RESULTS, COMPARISONS, PREDICTIONS = "results.parquet", "comparisons.parquet", "predictions.parquet"
+RETRIEVAL_SPACES = "retrieval_spaces.parquet"  # where that protocol was asked for
 # Where a task has predictions of these protocols, those of other protocols are not drawn.
 _CHARTED = ("linear_probe", "fine_tuning")
 
@@ -66,6 +68,8 @@ def write_report(
     save_results(folder / RESULTS, evaluation.results)
     evaluation.comparisons.to_parquet(folder / COMPARISONS, index=False)
     evaluation.predictions.to_parquet(folder / PREDICTIONS, index=False)
+    if len(evaluation.retrieval_spaces):
+        evaluation.retrieval_spaces.to_parquet(folder / RETRIEVAL_SPACES, index=False)
     if evaluation.unseen_sources:
         next(iter(evaluation.unseen_sources.values())).save(folder / UNSEEN_SOURCE)
     report = evaluation_report(evaluation, load_published(), title=title, facts=facts, notes=notes)
@@ -103,6 +107,8 @@ def evaluation_report(
         sections.append(Section("Overview", _OVERVIEW, (Charts((Chart(overview),)),)))
     if evaluation.unseen_sources:
         sections.append(unseen_sources_section(evaluation.unseen_sources))
+    if len(evaluation.retrieval_spaces):
+        sections.append(retrieval_space_section(evaluation.retrieval_spaces))
     sections += _table_sections(results, evaluation.comparisons, published)
     if charts := tuple(_charts_by_task(results, predictions, styles)):
         sections.append(Section("Charts by task", _CHARTS, charts))

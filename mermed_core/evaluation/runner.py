@@ -25,6 +25,7 @@ from mermed_core.evaluation.protocols.knn import knn
 from mermed_core.evaluation.protocols.label_efficiency import label_efficiency
 from mermed_core.evaluation.protocols.linear_probe import fit_probe, linear_probe
 from mermed_core.evaluation.protocols.retrieval import modality_task, retrieval
+from mermed_core.evaluation.protocols.retrieval_space import SpacePlan, measure_retrieval_spaces
 from mermed_core.evaluation.protocols.robustness import robustness
 from mermed_core.evaluation.result_cache import Outcome, ResultCache, outcome_name
 from mermed_core.evaluation.results import Result, to_frame
@@ -34,11 +35,14 @@ from mermed_core.fitting.model_fit import measure_unseen_sources
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.model_metrics import UnseenSourceMetrics
+from mermed_core.models.retrieval_space import RetrievalSpace
 
 logger = logging.getLogger(__name__)
 
-# Asks about all sources of the manifest together, where every other protocol is about one task.
+# These ask about all sources of the manifest together, where every other protocol is about one task.
 UNSEEN_SOURCE_PROTOCOL = "unseen_source"
+RETRIEVAL_SPACE_PROTOCOL = "retrieval_space"
+_OF_ALL_SOURCES = (UNSEEN_SOURCE_PROTOCOL, RETRIEVAL_SPACE_PROTOCOL)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Plan:
         seed: of everything random, except the training subsets of few_shot and label_efficiency.
         severities: of the corruptions, 1..5.
         fine_tuning: its settings.
+        spaces: how much is asked of retrieval spaces, and which.
     """
 
     protocols: tuple[str, ...]
@@ -60,6 +65,7 @@ class Plan:
     seed: int = 0
     severities: tuple[int, ...] = (1, 3, 5)
     fine_tuning: FineTuning = field(default_factory=FineTuning)
+    spaces: SpacePlan = field(default_factory=SpacePlan)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Evaluation:
         left_out: "encoder, task, protocol" → why it could not be measured.
         unreadable: case_id → why the image could not be read.
         unseen_sources: what each encoder answers about sources and kinds left out, where that was planned.
+        retrieval_spaces: the tables of `measure_retrieval_spaces`, where that was planned.
     """
 
     results: pd.DataFrame
@@ -81,6 +88,7 @@ class Evaluation:
     left_out: dict[str, str]
     unreadable: dict[str, str]
     unseen_sources: dict[str, UnseenSourceMetrics] = field(default_factory=dict)
+    retrieval_spaces: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -155,6 +163,7 @@ def evaluate(
     workers: int = 0,
     unknown: Mapping[str, Sequence[np.ndarray]] | None = None,
     label_sets: LabelSets | None = None,
+    spaces: Mapping[str, RetrievalSpace] | None = None,
 ) -> Evaluation:
     """Measures encoders on every label set of a manifest; what is in the cache is not measured again.
 
@@ -170,6 +179,7 @@ def evaluate(
         workers: processes that read images ahead.
         unknown: for *unseen source*: images of unknown kinds as pixels, by kind.
         label_sets: for *unseen source*: which labels of several sources mean the same.
+        spaces: for *retrieval space*: the space of each encoder that has one, by its name.
 
     Raises:
         EvaluationError: two encoders have the same name, there is no such column for subgroups, or nothing
@@ -182,6 +192,7 @@ def evaluate(
     left_out: dict[str, str] = {}
     unreadable: dict[str, str] = {}
     unseen: dict[str, UnseenSourceMetrics] = {}
+    compared: list[pd.DataFrame] = []
     vectors = EmbeddingCache(cache / "vectors")
     for embedder in encoders:
         if UNSEEN_SOURCE_PROTOCOL in plan.protocols:
@@ -191,6 +202,12 @@ def evaluate(
             continue
         embeddings = vectors.embed(embedder, manifest, workers=workers)
         unreadable |= embeddings.broken
+        if RETRIEVAL_SPACE_PROTOCOL in plan.protocols:
+            name = embedder.config.name
+            own = (spaces or {}).get(name)
+            compared.append(measure_retrieval_spaces(embeddings, own, plan.spaces, encoder=name))
+        if set(plan.protocols) <= set(_OF_ALL_SOURCES):
+            continue
         jobs = [
             _Job(embedder, embeddings.manifest, task, protocol, plan, workers)
             for task, protocol in _planned(tasks_of(embeddings), plan.protocols)
@@ -199,7 +216,7 @@ def evaluate(
         results += measured
         predictions += predicted
     results += modality_means(predictions, resamples=plan.resamples, seed=plan.seed)
-    if not results and not unseen:
+    if not results and not unseen and not compared:
         raise EvaluationError("nothing could be measured; the messages above say why.")
     tables = [to_long(each, plan.subgroups) for each in predictions]
     return Evaluation(
@@ -209,6 +226,7 @@ def evaluate(
         left_out,
         unreadable,
         unseen,
+        pd.concat(compared, ignore_index=True) if compared else pd.DataFrame(),
     )
 
 
@@ -226,7 +244,7 @@ def _check(encoders: Sequence[Embedder], manifest: Manifest, plan: Plan) -> None
 
 def _planned(tasks: Sequence[Task], protocols: Sequence[str]) -> list[tuple[Task, str]]:
     """Returns every task with every protocol; for retrieval also the tasks of each modality together."""
-    planned = [(task, each) for task in tasks for each in protocols if each != UNSEEN_SOURCE_PROTOCOL]
+    planned = [(task, each) for task in tasks for each in protocols if each not in _OF_ALL_SOURCES]
     if "retrieval" in protocols:
         for modality in sorted({task.modality for task in tasks}):
             own = [task for task in tasks if task.modality == modality and "test" in task.splits]

@@ -1,5 +1,8 @@
 """Vectors in lists of their like, eight bits a number (FAISS's IVF with a scalar quantiser)."""
 
+# FAISS describes its functions in C++ incompletely to type checkers.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -89,9 +92,7 @@ class Lists:
             bits: the allowed rows as `scan.bitmap` gives them; None for all.
         """
         values, positions = np.empty((1, count), np.float32), np.empty((1, count), np.int64)
-        far = np.zeros(
-            (1, len(chosen)), np.float32
-        )  # FAISS wants the centres' distances and does not use them
+        far = np.zeros((1, len(chosen)), np.float32)  # distances of the centres, wanted and not used
         parameters = faiss.SearchParametersIVF(nprobe=len(chosen))  # pyright: ignore[reportCallIssue]
         selector = None if bits is None else faiss.IDSelectorBitmap(bits)  # pyright: ignore[reportCallIssue]
         parameters.sel = selector

@@ -1,5 +1,8 @@
 """Exact comparison of queries with all or some rows of an array, by FAISS's kernels and without a copy."""
 
+# FAISS describes its functions in C++ incompletely to type checkers.
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+
 import faiss
 import numpy as np
 

@@ -105,7 +105,8 @@ def _read(folder: Path, stated: dict[str, Any], exact: FaissEngine) -> SearchEng
         if not index.is_file() or checksum(index) != known["checksum"]:
             logger.warning("'%s' is missing or damaged and is built again", index)
             return None
-        lists = Lists.of(faiss.read_index(str(index)), np.asarray(known["spread"], np.float32))
+        found = faiss.read_index(str(index))  # of the kind that was written, which its type does not say
+        lists = Lists.of(found, np.asarray(known["spread"], np.float32))  # pyright: ignore[reportArgumentType]
         return IvfEngine(exact, lists, Settings.from_dict(known["settings"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         logger.warning("the index in '%s' cannot be read (%s) and is built again", folder, error)

@@ -20,6 +20,9 @@ PUBLIC = {
     "map",
     "selection",
     "selection_csv",
+    "report_pdf",
+    "report_json",
+    "report_dicom",
 }
 
 

@@ -98,7 +98,7 @@ def label_sets(
     Yields:
         Source with modality, positions (cases,), codes (all cases,) with −1 where there is none, and names.
     """
-    joined = records["labels"].map(lambda names: "|".join(sorted(names)) if names is not None else "")
+    joined = pd.Series(["|".join(sorted(names or ())) for names in records["labels"]], records.index)
     for (source, modality), part in records.groupby(["source", "modality"], sort=True):
         own = joined.loc[part.index]
         names = sorted(set(map(str, own)) - {""})

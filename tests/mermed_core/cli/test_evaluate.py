@@ -9,7 +9,7 @@ from PIL import Image
 from mermed_core.cli import evaluate, main
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.protocols.fine_tuning import FineTuning
-from mermed_core.evaluation.runner import PROTOCOLS, UNSEEN_SOURCE_PROTOCOL, Plan
+from mermed_core.evaluation.runner import PROTOCOLS, RETRIEVAL_SPACE_PROTOCOL, UNSEEN_SOURCE_PROTOCOL, Plan
 from mermed_core.models.model_metrics import UnseenSourceMetrics
 
 FILES = ["comparisons.parquet", "predictions.parquet", "report.html", "report.md", "results.parquet"]
@@ -73,7 +73,7 @@ def test_a_folder_with_something_else_is_kept(tmp_path, error_of):
 
 
 def test_every_protocol_can_be_asked_for():
-    assert (*PROTOCOLS, UNSEEN_SOURCE_PROTOCOL) == evaluate.PROTOCOLS
+    assert (*PROTOCOLS, UNSEEN_SOURCE_PROTOCOL, RETRIEVAL_SPACE_PROTOCOL) == evaluate.PROTOCOLS
 
 
 def test_the_defaults_in_the_help_are_those_of_the_protocols():

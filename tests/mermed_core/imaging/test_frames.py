@@ -30,8 +30,9 @@ def framed(inner: np.ndarray, top: int, left: int, bottom: int, right: int, valu
 )
 def test_a_border_of_any_width_and_grey_is_left_out(sides, value, size):
     inner = picture(*size)
-    box = find_picture(framed(inner, *sides, value))
-    assert box == Box(sides[0], sides[1], *size)
+    top, left, bottom, right = sides
+    box = find_picture(framed(inner, top, left, bottom, right, value))
+    assert box == Box(top, left, *size)
 
 
 def test_a_picture_without_a_frame_is_taken_whole():

@@ -133,11 +133,11 @@ def test_a_negative_is_analysed_as_it_was_taken_and_said(predictor):
     )
     assert replace(turned, notes=()) == replace(plain, notes=())
     task = next(finding.task for finding in plain.findings)
-    heat = [
+    heat, expected = (
         knowing.explain(each, task=task, label=plain.findings[0].label).heat
-        for each in (film, replace(film, pixels=255 - film.pixels))
-    ]
-    np.testing.assert_array_equal(*heat)
+        for each in (replace(film, pixels=255 - film.pixels), film)
+    )
+    np.testing.assert_array_equal(heat, expected)
     # Only grey images are ever taken for negatives: the colours of a section could not be had back.
     knowing = knowing_negatives(predictor, section)
     coloured = knowing.embed(replace(section, pixels=255 - section.pixels))
