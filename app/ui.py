@@ -1,5 +1,6 @@
 """The app as a whole: four pages, and the one place where it is launched."""
 
+import json
 import logging
 import signal
 import sys
@@ -62,6 +63,13 @@ class Explorer(gr.Blocks):
         return super().launch(app_kwargs={"routes": self.routes}, **options)
 
 
+# A map that nobody looked at yet is not on the page: its tab is opened where the address holds a view of it.
+_OPEN_FROM_ADDRESS = """() => {
+  const isTab = (button) => button.textContent.trim() === %s;
+  if (location.hash.startsWith("#map=")) [...document.querySelectorAll("[role=tab]")].find(isTab)?.click();
+}"""
+
+
 def build_app(services: Services) -> gr.Blocks:
     """Builds the four pages over one predictor."""
     keep_uploads_apart()
@@ -84,6 +92,7 @@ def build_app(services: Services) -> gr.Blocks:
         explore.opens_from_address(tabs)
         if explore.columns is not None:
             blocks.routes.append(columns_route(explore.columns))
+            blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(text.EXPLORE))
     return blocks.queue(max_size=_QUEUE, api_open=False)
 
 

@@ -116,7 +116,7 @@ class ClassifyPage:
         if not explained:
             return {self.figure: figure.figure(query.image)}
         task, label = self._class_of(explained)
-        saliency = self._predictor.explain(query.image, task=task, label=label)
+        saliency = self._predictor.explain(query.image, task=task, label=label, embedding=query.embedding)
         name = text.class_name(self._predictor.metrics, task, label)
         return {self.figure: figure.figure(query.image, saliency, name)}
 

@@ -39,7 +39,9 @@ def case_report(
     analysis = analysis or predictor.analyse(embedding, neighbours=neighbours)
     if explained is None and analysis.findings:
         explained = (analysis.findings[0].task, analysis.findings[0].label)
-    heat = predictor.explain(image, task=explained[0], label=explained[1]) if explained else None
+    heat = None
+    if explained:
+        heat = predictor.explain(image, task=explained[0], label=explained[1], embedding=embedding)
     collection = predictor.collection
     return CaseReport(
         pixels=image.pixels,

@@ -190,8 +190,16 @@ class Predictor:
             **_named_region(regions),
         )
 
-    def explain(self, image: MedicalImage, *, task: str, label: str) -> Saliency:
+    def explain(
+        self, image: MedicalImage, *, task: str, label: str, embedding: Embedding | None = None
+    ) -> Saliency:
         """Shows where an image speaks for one class of a label set.
+
+        Args:
+            image: from `read`.
+            task: the label set.
+            label: the class.
+            embedding: of the same image, which saves the pass that finds out whether it is a negative.
 
         Raises:
             ModelError: the model has no such label set or class.
@@ -199,7 +207,8 @@ class Predictor:
         head = self._parts.heads.get(task)
         if label not in head.classes:
             raise ModelError(f"The label set '{task}' has no class '{label}'.")
-        pixels = _shown(image.pixels, self._neutral(image.pixels)[1])
+        negative = self._neutral(image.pixels)[1] if embedding is None else embedding.negative
+        pixels = _shown(image.pixels, negative)
         return self._explainer.explain(pixels, head.modality, head, label)
 
     def similar(

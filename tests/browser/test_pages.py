@@ -196,7 +196,7 @@ def test_wheel_keys_and_dragging_move_the_map_and_few_points_become_pictures(pag
     x, y = point_at(page, 0)
     page.mouse.move(x, y)
     page.mouse.wheel(0, -300)
-    page.wait_for_function(f"{zoom} > 1.5")
+    page.wait_for_function(f"{zoom} > 1.2")
     near = point_at(page, 0)
     assert abs(near[0] - x) < 2  # what is under the pointer stays there
     assert abs(near[1] - y) < 2
