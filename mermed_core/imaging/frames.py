@@ -45,6 +45,12 @@ class Box:
         """Returns the same part in the coordinates of the image that `outer` was cut from."""
         return Box(outer.top + self.top, outer.left + self.left, self.height, self.width)
 
+    def frame_is_dark(self, pixels: np.ndarray) -> bool:
+        """Returns whether what lies around this part of pixels (height, width, 3) is dark, as air in scans."""
+        around = pixels[..., 0].size - self.height * self.width
+        total = pixels.sum(dtype=np.int64) - self.cut(pixels).sum(dtype=np.int64)
+        return bool(total <= _DARK * 3 * around)
+
 
 def find_picture(pixels: np.ndarray) -> Box:
     """Returns where the picture lies in pixels (height, width, 3) uint8, without border, padding and window.

@@ -41,7 +41,8 @@ WITHIN_SCOPE = 0.5
 _CHANCE = 0.5  # AUROC of guessing
 _SURELY_NEGATIVE = 0.5
 _NEGATIVE = "The picture is a negative: dark and light were exchanged before it was analysed."
-_FRAMED = 0.9  # share of the image below which the picture within its frame is worth a sentence
+# Share of the image below which the picture within its frame is worth a sentence; dark margins never are.
+_FRAMED = 0.9
 _FRAME = "The frame around the picture, such as its border or a viewer's window, was left out."
 _UNLIKE = (
     "But it is unlike the images that any finding was learned on: another part of the body, another device "
@@ -148,7 +149,8 @@ class Predictor:
         if negative:
             notes = (*notes, _NEGATIVE)
         box = self._embedder.config.preprocessing.picture(image.pixels)
-        if box.height * box.width < _FRAMED * image.pixels.shape[0] * image.pixels.shape[1]:
+        framed = box.height * box.width < _FRAMED * image.pixels.shape[0] * image.pixels.shape[1]
+        if framed and not box.frame_is_dark(image.pixels):
             notes = (*notes, _FRAME)
         return Embedding(
             self._modality(neutral), "", neutral, neutral, neutral, notes, image.header_modality, negative

@@ -55,6 +55,12 @@ def test_a_border_survives_compression():
     assert box.width == pytest.approx(328, abs=12)
 
 
+@pytest.mark.parametrize(("value", "dark"), [(0, True), (40, True), (128, False), (255, False)])
+def test_a_dark_frame_is_told_from_a_light_one(value, dark):
+    pixels = framed(picture(), 20, 10, 5, 30, value)
+    assert find_picture(pixels).frame_is_dark(pixels) is dark
+
+
 def test_the_window_of_a_viewer_is_left_out():
     window = np.full((300, 400, 3), 230, np.uint8)
     window[:14] = (40, 90, 200)

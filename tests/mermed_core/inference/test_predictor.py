@@ -145,6 +145,29 @@ def test_a_negative_is_analysed_as_it_was_taken_and_said(predictor):
     assert not coloured.negative
 
 
+def test_a_light_frame_that_is_left_out_is_said_and_a_dark_one_is_not(predictor):
+    film = image("cxr")
+    embedder = predictor._embedder
+    preprocessing = replace(embedder.config.preprocessing, trim=True)
+    trimming = Embedder(
+        embedder.backbone,
+        replace(embedder.config, preprocessing=preprocessing),
+        embedder.fingerprint,
+        embedder.device,
+    )
+    leaving_out = Predictor(trimming, predictor._parts, None)
+    plain = leaving_out.embed(film)
+    for value, notes in (
+        (255, ("The frame around the picture, such as its border or a viewer's window, was left out.",)),
+        (0, ()),
+    ):
+        framed = replace(
+            film, pixels=np.pad(film.pixels, ((20, 20), (20, 20), (0, 0)), constant_values=value)
+        )
+        embedding = leaving_out.embed(framed)
+        assert embedding.notes == (*plain.notes, *notes)
+
+
 def test_a_negative_stays_one_when_its_modality_is_named(predictor):
     film = image("cxr")
     turned = replace(film, pixels=255 - film.pixels)
