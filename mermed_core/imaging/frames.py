@@ -46,7 +46,7 @@ class Box:
         return Box(outer.top + self.top, outer.left + self.left, self.height, self.width)
 
     def frame_is_dark(self, pixels: np.ndarray) -> bool:
-        """Returns whether what lies around this part of pixels (height, width, 3) is as dark as air in scans."""
+        """Returns whether what lies around this part of pixels (height, width, 3) is dark."""
         around = pixels[..., 0].size - self.height * self.width
         total = pixels.sum(dtype=np.int64) - self.cut(pixels).sum(dtype=np.int64)
         return bool(total <= _DARK * 3 * around)
