@@ -14,11 +14,11 @@ from mermed_core.errors import MermedError
 from mermed_core.settings import Settings
 
 from . import text, theme
-from .columns_route import columns_route
 from .components.header import header
 from .components.html_parts import static_html
 from .pages.about import AboutPage
-from .pages.classify import MODEL_QUEUE, ClassifyPage, Shown
+from .pages.answer import MODEL_QUEUE, Shown
+from .pages.classify import ClassifyPage
 from .pages.explore import ExplorePage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from .services import Services, load_services
@@ -91,7 +91,7 @@ def build_app(services: Services) -> gr.Blocks:
         _search_from_grids(tabs, classify, similar, explore)
         explore.opens_from_address(tabs)
         if explore.columns is not None:
-            blocks.routes.append(columns_route(explore.columns))
+            blocks.routes.extend(explore.routes)
             blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(text.EXPLORE))
     return blocks.queue(max_size=_QUEUE, api_open=False)
 
@@ -113,7 +113,7 @@ def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:
         api_visibility="undocumented",
         concurrency_id=MODEL_QUEUE,
     )
-    classify.then_explains(opened, "similar_upload")
+    classify.answer.then_explains(opened, "similar_upload")
 
 
 def _search_from_grids(
@@ -125,7 +125,7 @@ def _search_from_grids(
         """Goes to the search with the case that was pressed."""
         return {similar.case: str(event.pick), similar.by: A_CASE, tabs: gr.Tabs(selected="similar")}
 
-    for grid in (classify.cases, similar.results, explore.cases):
+    for grid in (classify.answer.cases, similar.results, explore.cases):
         if grid is None:
             continue
         gone = grid.select(

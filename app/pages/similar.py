@@ -13,7 +13,7 @@ from ..components import cases, notice, query_view
 from ..components.html_parts import clickable_html, static_html
 from ..services import Services
 from ..uploads import Query
-from .classify import MODEL_QUEUE, Shown
+from .answer import MODEL_QUEUE, Shown
 
 # A filter is a line here: its label, and the column of the collection that it filters.
 FILTERS = ((text.MODALITY, "modality"), (text.SOURCE, "source"), (text.LABEL, "label"))

@@ -36,13 +36,13 @@ def test_every_example_is_recognised_and_gets_its_modality_and_a_finding(page, s
     analysis = services.predictor.analyse(shown[page.query].embedding)
     assert analysis.in_distribution
     assert next(iter(analysis.modality)) == key
-    assert shown[page.explained]["value"].startswith(f"phantom_{key}:")
-    assert "data-pick" in shown[page.findings]
-    assert "data-pick" in shown[page.cases]
+    assert shown[page.answer.explained]["value"].startswith(f"phantom_{key}:")
+    assert "data-pick" in shown[page.answer.findings]
+    assert "data-pick" in shown[page.answer.cases]
     assert shown[page.frame]["visible"] is False
     assert shown[page.notice] == ""
-    assert "mm-base" in shown[page.figure]
-    assert "Modality" in shown[page.modality]
+    assert "mm-base" in shown[page.answer.figure]
+    assert "Modality" in shown[page.answer.modality]
 
 
 def test_an_example_that_does_not_exist_is_a_sentence(page):
@@ -52,20 +52,20 @@ def test_an_example_that_does_not_exist_is_a_sentence(page):
 def test_nothing_to_do_changes_nothing(page):
     for shown in (page.open(None, ""), page.change_modality(None, "ct"), page.change_frame(None, 1, "")):
         assert shown == {page.notice: ""}
-    assert "Your image appears here" in page.explain(None, "task:label")[page.figure]
+    assert "Your image appears here" in page.answer.explain(None, "task:label")[page.answer.figure]
 
 
 def test_a_modality_that_is_set_is_obeyed(page):
     query = page.open_example("fundus", "")[page.query]
     shown = page.change_modality(query, "dermatology")
-    assert "set by you" in shown[page.modality]
+    assert "set by you" in shown[page.answer.modality]
     assert shown[page.query].embedding.chosen == "dermatology"
-    assert "set by you" not in page.change_modality(shown[page.query], "")[page.modality]
+    assert "set by you" not in page.change_modality(shown[page.query], "")[page.answer.modality]
 
 
 def test_without_a_collection_there_are_no_cases():
     page = built(Services(Predictor.load(BUNDLED_MODEL), "Build one."))
-    assert "No collection is loaded. Build one." in page.open_example("ct", "")[page.cases]
+    assert "No collection is loaded. Build one." in page.open_example("ct", "")[page.answer.cases]
 
 
 def test_what_was_shown_is_kept_when_a_file_is_refused(page, tmp_path):
@@ -79,7 +79,7 @@ def test_what_was_shown_is_kept_when_a_file_is_refused(page, tmp_path):
 def test_a_finding_that_the_model_does_not_have_is_a_sentence(page):
     query = page.open_example("ct", "")[page.query]
     with pytest.raises(gr.Error, match="no finding 'nothing:here'"):
-        page.explain(query, "nothing:here")
+        page.answer.explain(query, "nothing:here")
 
 
 def test_an_upload_that_is_gone_is_a_sentence_without_its_path(page, tmp_path):
@@ -95,28 +95,30 @@ def content(file: str) -> tuple[str, bytes]:
 
 def test_a_report_is_made_of_what_is_shown(page):
     shown = page.open_example("fundus", "")
-    query, classes = shown[page.query], shown[page.explained]["choices"]
-    name, data = content(page.report("pdf", query, classes[1][1], ""))
+    query, classes = shown[page.query], shown[page.answer.explained]["choices"]
+    name, data = content(page.answer.report("pdf", query, classes[1][1], ""))
     assert (name, data[:5]) == ("report.pdf", b"%PDF-")
-    name, data = content(page.report("json", query, classes[1][1], "fundus"))
+    name, data = content(page.answer.report("json", query, classes[1][1], "fundus"))
     said = json.loads(data)
     assert said["intended_use"] == RESEARCH_ONLY
     assert f"{said['heat_map']['task']}:{said['heat_map']['label']}" == classes[1][1]
     assert said["modality_set_by_user"] == "fundus"
     assert len(said["neighbours"]) == 8
-    assert page.report("pdf", None, None, "") == ""
+    assert page.answer.report("pdf", None, None, "") == ""
 
 
 def test_dicom_files_are_offered_for_dicom_and_name_nobody(page, ct_file):
     picture = page.open_example("ct", "")
-    assert [picture[page.downloads[kind]]["visible"] for kind in ("pdf", "json", "dicom")] == [
+    assert [picture[page.answer.downloads[kind]]["visible"] for kind in ("pdf", "json", "dicom")] == [
         True,
         True,
         False,
     ]
     shown = page.open(str(ct_file), "")
-    assert shown[page.downloads["dicom"]]["visible"] is True
-    _, data = content(page.report("dicom", shown[page.query], shown[page.explained]["value"], ""))
+    assert shown[page.answer.downloads["dicom"]]["visible"] is True
+    _, data = content(
+        page.answer.report("dicom", shown[page.query], shown[page.answer.explained]["value"], "")
+    )
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert sorted(archive.namelist()) == ["heat_map.dcm", "report.dcm"]
         for name in archive.namelist():

@@ -42,5 +42,5 @@ def test_an_upload_costs_one_pass_over_all_pages_and_another_modality_none_more(
     assert len(passes) == 1
 
     label_set = services.predictor.tasks[0]
-    classify.explain(other, f"{label_set.task}:{label_set.classes[0]}")
+    classify.answer.explain(other, f"{label_set.task}:{label_set.classes[0]}")
     assert len(passes) == 2  # a heat map needs gradients, so it takes a pass of its own
