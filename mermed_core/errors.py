@@ -83,9 +83,17 @@ class ModelError(MermedError):
     """A model folder is missing, incomplete or does not fit."""
 
 
+class FewShotError(MermedError):
+    """A classifier cannot be made of these few images, or its file cannot be used."""
+
+
 class CollectionError(MermedError):
     """A collection folder is missing, incomplete, damaged or made by another model."""
 
 
 class SearchError(MermedError):
     """A filter names a column that is not there."""
+
+
+class SearchServerError(SearchError):
+    """A search server cannot be reached, refuses, or holds something else than the collection."""

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mermed_core.cli.arguments import add_served, count, positive
-from mermed_core.errors import CollectionError, SettingsError
+from mermed_core.errors import CollectionError, FewShotError, SettingsError
 from mermed_core.files import DEFAULT_COLLECTION, write_bytes, write_json
-from mermed_core.records import RESEARCH_ONLY, Analysis, Familiarity, Finding, caution_about
+from mermed_core.records import RESEARCH_ONLY, Analysis, Embedding, Familiarity, Finding, caution_about
 
 if TYPE_CHECKING:
     from mermed_core.inference.predictor import Predictor
+    from mermed_core.models.few_shot_head import FewShotAnswer
     from mermed_core.reports.case.case_report import CaseReport
     from mermed_core.reports.case.dicom_subject import Subject
 
@@ -71,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="name the DICOM file's patient and study in what --dicom-out writes",
     )
+    parser.add_argument(
+        "--head",
+        type=Path,
+        metavar="FILE",
+        help="a classifier of your own to ask as well, made by mermed head",
+    )
     add_served(parser)
 
 
@@ -93,10 +100,12 @@ def run(options: argparse.Namespace) -> None:
 
         chosen = embedding.chosen if options.modality else None
         _write(case_report(predictor, image, embedding, chosen=chosen, analysis=analysis), options, subject)
+    own = _own_answer(predictor, options.head, embedding) if options.head else None
     if options.json:
-        print(json.dumps(analysis.to_dict(), ensure_ascii=False))
+        answer = analysis.to_dict() | ({"own_head": own.to_dict()} if own else {})
+        print(json.dumps(answer, ensure_ascii=False))
     else:
-        print("\n".join(lines(analysis, embedding.chosen)))
+        print("\n".join([*(_own_lines(own) if own else ()), *lines(analysis, embedding.chosen)]))
 
 
 def report_file(text: str) -> Path:
@@ -116,6 +125,27 @@ def _subject(options: argparse.Namespace) -> "Subject | None":
     from mermed_core.reports.case.dicom_subject import Subject
 
     return Subject.of_file(options.file)
+
+
+def _own_answer(predictor: "Predictor", path: Path, embedding: Embedding) -> "FewShotAnswer":
+    """Returns what a person's own classifier says."""
+    from mermed_core.inference import own_heads
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FewShotError(f"There is no classifier '{path}'; make one with mermed head.") from error
+    return own_heads.load(predictor, data).answer(embedding.retrieval)
+
+
+def _own_lines(answer: "FewShotAnswer") -> list[str]:
+    said = [f"your head   {label} {share:.1%}" for label, share in answer.probabilities.items()]
+    if not answer.familiar:
+        said.append(
+            f"CHECK       the image is unlike those that your head was made of (similarity "
+            f"{answer.similarity:.2f}, theirs {answer.reach:.2f} or more); its answer says nothing"
+        )
+    return said
 
 
 def _write(report: "CaseReport", options: argparse.Namespace, subject: "Subject | None") -> None:

@@ -21,6 +21,7 @@ from mermed_core.cli import (
     draw_examples,
     evaluate,
     fit,
+    head,
     import_official,
     model_report,
     pack_shards,
@@ -29,16 +30,23 @@ from mermed_core.cli import (
     report,
     serve,
 )
-from mermed_core.errors import ImageError, ManifestError, MermedError, RecipeError, SettingsError
+from mermed_core.errors import (
+    FewShotError,
+    ImageError,
+    ManifestError,
+    MermedError,
+    RecipeError,
+    SettingsError,
+)
 from mermed_core.modalities import UnknownModalityError
 
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 # The input itself cannot be used; every other error is of something that the input needs.
-_REFUSED_ERRORS = (ImageError, ManifestError, RecipeError, SettingsError, UnknownModalityError)
+_REFUSED_ERRORS = (FewShotError, ImageError, ManifestError, RecipeError, SettingsError, UnknownModalityError)
 
 _COMMANDS = {
-    "use a model": (serve, analyse, collect, check, atlas, doctor),
+    "use a model": (serve, analyse, head, collect, check, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
     "prepare": (pack_shards, import_official, draw_examples),

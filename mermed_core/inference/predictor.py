@@ -19,7 +19,7 @@ from mermed_core.inference.saliency import Explainer
 from mermed_core.modalities import modality_key
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.fitted_parts import FittedParts
-from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION
+from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head
 from mermed_core.models.model_folder import CARD
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
 from mermed_core.records import (
@@ -27,6 +27,7 @@ from mermed_core.records import (
     Embedding,
     Familiarity,
     Finding,
+    Likelihood,
     MapPoint,
     Saliency,
 )
@@ -44,6 +45,7 @@ _NEGATIVE = "The picture is a negative: dark and light were exchanged before it 
 # Share of the image below which the picture within its frame is worth a sentence; dark margins never are.
 _FRAMED = 0.9
 _FRAME = "The frame around the picture, such as its border or a viewer's window, was left out."
+_NO_COLLECTION = "No collection is loaded; build one with mermed collect."
 _UNLIKE = (
     "But it is unlike the images that any finding was learned on: another part of the body, another device "
     "or another way of showing it. No findings are given."
@@ -112,7 +114,12 @@ class Predictor:
 
     def made(self, collection: Collection) -> bool:
         """Returns whether this model made a collection's vectors, so that they can be compared."""
-        return collection.fingerprint == self._parts.space.fingerprint(self._embedder.fingerprint)
+        return collection.fingerprint == self.fingerprint
+
+    @property
+    def fingerprint(self) -> str:
+        """What identifies the vectors in which images are compared: of the encoder and the projection."""
+        return self._parts.space.fingerprint(self._embedder.fingerprint)
 
     def read(self, source: bytes | Path, frame: int = 0) -> MedicalImage:
         """Reads an image file; raises a kind of ImageError that says what is wrong with it."""
@@ -232,12 +239,23 @@ class Predictor:
             CollectionError: there is no collection, or no such case.
             SearchError: the filter names a column that the collection does not have.
         """
+        vector = self.retrieval_vector(query)
         if self.collection is None:
-            raise CollectionError("No collection is loaded; build one with mermed collect.")
+            raise CollectionError(_NO_COLLECTION)
+        without = self.collection.case(query) if isinstance(query, str) else None
+        return self.collection.nearest(vector, count, where=where, without=without)
+
+    def retrieval_vector(self, query: MedicalImage | Embedding | str) -> np.ndarray:
+        """Returns the unit vector (dim,) by which an image, or a case by its id, is compared.
+
+        Raises:
+            CollectionError: there is no collection, or no such case.
+        """
         if not isinstance(query, str):
-            return self.collection.nearest(self._embedded(query).retrieval, count, where=where)
-        vector = self.collection.vectors[self.collection.position(query)]
-        return self.collection.nearest(vector, count, where=where, without=self.collection.case(query))
+            return self._embedded(query).retrieval
+        if self.collection is None:
+            raise CollectionError(_NO_COLLECTION)
+        return self.collection.vectors[self.collection.position(query)]
 
     def place(self, image: MedicalImage | Embedding) -> MapPoint | None:
         """Returns where an image falls on the collection's map, None without a collection."""
@@ -264,18 +282,23 @@ class Predictor:
         ]
         findings = []
         for head in sorted(within, key=lambda head: -relevance[head.task]):
-            shares = head.probabilities(embedding.vector[None])[0]
-            findings += [
-                Finding(
-                    head.task,
-                    head.classes[i],
-                    float(shares[i]),
-                    relevance[head.task],
-                    self._elsewhere(head.task, head.classes[i]),
-                )
-                for i in np.argsort(-shares, kind="stable")
-            ]
+            findings += self._findings_of(head, embedding.vector, relevance[head.task])
         return tuple(findings)
+
+    def _findings_of(self, head: Head, vector: np.ndarray, relevance: float) -> list[Finding]:
+        """Returns what one head says, the most probable class first."""
+        shares = head.probabilities(vector[None])[0]
+        words = head.likelihoods(shares)
+        cases = [len(scores) for scores in head.calibration] or [None] * len(head.classes)
+        found = []
+        for i in np.argsort(-shares, kind="stable"):
+            label, word = head.classes[i], words[i]
+            elsewhere = self._elsewhere(head.task, label)
+            finding = Finding(head.task, label, float(shares[i]), relevance, elsewhere, word, cases[i])
+            if word is Likelihood.LIKELY and not finding.holds_elsewhere:
+                finding = replace(finding, likelihood=Likelihood.POSSIBLE)
+            found.append(finding)
+        return found
 
     def _misleads(self, task: str, classes: tuple[str, ...]) -> bool:
         """Returns whether a label set was no better than chance in every source that it was asked about.
