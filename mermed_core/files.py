@@ -7,10 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from mermed_core.errors import OccupiedError
 
@@ -22,6 +23,8 @@ BUNDLED_COLLECTION = ASSETS / "collection"  # drawn phantoms, with pictures
 BUNDLED_ATLAS = ASSETS / "atlas"  # real cases of public data sets, without pictures
 DEFAULT_COLLECTION = BUNDLED_ATLAS  # what a fresh installation serves and analyses with
 
+# What of a large file is read at every start: 4 MiB in 16 blocks.
+_SAMPLES, _SAMPLE = 16, 256 * 1024
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -59,8 +62,7 @@ def write_folder(target: Path) -> Iterator[Path]:
     staging.chmod(0o755)  # mkdtemp makes it private; ours is as readable as any folder
     try:
         yield staging
-        for path in [*staging.rglob("*"), staging]:
-            _flush(path)
+        flush_tree(staging)
         _put(staging, target)
         _flush(target.parent)
     finally:
@@ -100,9 +102,14 @@ def one_at_a_time(target: Path) -> Iterator[None]:
     import fcntl  # not on Windows, which reads local files without it
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f".{target.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = target.with_name(f".{target.name}.lock")
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            # The folder may have been replaced by another while this one waited, with a lock of its own.
+            if path.exists() and os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+                yield
+                return
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -121,6 +128,62 @@ def checksum(path: Path) -> str:
     """Returns the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class FileSum:
+    """What a file must be, and what of it can be checked at every start without reading all of it.
+
+    Attributes:
+        size: bytes.
+        sha256: of the whole file, in hexadecimal.
+        sample: SHA-256 of sixteen blocks of it, its first and its last among them; of all of a small file.
+    """
+
+    size: int
+    sha256: str
+    sample: str
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """Reads the whole file; raises OSError where it cannot be read."""
+        return cls(path.stat().st_size, checksum(path), _sampled(path))
+
+    @classmethod
+    def from_dict(cls, stated: Mapping[str, Any]) -> Self:
+        """Reads what `to_dict` gave; raises KeyError, TypeError or ValueError where it is something else."""
+        return cls(int(stated["size"]), str(stated["sha256"]), str(stated["sample"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values for JSON."""
+        return asdict(self)
+
+    def fits(self, path: Path, *, whole: bool = False) -> bool:
+        """Returns whether a file is this one, by its size and sample, or by the whole of it."""
+        try:
+            if not path.is_file() or path.stat().st_size != self.size:
+                return False
+            return checksum(path) == self.sha256 if whole else _sampled(path) == self.sample
+        except OSError:
+            return False
+
+
+def _sampled(path: Path) -> str:
+    size, digest = path.stat().st_size, hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= _SAMPLES * _SAMPLE:
+            digest.update(file.read())
+        else:
+            for number in range(_SAMPLES):
+                file.seek((size - _SAMPLE) * number // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()
+
+
+def flush_tree(folder: Path) -> None:
+    """Makes sure that a folder and all that is in it are on the disk."""
+    for path in [*folder.rglob("*"), folder]:
+        _flush(path)
 
 
 def _flush(path: Path) -> None:

@@ -7,7 +7,9 @@ from typing import Self
 import faiss
 import numpy as np
 
+from mermed_core.search.code_scan import CodeScan
 from mermed_core.search.engine import Hits, Metric, SearchEngine
+from mermed_core.search.quantised import StoredVectors, blocks
 from mermed_core.search.scan import Scan
 
 logger = logging.getLogger(__name__)
@@ -30,15 +32,24 @@ class FaissEngine(SearchEngine):
         self.on_gpu = self._gpu is not None
 
     @classmethod
-    def build(cls, vectors: np.ndarray, metric: Metric = "cosine", *, on_gpu: bool = True) -> Self:
-        """Prepares float32 vectors (rows, dim), of unit norm where the metric is cosine.
+    def build(
+        cls, vectors: np.ndarray | StoredVectors, metric: Metric = "cosine", *, on_gpu: bool = True
+    ) -> Self:
+        """Prepares vectors (rows, dim), of unit norm where the metric is cosine.
 
         Args:
-            vectors: (rows, dim); not copied, so they must not change.
-            metric: cosine or squared Euclidean distance.
+            vectors: (rows, dim) float32, or stored in eight bits; not copied, so they must not change.
+            metric: cosine or squared Euclidean distance; stored vectors are compared by cosine.
             on_gpu: keep a copy on the GPU where there is one; not worth it for a handful of searches.
+
+        Raises:
+            ValueError: stored vectors cannot be compared by distance.
         """
-        return cls(Scan(vectors, metric), on_gpu=on_gpu)
+        if not isinstance(vectors, StoredVectors):
+            return cls(Scan(vectors, metric), on_gpu=on_gpu)
+        if metric != "cosine":
+            raise ValueError("stored vectors are compared by cosine")
+        return cls(CodeScan(vectors), on_gpu=on_gpu)
 
     @property
     def dim(self) -> int:
@@ -84,7 +95,8 @@ def _copy_to_gpus(scan: Scan) -> faiss.Index | None:
     if _gpus() and hasattr(faiss, "StandardGpuResources"):
         kind = faiss.IndexFlatL2 if scan.metric == "squared_distance" else faiss.IndexFlatIP
         index = kind(scan.vectors.shape[1])
-        index.add(scan.vectors)
+        for rows in blocks(len(scan.vectors)):  # stored vectors are decoded block by block
+            index.add(scan.vectors[rows])
         try:
             copied = faiss.index_cpu_to_all_gpus(index)
         except RuntimeError as error:  # no memory left, or a card that this build does not know

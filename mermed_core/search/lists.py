@@ -3,12 +3,13 @@
 # FAISS describes its functions in C++ incompletely to type checkers.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import faiss
 import numpy as np
+
+from mermed_core.search.quantised import StoredVectors, blocks
 
 _SAMPLED = 64  # vectors a list that the centres are fitted on
 _ROUNDS = 10
@@ -33,7 +34,7 @@ class Lists:
     centres: np.ndarray
 
     @classmethod
-    def build(cls, vectors: np.ndarray) -> Self:
+    def build(cls, vectors: np.ndarray | StoredVectors) -> Self:
         """Sorts vectors (rows, dim) float32 into lists, about twice as many as the root of their number."""
         rows, dim = vectors.shape
         count = max(1, min(rows, int(2 * rows**0.5)))
@@ -44,16 +45,7 @@ class Lists:
         index.cp.min_points_per_centroid = 1  # of fewer than FAISS likes it warns on the standard output
         sample = np.random.default_rng(_SEED).choice(rows, min(rows, _SAMPLED * count), replace=False)
         index.train(vectors[np.sort(sample)])
-        list_of, squared = np.empty(rows, np.int64), np.empty(rows, np.float32)
-        for some in _blocks(rows):
-            block = np.ascontiguousarray(vectors[some])
-            distances, nearest = index.quantizer.search(block, 1)
-            list_of[some], squared[some] = nearest[:, 0], distances[:, 0]
-            places = (faiss.swig_ptr(block), None, faiss.swig_ptr(np.ascontiguousarray(nearest)))
-            index.add_core(len(block), *places)
-        sums = np.bincount(list_of, squared, minlength=count)
-        spread = np.sqrt(sums / np.maximum(np.bincount(list_of, minlength=count), 1))
-        return cls.of(index, spread.astype(np.float32))
+        return cls.of(index, np.zeros(count, np.float32)).extended(vectors)
 
     @classmethod
     def of(cls, index: faiss.IndexIVFScalarQuantizer, spread: np.ndarray) -> Self:
@@ -64,6 +56,34 @@ class Lists:
                 list_of[faiss.rev_swig_ptr(index.invlists.get_ids(number), size)] = number
         centres = index.quantizer.reconstruct_n(0, index.nlist)
         return cls(index, np.asarray(spread, np.float32), list_of, centres)
+
+    def extended(self, vectors: np.ndarray | StoredVectors) -> Self:
+        """Sorts further vectors (rows, dim) in, behind the others; these lists must not be used any more."""
+        sums = np.bincount(self.list_of, minlength=len(self)) * np.square(self.spread, dtype=np.float64)
+        for some in blocks(len(vectors), _BLOCK):
+            block = np.ascontiguousarray(vectors[some])
+            distances, nearest = self.index.quantizer.search(block, 1)
+            sums += np.bincount(nearest[:, 0], distances[:, 0], minlength=len(self))
+            places = (faiss.swig_ptr(block), None, faiss.swig_ptr(np.ascontiguousarray(nearest)))
+            self.index.add_core(len(block), *places)
+        lists = self.of(self.index, self.spread)
+        sizes = np.bincount(lists.list_of, minlength=len(self))
+        return replace(lists, spread=np.sqrt(sums / np.maximum(sizes, 1)).astype(np.float32))
+
+    def keeping(self, kept: np.ndarray) -> Self:
+        """Takes vectors out; those kept move up. These lists must not be used any more.
+
+        Args:
+            kept: mask (rows,).
+        """
+        selector = faiss.IDSelectorBatch(np.flatnonzero(~kept))  # pyright: ignore[reportCallIssue]
+        self.index.remove_ids(selector)
+        position = np.cumsum(kept) - 1
+        for number in range(self.index.nlist):
+            if size := self.index.invlists.list_size(number):
+                ids = faiss.rev_swig_ptr(self.index.invlists.get_ids(number), size)
+                ids[:] = position[ids]
+        return self.of(self.index, self.spread)
 
     def __len__(self) -> int:
         """Returns the number of lists."""
@@ -126,8 +146,3 @@ class Lists:
         distance = np.linalg.norm(self.centres[lists] - queries[:, None], axis=2)
         spread = np.maximum(self.spread[lists], np.float32(1e-9))
         return (distance**2 + spread**2 - squared) / np.maximum(2 * distance * spread, np.float32(1e-9))
-
-
-def _blocks(rows: int) -> Iterator[slice]:
-    for first in range(0, rows, _BLOCK):
-        yield slice(first, min(rows, first + _BLOCK))

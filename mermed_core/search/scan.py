@@ -32,8 +32,7 @@ class Scan:
         """Returns values and positions (queries, count) of the nearest rows; `count` is at most all rows."""
         if len(queries) >= _MANY:
             return self._multiplied(queries, count, None)
-        values, positions = faiss.knn(queries, self.vectors, count, metric=_FAISS_METRIC[self.metric])
-        return values, positions
+        return self._few(queries, count)
 
     def nearest_among(
         self, queries: np.ndarray, count: int, allowed: np.ndarray
@@ -47,9 +46,7 @@ class Scan:
         """
         if len(queries) >= _MANY:
             return self._multiplied(queries, count, np.flatnonzero(allowed))
-        if np.count_nonzero(allowed) * _SPARSE < len(self.vectors):
-            return self._numbered(queries, count, np.flatnonzero(allowed))
-        return self._through_bitmap(queries, count, bitmap(allowed))
+        return self._few_among(queries, count, allowed)
 
     def values_at(self, queries: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Returns the values (queries, some) of rows (queries, some); the worst there is at position −1."""
@@ -66,6 +63,17 @@ class Scan:
         """Returns the best `count` of values and positions (queries, some), best first."""
         order = np.argsort(-values if self.metric == "cosine" else values, axis=1, kind="stable")[:, :count]
         return np.take_along_axis(values, order, axis=1), np.take_along_axis(positions, order, axis=1)
+
+    def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        values, positions = faiss.knn(queries, self.vectors, count, metric=_FAISS_METRIC[self.metric])
+        return values, positions
+
+    def _few_among(
+        self, queries: np.ndarray, count: int, allowed: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if np.count_nonzero(allowed) * _SPARSE < len(self.vectors):
+            return self._numbered(queries, count, np.flatnonzero(allowed))
+        return self._through_bitmap(queries, count, bitmap(allowed))
 
     def _multiplied(
         self, queries: np.ndarray, count: int, rows: np.ndarray | None

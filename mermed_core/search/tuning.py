@@ -34,7 +34,7 @@ def build_ivf(exact: FaissEngine, filters: Iterable[np.ndarray] = ()) -> IvfEngi
     """
     lists = Lists.build(exact.scan.vectors)
     generator = np.random.default_rng(_SEED)
-    origins, queries = _queries(exact, generator)
+    origins, queries = likely_queries(exact, generator)
     settings = _tune(exact, lists, queries)
     if settings is None:
         logger.info("lists find too few of the nearest here; every search compares all vectors")
@@ -50,7 +50,14 @@ def recall(found: np.ndarray, true: np.ndarray) -> float:
     return float(np.mean([np.isin(row, other).mean() for row, other in zip(true, found, strict=True)]))
 
 
-def _queries(exact: FaissEngine, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def measured_recall(engine: IvfEngine) -> float:
+    """Returns the share of the ten nearest that an engine finds without a filter, on made-up queries."""
+    _, queries = likely_queries(engine.exact, np.random.default_rng(_SEED))
+    found = engine.search(queries, _COUNTS[0]).positions
+    return recall(found, engine.exact.search(queries, _COUNTS[0]).positions)
+
+
+def likely_queries(exact: FaissEngine, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Returns vectors as new ones would lie, (queries, dim), and the rows that they were made from.
 
     A vector that is indexed finds itself, which a new one does not: each is moved by a part of the difference

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from mermed_core.collections.quantised import QuantisedVectors
+from mermed_core.search.quantised import QuantisedVectors
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.protocols.retrieval import modality_task
 from mermed_core.evaluation.task import Task, tasks_of

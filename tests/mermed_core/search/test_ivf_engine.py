@@ -10,7 +10,8 @@ from mermed_core.search import ivf_engine, stored, tuning
 from mermed_core.search.engine import Metric
 from mermed_core.search.faiss_engine import FaissEngine
 from mermed_core.search.ivf_engine import IvfEngine, Settings
-from mermed_core.search.stored import ABOUT, INDEX, open_engine
+from mermed_core.search.quantised import QuantisedVectors, StoredVectors
+from mermed_core.search.stored import index_files, open_engine, update_index
 from mermed_core.search.tuning import build_ivf, recall
 
 ROWS, DIM, CLUSTERS = 6000, 16, 30
@@ -104,31 +105,82 @@ def test_vectors_without_clusters_get_no_index_that_misses_them():
     assert built is None or built.recall >= tuning.TARGET
 
 
-@pytest.mark.parametrize("damage", ["index", "about", "words", "other vectors"])
+@pytest.mark.parametrize("damage", ["index", "about", "words", "rows"])
 def test_an_index_is_kept_and_made_again_where_it_does_not_fit(tmp_path, caplog, damage):
     vectors, _, queries = made()
     first = open_engine(vectors, tmp_path, "one", on_gpu=False)
     assert isinstance(first, IvfEngine)
-    written = (tmp_path / INDEX).stat().st_mtime_ns
+    index, about_it = index_files("one")
+    written = (tmp_path / index).stat().st_mtime_ns
     caplog.set_level(logging.INFO)
     again = open_engine(vectors, tmp_path, "one", iter([np.ones(3, bool)]), on_gpu=False)
     assert isinstance(again, IvfEngine)
     assert again.settings == first.settings
     np.testing.assert_array_equal(again.search(queries, 10).positions, first.search(queries, 10).positions)
-    assert (tmp_path / INDEX).stat().st_mtime_ns == written
+    assert (tmp_path / index).stat().st_mtime_ns == written
     assert "building" not in caplog.text
-    about = json.loads((tmp_path / ABOUT).read_text())
+    about = json.loads((tmp_path / about_it).read_text())
     if damage == "index":
-        (tmp_path / INDEX).write_bytes((tmp_path / INDEX).read_bytes()[:-9])
+        (tmp_path / index).write_bytes((tmp_path / index).read_bytes()[:-9])
     elif damage == "about":
         del about["settings"]["refine"]
-        (tmp_path / ABOUT).write_text(json.dumps(about))
+        (tmp_path / about_it).write_text(json.dumps(about))
     elif damage == "words":
-        (tmp_path / ABOUT).write_text("no JSON")
-    mended = open_engine(vectors, tmp_path, "two" if damage == "other vectors" else "one", on_gpu=False)
+        (tmp_path / about_it).write_text("no JSON")
+    elif damage == "rows":
+        (tmp_path / about_it).write_text(json.dumps(about | {"rows": 5}))
+    mended = open_engine(vectors, tmp_path, "one", on_gpu=False)
     assert isinstance(mended, IvfEngine)
     assert "built again" in caplog.text
-    assert json.loads((tmp_path / ABOUT).read_text())["settings"] == mended.settings.to_dict()
+    assert json.loads((tmp_path / about_it).read_text())["settings"] == mended.settings.to_dict()
+
+
+def test_an_index_of_other_vectors_lies_beside_it(tmp_path):
+    vectors = made()[0]
+    for number, name in enumerate(("one", "two")):
+        open_engine(vectors[number:], tmp_path, name, on_gpu=False)
+    names = {*index_files("one"), *index_files("two"), f".{stored.LOCK}.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_an_index_is_not_kept_of_vectors_that_were_replaced_meanwhile(tmp_path):
+    engine = open_engine(made()[0], tmp_path, "one", on_gpu=False, current=lambda: False)
+    assert isinstance(engine, IvfEngine)
+    assert not list(tmp_path.glob("index*"))
+
+
+@pytest.mark.parametrize("came", [0, 40])
+@pytest.mark.parametrize("gone", [0, 70])
+def test_what_comes_and_goes_is_changed_in_the_index(tmp_path, monkeypatch, came, gone):
+    vectors, _, queries = made()
+    codes = QuantisedVectors.encode(vectors)
+    old = StoredVectors.of(codes.take(np.arange(ROWS - 40)))
+    open_engine(old, tmp_path, "one", on_gpu=False)
+    kept = np.ones(ROWS - 40, bool)
+    kept[np.random.default_rng(0).choice(len(kept), gone, replace=False)] = False
+    rows = np.append(np.flatnonzero(kept), np.arange(ROWS - 40, ROWS - 40 + came))
+    new = StoredVectors.of(codes.take(rows))
+    update_index(tmp_path, "one", "two", new, kept)
+    monkeypatch.setattr(stored, "build_ivf", None)  # nothing is built from here on
+    engine = open_engine(new, tmp_path, "two", on_gpu=False)
+    assert isinstance(engine, IvfEngine)
+    hits, exact = engine.search(queries, 10), engine.exact.search(queries, 10)
+    assert recall(hits.positions, exact.positions) >= 0.98
+    some = new[len(new) - 30 :]  # new ones are found, and under their new positions
+    np.testing.assert_array_equal(engine.search(some, 1).positions[:, 0], np.arange(len(new) - 30, len(new)))
+    fresh = build_ivf(FaissEngine.build(new, on_gpu=False))
+    assert fresh is not None
+    assert abs(fresh.lists.spread.mean() - engine.lists.spread.mean()) < 0.05
+
+
+def test_an_index_of_too_many_changes_is_left_to_be_built_anew(tmp_path):
+    codes = QuantisedVectors.encode(made()[0])
+    open_engine(StoredVectors.of(codes), tmp_path, "one", on_gpu=False)
+    kept = np.arange(ROWS) % 2 == 0
+    half = StoredVectors.of(codes.take(np.flatnonzero(kept)))
+    update_index(tmp_path, "one", "two", half, kept)
+    update_index(tmp_path, "none", "two", half, kept)
+    assert not (tmp_path / index_files("two")[1]).exists()
 
 
 def test_a_folder_that_cannot_be_written_to_gets_an_index_in_memory(tmp_path, monkeypatch, caplog):
