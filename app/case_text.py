@@ -14,6 +14,9 @@ from .text import modality_name
 __all__ = ["labels", "licence", "none_near"]
 
 PICTURE_AT = "Picture at"
+GOOD, BAD = "Like it", "Not like it"
+SEARCH_AGAIN, CLEAR_MARKS = "Search again with these marks", "Clear the marks"
+REFINED = "Ordered by your marks. The numbers are still similarities to what you search with."
 
 
 def value_name(collection: Collection, column: str, value: object) -> str:
@@ -44,6 +47,16 @@ def site(home: str) -> str:
 def home_of(title: str) -> str:
     """Says where a link to a data set leads."""
     return f"The home page of {title}, in a new tab"
+
+
+def mark(case_id: str) -> str:
+    """Says what the two buttons below a case are for."""
+    return f"Is {case_id} what you look for?"
+
+
+def marked(good: int, bad: int) -> str:
+    """Says how many cases were marked."""
+    return f"Marked: {good} like what you look for, {bad} not."
 
 
 def find_similar(case_id: str) -> str:

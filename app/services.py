@@ -13,6 +13,8 @@ from mermed_core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+VISIT_SECONDS = 1800  # how long what a visitor opened or made stays in memory after its last use
+
 
 @dataclass(frozen=True)
 class Services:

@@ -1,4 +1,4 @@
-"""The app as a whole: four pages, and the one place where it is launched."""
+"""The app as a whole: its pages, and the one place where it is launched."""
 
 import json
 import logging
@@ -13,21 +13,21 @@ from starlette.routing import BaseRoute
 from mermed_core.errors import MermedError
 from mermed_core.settings import Settings
 
-from . import text, theme
+from . import own_head_text, text, theme
 from .components.header import header
 from .components.html_parts import static_html
 from .pages.about import AboutPage
 from .pages.answer import MODEL_QUEUE, Shown
 from .pages.classify import ClassifyPage
 from .pages.explore import ExplorePage
+from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
-from .services import Services, load_services
+from .services import VISIT_SECONDS, Services, load_services
 from .uploads import keep_uploads_apart, use_private_folder
 
 logger = logging.getLogger(__name__)
 
 MAX_UPLOAD = "100mb"
-_VISIT_SECONDS = 1800
 _VISITS = 100
 _QUEUE = 32
 
@@ -71,12 +71,12 @@ _OPEN_FROM_ADDRESS = """() => {
 
 
 def build_app(services: Services) -> gr.Blocks:
-    """Builds the four pages over one predictor."""
+    """Builds the pages over one predictor."""
     keep_uploads_apart()
     with Explorer(
         title=text.TITLE, analytics_enabled=False, delete_cache=(300, 900), fill_width=True
     ) as blocks:
-        query = gr.State(None, time_to_live=_VISIT_SECONDS)
+        query = gr.State(None, time_to_live=VISIT_SECONDS)
         static_html(header(services), "header")
         with gr.Tabs(selected="classify") as tabs:
             with gr.Tab(text.CLASSIFY, id="classify", render_children=True):
@@ -85,6 +85,8 @@ def build_app(services: Services) -> gr.Blocks:
                 similar = SimilarPage(services, query)
             with gr.Tab(text.EXPLORE, id="explore", render_children=True):
                 explore = ExplorePage(services, query)
+            with gr.Tab(own_head_text.TAB, id="own_head", render_children=True):
+                OwnHeadPage(services, query)
             with gr.Tab(text.ABOUT, id="about"):
                 AboutPage(services)
         _open_from_search(classify, similar)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mermed_core.collections.collection import Collection
+from mermed_core.inference.refinement import Marks
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Case, Neighbour
 
@@ -15,15 +16,28 @@ from .pictures import jpeg_uri
 from .templates import render
 
 
-def neighbour_grid(collection: Collection, neighbours: Iterable[Neighbour], sentence: str = "") -> str:
-    """Returns the cases with their similarity, most similar first, below a sentence on how near they are."""
+def neighbour_grid(
+    collection: Collection,
+    neighbours: Iterable[Neighbour],
+    sentence: str = "",
+    marks: Marks | None = None,
+) -> str:
+    """Returns the cases with their similarity, most similar first, below a sentence on how near they are.
+
+    Args:
+        collection: whose cases they are.
+        neighbours: the cases.
+        sentence: instead of the one on how near they are.
+        marks: which of them were called good; None where cases cannot be marked.
+    """
     hits = list(neighbours)
     if not hits:
         return nothing(text.NO_MATCH)
-    best, usual = hits[0].similarity, collection.usual_similarity
+    best, usual = max(hit.similarity for hit in hits), collection.usual_similarity
     if not sentence and best < usual:
         sentence = case_text.none_near(best, usual)
-    return _grid([_card(collection, hit.case, f"{hit.similarity:.2f}") for hit in hits], sentence=sentence)
+    cards = [_card(collection, hit.case, f"{hit.similarity:.2f}", marks) for hit in hits]
+    return _grid(cards, sentence=sentence)
 
 
 def case_grid(collection: Collection, positions: Sequence[int] | np.ndarray, shown: int) -> str:
@@ -54,8 +68,13 @@ def _grid(cards: list[dict[str, Any]], *, sentence: str = "", more: str = "") ->
     return render("cases.html", cards=cards, sentence=sentence, more=more)
 
 
-def _card(collection: Collection, case: Case, similarity: str) -> dict[str, Any]:
+def _card(collection: Collection, case: Case, similarity: str, marks: Marks | None = None) -> dict[str, Any]:
+    good = marks is not None and case.case_id in marks.good
     return {
+        "mark": None if marks is None else "good" if good else "",
+        "mark_hint": case_text.mark(case.case_id),
+        "good": case_text.GOOD,
+        "bad": case_text.BAD,
         "case_id": case.case_id,
         "hint": case_text.find_similar(case.case_id),
         "similarity": similarity,

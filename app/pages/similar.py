@@ -1,17 +1,21 @@
 """Similar cases: the nearest cases of an image or of a case, under filters."""
 
+import hashlib
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from mermed_core.errors import MermedError
+from mermed_core.inference.refinement import Marks
+from mermed_core.records import Embedding
 from mermed_core.search.filters import Filter
 
 from .. import case_text, text
 from ..components import cases, notice, query_view
-from ..components.html_parts import clickable_html, static_html
-from ..services import Services
+from ..components.html_parts import scripted_html, static_html
+from ..services import VISIT_SECONDS, Services
 from ..uploads import Query
 from .answer import MODEL_QUEUE, Shown
 
@@ -23,6 +27,19 @@ _MOST = 48
 _LISTED = 500
 
 
+@dataclass(frozen=True)
+class Marking:
+    """Marks of one search.
+
+    Attributes:
+        searched: what was searched with; a search with something else has no marks.
+        marks: of its cases.
+    """
+
+    searched: str
+    marks: Marks
+
+
 class SimilarPage:
     """The components of the page and what happens on them."""
 
@@ -31,6 +48,7 @@ class SimilarPage:
         collection = services.predictor.collection
         self._hint = services.missing_collection or text.SEARCH_HERE
         self._query = query
+        self._marking = gr.State(None, time_to_live=VISIT_SECONDS)
         listed = list(collection.records["case_id"][:_LISTED]) if collection else []
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=270):
@@ -47,19 +65,36 @@ class SimilarPage:
                     self.filters = {column: self._filter(label, column) for label, column in FILTERS}
                     self.count = gr.Slider(4, _MOST, 12, step=4, label=text.RESULTS, min_width=180)
                 self.notice = static_html("", "similar-notice")
-                self.results = clickable_html(cases.nothing(self._hint), "similar-results")
+                self.marked = static_html("", "similar-marked")
+                with gr.Row():
+                    self.again = gr.Button(
+                        case_text.SEARCH_AGAIN, size="sm", variant="primary", visible=False
+                    )
+                    self.clear = gr.Button(case_text.CLEAR_MARKS, size="sm", visible=False)
+                self.results = scripted_html(
+                    cases.nothing(self._hint), "similar-results", "similar_results.js"
+                )
         self._wire()
 
     def search(
-        self, query: Query | None, by: str, case_id: str | None, count: float, **filters: list[Hashable]
+        self,
+        query: Query | None,
+        by: str,
+        case_id: str | None,
+        count: float,
+        marking: Marking | None = None,
+        **filters: list[Hashable],
     ) -> Shown:
         """Finds the most similar cases; each filter is a column with the values that it lets pass."""
         collection = self._predictor.collection
         target = (query.embedding if query else None) if by == MY_IMAGE else case_id
         if collection is None or target is None:
-            return {self.notice: "", self.query_view: "", self.results: cases.nothing(self._hint)}
+            shown = {self.notice: "", self.query_view: "", self.results: cases.nothing(self._hint)}
+            return {**shown, **self._marks_shown(None)}
+        searched = _searched_with(target)
+        marks = marking.marks if marking and marking.searched == searched else Marks()
         try:
-            hits = self._predictor.similar(target, count=int(count), where=Filter(filters))
+            hits = self._predictor.similar(target, count=int(count), where=Filter(filters), marks=marks)
         except MermedError as error:
             return {self.notice: notice.problem(str(error))}
         mine = query if by == MY_IMAGE else None
@@ -69,16 +104,41 @@ class SimilarPage:
             self.query_view: query_view.image_view(mine.image)
             if mine
             else query_view.case_view(collection, str(case_id)),
-            self.results: cases.neighbour_grid(collection, hits),
+            self.results: cases.neighbour_grid(
+                collection, hits, case_text.REFINED if marks else "", marks=marks
+            ),
+            **self._marks_shown(Marking(searched, marks)),
         }
+
+    def mark(self, marking: Marking | None, case_id: str, mark: str) -> Shown:
+        """Calls a case a good or a bad answer, or neither ("")."""
+        if marking is None:
+            return {}
+        good, bad = (
+            tuple(each for each in ids if each != case_id) for ids in (marking.marks.good, marking.marks.bad)
+        )
+        marks = Marks((*good, case_id) if mark == "good" else good, (*bad, case_id) if mark == "bad" else bad)
+        return self._marks_shown(Marking(marking.searched, marks))
+
+    def _marks_shown(self, marking: Marking | None) -> Shown:
+        marks = marking.marks if marking else Marks()
+        return {
+            self._marking: marking,
+            self.marked: cases.small(case_text.marked(len(marks.good), len(marks.bad))) if marks else "",
+            self.again: gr.update(visible=bool(marks)),
+            self.clear: gr.update(visible=bool(marks)),
+        }
+
+    def _marks_parts(self) -> list[gr.Component]:
+        return [self._marking, self.marked, self.again, self.clear]
 
     def searches(self, event: Callable[..., Any], name: str = "") -> None:
         """Searches again after an event."""
         event(
             self.search,
             [self._query, self.by, self.case, self.count],
-            [self.notice, self.query_view, self.results],
-            inputs_kwargs=self.filters,
+            [self.notice, self.query_view, self.results, *self._marks_parts()],
+            inputs_kwargs={"marking": self._marking, **self.filters},
             api_name=f"similar_{name}" if name else "similar",
             api_visibility="undocumented" if name else "public",
             concurrency_id=MODEL_QUEUE,
@@ -110,7 +170,27 @@ class SimilarPage:
             show_progress="hidden",
         )
         self.searches(chosen.then, "case")
+        self._wire_marks()
+
+    def _wire_marks(self) -> None:
+        def marked(event: gr.EventData, marking: Marking | None) -> Shown:
+            """Keeps a mark that was pressed."""
+            return self.mark(marking, str(event.case), str(event.mark))
+
+        def cleared(marking: Marking | None) -> Shown:
+            """Takes all marks away."""
+            return self._marks_shown(marking and Marking(marking.searched, Marks()))
+
+        quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "undocumented"}
+        self.results.like(marked, self._marking, self._marks_parts(), api_name="similar_mark", **quick)
+        self.searches(self.again.click, "again")
+        clear = self.clear.click(cleared, self._marking, self._marks_parts(), api_name="clear_marks", **quick)
+        self.searches(clear.then, "cleared")
 
     def search_with_case(self) -> Shown:
         """Sets the search to the case that was chosen."""
         return {self.by: A_CASE}
+
+
+def _searched_with(target: Embedding | str) -> str:
+    return target if isinstance(target, str) else hashlib.sha256(target.retrieval.tobytes()).hexdigest()

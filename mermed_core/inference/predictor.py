@@ -15,6 +15,7 @@ from mermed_core.device import describe
 from mermed_core.errors import CollectionError, ModelError
 from mermed_core.imaging.colours import is_grey
 from mermed_core.imaging.reader import MedicalImage, read_image
+from mermed_core.inference.refinement import NO_MARKS, Marks, nearest_refined
 from mermed_core.inference.saliency import Explainer
 from mermed_core.modalities import modality_key
 from mermed_core.models.embedder import Embedder
@@ -226,6 +227,7 @@ class Predictor:
         *,
         count: int = 12,
         where: Filter = EVERYTHING,
+        marks: Marks = NO_MARKS,
     ) -> Neighbours:
         """Finds the most similar cases of the collection.
 
@@ -234,6 +236,8 @@ class Predictor:
                 out.
             count: how many.
             where: which cases may be found.
+            marks: cases that were called good or bad answers before. They change which cases come and in
+                which order; the similarities stay those to the query.
 
         Raises:
             CollectionError: there is no collection, or no such case.
@@ -243,6 +247,8 @@ class Predictor:
         if self.collection is None:
             raise CollectionError(_NO_COLLECTION)
         without = self.collection.case(query) if isinstance(query, str) else None
+        if marks:
+            return nearest_refined(self.collection, vector, count, marks, where=where, without=without)
         return self.collection.nearest(vector, count, where=where, without=without)
 
     def retrieval_vector(self, query: MedicalImage | Embedding | str) -> np.ndarray:

@@ -79,3 +79,28 @@ def test_without_an_image_or_a_collection_it_says_what_to_do(page, services):
     with gr.Blocks():
         empty = SimilarPage(Services(Mock(Predictor, collection=None), "Build one."), gr.State(None))
     assert "Build one." in empty.search(None, MY_IMAGE, None, 4)[empty.results]
+
+
+def test_marks_are_kept_searched_with_and_forgotten_with_another_search(page, services, query):
+    shown = page.search(query, MY_IMAGE, None, 8)
+    before = [part.split('"')[0] for part in shown[page.results].split('data-pick="')[1:]]
+    good, bad = before[2], before[0]
+    marking = page.mark(shown[page._marking], good, "good")[page._marking]
+    marked = page.mark(marking, bad, "bad")
+    assert "Marked: 1 like what you look for, 1 not." in marked[page.marked]
+    assert marked[page.again]["visible"] is True
+    again = page.search(query, MY_IMAGE, None, 8, marking=marked[page._marking])
+    after = [part.split('"')[0] for part in again[page.results].split('data-pick="')[1:]]
+    assert bad not in after
+    assert good in after
+    assert f'data-mark="good" data-case="{good}" aria-pressed="true"' in again[page.results]
+    assert "Ordered by your marks" in again[page.results]
+    taken_back = page.mark(page.mark(marked[page._marking], bad, "")[page._marking], good, "")
+    assert taken_back[page.marked] == ""
+    other = page.search(None, A_CASE, before[1], 8, marking=marked[page._marking])
+    assert other[page._marking].marks.good == ()
+    assert "Ordered by" not in other[page.results]
+
+
+def test_without_a_search_nothing_is_marked(page):
+    assert page.mark(None, "a", "good") == {}
