@@ -85,6 +85,16 @@ OVERLAY, OVERLAY_OPACITY, LESS, MORE = "Overlay", "Opacity of the heat map", "le
 MODALITY_HERE = "Detected from the pixels alone."
 FINDINGS = "Findings"
 FINDINGS_HERE = "Each finding comes with a probability, and with whether it held in other hospitals' images."
+WHAT_IT_IS_WORTH = "What these words are worth"
+FIGURES_CAPTION = (
+    "On held-out images of the sources it learned from; a class counts as found unless it is called unlikely "
+    "(95% interval):"
+)
+FIGURE_COLUMNS = (
+    "Not unlikely from (or as the first)",
+    "Found, of images with it (sensitivity)",
+    "Ruled out, of others (specificity)",
+)
 SELECT_A_FINDING = "Select a finding to see where the model looked for it."
 
 # Cases
@@ -139,6 +149,14 @@ PRIVACY = (
     "by others, upload nothing that could identify a patient.",
 )
 NO_CARD = "This model has no card."
+
+
+def unexpected(number: str) -> str:
+    """Says that something went wrong that nobody foresaw, with the number under which the log has it."""
+    return (
+        f"Something unexpected happened (number {number}). Nothing of your image was kept. Try again; if it "
+        "happens again, give the number to whoever runs this page."
+    )
 
 
 def measured_on(measured: TaskMetrics) -> str:

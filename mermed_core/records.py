@@ -28,6 +28,17 @@ class Familiarity(StrEnum):
     """None of the seven modalities."""
 
 
+class Likelihood(StrEnum):
+    """How likely a class is, in the words that a person reads."""
+
+    LIKELY = "likely"
+    """The only class of its label set that cannot be ruled out."""
+    POSSIBLE = "possible"
+    """It cannot be ruled out."""
+    UNLIKELY = "unlikely"
+    """Images that show it rarely get so low a probability."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One image of a collection, without its pixels.
@@ -68,6 +79,9 @@ class Finding:
             CT in a label set of lung nodules.
         elsewhere: AUROC of this finding on sources that a head was not fitted on, 0..1; None where only one
             source has the label, so that nobody knows.
+        likelihood: of the class in three words; never likely where that was not shown to hold elsewhere.
+        calibration_cases: patients whose images say from which probability on the class cannot be ruled out;
+            None for a model that was fitted without any.
     """
 
     task: str
@@ -75,6 +89,8 @@ class Finding:
     probability: float
     relevance: float = 1.0
     elsewhere: float | None = None
+    likelihood: Likelihood = Likelihood.POSSIBLE
+    calibration_cases: int | None = None
 
     @property
     def holds_elsewhere(self) -> bool:

@@ -1,6 +1,7 @@
 """Label sets that join the labels of several sources, and the part of the body that an image shows."""
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,12 @@ class LabelSets(BaseModel):
                 task, mixed = each.label_set.task, ", ".join(modalities)
                 raise ManifestError(f"task '{task}' mixes the modalities {mixed}.", column="task")
         return tuple(each for each in found if len(each.rows))
+
+    def meanings(self, label_set: LabelSet, sources: Iterable[str]) -> dict[str, str]:
+        """Returns the class that each label of the sources of a label set stands for, by SOURCE:LABEL."""
+        if (joined := self.sets.get(label_set.task)) is not None:
+            return {label: name for name in label_set.classes for label in joined.classes[name]}
+        return {f"{source}:{name}": name for source in sorted(set(sources)) for name in label_set.classes}
 
     def regions_of(self, manifest: Manifest) -> np.ndarray:
         """Returns the part of the body (images,) that each image shows, "" where none is stated."""

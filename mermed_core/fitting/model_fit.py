@@ -24,6 +24,7 @@ from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.fitted_parts import FittedParts
 from mermed_core.models.heads import Head, HeadSet
 from mermed_core.models.model_metrics import (
+    ClassMetrics,
     ModelMetrics,
     TaskMetrics,
     UnseenSourceMetrics,
@@ -136,4 +137,21 @@ def _measure_head(head: Head, test: Labelled) -> TaskMetrics:
         auroc_low=low,
         auroc_high=high,
         ece=unweighted(scores[ECE], *data),
+        classes=measure_classes(head, test),
     )
+
+
+def measure_classes(head: Head, test: Labelled) -> dict[str, ClassMetrics]:
+    """Returns how often each class of a head is found and ruled out in test images."""
+    held = head.prediction_sets(head.probabilities(test.vectors))
+    measured = {}
+    for column, name in enumerate(head.classes):
+        shows = test.targets[:, column] > 0
+        measured[name] = ClassMetrics(
+            threshold=max(0.0, float(1 - head.limits[column])),
+            shown=int(shows.sum()),
+            found=int((held[:, column] & shows).sum()),
+            absent=int((~shows).sum()),
+            ruled_out=int((~held[:, column] & ~shows).sum()),
+        )
+    return measured

@@ -1,6 +1,7 @@
 """Fits what belongs to one label set: its head, its scope, its figures; and the heads of regions."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from mermed_core.fitting.principal_axes import balanced_weights
 from mermed_core.fitting.scope_fit import fit_scope
 from mermed_core.fitting.training_vectors import TrainingVectors
 from mermed_core.fitting.unseen_source import findings_elsewhere
+from mermed_core.metrics.conformal import calibration_scores
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.heads import UNNAMED_REGION, Head, HeadSet, region_task
 from mermed_core.models.model_metrics import FindingMetrics
@@ -79,7 +81,18 @@ class TaskFits:
         label_set = LabelSet(task, kind, classes)
         train, held_out = (self.part(images, label_set, split) for split in ("train", "val"))
         train = self._with_copies(label_set, train, images)
-        return fit_head(label_set, self.modality(images), train, held_out, penalties=_PENALTIES)
+        head = fit_head(label_set, self.modality(images), train, held_out, penalties=_PENALTIES)
+        return self.calibrated(head, images)
+
+    def calibrated(self, head: Head, images: LabelledImages) -> Head:
+        """Returns a head with its calibration cases from the val split, and with what its classes mean."""
+        held_out = self.part(images, LabelSet(head.task, head.kind, head.classes), "val")
+        probabilities = head.probabilities(held_out.vectors)
+        return replace(
+            head,
+            calibration=calibration_scores(probabilities, held_out.targets, held_out.groups),
+            meanings=self._sets.meanings(images.label_set, self.sources[images.rows].tolist()),
+        )
 
     def part(self, images: LabelledImages, label_set: LabelSet, split: str = "") -> Labelled:
         """Returns the images of one split, or of all."""

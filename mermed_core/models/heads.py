@@ -4,7 +4,8 @@ A model folder's heads/ holds them as heads.json (what each head distinguishes) 
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from scipy.special import expit, softmax
 
 from mermed_core.errors import ModelError
 from mermed_core.files import write_file, write_json
+from mermed_core.metrics import conformal
+from mermed_core.records import Likelihood
 
 HEADS_FOLDER = "heads"
 MODALITY_TASK = "modality"
@@ -24,6 +27,10 @@ NEGATIVE_CLASSES = ("as taken", "negative")
 UNNAMED_REGION = "source "
 HEADS = "heads.json"
 NUMBERS = "heads.safetensors"
+_CALIBRATION = "calibration"
+# What the words follow where no calibration says otherwise.
+_LIKELY, _UNLIKELY = 0.9, 0.1
+_MORE_LIKELY_THAN_NOT = 0.5
 
 
 def region_task(modality: str) -> str:
@@ -45,6 +52,9 @@ class Head:
         bias: (classes,) float32.
         temperature: divides the logits; fitted on held-out images.
         training_images: how many images it was fitted on.
+        calibration: by class, 1 − the probability of the class for held-out images that show it, a patient
+            each, rising (`metrics.conformal`); empty for heads that were fitted before there was any.
+        meanings: the class that a label of a source stands for, by SOURCE:LABEL.
     """
 
     task: str
@@ -55,6 +65,8 @@ class Head:
     bias: np.ndarray
     temperature: float
     training_images: int
+    calibration: tuple[np.ndarray, ...] = ()
+    meanings: dict[str, str] = field(default_factory=dict)
 
     def logits(self, vectors: np.ndarray) -> np.ndarray:
         """Returns calibrated logits (images, classes) of unit vectors (images, dim)."""
@@ -63,6 +75,51 @@ class Head:
     def probabilities(self, vectors: np.ndarray) -> np.ndarray:
         """Returns probabilities (images, classes): softmax, or a sigmoid each if multilabel."""
         return to_probabilities(self.logits(vectors), self.kind)
+
+    @cached_property
+    def limits(self) -> np.ndarray:
+        """1 − the probability at which a class becomes unlikely, (classes,).
+
+        A conformal limit where the class has enough calibration cases, otherwise one for all.
+        """
+        scores = self.calibration or (np.empty(0),) * len(self.classes)
+        limits = conformal.limits(scores, conformal.LEVEL)
+        return np.where(np.isfinite(limits), limits, 1 - _UNLIKELY)
+
+    def prediction_sets(self, probabilities: np.ndarray) -> np.ndarray:
+        """Returns which classes cannot be ruled out, (images, classes) bool.
+
+        Of classes that exclude each other the most probable one never is: a set of none would say nothing.
+
+        Args:
+            probabilities: (images, classes).
+        """
+        held = conformal.prediction_sets(probabilities, self.limits)
+        if self.kind == "multilabel":
+            return held
+        return held | (np.arange(len(self.classes)) == probabilities.argmax(axis=1)[:, None])
+
+    def likelihoods(self, probabilities: np.ndarray) -> tuple[Likelihood, ...]:
+        """Says in three words how likely each class is.
+
+        Unlikely is what `prediction_sets` leaves out. Of classes that exclude each other one is likely where
+        it is alone in the set, by its own limit, and more likely than not; of others, from 0.9.
+
+        Args:
+            probabilities: (classes,) of one image.
+        """
+        held = self.prediction_sets(probabilities[None])[0]
+        likely = (1 - probabilities <= self.limits) & (probabilities >= _LIKELY)
+        if self.kind != "multilabel":
+            alone = held & (held.sum() == 1)
+            likely = alone & (1 - probabilities <= self.limits) & (probabilities > _MORE_LIKELY_THAN_NOT)
+        words = np.where(likely, Likelihood.LIKELY, np.where(held, Likelihood.POSSIBLE, Likelihood.UNLIKELY))
+        return tuple(Likelihood(str(word)) for word in words)
+
+    def class_of(self, source: str, labels: tuple[str, ...]) -> str:
+        """Returns the class that a case of a source with some labels belongs to, "" for none or several."""
+        known = {self.meanings[name] for each in labels if (name := f"{source}:{each}") in self.meanings}
+        return known.pop() if len(known) == 1 else ""
 
 
 def to_probabilities(logits: np.ndarray, kind: str) -> np.ndarray:
@@ -123,6 +180,8 @@ def save_heads(folder: Path, heads: HeadSet) -> None:
     for head in heads.heads:
         numbers[f"{head.task}/weight"] = np.ascontiguousarray(head.weight, dtype=np.float32)
         numbers[f"{head.task}/bias"] = np.ascontiguousarray(head.bias, dtype=np.float32)
+        for name, scores in zip(head.classes, head.calibration, strict=False):
+            numbers[f"{head.task}/{_CALIBRATION}/{name}"] = np.ascontiguousarray(scores, dtype=np.float32)
         entries.append(
             {
                 "task": head.task,
@@ -131,6 +190,7 @@ def save_heads(folder: Path, heads: HeadSet) -> None:
                 "classes": list(head.classes),
                 "temperature": head.temperature,
                 "training_images": head.training_images,
+                **({"meanings": head.meanings} if head.meanings else {}),
             }
         )
     with write_file(folder / NUMBERS) as staging:
@@ -161,14 +221,19 @@ def load_heads(folder: Path, dim: int) -> HeadSet:
 
 
 def _head(entry: dict, numbers: dict[str, np.ndarray]) -> Head:
-    task = str(entry["task"])
+    task, classes = str(entry["task"]), tuple(map(str, entry["classes"]))
+    calibration = [numbers.get(f"{task}/{_CALIBRATION}/{name}") for name in classes]
     return Head(
         task=task,
         modality=str(entry["modality"]),
         kind=str(entry["kind"]),
-        classes=tuple(map(str, entry["classes"])),
+        classes=classes,
         weight=numbers[f"{task}/weight"],
         bias=numbers[f"{task}/bias"],
         temperature=float(entry["temperature"]),
         training_images=int(entry["training_images"]),
+        calibration=tuple(each for each in calibration if each is not None)
+        if all(each is not None for each in calibration)
+        else (),
+        meanings={str(label): str(name) for label, name in entry.get("meanings", {}).items()},
     )

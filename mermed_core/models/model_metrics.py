@@ -38,6 +38,24 @@ class _Frozen(BaseModel):
             raise ModelError(f"'{path}' is damaged ({problem}); run the evaluation again.") from error
 
 
+class ClassMetrics(_Frozen):
+    """How often one class was found and ruled out on test images, where it counts as found unless unlikely.
+
+    Attributes:
+        threshold: probability, 0..1, from which the class is not called unlikely; nor is it as the first.
+        shown: test images that show the class.
+        found: of these, those in which it was not called unlikely.
+        absent: test images that do not show it.
+        ruled_out: of these, those in which it was called unlikely.
+    """
+
+    threshold: float
+    shown: int
+    found: int
+    absent: int
+    ruled_out: int
+
+
 class TaskMetrics(_Frozen):
     """How good the head of one label set is on its test split; None stands for what is not defined.
 
@@ -56,6 +74,7 @@ class TaskMetrics(_Frozen):
         title: name of the data set for people.
         caveat: what the numbers cannot show, in a sentence.
         names: names of the classes for people, where they differ from the label.
+        classes: how often each class was found and ruled out, by label; empty where nobody measured.
     """
 
     modality: str
@@ -72,6 +91,7 @@ class TaskMetrics(_Frozen):
     title: str = ""
     caveat: str = ""
     names: dict[str, str] = {}
+    classes: dict[str, ClassMetrics] = {}
 
 
 class WholeModelMetrics(_Frozen):
@@ -220,12 +240,21 @@ class ModelMetrics(_Frozen):
     def updated(self, newer: "ModelMetrics") -> "ModelMetrics":
         """Returns these metrics with everything that `newer` measured in the place of what was here."""
         return ModelMetrics(
-            tasks={**self.tasks, **newer.tasks},
+            tasks={
+                **self.tasks,
+                **{task: self._with_classes(task, each) for task, each in newer.tasks.items()},
+            },
             model=self.model.model_copy(update=newer.model.model_dump(exclude_none=True)),
             unknown_input=newer.unknown_input or self.unknown_input,
             pointing=newer.pointing or self.pointing,
             unseen_source=newer.unseen_source or self.unseen_source,
         )
+
+    def _with_classes(self, task: str, newer: TaskMetrics) -> TaskMetrics:
+        """Returns newer figures of a label set with these classes: an evaluation has heads of its own."""
+        if newer.classes or task not in self.tasks:
+            return newer
+        return newer.model_copy(update={"classes": self.tasks[task].classes})
 
 
 _OLD_PREFIXES = {"rejected_": "unknown_input", "pointing_": "pointing"}

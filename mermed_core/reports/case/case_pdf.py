@@ -192,7 +192,7 @@ def _finding_set(each: FindingSet) -> list[Flowable]:
     said += [part for line in each.lines[:_LINES] for part in _finding_line(line)]
     if more := len(each.lines) - _LINES:
         said += [_text(f"{more} less probable classes are left out here.", small)] * (more > 0)
-    limits = " ".join(filter(None, (each.doubt, each.evidence, each.warning)))
+    limits = " ".join(filter(None, (each.doubt, each.guarantee, each.evidence, each.warning)))
     return [*said, Spacer(1, 2), *[_text(limits, small)] * bool(limits), Spacer(1, 5)]
 
 
@@ -201,12 +201,13 @@ def _finding_line(line: FindingLine) -> list[Flowable]:
     note = [_text(line.elsewhere, _style(7, _QUIET))] if line.elsewhere else []
     row = [
         _text(line.name, _style(8)),
-        _Bar(line.probability, colour, 110),
+        _Bar(line.probability, colour, 90),
         _text(line.percent, _style(8, bold=True)),
+        _text(str(line.likelihood), _style(7.5, _INK if line.holds else _QUIET)),
     ]
     width = (1 - _LEFT) * _INNER
     style = [("VALIGN", (0, 0), (-1, -1), "MIDDLE"), *_padding(0, 0.5)]
-    return [Table([row], colWidths=[width - 156, 118, 38], style=style, hAlign="LEFT"), *note]
+    return [Table([row], colWidths=[width - 176, 98, 34, 44], style=style, hAlign="LEFT"), *note]
 
 
 def _cases(report: CaseReport) -> list[Flowable]:

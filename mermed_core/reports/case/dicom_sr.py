@@ -194,10 +194,10 @@ def _in_words(report: CaseReport) -> str:
         *report.remarks,
     ]
     for each in report.findings:
-        classes = ", ".join(f"{line.name} {line.percent}" for line in each.lines)
+        classes = ", ".join(f"{line.name} {line.percent} ({line.likelihood})" for line in each.lines)
         notes = [f"{line.name}: {line.elsewhere}" for line in each.lines if line.elsewhere]
-        limits = (each.headline, classes, each.elsewhere, *notes, each.doubt, each.evidence, each.warning)
-        said.append(f"{each.title}: " + " | ".join(filter(None, limits)))
+        limits = (each.elsewhere, *notes, each.doubt, each.guarantee, each.evidence, each.warning)
+        said.append(f"{each.title}: " + " | ".join(filter(None, (each.headline, classes, *limits))))
     cases = "; ".join(f"{case.label} ({case.source}, {case.similarity:.2f})" for case in report.cases)
     said += [f"Nearest known cases: {cases}"] if cases else []
     return "\r\n".join([*said, report.heat_caption, f"{report.origin}. Not checked by a person."]).strip()

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from mermed_core.records import Analysis, Finding, caution_about
+from mermed_core.metrics.conformal import LEVEL, cases_needed
+from mermed_core.records import Analysis, Finding, Likelihood, caution_about
 from mermed_core.reports.case import wording
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class FindingLine:
         percent: the probability in words.
         holds: whether it was shown to hold in sources that it was not learned on.
         elsewhere: whether and how far it held there; "" where the label set says it once for all.
+        likelihood: in three words.
     """
 
     label: str
@@ -37,6 +39,24 @@ class FindingLine:
     percent: str
     holds: bool
     elsewhere: str
+    likelihood: Likelihood = Likelihood.POSSIBLE
+
+
+@dataclass(frozen=True)
+class ClassFigures:
+    """How often one class was found and ruled out on the test images of its own source, for people.
+
+    Attributes:
+        name: of the class.
+        threshold: the probability from which it is not called unlikely.
+        sensitivity: share of the images that show the class in which it was not called unlikely.
+        specificity: share of the others in which it was.
+    """
+
+    name: str
+    threshold: str
+    sensitivity: str
+    specificity: str
 
 
 @dataclass(frozen=True)
@@ -53,6 +73,8 @@ class FindingSet:
         doubt: that the image is little like those that the set was made for.
         evidence: how good the set is on held-out images of its own source, and what that cannot show.
         warning: that the probabilities mean little.
+        guarantee: how often the right class is among those not called unlikely, or why nothing is promised.
+        figures: what likely and possible were worth on test images; empty where nobody measured.
     """
 
     task: str
@@ -64,6 +86,8 @@ class FindingSet:
     doubt: str
     evidence: str
     warning: str
+    guarantee: str = ""
+    figures: tuple[ClassFigures, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
@@ -89,8 +113,7 @@ def _finding_set(findings: list[Finding], metrics: "ModelMetrics", *, exclusive:
     first = findings[0]
     measured = metrics.tasks.get(first.task)
     names = [wording.class_name(metrics, finding.task, finding.label) for finding in findings]
-    shares = [finding.probability for finding in findings]
-    headline = wording.verdict(names, shares, holds=first.holds_elsewhere) if exclusive else ""
+    headline = wording.verdict(names, [finding.likelihood for finding in findings]) if exclusive else ""
     shared = _shared_note(findings)
     return FindingSet(
         task=first.task,
@@ -106,12 +129,44 @@ def _finding_set(findings: list[Finding], metrics: "ModelMetrics", *, exclusive:
                 wording.percent(finding.probability),
                 finding.holds_elsewhere,
                 "" if shared else _note(finding),
+                finding.likelihood,
             )
             for finding, name in zip(findings, names, strict=True)
         ),
         doubt=wording.poor_match(first.relevance) if first.relevance < _DOUBTFUL else "",
         evidence=wording.auroc_on_test(measured) if measured and measured.auroc is not None else "",
         warning=_warning(measured),
+        guarantee=_guarantee(findings, names),
+        figures=_figures(findings, names, measured),
+    )
+
+
+def _guarantee(findings: list[Finding], names: list[str]) -> str:
+    """Returns what the words of a label set promise, and of which classes they promise nothing."""
+    cases = [finding.calibration_cases for finding in findings]
+    if None in cases:
+        return wording.NOT_CALIBRATED
+    counted = [(name, count) for name, count in zip(names, cases, strict=True) if count is not None]
+    needed = cases_needed(LEVEL)
+    enough = [count for _, count in counted if count >= needed]
+    short = [each for each in counted if each[1] < needed]
+    said = [wording.guarantee(LEVEL, enough)] if enough else []
+    return " ".join(said + ([wording.too_few(short, needed)] if short else []))
+
+
+def _figures(
+    findings: list[Finding], names: list[str], measured: "TaskMetrics | None"
+) -> tuple[ClassFigures, ...]:
+    classes = measured.classes if measured else {}
+    return tuple(
+        ClassFigures(
+            name,
+            wording.percent(known.threshold),
+            wording.share_of(known.found, known.shown),
+            wording.share_of(known.ruled_out, known.absent),
+        )
+        for finding, name in zip(findings, names, strict=True)
+        if (known := classes.get(finding.label)) is not None
     )
 
 

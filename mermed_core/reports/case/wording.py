@@ -3,18 +3,17 @@
 All of it is plain text; whoever puts it into HTML or a PDF escapes it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mermed_core.metrics.binomial import wilson_interval
 from mermed_core.modalities import MODALITIES
+from mermed_core.records import Likelihood
 from mermed_core.reports.text import humanise
 
 if TYPE_CHECKING:
     from mermed_core.collections.collection import Collection
     from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
-
-LIKELY = 0.9
-LEANING = 0.6
 
 YOU, THE_USER = "you", "the user"  # who may have set a modality, as the page and as a report says it
 UNKNOWN_IMAGE = "Not an image the model recognises"
@@ -26,6 +25,7 @@ NEAREST_ANYWAY = "The model does not recognise this image; these are merely the 
 UNLABELLED = "Unlabelled"
 # Below this raw peak the map of a class is noise that was stretched to full scale.
 FAINT_PEAK = 1e-3
+_NAMED = 4  # more possible classes are counted instead
 
 
 def percent(share: float) -> str:
@@ -46,21 +46,64 @@ def set_title(task: str, measured: "TaskMetrics | None") -> str:
     return measured.title if measured and measured.title else humanise(task)
 
 
-def verdict(names: list[str], probabilities: list[float], *, holds: bool) -> str:
-    """Says what the classes of one exclusive label set amount to, most probable first.
+def verdict(names: Sequence[str], likelihoods: Sequence[Likelihood]) -> str:
+    """Says what the classes of one exclusive label set amount to, such as "Possible: Benign or Normal".
 
     Args:
-        names: of the classes.
-        probabilities: of the classes.
-        holds: whether the first was shown to hold in other sources' images; nothing is likely that was not.
+        names: of the classes, most probable first.
+        likelihoods: of the classes.
     """
-    if not holds:
-        return f"Highest score: {names[0]}"
-    if probabilities[0] >= LIKELY:
-        return f"Likely: {names[0]}"
-    if probabilities[0] >= LEANING or len(names) == 1:
-        return f"Leans towards: {names[0]}"
-    return f"Uncertain: {names[0]} or {names[1]}"
+    words = list(zip(names, likelihoods, strict=True))
+    likely = [name for name, word in words if word is Likelihood.LIKELY]
+    possible = [name for name, word in words if word is not Likelihood.UNLIKELY]
+    if likely:
+        return f"Likely: {likely[0]}"
+    if len(possible) > _NAMED:
+        return f"Possible: {len(possible)} of {len(names)}, first {possible[0]}"
+    *first, last = possible
+    return f"Possible: {', '.join(first)} or {last}" if first else f"Possible: {last}"
+
+
+def guarantee(level: float, cases: Sequence[int]) -> str:
+    """Says how often the classes that are not called unlikely hold the right one, and what that rests on.
+
+    Args:
+        level: share of the images of each class, 0..1.
+        cases: patients of each class that the words are calibrated on, all of them enough.
+    """
+    counts = f"{min(cases)}" if min(cases) == max(cases) else f"{min(cases)} to {max(cases)}"
+    return (
+        f"Of images of the sources it learned from, the right class is called likely or possible in "
+        f"{level:.0%} or more, class by class (calibrated on {counts} patients of each)."
+    )
+
+
+def too_few(short: Sequence[tuple[str, int]], needed: int) -> str:
+    """Says of which classes there are too few calibration cases, so that their words promise nothing.
+
+    Args:
+        short: name of each class and its patients.
+        needed: how many patients it takes.
+    """
+    names = ", ".join(f"{name} {count}" for name, count in short)
+    return (
+        f"Too few calibration patients for a promise, which takes {needed} ({names}): there the word follows "
+        "the probability alone (unlikely below 10%)."
+    )
+
+
+NOT_CALIBRATED = (
+    "This model holds no calibration cases, so the words follow the probability alone (unlikely below 10%, "
+    "likely from 90%) and promise nothing."
+)
+
+
+def share_of(found: int, count: int) -> str:
+    """Returns a share of test images with its 95 % interval and the count: "92% (83 to 97), 61 of 66"."""
+    if not count:
+        return "no test image"
+    low, high = wilson_interval(found / count, count)
+    return f"{found / count:.0%} ({100 * low:.0f} to {100 * high:.0f}), {found} of {count}"
 
 
 def held_elsewhere(auroc: float) -> str:
@@ -170,9 +213,61 @@ def licence(stated: str) -> str:
     return "licence unknown" if stated == "unknown" else stated
 
 
+def closeness(closer: float | None, sharing: float | None) -> str:
+    """Says what the similarity of the nearest case means; "" where too little is known.
+
+    Args:
+        closer: share of the pairs of cases with one label that are less similar.
+        sharing: share of pairs this similar that have their label in common.
+    """
+    said = []
+    if closer is not None:
+        said.append(
+            f"The nearest case is closer to the image than {percent(closer)} of pairs with one label are"
+        )
+    if sharing is not None:
+        said.append(f"of cases this close, {_of_ten(sharing)} in 10 share the label")
+    if not said:
+        return ""
+    first, *rest = said
+    return f"{first[:1].upper()}{'; '.join([first, *rest])[1:]}."
+
+
+def _of_ten(share: float) -> str:
+    """Returns a share in tenths, which never claims all or none."""
+    if share > 0.95:
+        return "more than 9"
+    return "fewer than 1" if share < 0.05 else f"{10 * share:.0f}"
+
+
+def vote(counts: Sequence[tuple[str, int]], cases: int, title: str) -> str:
+    """Says how the nearest cases vote in a label set.
+
+    Args:
+        counts: name of each class and its cases, the most frequent first.
+        cases: that were asked.
+        title: of the label set.
+    """
+    if not counts:
+        return (
+            f"None of the {cases} nearest cases belongs to the set {title}: they neither support nor deny it."
+        )
+    named = ", ".join(f"{count} {name}" for name, count in counts)
+    without = cases - sum(count for _, count in counts)
+    others = f", {without} of other sets" if without else ""
+    return f"Of the {cases} nearest cases in the set {title}: {named}{others}."
+
+
+def disagreement(answer: str, voted: str) -> str:
+    """Says that most of the nearest cases have another label than the classifier's answer."""
+    return (
+        f"The classifier puts {answer} first, but most of the nearest cases are {voted}. Trust neither alone."
+    )
+
+
 def none_near(best: float, usual: float) -> str:
     """Says that the nearest cases are not near."""
     return (
-        f"No close match: the highest similarity is {best:.2f}, whereas nearly every case in this collection "
-        f"has another at {usual:.2f} or above."
+        f"No similar case: the highest similarity is {best:.2f}, whereas nearly every case in this "
+        f"collection has another at {usual:.2f} or above."
     )

@@ -26,6 +26,7 @@ from mermed_core.data.manifest import LabelSet
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.models.model_metrics import (
+    ClassMetrics,
     Estimate,
     FindingMetrics,
     KindMetrics,
@@ -35,7 +36,7 @@ from mermed_core.models.model_metrics import (
     UnseenSourceMetrics,
     WholeModelMetrics,
 )
-from mermed_core.records import Analysis, Case, Familiarity, Finding, Neighbour, Saliency
+from mermed_core.records import Analysis, Case, Familiarity, Finding, Likelihood, Neighbour, Saliency
 from mermed_core.search.faiss_engine import FaissEngine
 
 NASTY = '<img src=x onerror="alert(1)">'
@@ -46,8 +47,8 @@ MEASURED = TaskMetrics(
 RETINA = LabelSet("retina", "multiclass", ("drusen", "normal"))
 CHEST = LabelSet("chest", "multilabel", ("mass", "edema"))
 DRUSEN = (
-    Finding("retina", "drusen", 0.93, elsewhere=0.84),
-    Finding("retina", "normal", 0.07, elsewhere=0.84),
+    Finding("retina", "drusen", 0.93, elsewhere=0.84, likelihood=Likelihood.LIKELY, calibration_cases=31),
+    Finding("retina", "normal", 0.07, elsewhere=0.84, likelihood=Likelihood.UNLIKELY, calibration_cases=7),
 )
 FAMILIAR, UNLIKE, UNKNOWN = Familiarity
 NOT_HELD = "Learned in one hospital&#39;s images; elsewhere it may read the camera."
@@ -153,10 +154,10 @@ def test_where_no_finding_holds_elsewhere_none_is_likely_and_that_stands_once(el
     assert html.count(sentence) == 1
     assert not any(sentence in row for row in rows_of(html))
     assert all("mm-unproven" in row for row in rows_of(html))
-    assert "Highest score: Drusen" in html
+    assert "Possible: Drusen" in html
     assert 'id="mm-elsewhere-1"' in html
     assert all('aria-describedby="mm-elsewhere-1"' in row for row in rows_of(html))
-    assert not any(word in html for word in ("Likely", "Leans", "Uncertain"))
+    assert not any(word in html for word in ("Likely", "mm-likely"))
     assert f"{100 * share:.0f}%" in html
 
 
@@ -173,7 +174,11 @@ def test_findings_learned_on_drawn_images_say_so():
 
 
 def test_each_finding_says_for_itself_where_only_some_hold_elsewhere():
-    found = (Finding("retina", "drusen", 0.93, elsewhere=0.84), Finding("retina", "normal", 0.07))
+    likely, unlikely = {"likelihood": Likelihood.LIKELY}, {"likelihood": Likelihood.UNLIKELY}
+    found = (
+        Finding("retina", "drusen", 0.93, elsewhere=0.84, **likely),
+        Finding("retina", "normal", 0.07, **unlikely),
+    )
     html = findings.findings_card(analysis(*found), [RETINA], ModelMetrics())
     assert "Likely: Drusen" in html
     drusen, normal = rows_of(html)
@@ -181,8 +186,27 @@ def test_each_finding_says_for_itself_where_only_some_hold_elsewhere():
     assert "mm-unproven" not in drusen
     assert NOT_HELD in normal
     assert "mm-unproven" in normal
-    html = findings.findings_card(analysis(*found[::-1]), [RETINA], ModelMetrics())
-    assert "Likely" not in html
+
+
+def test_each_finding_has_its_word_and_what_the_words_are_worth_can_be_opened():
+    known = {"drusen": ClassMetrics(threshold=0.12, shown=20, found=18, absent=20, ruled_out=15)}
+    html = findings.findings_card(analysis(*DRUSEN), [RETINA], retina(classes=known))
+    drusen, normal = rows_of(html)
+    assert ">likely<" in drusen
+    assert ">unlikely<" in normal
+    assert "in 90% or more" in html
+    assert "calibrated on 31 patients of each" in html
+    assert "which takes 9 (Normal 7)" in html
+    assert "90% (70 to 97), 18 of 20" in html
+    assert "75% (53 to 89), 15 of 20" in html
+    assert "12%" in html
+
+
+def test_a_model_without_calibration_cases_promises_nothing():
+    found = (Finding("retina", "drusen", 0.93, elsewhere=0.84), Finding("retina", "normal", 0.07))
+    html = findings.findings_card(analysis(*found), [RETINA], ModelMetrics())
+    assert "promise nothing" in html
+    assert "Possible: Drusen or Normal" in html
 
 
 def test_a_note_that_all_findings_share_stands_once():
@@ -284,7 +308,7 @@ def test_a_selection_is_shown_spread_over_all_of_it(collection):
 def test_it_is_said_that_no_hit_is_near(collection, best, far):
     hits = [Neighbour(case, best - place) for place, case in enumerate(collection.cases_at([0, 1]))]
     html = cases.neighbour_grid(collection, hits)
-    assert ("No close match: the highest similarity is 0.59" in html) == far
+    assert ("No similar case: the highest similarity is 0.59" in html) == far
     assert ("another at 0.60 or above" in html) == far
     assert html.count("data-pick") == 2
 

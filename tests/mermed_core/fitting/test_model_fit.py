@@ -76,6 +76,24 @@ def test_metrics_are_those_of_the_test_split(fitted, embedder, phantoms):
     expected = roc_auc_score(truth, cxr.probabilities(vectors[rows])[:, 0])
     assert fitted.metrics.tasks["phantom_cxr"].auroc == pytest.approx(expected)
     assert fitted.metrics.tasks["phantom_cxr"].n_test == rows.sum()
+    shares = cxr.probabilities(vectors[rows])
+    called = (shares[:, 0] >= 1 - cxr.limits[0]) | (shares.argmax(axis=1) == 0)
+    figures = fitted.metrics.tasks["phantom_cxr"].classes[cxr.classes[0]]
+    assert (figures.shown, figures.absent) == (sum(truth), len(truth) - sum(truth))
+    assert (figures.found, figures.ruled_out) == (sum(called & truth), sum(~called & ~np.array(truth)))
+
+
+def test_calibration_cases_are_the_patients_of_the_val_split(fitted, embedder, phantoms):
+    val = phantoms.split("val")
+    vectors = embed_manifest(embedder, val).vectors
+    for head in fitted.parts.heads.findings:
+        assert head.meanings == {f"{head.task}:{name}": name for name in head.classes}
+        for column, name in enumerate(head.classes):
+            own = val.frame["task"] == head.task  # another label set may have a class of that name
+            shows = np.array([labels == [name] for labels in val.frame["labels"]]) & own
+            scores = 1 - head.probabilities(vectors[shows])[:, column]
+            assert len(head.calibration[column]) == len(set(val.patients()[shows]))
+            assert all(np.abs(scores - each).min() < 1e-5 for each in head.calibration[column])
 
 
 def test_test_images_teach_nothing(embedder):
@@ -161,6 +179,7 @@ def test_sources_that_mean_the_same_are_one_head(embedder, hospitals):
     lung = heads.get("lungs")
     assert (lung.modality, lung.kind, lung.classes) == ("ct", "multiclass", ("red", "blue"))
     train = (hospitals.frame["split"] == "train") & hospitals.frame["source"].isin(["a", "b"])
+    assert lung.class_of("a", ("red",)) == "red"
     assert lung.training_images == 3 * train.sum()  # every image and two changed copies
     assert heads.get(region_task("ct")).classes == ("abdomen", "chest")
     assert {scope.task: scope.region for scope in fitted.parts.scopes} == {

@@ -28,7 +28,7 @@ from mermed_core.models.model_metrics import (
     WholeModelMetrics,
 )
 from mermed_core.models.preprocessing import paper_normalisation
-from mermed_core.records import Familiarity
+from mermed_core.records import Familiarity, Likelihood
 
 
 def image(modality: str, seed: int = 99) -> MedicalImage:
@@ -222,6 +222,20 @@ def test_how_a_finding_holds_elsewhere_comes_from_the_metrics(predictor):
     assert (found[first].holds_elsewhere, found[second].holds_elsewhere) == (True, False)
     bare = Predictor(predictor._embedder, parts, None).analyse(image("pathology"))
     assert {finding.elsewhere for finding in bare.findings} == {None}
+
+
+def test_nothing_is_likely_that_was_not_shown_to_hold_elsewhere(predictor):
+    found = predictor.analyse(image("ct"), neighbours=1).findings
+    assert {finding.elsewhere for finding in found} == {None}
+    assert found[0].probability > 0.5
+    assert not any(finding.likelihood is Likelihood.LIKELY for finding in found)
+    held = FindingMetrics(auroc=Estimate(value=0.9))
+    predictor.metrics = ModelMetrics(
+        unseen_source=UnseenSourceMetrics(findings={found[0].task: {each.label: held for each in found}})
+    )
+    words = [finding.likelihood for finding in predictor.analyse(image("ct"), neighbours=1).findings]
+    head = next(each for each in predictor._parts.heads.findings if each.task == found[0].task)
+    assert sorted(words) == sorted(head.likelihoods(np.array([finding.probability for finding in found])))
 
 
 def test_a_modality_that_is_set_is_obeyed(predictor):

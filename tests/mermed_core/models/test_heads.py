@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,3 +108,43 @@ def test_damaged_heads_are_a_sentence(tmp_path, file, content):
 def test_heads_json_is_for_people(tmp_path):
     save_heads(tmp_path, HeadSet((head(),)))
     assert json.loads((tmp_path / HEADS).read_text())[0]["classes"] == ["a", "b", "c"]
+
+
+def calibrated(kind="multiclass", cases=20) -> Head:
+    rising = np.linspace(0, 0.6, cases, dtype=np.float32)
+    few = np.linspace(0, 0.6, 5, dtype=np.float32)
+    return replace(head(kind=kind), calibration=(rising, rising / 2, few), meanings={"x:A": "a", "y:A": "b"})
+
+
+def test_calibration_and_meanings_come_back_and_older_folders_have_none(tmp_path):
+    save_heads(tmp_path, HeadSet((calibrated(), head("old"))))
+    new, old = load_heads(tmp_path, 4).heads
+    for before, after in zip(calibrated().calibration, new.calibration, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert new.class_of("x", ("A",)) == "a"
+    assert new.class_of("y", ("A", "B")) == "b"
+    assert new.class_of("z", ("A",)) == ""
+    assert old.calibration == ()
+    assert old.meanings == {}
+    np.testing.assert_allclose(old.limits, 0.9)
+
+
+def test_limits_are_conformal_where_there_are_enough_cases():
+    scores = calibrated().calibration
+    # ⌈21 · 0.9⌉ = 19th of 20; five cases are too few.
+    np.testing.assert_allclose(calibrated().limits, [scores[0][18], scores[1][18], 0.9])
+
+
+@pytest.mark.parametrize(
+    ("kind", "shares", "words"),
+    [
+        ("multiclass", [0.92, 0.05, 0.03], ["likely", "unlikely", "unlikely"]),
+        ("multiclass", [0.45, 0.30, 0.25], ["possible", "unlikely", "possible"]),
+        ("multiclass", [0.45, 0.52, 0.03], ["possible", "possible", "unlikely"]),
+        ("multiclass", [0.3, 0.62, 0.08], ["unlikely", "possible", "unlikely"]),  # the first, below its limit
+        ("multilabel", [0.92, 0.95, 0.03], ["likely", "likely", "unlikely"]),
+        ("multilabel", [0.7, 0.75, 0.2], ["possible", "possible", "possible"]),
+    ],
+)
+def test_three_words_say_how_likely_a_class_is(kind, shares, words):
+    assert [str(word) for word in calibrated(kind).likelihoods(np.array(shares))] == words

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mermed_core.records import Analysis, Familiarity, Finding, Saliency
+from mermed_core.records import Analysis, Familiarity, Finding, Likelihood, Saliency
 from mermed_core.reports.case.case_report import CaseReport, NearCase
 from mermed_core.reports.case.findings import FindingLine, FindingSet
 
@@ -21,8 +21,8 @@ HELD = FindingSet(
     True,
     "Held in other hospitals' images (AUROC 0.79).",
     (
-        FindingLine("malignant", "Malignant", 0.93, "93%", True, ""),
-        FindingLine("benign", "Benign", 0.07, "7%", True, ""),
+        FindingLine("malignant", "Malignant", 0.93, "93%", True, "", Likelihood.LIKELY),
+        FindingLine("benign", "Benign", 0.07, "7%", True, "", Likelihood.UNLIKELY),
     ),
     "",
     "On held-out images of the same source: AUROC 0.99 (95% CI 0.98 to 1.00), 80 images.",
@@ -31,7 +31,7 @@ HELD = FindingSet(
 UNPROVEN = FindingSet(
     "tissue",
     "Gewebe, Köln",
-    "Highest score: Drüsengewebe",
+    "Possible: Drüsengewebe",
     False,
     "Learned in one hospital's images; elsewhere it may read the camera.",
     (FindingLine("gland", "Drüsengewebe", 0.99, ">99%", False, ""),),

@@ -1,7 +1,8 @@
 import pytest
 
 from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
-from mermed_core.reports.case.wording import class_name, header_modality, percent, verdict
+from mermed_core.records import Likelihood
+from mermed_core.reports.case.wording import class_name, header_modality, percent, share_of, verdict
 from mermed_core.reports.text import humanise
 
 
@@ -25,13 +26,21 @@ def test_names_for_people():
 
 
 def test_the_verdict_says_how_sure_it_is():
-    for shares, words in (
-        ([0.95, 0.05], "Likely: Benign"),
-        ([0.7, 0.3], "Leans towards: Benign"),
-        ([0.5, 0.4], "Uncertain: Benign or Normal"),
+    yes, maybe, no = Likelihood
+    for likelihoods, words in (
+        ([yes, no, no], "Likely: A"),
+        ([maybe, no, no], "Possible: A"),
+        ([maybe, maybe, no], "Possible: A or B"),
+        ([maybe, no, maybe], "Possible: A or C"),
+        ([maybe, maybe, maybe], "Possible: A, B or C"),
     ):
-        assert verdict(["Benign", "Normal"], shares, holds=True) == words
-        assert verdict(["Benign", "Normal"], shares, holds=False) == "Highest score: Benign"
+        assert verdict(["A", "B", "C"], likelihoods) == words
+    assert verdict("ABCDEF", [maybe] * 5 + [no]) == "Possible: 5 of 6, first A"
+
+
+def test_shares_of_test_images_have_their_interval_and_count():
+    assert share_of(61, 66) == "92% (83 to 97), 61 of 66"
+    assert share_of(0, 0) == "no test image"
 
 
 @pytest.mark.parametrize(
