@@ -47,6 +47,11 @@ class Labelled:
         """Returns the images with some of the classes."""
         return Labelled(self.vectors, self.targets[:, chosen], self.groups, self.weights)
 
+    def joined(self, others: "Labelled", weights: np.ndarray | None = None) -> "Labelled":
+        """Returns these images and others behind them, with new weights (images,)."""
+        pairs = ((getattr(self, name), getattr(others, name)) for name in ("vectors", "targets", "groups"))
+        return Labelled(*map(np.concatenate, pairs), weights)
+
 
 def one_hot(labels: list[list[str]], classes: tuple[str, ...]) -> np.ndarray:
     """Returns (images, classes) of 0 and 1 for lists of class names; other names are left out."""

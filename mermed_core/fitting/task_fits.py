@@ -105,23 +105,28 @@ class TaskFits:
         return Labelled(self.vectors.by_modality.vectors[rows], targets, self.patients[rows], weights)
 
     def _with_copies(self, label_set: LabelSet, train: Labelled, images: LabelledImages) -> Labelled:
-        copies = next((each for each in self._copied if each.label_set.task == label_set.task), None)
+        copies, copied_sources = self._copies(label_set)
         if copies is None:
             return train
-        frame = self.vectors.copies.manifest
-        targets = one_hot(copies.labels, label_set.classes)
-        patients = frame.patients()[copies.rows]
         weights = None
         if train.weights is not None:
             sources = self.sources[images.rows][self.splits[images.rows] == "train"]
-            both = np.concatenate([sources, frame.frame["source"].to_numpy(str)[copies.rows]])
-            weights = _within_classes(np.concatenate([train.targets, targets]), both)
-        return Labelled(
-            np.concatenate([train.vectors, self.vectors.copies.vectors[copies.rows]]),
-            np.concatenate([train.targets, targets]),
-            np.concatenate([train.groups, patients]),
-            weights,
+            both = np.concatenate([sources, copied_sources])
+            weights = _within_classes(np.concatenate([train.targets, copies.targets]), both)
+        return train.joined(copies, weights)
+
+    def _copies(self, label_set: LabelSet) -> tuple[Labelled | None, np.ndarray]:
+        """Returns the changed copies of a label set's images, and the sources (copies,) of them."""
+        copies = next((each for each in self._copied if each.label_set.task == label_set.task), None)
+        if copies is None:
+            return None, np.empty(0, str)
+        manifest = self.vectors.copies.manifest
+        data = Labelled(
+            self.vectors.copies.vectors[copies.rows],
+            one_hot(copies.labels, label_set.classes),
+            manifest.patients()[copies.rows],
         )
+        return data, manifest.frame["source"].to_numpy(str)[copies.rows]
 
     def fit_regions(self) -> list[Head]:
         """Fits a head for every modality whose images show several parts of the body."""
@@ -182,12 +187,18 @@ class TaskFits:
 
     def elsewhere(self) -> dict[str, dict[str, FindingMetrics]]:
         """Returns how well each finding holds in sources that its head was not fitted on."""
-        return {
-            images.label_set.task: findings_elsewhere(
-                images.label_set, self.part(images, images.label_set), self.sources[images.rows]
-            )
-            for images in self.labelled
-        }
+        return {images.label_set.task: self._elsewhere(images) for images in self.labelled}
+
+    def _elsewhere(self, images: LabelledImages) -> dict[str, FindingMetrics]:
+        data, sources = self.part(images, images.label_set), self.sources[images.rows]
+        copies, copied_sources = self._copies(images.label_set)
+        original = np.ones(len(data), bool)
+        if copies is not None:
+            sources = np.concatenate([sources, copied_sources])
+            original = np.concatenate([original, np.zeros(len(copies), bool)])
+            data = data.joined(copies)
+            data = replace(data, weights=_within_classes(data.targets, sources))
+        return findings_elsewhere(images.label_set, data, sources, original=original)
 
 
 def _within_classes(targets: np.ndarray, sources: np.ndarray) -> np.ndarray | None:

@@ -2,16 +2,17 @@
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.unknown_images import unknown_images, unknown_medical
 from mermed_core.fitting.detector_fit import KnownVectors, UnknownVectors
-from mermed_core.fitting.image_changes import change
+from mermed_core.fitting.image_changes import change, grey_world
 from mermed_core.modalities import MODALITIES
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.models.embedding_cache import Copy, EmbeddingCache
@@ -20,6 +21,9 @@ from mermed_core.models.embedding_cache import Copy, EmbeddingCache
 _DETECTOR_IMAGES = 250
 _CHANGED_IMAGES = 100
 _ROUNDS = 2
+# Heads see every training image of these modalities with balanced colours too. Of pathology that gained
+# nothing: there the colour is the stain.
+_BALANCED = ("dermatology",)
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,8 @@ class TrainingVectors:
     Attributes:
         by_modality: vectors of all images, each normalised as its modality.
         neutral: the same, made without assuming a modality.
-        copies: vectors of changed copies of some training images, each normalised as its modality.
-        neutral_copies: the same, made without assuming a modality.
+        copies: vectors of changed copies of training images, each normalised as its modality.
+        neutral_copies: of copies of some training images, made without assuming a modality.
         taken: of some training images of modalities without colour, made without assuming a modality.
         negatives: of the same images with dark and light exchanged.
         unknown: of images of unknown kinds.
@@ -104,10 +108,18 @@ def embed_training(
     changed = partial(_copies, embedder, cache, workers)
     to_change = manifest.select(some_of_each_source(manifest, _CHANGED_IMAGES))
     rounds = [Copy(f"changed {number}", partial(_changes, number)) for number in range(_ROUNDS)]
-    copies = _joined([changed(to_change, each, neutral=False) for each in rounds])
-    neutral_copies = copies
+    neutral_copies = _joined([changed(to_change, each, neutral=True) for each in rounds])
+    copies = neutral_copies
     if not shared:
-        neutral_copies = _joined([changed(to_change, each, neutral=True) for each in rounds])
+        copies = _joined([changed(to_change, each, neutral=False) for each in rounds])
+    frame = manifest.frame
+    balanced = manifest.select(
+        np.flatnonzero(frame["modality"].isin(_BALANCED) & (frame["split"] == "train"))
+    )
+    if len(balanced):
+        copies = _joined(
+            [copies, changed(balanced, Copy("grey world", lambda _: _grey_world), neutral=False)]
+        )
     taken = _without_colour(neutral)
     negatives = taken
     if len(taken.vectors):
@@ -126,6 +138,10 @@ def _without_colour(embeddings: Embeddings) -> Embeddings:
 
 def _negative(pixels: np.ndarray, _: int) -> np.ndarray:
     return 255 - pixels
+
+
+def _grey_world(pixels: np.ndarray, _: int) -> np.ndarray:
+    return grey_world(pixels)
 
 
 def embed_unknown(embedder: Embedder, given: Mapping[str, Sequence[np.ndarray]]) -> UnknownVectors:
@@ -197,7 +213,6 @@ def _change_row(
 
 def _joined(parts: Sequence[Embeddings]) -> Embeddings:
     first = parts[0]
-    positions = np.concatenate([np.arange(len(first.manifest))] * len(parts))
-    return Embeddings(
-        np.concatenate([each.vectors for each in parts]), first.manifest.select(positions), (), first.broken
-    )
+    frame = pd.concat([each.manifest.frame for each in parts], ignore_index=True)
+    vectors = np.concatenate([each.vectors for each in parts])
+    return Embeddings(vectors, replace(first.manifest, frame=frame), (), first.broken)

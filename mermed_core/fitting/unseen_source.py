@@ -70,7 +70,12 @@ def _highest_probability(logits: np.ndarray) -> np.ndarray:
 
 
 def findings_elsewhere(
-    label_set: LabelSet, data: Labelled, sources: np.ndarray, *, seed: int = 0
+    label_set: LabelSet,
+    data: Labelled,
+    sources: np.ndarray,
+    *,
+    original: np.ndarray | None = None,
+    seed: int = 0,
 ) -> dict[str, FindingMetrics]:
     """Returns how well each class is told apart in sources that a head was not fitted on.
 
@@ -81,15 +86,19 @@ def findings_elsewhere(
         label_set: task, kind and classes, in the order of the targets' columns.
         data: its images of all sources and splits.
         sources: (images,) theirs.
+        original: (images,) whether each is an image as it came: only these are asked about, while changed
+            copies are fitted on as well. None where there are no copies.
         seed: of the sample and the bootstrap.
     """
     random = np.random.default_rng(seed)
+    original = np.ones(len(data), bool) if original is None else original
     aurocs: dict[str, dict[str, float]] = {}
     draws: dict[str, list[np.ndarray]] = {}
     names = sorted(set(sources))
     for left_out in tqdm(names if len(names) > 1 else (), desc=label_set.task, unit="source", disable=None):
-        head_classes, probabilities = _asked(label_set, data, sources, left_out, random)
-        asked = data.rows(np.flatnonzero(sources == left_out))
+        asked = data.rows(np.flatnonzero((sources == left_out) & original))
+        others = _some_of_the_others(sources, original, left_out, random)
+        head_classes, probabilities = _answers(label_set, data.rows(others), asked.vectors)
         for name in head_classes:
             column = label_set.classes.index(name)
             target, share = asked.targets[:, [column]], probabilities[name][:, None]
@@ -112,27 +121,33 @@ def findings_elsewhere(
     }
 
 
-def _asked(
-    label_set: LabelSet, data: Labelled, sources: np.ndarray, left_out: str, random: np.random.Generator
-) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Fits a head without a source and returns its classes with their probabilities for that source."""
-    fitted_on = np.concatenate(
+def _some_of_the_others(
+    sources: np.ndarray, original: np.ndarray, left_out: str, random: np.random.Generator
+) -> np.ndarray:
+    """Returns positions of at most so many images, and so many copies, of each source but one."""
+    return np.concatenate(
         [
-            random.permutation(np.flatnonzero(sources == name))[:_IMAGES]
+            random.permutation(np.flatnonzero((sources == name) & (original == kind)))[:_IMAGES]
             for name in sorted(set(sources) - {left_out})
+            for kind in (True, False)
         ]
     )
-    columns = np.flatnonzero(data.targets[fitted_on].sum(axis=0) > 0)
+
+
+def _answers(
+    label_set: LabelSet, data: Labelled, asked: np.ndarray
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Fits a head and returns its classes with their probabilities for other images (images, dim)."""
+    columns = np.flatnonzero(data.targets.sum(axis=0) > 0)
     if len(columns) < 2:
         return (), {}
     classes = tuple(label_set.classes[column] for column in columns)
-    train = data.rows(fitted_on).columns(columns)
+    train = data.columns(columns)
     nothing = train.rows(np.arange(0))
     head = fit_head(
         LabelSet(label_set.task, label_set.kind, classes), "", train, nothing, penalties=_PENALTIES
     )
-    shares = head.probabilities(data.vectors[sources == left_out])
-    return classes, dict(zip(classes, shares.T, strict=True))
+    return classes, dict(zip(classes, head.probabilities(asked).T, strict=True))
 
 
 def _share(outcomes: np.ndarray, groups: np.ndarray) -> Estimate:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mermed_core.fitting import image_changes
-from mermed_core.fitting.image_changes import change
+from mermed_core.fitting.image_changes import change, grey_world
 
 CHANGES = [
     image_changes.border,
@@ -111,3 +111,20 @@ def test_what_each_change_does_to_a_plain_image():
     toned = image_changes.tone(grey, random(0))
     assert len(np.unique(toned)) == 2
     assert toned[0, 0, 0] < toned[0, 30, 0]  # what is darker stays darker
+
+
+def test_grey_world_takes_the_cast_away_and_keeps_the_light():
+    random = np.random.default_rng(1)
+    skin = np.clip(random.normal(120, 15, (20, 30, 3)), 0, 255).astype(np.uint8)
+    cast = (skin * [1.0, 0.7, 0.5]).astype(np.uint8)
+    balanced = grey_world(cast)
+    means = balanced.mean(axis=(0, 1))
+    np.testing.assert_allclose(means, cast.mean(), atol=1)
+    # But for the light, the same as without the cast.
+    other = grey_world(skin)
+    np.testing.assert_allclose(balanced / means.mean(), other / other.mean(), atol=0.05)
+
+
+def test_grey_world_leaves_black_black():
+    black = np.zeros((4, 4, 3), np.uint8)
+    np.testing.assert_array_equal(grey_world(black), black)

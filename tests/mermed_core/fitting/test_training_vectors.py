@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mermed_core.fitting import training_vectors
-from mermed_core.fitting.image_changes import change
+from mermed_core.fitting.image_changes import change, grey_world
 from mermed_core.fitting.training_vectors import embed_training, embed_unknown
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.embedding_cache import EmbeddingCache
@@ -49,6 +49,18 @@ def test_copies_are_those_of_some_training_images(embedder, few):
             pixels = few.read_image(cases.index(case_id)).pixels
             changed = change(pixels, frame["modality"].iloc[row], np.random.default_rng(seed))
             np.testing.assert_allclose(vectors.copies.vectors[row], embedder.embed(changed, None), atol=1e-5)
+
+
+def test_heads_see_every_training_image_of_skin_with_balanced_colours(embedder, phantoms):
+    few = phantoms.select(phantoms.frame["modality"] == "dermatology")
+    vectors = embed_training(embedder, few, {})
+    train = few.split("train")
+    some, copies = vectors.neutral_copies, vectors.copies
+    np.testing.assert_array_equal(copies.vectors[: len(some.vectors)], some.vectors)
+    frame = copies.manifest.frame[len(some.vectors) :]
+    assert frame["case_id"].tolist() == train.frame["case_id"].tolist()
+    balanced = embedder.embed(grey_world(train.read_image(0).pixels), None)
+    np.testing.assert_allclose(copies.vectors[len(some.vectors)], balanced, atol=1e-5)
 
 
 def test_negatives_are_of_grey_modalities_alone(embedder, few):

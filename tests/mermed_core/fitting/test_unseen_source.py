@@ -136,6 +136,19 @@ def test_findings_are_measured_on_the_source_left_out():
         assert auroc.low < auroc.value < auroc.high
 
 
+def test_copies_are_fitted_on_and_not_asked_about():
+    data, sources = labelled()
+    half = np.random.default_rng(3).random(len(data)) < 0.6
+    found = findings_elsewhere(LABELS, data, sources, original=half)
+    expected = []
+    for left_out in ("a", "b"):
+        asked = (sources == left_out) & half
+        classes, shares = probabilities(data, np.flatnonzero(sources != left_out), asked)
+        expected.append(roc_auc_score(data.targets[asked, 1], shares[:, classes.tolist().index(1)]))
+    assert found["dme"].auroc.value == pytest.approx(np.mean(expected), abs=0.005)
+    assert found["dme"].auroc.value != findings_elsewhere(LABELS, data, sources)["dme"].auroc.value
+
+
 def test_labels_that_mean_the_opposite_elsewhere_are_told():
     data, sources = labelled()
     targets = data.targets.copy()
