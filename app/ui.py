@@ -22,6 +22,7 @@ from .pages.classify import ClassifyPage
 from .pages.explore import ExplorePage
 from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
+from .picture_route import picture_route
 from .services import VISIT_SECONDS, Services, load_services
 from .uploads import keep_uploads_apart, use_private_folder
 
@@ -92,6 +93,7 @@ def build_app(services: Services) -> gr.Blocks:
         _open_from_search(classify, similar)
         _search_from_grids(tabs, classify, similar, explore)
         explore.opens_from_address(tabs)
+        blocks.routes.append(picture_route())
         if explore.columns is not None:
             blocks.routes.extend(explore.routes)
             blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(text.EXPLORE))

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Embedding
 
+from .study import Study, View, open_study
 from .text import UPLOAD_INCOMPLETE
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
@@ -37,21 +39,24 @@ class Query:
     """The image that a visitor asks about, kept in memory for the visit and embedded once for all pages.
 
     Attributes:
-        image: shrunk to what is needed.
+        image: what the model saw, shrunk to what is needed.
         embedding: of the image; every page answers from it.
-        data: the file itself where it has more frames to choose from, else None.
+        study: everything that was opened with it.
+        view: what of the study the image is.
     """
 
     image: MedicalImage
     embedding: Embedding
-    data: bytes | None
+    study: Study
+    view: View
+
+    def at_view(self, predictor: Predictor, view: View, modality: str | None = None) -> "Query":
+        """Returns what another view of the study shows; raises a kind of ImageError if it cannot be read."""
+        return _seen(predictor, self.study, view, modality)
 
     def at_frame(self, predictor: Predictor, frame: int, modality: str | None = None) -> "Query":
-        """Returns another frame of the same file; raises a kind of ImageError if it cannot be read."""
-        if self.data is None or frame == self.image.frame:
-            return self
-        image = shrunk(predictor.read(self.data, frame))
-        return Query(image, predictor.embed(image, modality=modality), self.data)
+        """Returns another picture of the same stack, from 0; raises a kind of ImageError without it."""
+        return self.at_view(predictor, View(self.view.stack, frame), modality)
 
     def read_as(self, predictor: Predictor, modality: str | None) -> "Query":
         """Returns the same image, embedded as one of another modality; None detects it."""
@@ -62,17 +67,45 @@ def open_upload(predictor: Predictor, path: str, modality: str | None = None) ->
     """Reads and embeds an uploaded file and removes it from disk, whether it can be read or not.
 
     Args:
-        predictor: reads and embeds.
+        predictor: embeds.
         path: where the file lies.
         modality: key of the modality that the visitor set; None detects it.
 
     Raises:
         ImageError: one of its kinds, with a sentence for the page.
     """
-    data = take(path)
-    image = predictor.read(data)
-    small = shrunk(image)
-    return Query(small, predictor.embed(small, modality=modality), data if image.frames > 1 else None)
+    return _opened(predictor, [(Path(path).name, take(path))], modality)
+
+
+def open_sent(predictor: Predictor, paths: Sequence[str], modality: str | None = None) -> Query:
+    """Reads files that the page sent, embeds the first picture, and removes all of them from disk.
+
+    Args:
+        predictor: embeds.
+        paths: what the page says of where they lie; only files in the upload folder are opened.
+        modality: key of the modality that the visitor set; None detects it.
+
+    Raises:
+        ImageError: one of its kinds, with a sentence for the page.
+    """
+    if not paths or not all(_is_upload(Path(path)) for path in paths):
+        raise DamagedImageError(UPLOAD_INCOMPLETE)
+    return _opened(predictor, [(Path(path).name, take(path)) for path in paths], modality)
+
+
+def _opened(predictor: Predictor, files: Sequence[tuple[str, bytes]], modality: str | None) -> Query:
+    study = open_study(files)
+    return _seen(predictor, study, View(position=study.stacks[0].start), modality)
+
+
+def _seen(predictor: Predictor, study: Study, view: View, modality: str | None) -> Query:
+    image = shrunk(study.seen(view))
+    return Query(image, predictor.embed(image, modality=modality), study, view)
+
+
+def _is_upload(file: Path) -> bool:
+    folder = os.environ.get(FOLDER_VARIABLE)
+    return bool(folder) and file.resolve().is_relative_to(Path(str(folder)).resolve())
 
 
 def take(path: str) -> bytes:
@@ -88,12 +121,12 @@ def take(path: str) -> bytes:
         data = file.read_bytes()
     except OSError as error:
         raise DamagedImageError(UPLOAD_INCOMPLETE) from error
-    folder = os.environ.get(FOLDER_VARIABLE)
-    if folder and file.resolve().is_relative_to(Path(folder).resolve()):
+    if _is_upload(file):
+        folder = Path(os.environ[FOLDER_VARIABLE])
         file.unlink(missing_ok=True)
-        if file.parent != Path(folder):
+        if file.parent != folder:
             shutil.rmtree(file.parent, ignore_errors=True)
-        _sweep(Path(folder))
+        _sweep(folder)
     return data
 
 

@@ -1,4 +1,4 @@
-"""Classify: one image in; its modality, findings, where the model looked and the most similar cases out."""
+"""Classify: images in; of the one that is looked at, what the model says out."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,8 +11,11 @@ from mermed_core.modalities import MODALITIES
 from .. import text
 from ..components import examples, notice
 from ..components.html_parts import clickable_html, picked_name
+from ..components.opener import opener, sent_paths
+from ..components.viewer import viewer, viewer_value
 from ..services import Services
-from ..uploads import Query, open_upload
+from ..study import view_of
+from ..uploads import Query, open_sent, open_upload
 from .answer import MODEL_QUEUE, NEIGHBOURS, Answer, Shown
 
 _MODALITIES = [(text.DETECT, ""), *((item.name, item.key) for item in MODALITIES.values())]
@@ -25,12 +28,12 @@ class ClassifyPage:
         self._predictor = services.predictor
         self.query = query
         with gr.Row(equal_height=False):
-            with gr.Column(scale=3, min_width=270):
+            with gr.Column(scale=5, min_width=300):
                 self._build_inputs()
             self.answer = Answer(services, query, self.chosen)
         self.answer.build_cases()
         self.notice = self.answer.notice
-        self.outputs: list[gr.Component] = [self.query, *self.answer.outputs, self.frame]
+        self.outputs: list[gr.Component] = [self.query, *self.answer.outputs, self.viewer]
         self._wire()
 
     def opens(self, source: gr.File | gr.Image, event: Callable[..., Any], api_name: str) -> None:
@@ -48,6 +51,7 @@ class ClassifyPage:
                 api_name=api_name,
                 api_visibility="public" if api_name == "classify" else "undocumented",
                 concurrency_id=MODEL_QUEUE,
+                show_progress_on=self.answer.figure,
             ),
             api_name,
         )
@@ -57,6 +61,17 @@ class ClassifyPage:
         if not path:
             return {self.notice: ""}
         return self._show(lambda: open_upload(self._predictor, path, chosen or None), chosen)
+
+    def open_files(self, chosen: str, event: gr.EventData) -> Shown:
+        """Opens the files that the page sent: pictures, archives, a folder or a study."""
+        paths = sent_paths(event.paths)
+        return self._show(lambda: open_sent(self._predictor, paths, chosen or None), chosen)
+
+    def change_view(self, query: Query | None, chosen: str, event: gr.EventData) -> Shown:
+        """Answers for another file, slice, window or region of what was opened."""
+        if query is None:
+            return {self.notice: ""}
+        return self._show(lambda: query.at_view(self._predictor, view_of(event.view), chosen or None), chosen)
 
     def open_example(self, name: str, chosen: str) -> Shown:
         """Opens one of the bundled examples by its name."""
@@ -92,17 +107,13 @@ class ClassifyPage:
             shown = self.answer.show(query, chosen)
         except MermedError as error:
             return {self.notice: notice.problem(str(error))}
-        image = query.image
-        return {
-            self.query: query,
-            self.frame: gr.update(
-                visible=image.frames > 1, maximum=max(2, image.frames), value=image.frame + 1
-            ),
-            **shown,
-        }
+        said = notice.file_notes(query.image.kind, (*query.study.notes, *query.embedding.notes))
+        seen = viewer_value(query.study, query.view)
+        return {self.query: query, self.viewer: seen, **shown, self.notice: said}
 
     def _build_inputs(self) -> None:
-        self._file = gr.File(label=text.DROP_FILE, height=170, elem_id="classify-file")
+        self._opener = opener()
+        self.viewer = viewer()
         with gr.Accordion(text.PASTE_OR_CAMERA, open=False):
             self._camera = gr.Image(
                 sources=["clipboard", "webcam"],
@@ -115,10 +126,11 @@ class ClassifyPage:
                 alt_text=text.CAMERA_ALT,
             )
         self.chosen = gr.Dropdown(_MODALITIES, value="", label=text.MODALITY, info=text.MODALITY_HINT)
-        self.frame = gr.Slider(1, 2, 1, step=1, label=text.FRAME, visible=False)
         self._examples = clickable_html(examples.examples(), "classify-examples")
         self._example = gr.Textbox(visible=False)
-        # A second way in for programs: one file in, one JSON object out.
+        # The ways in for programs: a file to look at, one of its frames; and one JSON object about a file.
+        self._file = gr.File(visible=False)
+        self.frame = gr.Number(1, precision=0, label=text.FRAME, visible=False)
         self._program_file = gr.File(visible=False)
         self._program_answer = gr.JSON(visible=False)
 
@@ -132,6 +144,8 @@ class ClassifyPage:
         for event, handler, inputs, name in (
             (example.then, self.open_example, [self._example, chosen], "classify_example"),
             (self.frame.input, self.change_frame, [self.query, self.frame, chosen], "classify_frame"),
+            (self._opener.upload, self.open_files, [chosen], "classify_files"),
+            (self.viewer.submit, self.change_view, [self.query, chosen], "classify_view"),
             (chosen.input, self.change_modality, [self.query, chosen], "classify_as"),
         ):
             shown = event(
@@ -139,8 +153,10 @@ class ClassifyPage:
                 inputs,
                 self.outputs,
                 api_name=name,
+                api_visibility="undocumented" if name in ("classify_files", "classify_view") else "public",
                 concurrency_id=MODEL_QUEUE,
-                trigger_mode="always_last",  # a slider moves through many frames: only the last one counts
+                show_progress_on=self.answer.figure,  # the viewer stays in use meanwhile
+                trigger_mode="always_last",  # of many files pressed in a row only the last one counts
             )
             self.answer.then_explains(shown, name)
         self._program_file.upload(

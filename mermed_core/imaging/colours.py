@@ -26,6 +26,11 @@ def is_grey(pixels: np.ndarray) -> bool:
     return bool(np.mean(few.max(axis=2) - few.min(axis=2) <= _COLOURLESS) >= _MOSTLY)
 
 
+def is_deep(values: np.ndarray) -> bool:
+    """Returns whether values are grey, (height, width), and have more than 8 bits."""
+    return values.ndim == 2 and values.dtype not in (np.uint8, np.bool_)
+
+
 def grey_to_rgb(values: np.ndarray, *, white_is_zero: bool = False) -> Pixels:
     """Returns pixels of grey values (height, width): bytes as they are, anything else stretched, and said."""
     notes: tuple[str, ...] = ()

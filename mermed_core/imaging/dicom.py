@@ -1,5 +1,9 @@
 """DICOM files to RGB pixels, as the file says that they should be shown."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pydicom
 from PIL import Image
@@ -20,20 +24,20 @@ from mermed_core.imaging.dicom_modality import header_modality
 from mermed_core.imaging.dicom_pixels import StoredValues, read_stored_values
 from mermed_core.imaging.dicom_tables import apply_palette, read_grey_table
 from mermed_core.imaging.geometry import true_proportion
+from mermed_core.imaging.grey_values import Decoded, Values, Window
 from mermed_core.imaging.limits import Limits
-from mermed_core.imaging.windowing import scale_to_bytes, stretch_to_bytes, window_to_bytes
+from mermed_core.imaging.windowing import scale_to_bytes, stretch_ends
 
 _YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
 _YBR_PARTIAL = ("YBR_PARTIAL_420", "YBR_PARTIAL_422")
 # The transform of JPEG 2000 is undone by its decoder; a header that still names it means RGB.
 _RGB = ("RGB", "YBR_ICT", "YBR_RCT", "MONOCHROME1", "MONOCHROME2")
+_MOST_WINDOWS = 8  # of those that a file states
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
-def read_dicom(
-    data: bytes, frame: int, limits: Limits
-) -> tuple[np.ndarray, int, tuple[str, ...], str | None]:
-    """Returns pixels (height, width, 3) uint8 of a frame, how many frames, notes, and the header's modality.
+def read_dicom(data: bytes, frame: int, limits: Limits) -> Decoded:
+    """Reads one frame.
 
     Raises:
         ImageError: no pixels, too large, no such frame, compressed in a way that is not read, or damaged.
@@ -41,15 +45,20 @@ def read_dicom(
     dataset = parse_dicom(data, limits)
     frames = check_header(dataset, frame, limits)
     stored = read_stored_values(dataset, frame, frames)
+    values, size = None, _pixel_size(dataset, frame)
+    modality = header_modality(text(dataset, "Modality"), text(dataset, "BodyPartExamined"))
     if stored.values.ndim == 3 or stored.photometric == "PALETTE COLOR":
         pixels, notes = _colour(stored, dataset)
     else:
-        grey, notes = _grey(stored, dataset, frame)
+        grey, notes, values = _grey(stored, dataset, frame)
         pixels = np.repeat(grey[:, :, None], 3, axis=2)
-    pixels, proportion = true_proportion(pixels, *_pixel_size(dataset, frame), limits)
+        proportionate, _ = true_proportion(values.values, *size, limits)
+        hounsfield = text(dataset, "Modality") == "CT"
+        values = replace(values, values=proportionate, hounsfield=hounsfield)
+    pixels, proportion = true_proportion(pixels, *size, limits)
     shown = (f"Frame {frame + 1} of {frames} is shown.",) if frames > 1 else ()
-    modality = header_modality(text(dataset, "Modality"), text(dataset, "BodyPartExamined"))
-    return pixels, frames, (*notes, *proportion, *shown, *_text_and_lines(dataset)), modality
+    notes = (*notes, *proportion, *shown, *_text_and_lines(dataset))
+    return Decoded(pixels, frames, notes, values, modality)
 
 
 def _text_and_lines(dataset: Dataset) -> tuple[str, ...]:
@@ -94,21 +103,35 @@ def _profile(dataset: Dataset) -> bytes | None:
     return None
 
 
-def _grey(stored: StoredValues, dataset: pydicom.FileDataset, frame: int) -> Pixels:
-    """Returns grey values (height, width) uint8 through rescale and window, and how it was done in words."""
+def _grey(
+    stored: StoredValues, dataset: pydicom.FileDataset, frame: int
+) -> tuple[np.ndarray, tuple[str, ...], Values]:
+    """Returns grey values (height, width) uint8 through rescale and window, how in words, and before it."""
     values = stored.values
     rescaled, padding = _rescaled(values, dataset, frame), _padding(stored, dataset)
-    grey, notes = _windowed(rescaled, dataset, frame)
-    if grey is None and stored.bits == 8 and np.array_equal(rescaled, values) and values.min(initial=0) >= 0:
-        grey, notes = values.astype(np.uint8), (f"{notes[0]} grey values are shown as they are stored.",)
-    elif grey is None:
-        grey = stretch_to_bytes(np.where(padding, np.nan, rescaled))
+    show, notes = _own_way(rescaled, dataset, frame)
+    image = np.where(padding, np.nan, rescaled)
+    if show is None and stored.bits == 8 and np.array_equal(rescaled, values) and values.min(initial=0) >= 0:
+        show, notes = _as_stored_bytes, (f"{notes[0]} grey values are shown as they are stored.",)
+    elif show is None:
+        show = partial(_stretched, ends=stretch_ends(image))
         notes = (f"{notes[0]} grey values were stretched from the darkest to the brightest 0.5 %.",)
-    if stored.photometric == "MONOCHROME1" or text(dataset, "PresentationLUTShape") == "INVERSE":
+    grey = show(rescaled)
+    inverted = stored.photometric == "MONOCHROME1" or text(dataset, "PresentationLUTShape") == "INVERSE"
+    if inverted:
         grey, notes = 255 - grey, (*notes, "Dark and bright are exchanged, as the file asks.")
     if dataset.get("RedPaletteColorLookupTableDescriptor"):
         notes = (*notes, "The file's colours for a part of its grey values are not shown.")
-    return np.where(padding, np.uint8(0), grey), notes
+    before = Values(image, show, _stated_windows(dataset, frame), inverted, notes=notes)
+    return np.where(padding, np.uint8(0), grey), notes, before
+
+
+def _as_stored_bytes(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.uint8)
+
+
+def _stretched(values: np.ndarray, ends: tuple[float, float]) -> np.ndarray:
+    return scale_to_bytes(np.where(np.isfinite(values), values, ends[0]), *ends)
 
 
 def _rescaled(values: np.ndarray, dataset: pydicom.FileDataset, frame: int) -> np.ndarray:
@@ -149,31 +172,49 @@ def _as_stored(value: int, bits: int, signed: bool) -> int:
     return value - (1 << bits) if 1 << bits - 1 <= value < 1 << bits else value
 
 
-def _windowed(
+def _own_way(
     values: np.ndarray, dataset: pydicom.FileDataset, frame: int
-) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Returns grey values as the file wants them shown, or None and the first half of a note why not."""
+) -> tuple[Callable[[np.ndarray], np.ndarray] | None, tuple[str, ...]]:
+    """Returns how the file wants grey values shown, or None and the first half of a note why not."""
     holder = functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
     centre, width = number(holder, "WindowCenter"), number(holder, "WindowWidth")
     function = text(holder, "VOILUTFunction") or "LINEAR"
     tables = items(holder, "VOILUTSequence")
     if tables:
-        grey, notes = _through_table(values, tables, dataset)
+        show, notes = _through_table(values, tables, dataset)
     elif centre is None or width is None or width < (1 if function == "LINEAR" else 1e-9):
         return None, ("The file states no window;",)
     else:
-        grey = window_to_bytes(values, centre, width, function)
+        show = Window(centre, width, function).show
         choice = ", the first of several" if number(holder, "WindowCenter", 1) is not None else ""
         notes = (f"Shown through the file's own window (centre {centre:g}, width {width:g}{choice}).",)
-    if grey.min() == grey.max() and values.min() < values.max():
-        return None, ("Through the file's own window nothing is seen;",)
-    return grey, notes
+    ends = show(np.array([values.min(), values.max()]))
+    if tables or ends[0] == ends[1]:
+        shown = show(values)
+        if shown.min() == shown.max() and values.min() < values.max():
+            return None, ("Through the file's own window nothing is seen;",)
+    return show, notes
 
 
-def _through_table(values: np.ndarray, tables: list[Dataset], dataset: pydicom.FileDataset) -> Pixels:
+def _stated_windows(dataset: pydicom.FileDataset, frame: int) -> tuple[Window, ...]:
+    """Returns the windows that a file states for a frame and that show something."""
+    holder = functional_group(dataset, frame, "FrameVOILUTSequence") or dataset
+    function = text(holder, "VOILUTFunction")
+    function = function if function in ("LINEAR_EXACT", "SIGMOID") else "LINEAR"
+    found = []
+    for position in range(_MOST_WINDOWS):
+        centre, width = (number(holder, keyword, position) for keyword in ("WindowCenter", "WindowWidth"))
+        if centre is not None and width is not None and width >= (1 if function == "LINEAR" else 1e-9):
+            found.append(Window(centre, width, function))
+    return tuple(found)
+
+
+def _through_table(
+    values: np.ndarray, tables: list[Dataset], dataset: pydicom.FileDataset
+) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[str, ...]]:
     table = read_grey_table(tables[0], dataset, values)
     choice = ", the first of several" if len(tables) > 1 else ""
     notes = [f"Shown through the file's own grey-scale table{choice}."]
     if table.narrowed:
         notes.append("The table uses fewer bits than it states and was scaled from those it uses.")
-    return scale_to_bytes(table.shown(values), 0, float(table.top)), tuple(notes)
+    return lambda each: scale_to_bytes(table.shown(each), 0, float(table.top)), tuple(notes)

@@ -44,7 +44,9 @@ _KEYWORDS = [
     *(f"Segmented{colour}PaletteColorLookupTableData" for colour in _COLOURS),
 ]
 _OVERLAY_ROWS = [0x60000010 + 0x20000 * number for number in range(16)]
-_TAGS = [int(tag) for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None] + _OVERLAY_ROWS
+PICTURE_TAGS = [
+    int(tag) for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None
+] + _OVERLAY_ROWS
 _NO_PICTURE = (
     "This DICOM file holds no picture (it is a report or a plan, say). Choose an image of the series."
 )
@@ -53,7 +55,7 @@ _NO_PICTURE = (
 def parse_dicom(data: bytes, limits: Limits) -> pydicom.FileDataset:
     """Returns the elements of a file that describe its picture; the transfer syntax is always stated."""
     _check_deflated(io.BytesIO(data), limits)
-    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=_TAGS)
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=PICTURE_TAGS)
     if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom went by the look of the first element
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian

@@ -24,20 +24,20 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def upright(pixels: np.ndarray, orientation: Any) -> np.ndarray:
-    """Turns and mirrors pixels (height, width, 3) by an EXIF orientation; an unknown one changes nothing."""
+    """Turns and mirrors pixels (height, width, …) by an EXIF orientation; an unknown one changes nothing."""
     return _UPRIGHT[orientation](pixels) if orientation in _UPRIGHT else pixels
 
 
 def true_proportion(
     pixels: np.ndarray, height: float | None, width: float | None, limits: Limits
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns pixels (height, width, 3) uint8 in their true proportion, and a note where they were not.
+    """Returns pixels in their true proportion, and a note where they were not.
 
     The shorter side of a pixel is kept, so that nothing is lost; whole multiples repeat pixels, and others
     are interpolated.
 
     Args:
-        pixels: as they are stored.
+        pixels: as they are stored, (height, width, 3) uint8 or grey values (height, width) of any type.
         height: of one pixel in any unit, None where nothing says it.
         width: of one pixel in the same unit.
         limits: on the pixels of the result; where it would have more, the longer side is kept.
@@ -64,5 +64,7 @@ def _resized(pixels: np.ndarray, rows: int, columns: int) -> np.ndarray:
     high, wide = pixels.shape[:2]
     if rows % high == 0 and columns % wide == 0:
         return pixels.repeat(rows // high, axis=0).repeat(columns // wide, axis=1)
+    if pixels.ndim == 2:
+        pixels = pixels.astype(np.float32)
     image = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR))

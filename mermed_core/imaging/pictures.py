@@ -11,6 +11,7 @@ from mermed_core.errors import ImageTooLargeError
 from mermed_core.imaging.codecs import decode_stream
 from mermed_core.imaging.colours import Pixels, colour_to_rgb, grey_to_rgb, over_black, to_srgb
 from mermed_core.imaging.geometry import true_proportion, upright
+from mermed_core.imaging.grey_values import Decoded, decoded
 from mermed_core.imaging.jpeg_headers import read_codestream
 from mermed_core.imaging.limits import Limits, check_frame, check_size
 
@@ -20,10 +21,8 @@ _ORIENTATION = 274
 _EXIF_BYTES = 2**16  # as many as a JPEG can hold; directories that overlap could unpack more to gigabytes
 
 
-def read_picture(
-    data: bytes, kind: str, frame: int, limits: Limits
-) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Returns pixels (height, width, 3) uint8 of one frame, the number of frames, and notes.
+def read_picture(data: bytes, kind: str, frame: int, limits: Limits) -> Decoded:
+    """Reads one frame.
 
     Raises:
         ImageError: too large, no such frame, or damaged; other errors are those of the decoders.
@@ -34,8 +33,7 @@ def read_picture(
         if kind != "JPEG":
             raise
         check_frame(frame, 1, limits)
-        pixels, notes = _read_rare_jpeg(data, limits)
-        return pixels, 1, notes
+        return decoded(*_read_rare_jpeg(data, limits), 1)
     with image:
         frames = _frames(image, kind)
         check_frame(frame, frames, limits)
@@ -47,10 +45,10 @@ def read_picture(
             )
         if frame:
             image.seek(frame)
-        pixels, notes = _read_deep(data, image, kind) or image_to_rgb(image)
-        pixels, proportion = true_proportion(pixels, *size, limits)
+        values, notes = _read_deep(data, image, kind) or _read_usual(image)
+        values, proportion = true_proportion(values, *size, limits)
         shown = (f"Frame {frame + 1} of {frames} is shown.",) if frames > 1 else ()
-        return upright(pixels, _orientation(image)), frames, (*notes, *proportion, *shown)
+        return decoded(upright(values, _orientation(image)), (*notes, *proportion, *shown), frames)
 
 
 def count_picture_frames(file: BinaryIO, kind: str) -> int:
@@ -63,7 +61,7 @@ def count_picture_frames(file: BinaryIO, kind: str) -> int:
 
 def image_to_rgb(image: Image.Image) -> Pixels:
     """Returns pixels (height, width, 3) uint8 of a Pillow image of any mode, in sRGB and over black."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+    if _is_numbers(image):
         return grey_to_rgb(np.asarray(image))
     profile = image.info.get("icc_profile")
     if image.mode == "CMYK":
@@ -82,6 +80,15 @@ def image_to_rgb(image: Image.Image) -> Pixels:
     return pixels, (*notes, *transparent)
 
 
+def _read_usual(image: Image.Image) -> Pixels:
+    """Returns what Pillow makes of a picture; deep grey values as they are."""
+    return (np.asarray(image), ()) if _is_numbers(image) else image_to_rgb(image)
+
+
+def _is_numbers(image: Image.Image) -> bool:
+    return image.mode in ("I", "F") or image.mode.startswith("I;")
+
+
 def _opened(file: BinaryIO, kind: str) -> Image.Image:
     return Image.open(file, formats=(kind.upper().replace(" ", ""),))
 
@@ -91,7 +98,10 @@ def _frames(image: Image.Image, kind: str) -> int:
 
 
 def _read_deep(data: bytes, image: Image.Image, kind: str) -> Pixels | None:
-    """Returns pixels of colours of more than 8 bits, of which Pillow would drop all but the highest 8."""
+    """Returns pixels of colours of more than 8 bits, of which Pillow would drop all but the highest 8.
+
+    Where the file's colours are grey and transparent, the grey values come back instead.
+    """
     if kind == "PNG" and data[24] == 16 and data[25] != 0:  # bits and type of colour, in the first chunk
         values = imagecodecs.png_decode(data)
         if values.dtype != np.uint16 or values.shape[:2] != (image.height, image.width):
@@ -108,19 +118,19 @@ def _read_deep(data: bytes, image: Image.Image, kind: str) -> Pixels | None:
     if values.ndim == 3 and values.shape[2] in (2, 4):
         values, notes = over_black(values[..., :-1], values[..., -1])
     values = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
-    pixels, scaled = grey_to_rgb(values) if values.ndim == 2 else colour_to_rgb(values, bits)
-    shown, converted = Image.fromarray(pixels), ()
-    if values.ndim == 3:
-        shown, converted = to_srgb(shown, image.info.get("icc_profile"))
+    if values.ndim == 2:
+        return values, notes
+    pixels, scaled = colour_to_rgb(values, bits)
+    shown, converted = to_srgb(Image.fromarray(pixels), image.info.get("icc_profile"))
     return np.asarray(shown), (*scaled, *converted, *notes)
 
 
 def _read_rare_jpeg(data: bytes, limits: Limits) -> Pixels:
-    """Returns pixels of a JPEG of 12 bits, a lossless one or JPEG-LS, which Pillow does not open."""
+    """Returns a JPEG of 12 bits, a lossless one or JPEG-LS, which Pillow does not open, grey or RGB."""
     about = read_codestream(data)
     check_size(about.width, about.height, limits)
     values = decode_stream(data, about, ycbcr=about.ycbcr is not False)
-    return grey_to_rgb(values) if values.ndim == 2 else colour_to_rgb(values, about.precision)
+    return (values, ()) if values.ndim == 2 else colour_to_rgb(values, about.precision)
 
 
 def _pixel_size(image: Image.Image, kind: str) -> tuple[float | None, float | None]:

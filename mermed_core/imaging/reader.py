@@ -21,6 +21,7 @@ from mermed_core.errors import (
 )
 from mermed_core.imaging.dicom import read_dicom
 from mermed_core.imaging.dicom_header import count_dicom_frames
+from mermed_core.imaging.grey_values import GreyValues
 from mermed_core.imaging.kinds import HEAD_BYTES, image_kind, refusal
 from mermed_core.imaging.limits import LIMITS, Limits
 from mermed_core.imaging.pictures import count_picture_frames, read_picture
@@ -41,6 +42,7 @@ class MedicalImage:
         kind: DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, BMP, GIF or AVIF.
         notes: sentences for the person who looks at it, such as how it was windowed; never of the patient.
         header_modality: our key of the modality that a DICOM header names, a hint; None where it names none.
+        grey: the deep grey values that the pixels were made of, where they were asked for and there are any.
     """
 
     pixels: np.ndarray
@@ -49,9 +51,12 @@ class MedicalImage:
     kind: str
     notes: tuple[str, ...]
     header_modality: str | None = None
+    grey: GreyValues | None = None
 
 
-def read_image(source: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS) -> MedicalImage:
+def read_image(
+    source: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS, keep_grey: bool = False
+) -> MedicalImage:
     """Reads one image of a file.
 
     Grey of more than 8 bits is stretched from its 0.5th to its 99.5th percentile, and colours are scaled from
@@ -63,24 +68,27 @@ def read_image(source: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS)
         source: the file's bytes, or its path.
         frame: which frame or page, from 0.
         limits: on bytes, pixels and frames; checked before pixels are decoded.
+        keep_grey: whether grey values of more than 8 bits are kept, for another window.
 
     Raises:
         ImageError: one of its kinds, with a sentence that says what is wrong.
     """
     data = _bytes(source, limits)
-    kind, modality = image_kind(data), None
+    kind = image_kind(data)
     if kind is None:
         raise refusal(data)
     try:
         if kind == "DICOM":
-            pixels, frames, notes, modality = read_dicom(data, frame, limits)
+            read = read_dicom(data, frame, limits)
         elif kind == "TIFF":
-            pixels, frames, notes = read_tiff(data, frame, limits)
+            read = read_tiff(data, frame, limits)
         else:
-            pixels, frames, notes = read_picture(data, kind, frame, limits)
+            read = read_picture(data, kind, frame, limits)
+        grey = GreyValues.of(read.values) if keep_grey and read.values else None
     except Exception as error:
         raise _sentence(error, kind) from error
-    return MedicalImage(np.ascontiguousarray(pixels), frames, frame, kind, notes, modality)
+    pixels = np.ascontiguousarray(read.pixels)
+    return MedicalImage(pixels, read.frames, frame, kind, read.notes, read.modality, grey)
 
 
 def count_frames(source: bytes | Path, *, limits: Limits = LIMITS) -> int:

@@ -9,8 +9,9 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from mermed_core.errors import DamagedImageError, UnsupportedFormatError
-from mermed_core.imaging.colours import Pixels, colour_to_rgb, grey_to_rgb, over_black, to_srgb
+from mermed_core.imaging.colours import Pixels, colour_to_rgb, grey_to_rgb, is_deep, over_black, to_srgb
 from mermed_core.imaging.geometry import true_proportion, upright
+from mermed_core.imaging.grey_values import Decoded, decoded
 from mermed_core.imaging.jpeg_headers import read_codestream
 from mermed_core.imaging.limits import Limits, check_frame, check_size
 from mermed_core.imaging.pictures import image_to_rgb
@@ -32,8 +33,8 @@ _STRAIGHT_ALPHA, _PREMULTIPLIED_ALPHA = 2, 1  # values of ExtraSamples
 _RARE = "This TIFF file is of a rare kind. Save it in grey or RGB without compression, or as PNG."
 
 
-def read_tiff(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, int, tuple[str, ...]]:
-    """Returns pixels (height, width, 3) uint8 of one page, the number of pages, and notes.
+def read_tiff(data: bytes, page: int, limits: Limits) -> Decoded:
+    """Reads one page.
 
     Pillow reads what has at most 8 bits a channel, and tifffile all else: Pillow swaps no bytes of compressed
     numbers, and takes some types for others.
@@ -43,8 +44,12 @@ def read_tiff(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, int, 
     """
     pages = count_pages(data, limits)
     check_frame(page, pages, limits)
-    pixels, notes = _read_plain(data, page, limits) or _read_numbers(data, page, limits)
-    return pixels, pages, (*notes, f"Page {page + 1} of {pages} is shown.") if pages > 1 else notes
+    shown = (f"Page {page + 1} of {pages} is shown.",) if pages > 1 else ()
+    plain = _read_plain(data, page, limits)
+    if plain:
+        return decoded(plain[0], (*plain[1], *shown), pages)
+    values, notes, white_is_zero = _read_numbers(data, page, limits)
+    return decoded(values, (*notes, *shown), pages, white_is_zero=white_is_zero)
 
 
 def _read_plain(data: bytes, page: int, limits: Limits) -> Pixels | None:
@@ -81,10 +86,16 @@ def _pixel_size(tags: Mapping[int, Any], orientation: Any = None) -> tuple[float
     return (width, height) if orientation in _ON_ITS_SIDE else (height, width)
 
 
-def _read_numbers(data: bytes, page: int, limits: Limits) -> Pixels:
-    """Returns the pixels of a page of numbers of any type, compressed or not."""
+def _read_numbers(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, tuple[str, ...], bool]:
+    """Reads a page of numbers of any type, compressed or not.
+
+    Returns:
+        Pixels (height, width, 3) uint8 or deep grey values (height, width), notes, and whether low grey
+        values are bright.
+    """
     values, tags, extra = read_values(data, page, limits)
     photometric, bits = tags[_PHOTOMETRIC], tags[_BITS]
+    white_is_zero = photometric == _WHITE_IS_ZERO
     notes: tuple[str, ...] = ()
     if extra == _STRAIGHT_ALPHA and values.dtype.kind == "u":
         values, notes = over_black(values[..., :-1], values[..., -1])
@@ -100,9 +111,9 @@ def _read_numbers(data: bytes, page: int, limits: Limits) -> Pixels:
         grey = values[..., 0]
         if bits < 8 and grey.dtype == np.uint8:
             grey = scale_to_bytes(grey, 0, float((1 << bits) - 1))
-        pixels, chosen = grey_to_rgb(grey, white_is_zero=photometric == _WHITE_IS_ZERO)
+        pixels, chosen = (grey, ()) if is_deep(grey) else grey_to_rgb(grey, white_is_zero=white_is_zero)
     pixels, proportion = true_proportion(pixels, *_pixel_size(tags), limits)
-    return upright(pixels, tags.get(_ORIENTATION)), (*chosen, *notes, *proportion)
+    return upright(pixels, tags.get(_ORIENTATION)), (*chosen, *notes, *proportion), white_is_zero
 
 
 def _through_palette(indices: np.ndarray, palette: Any) -> np.ndarray:

@@ -10,13 +10,19 @@ def stretch_to_bytes(values: np.ndarray) -> np.ndarray:
 
     What is not finite becomes black; a constant image becomes black.
     """
-    finite = np.isfinite(values)
-    if not finite.any():
-        return np.zeros(values.shape, np.uint8)
-    low, high = np.percentile(values[finite], STRETCH_PERCENTILES)
+    low, high = stretch_ends(values)
+    return scale_to_bytes(np.where(np.isfinite(values), values, low), low, high)
+
+
+def stretch_ends(values: np.ndarray) -> tuple[float, float]:
+    """Returns between which values `stretch_to_bytes` stretches; twice 0 where nothing is finite."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 0.0
+    low, high = np.percentile(finite, STRETCH_PERCENTILES)
     if low == high:  # nearly constant: a few pixels may still differ
-        low, high = values[finite].min(), values[finite].max()
-    return scale_to_bytes(np.where(finite, values, low), float(low), float(high))
+        low, high = finite.min(), finite.max()
+    return float(low), float(high)
 
 
 def scale_to_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:

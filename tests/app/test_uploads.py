@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from app import uploads
-from app.uploads import FOLDER_VARIABLE, open_upload, shrunk, take, use_private_folder
-from mermed_core.errors import ImageError
+from app.uploads import FOLDER_VARIABLE, open_sent, open_upload, shrunk, take, use_private_folder
+from mermed_core.errors import DamagedImageError, ImageError
 from mermed_core.imaging.reader import MedicalImage
 
 
@@ -60,15 +60,25 @@ def test_a_refused_upload_is_gone_too(services, folder):
     assert list(folder.iterdir()) == []
 
 
-def test_only_files_with_more_frames_are_kept_in_memory(services, folder):
-    assert open_upload(services.predictor, str(uploaded(folder, stack(1)))).data is None
+def test_other_frames_are_read_from_what_is_held_in_memory(services, folder):
     query = open_upload(services.predictor, str(uploaded(folder, stack(3))))
     assert query.image.frames == 3
-    assert query.data is not None
     third = query.at_frame(services.predictor, 2)
+    assert third.study is query.study
     assert third.image.frame == 2
     assert third.image.pixels[0, 0, 0] == 120
-    assert query.at_frame(services.predictor, 0) is query
+
+
+def test_only_files_that_were_uploaded_are_opened_for_the_page(services, folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("elsewhere") / "secret.tiff"
+    other.write_bytes(stack(1))
+    mine = uploaded(folder, stack(2))
+    for paths in ([], [str(mine), str(other)], [f"{folder}/../{other.parent.name}/secret.tiff"]):
+        with pytest.raises(DamagedImageError, match="incomplete"):
+            open_sent(services.predictor, paths)
+    assert open_sent(services.predictor, [str(mine)]).image.frames == 2
+    assert list(folder.iterdir()) == []
+    assert other.exists()
 
 
 def test_large_images_are_shrunk_in_shape(services):

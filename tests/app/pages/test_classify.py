@@ -39,7 +39,7 @@ def test_every_example_is_recognised_and_gets_its_modality_and_a_finding(page, s
     assert shown[page.answer.explained]["value"].startswith(f"phantom_{key}:")
     assert "data-pick" in shown[page.answer.findings]
     assert "data-pick" in shown[page.answer.cases]
-    assert shown[page.frame]["visible"] is False
+    assert [stack["count"] for stack in shown[page.viewer]["stacks"]] == [1]
     assert shown[page.notice] == ""
     assert "mm-base" in shown[page.answer.figure]
     assert "Modality" in shown[page.answer.modality]

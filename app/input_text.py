@@ -1,0 +1,104 @@
+"""What a visitor reads where images are opened and looked at; templates reach it as `i`.
+
+What this returns is plain text; the templates escape it.
+"""
+
+from mermed_core.imaging.archives import ARCHIVE_LIMITS, too_many
+from mermed_core.imaging.grey_values import Window
+
+# Opening
+DROP = "Drop images, a folder, a ZIP or a DICOM study anywhere on this page"
+CHOOSE_FILES, CHOOSE_FOLDER = "Choose files", "Choose a folder"
+PASTE_HINT = "or paste an image"
+NOTHING_READABLE = (
+    "None of these files is an image that can be read here. Use DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, "
+    "BMP, GIF or AVIF."
+)
+NO_SUCH_PICTURE = "There is no such picture. Open the file again."
+REGION_TOO_SMALL = "The region is too small to be analysed. Draw a larger one."
+TOO_BUSY = (
+    "Too many images of other visitors are open at the moment. Try again in some minutes, or with fewer."
+)
+INVERTED = "You exchanged dark and bright."
+
+# The viewer
+VIEWER, STRIP, TOOLS = "Picture", "What you opened", "Tools of the picture"
+SLICE = "Slice"
+MODES = (
+    ("window", "Window", "Drag to change the window: sideways its width, up and down its level (key W)"),
+    ("move", "Move", "Drag to move the picture (key M, or hold Shift)"),
+    ("region", "Region", "Drag a region: it is analysed instead of the whole (key R)"),
+)
+ACTIONS = (
+    ("farther", "−", "Zoom out"),
+    ("nearer", "+", "Zoom in"),
+    ("invert", "Invert", "Exchange dark and bright (key I)"),
+    ("reset", "Reset", "Back to how the file was opened (key 0)"),
+)
+PRESETS, OWN_WAY = "Window", "As the file says"
+PRESET_NAMES = {
+    "lung": "Lung",
+    "bone": "Bone",
+    "brain": "Brain",
+    "soft_tissue": "Soft tissue",
+    "liver": "Liver",
+    "mediastinum": "Mediastinum",
+}
+ANALYSE_VIEW = "Analyse this view"
+KEYS_TITLE = "Keys"
+KEYS = (
+    "Left and right change the file, up and down the slice, + and − zoom, 0 resets, I inverts, W, M "
+    "and R choose what dragging and Shift with arrows do (with Alt: the region's size), Enter analyses. "
+    "The wheel changes the slice, with Ctrl it zooms."
+)
+
+# What the viewer's scripts say.
+VIEWER_SCRIPT = {
+    "slice": "{} of {}",
+    "own": "as the file says",
+    "window": "centre {}, width {}",
+    "chosen": "Chosen by you",
+    "fileWindow": "File: {} / {}",
+    "region": "region {} × {} px",
+    "inverted": "dark and bright exchanged",
+    "saw": "The model saw: {}.",
+    "looking": "You look at another view than the model saw.",
+    "whole": "the whole picture",
+    "gone": "The picture is no longer held for you. Open the file again.",
+    "reduced": "shown at {} % of its size",
+    "file": "{}, {} pictures",
+}
+
+# What the script says where files come in.
+OPENER_SCRIPT = {
+    "uploading": "Sending {} of {}…",
+    "failed": "Some files could not be sent: each may have at most 100 MB. Try again with smaller ones.",
+    "many": too_many(ARCHIVE_LIMITS).args[0],
+}
+
+
+def chosen_window(window: Window | None, inverted: bool) -> str:
+    """Says how the visitor chose to see the grey values; without a window, as the file says."""
+    how = "Shown as the file says, but"
+    if window is not None:
+        how = (
+            f"Shown through the window that you chose (centre {window.centre:.6g}, width {window.width:.6g}),"
+        )
+    return f"{how} with low values {'bright' if inverted else 'dark'}."
+
+
+def region(width: int, height: int) -> str:
+    """Says that a part of the picture is analysed."""
+    return f"Only the region that you drew is analysed ({width} × {height} px)."
+
+
+def covered(count: int) -> str:
+    """Says that parts of the picture were made black."""
+    return "One part of the picture was blackened." if count == 1 else f"{count} parts were blackened."
+
+
+def left_out(count: int) -> str:
+    """Says how many files were left out."""
+    if count == 1:
+        return "One file is no image that can be read here and was left out."
+    return f"{count} files are no images that can be read here and were left out."

@@ -1,0 +1,116 @@
+"""The address from which the viewer fetches what its visitor opened: from memory, for nobody else.
+
+A picture is asked for by the name of the visit, which nobody can guess and which travels in the request's
+body: no log and no history holds it.
+"""
+
+import io
+import json
+import struct
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mermed_core.errors import ImageError
+from mermed_core.imaging.grey_values import WINDOWS_OF_CT, GreyValues, Window
+from mermed_core.imaging.overlay import fitted
+from mermed_core.imaging.reader import MedicalImage
+
+from .study import opened_study
+
+ADDRESS = "opened-picture"
+# The longest side of a picture that is sent; a region shows more.
+SENT_SIDE = 2048
+_THUMBNAIL = 112
+_MOST_BYTES = 2000  # of a request
+_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def picture_route() -> Route:
+    """Returns the route of `ADDRESS`: a POST of {visit, stack, position, thumbnail} gives one picture."""
+
+    async def send(request: Request) -> Response:
+        body = await request.body()
+        try:
+            asked = json.loads(body[:_MOST_BYTES])
+            visit, stack, position = str(asked["visit"]), int(asked["stack"]), int(asked["position"])
+            small = bool(asked.get("thumbnail"))
+        except (KeyError, TypeError, ValueError):
+            return Response(status_code=400, headers=_HEADERS)
+        study = opened_study(visit)
+        if study is None:
+            return Response(status_code=404, headers=_HEADERS)
+        try:
+            image = await run_in_threadpool(study.read, stack, position)
+        except ImageError as error:
+            return Response(str(error), 422, _HEADERS, "text/plain; charset=utf-8")
+        content = await run_in_threadpool(thumbnail if small else packed, image)
+        kind = "image/png" if small else "application/octet-stream"
+        return Response(content, headers=_HEADERS, media_type=kind)
+
+    return Route(f"/{ADDRESS}", send, methods=["POST"])
+
+
+def thumbnail(image: MedicalImage) -> bytes:
+    """Returns a small PNG of a picture as its file wants it shown."""
+    return _encoded(fitted(image.pixels, _THUMBNAIL))
+
+
+def packed(image: MedicalImage) -> bytes:
+    """Returns a picture for the viewer: the length of a header (4 bytes), the header (JSON), the content.
+
+    The content is a PNG, or for deep grey values their codes (2 bytes each, row by row), and then the curve
+    by which the file wants them shown (a byte for each code).
+    """
+    height, width = image.pixels.shape[:2]
+    about: dict[str, Any] = {"fullWidth": width, "fullHeight": height}
+    if image.grey is None:
+        pixels = fitted(image.pixels, SENT_SIDE)
+        about |= {"kind": "colour", "height": pixels.shape[0], "width": pixels.shape[1]}
+        content = _encoded(pixels)
+    else:
+        codes = _fitted_codes(image.grey.codes)
+        about |= {"kind": "grey", "height": codes.shape[0], "width": codes.shape[1], **_about(image.grey)}
+        content = codes.astype("<u2").tobytes() + image.grey.curve.tobytes()
+    header = json.dumps(about).encode()
+    header += b" " * (-len(header) % 2)  # so that the codes lie even
+    return struct.pack("<I", len(header)) + header + content
+
+
+def _about(grey: GreyValues) -> dict[str, Any]:
+    return {
+        "lowest": grey.lowest,
+        "step": grey.step,
+        "curve": len(grey.curve),
+        "start": _plain(grey.start),
+        "windows": [_plain(window) for window in grey.windows],
+        "presets": {name: _plain(each) for name, each in WINDOWS_OF_CT.items()} if grey.hounsfield else {},
+        "inverted": grey.inverted,
+        "unit": "HU" if grey.hounsfield else "",
+    }
+
+
+def _plain(window: Window) -> dict[str, Any]:
+    return {"centre": window.centre, "width": window.width, "function": window.function}
+
+
+def _fitted_codes(codes: np.ndarray) -> np.ndarray:
+    """Returns codes with the longest side at most `SENT_SIDE`; what is smaller stays as it is."""
+    longest = max(codes.shape)
+    if longest <= SENT_SIDE:
+        return codes
+    height, width = (max(1, round(side * SENT_SIDE / longest)) for side in codes.shape)
+    resized = Image.fromarray(codes.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+    return np.rint(np.asarray(resized)).astype(np.uint16)
+
+
+def _encoded(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    grey = bool((pixels == pixels[..., :1]).all())
+    Image.fromarray(pixels[..., 0] if grey else pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

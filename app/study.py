@@ -1,0 +1,268 @@
+"""What a visitor opened: pictures in memory for the visit, and what of them is looked at."""
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from threading import Lock
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from mermed_core.errors import ImageError, ImageTooLargeError
+from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, too_many, unpack
+from mermed_core.imaging.dicom_pixels_only import pixels_only
+from mermed_core.imaging.frames import Box
+from mermed_core.imaging.grey_values import Window
+from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
+from mermed_core.imaging.reader import MedicalImage, count_frames, read_image
+from mermed_core.imaging.series import group_series
+
+from . import input_text
+
+# What all visits together may hold; one more that does not fit is asked to wait.
+_ALL_BYTES = 3 * 2**30
+# Decoded pictures that one visit holds, so that none is decoded twice in a row.
+_DECODED_BYTES = 96 * 2**20
+_SMALLEST_REGION = 16
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a file: the file's bytes, without a header that names anybody, and the frame."""
+
+    data: bytes = field(repr=False)
+    frame: int
+
+
+@dataclass(frozen=True, repr=False)
+class Stack:
+    """Pictures that are leafed through together: the frames of a file, or the images of a series.
+
+    Attributes:
+        name: what the visitor calls it.
+        pictures: in their order.
+        start: the one that is shown first.
+    """
+
+    name: str
+    pictures: tuple[Picture, ...]
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """What of a study is looked at.
+
+    Attributes:
+        stack: position of the stack.
+        position: of the picture in the stack.
+        window: that the visitor chose; None shows what the file wants.
+        inverted: dark and bright are exchanged; None does what the file wants.
+        region: the part of the picture that is analysed; None for all of it.
+        covered: parts that are made black, such as text.
+    """
+
+    stack: int = 0
+    position: int = 0
+    window: Window | None = None
+    inverted: bool | None = None
+    region: Box | None = None
+    covered: tuple[Box, ...] = ()
+
+
+class Study:
+    """Everything that a visitor opened at once; thread-safe, and gone with the visit.
+
+    Attributes:
+        visit: a name that nobody can guess, by which the visitor's page asks for pictures.
+        stacks: what was opened.
+        notes: sentences on what was left out.
+        size: bytes that are held.
+    """
+
+    def __init__(self, stacks: Sequence[Stack], notes: tuple[str, ...] = ()) -> None:
+        self.visit = secrets.token_urlsafe(32)
+        self.stacks = tuple(stacks)
+        self.notes = notes
+        self.size = sum(
+            len(data) for data in {id(p.data): p.data for s in stacks for p in s.pictures}.values()
+        )
+        self._decoded: OrderedDict[tuple[int, int], MedicalImage] = OrderedDict()
+        self._lock = Lock()
+
+    def read(self, stack: int, position: int) -> MedicalImage:
+        """Returns a picture with its deep grey values; the last ones stay decoded.
+
+        Raises:
+            ImageError: there is no such picture, or it cannot be read.
+        """
+        with self._lock:
+            found = self._decoded.get((stack, position))
+            if found is not None:
+                self._decoded.move_to_end((stack, position))
+                return found
+            picture = self._picture(stack, position)
+            image = read_image(picture.data, frame=picture.frame, keep_grey=True)
+            self._decoded[stack, position] = image
+            while len(self._decoded) > 1 and sum(map(_bytes, self._decoded.values())) > _DECODED_BYTES:
+                self._decoded.popitem(last=False)
+            return image
+
+    def seen(self, view: View) -> MedicalImage:
+        """Returns a picture as a view shows it: through its window, with what is covered black, and cut.
+
+        Raises:
+            ImageError: there is no such picture, or it cannot be read; or the region is too small.
+        """
+        image = self.read(view.stack, view.position)
+        pixels, notes = image.pixels, image.notes
+        grey, asked = image.grey, view.inverted
+        if grey is not None and (view.window is not None or asked not in (None, grey.inverted)):
+            inverted = grey.inverted if asked is None else asked
+            pixels = grey.shown(view.window, inverted)
+            notes = tuple(note for note in notes if note not in grey.notes)
+            notes = (input_text.chosen_window(view.window, inverted), *notes)
+        elif grey is None and asked:
+            pixels, notes = 255 - pixels, (input_text.INVERTED, *notes)
+        if view.covered:
+            pixels = _blackened(pixels, view.covered)
+            notes = (*notes, input_text.covered(len(view.covered)))
+        if view.region is not None:
+            region = _within(view.region, pixels.shape)
+            pixels = np.ascontiguousarray(region.cut(pixels))
+            notes = (input_text.region(region.width, region.height), *notes)
+        return replace(image, pixels=pixels, notes=notes, grey=None)
+
+    def _picture(self, stack: int, position: int) -> Picture:
+        if 0 <= stack < len(self.stacks) and 0 <= position < len(self.stacks[stack].pictures):
+            return self.stacks[stack].pictures[position]
+        raise ImageError(input_text.NO_SUCH_PICTURE)
+
+
+_OPENED: WeakValueDictionary[str, Study] = WeakValueDictionary()
+
+
+def opened_study(visit: str) -> Study | None:
+    """Returns the study of a visit that still lasts."""
+    return _OPENED.get(visit)
+
+
+def open_study(files: Sequence[tuple[str, bytes]]) -> Study:
+    """Returns the study that files make: archives are unpacked, series put in order, headers dropped.
+
+    Args:
+        files: name and bytes of each.
+
+    Raises:
+        ImageError: none of them can be read, or they are too many or too large.
+    """
+    several = len(files) > 1 or is_archive(files[0][1])
+    found, failed = _readable(_unpacked(files))
+    if not found:
+        raise failed[0] if failed and not several else ImageError(input_text.NOTHING_READABLE)
+    groups = group_series([data for _, data, _ in found])
+    kept = [(name, _without_header(data), frames) for name, data, frames in found]
+    notes = (input_text.left_out(len(failed)),) if failed else ()
+    study = Study([_stack([kept[position] for position in group]) for group in groups], notes)
+    if sum(each.size for each in list(_OPENED.values())) + study.size > _ALL_BYTES:
+        raise ImageTooLargeError(input_text.TOO_BUSY)
+    _OPENED[study.visit] = study
+    return study
+
+
+def view_of(asked: Any) -> View:
+    """Returns the view that the page asks for.
+
+    Args:
+        asked: a dictionary with the names of `View`; a window as centre, width and function, a box as top,
+            left, height and width.
+
+    Raises:
+        ImageError: it is none.
+    """
+    try:
+        window = asked.get("window")
+        region = asked.get("region")
+        inverted = asked.get("inverted")
+        view = View(
+            int(asked["stack"]),
+            int(asked["position"]),
+            None if window is None else _window(window),
+            None if inverted is None else bool(inverted),
+            None if region is None else _box(region),
+            tuple(_box(each) for each in asked.get("covered") or ())[:64],
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ImageError(input_text.NO_SUCH_PICTURE) from error
+    return view
+
+
+def _window(asked: dict[str, Any]) -> Window:
+    centre, width, function = float(asked["centre"]), float(asked["width"]), str(asked["function"])
+    if not (np.isfinite(centre) and np.isfinite(width) and width > 0):
+        raise ValueError("no window")
+    if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+        raise ValueError("no function")
+    return Window(centre, max(width, 1.0) if function == "LINEAR" else width, function)
+
+
+def _box(asked: dict[str, Any]) -> Box:
+    return Box(*(int(asked[side]) for side in ("top", "left", "height", "width")))
+
+
+def _within(box: Box, shape: tuple[int, ...]) -> Box:
+    """Returns the part of a box that lies in a picture; raises ImageError where too little is left."""
+    top, left = max(0, box.top), max(0, box.left)
+    bottom, right = min(shape[0], box.top + box.height), min(shape[1], box.left + box.width)
+    if min(bottom - top, right - left) < min(_SMALLEST_REGION, *shape[:2]):
+        raise ImageError(input_text.REGION_TOO_SMALL)
+    return Box(top, left, bottom - top, right - left)
+
+
+def _blackened(pixels: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
+    pixels = pixels.copy()
+    for box in boxes:
+        pixels[
+            max(0, box.top) : max(0, box.top + box.height), max(0, box.left) : max(0, box.left + box.width)
+        ] = 0
+    return pixels
+
+
+def _unpacked(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    found: list[tuple[str, bytes]] = []
+    for name, data in files:
+        found += unpack(data) if is_archive(data) else [(name, data)]
+        if len(found) > ARCHIVE_LIMITS.max_files:
+            raise too_many(ARCHIVE_LIMITS)
+        if sum(len(each) for _, each in found) > ARCHIVE_LIMITS.max_bytes:
+            raise too_large(ARCHIVE_LIMITS)
+    return found
+
+
+def _readable(files: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, bytes, int]], list[ImageError]]:
+    """Returns name, bytes and frames of each file that is an image, and why the others are not."""
+    found, failed = [], []
+    for name, data in files:
+        try:
+            found.append((PurePath(name).name, data, count_frames(data)))
+        except ImageError as error:
+            failed.append(error)
+    return found, failed
+
+
+def _without_header(data: bytes) -> bytes:
+    return pixels_only(data) if image_kind(data[:HEAD_BYTES]) == "DICOM" else data
+
+
+def _stack(files: Sequence[tuple[str, bytes, int]]) -> Stack:
+    pictures = tuple(Picture(data, frame) for _, data, frames in files for frame in range(frames))
+    name, *others = (name for name, _, _ in files)
+    # The middle of a series shows more than its end.
+    return Stack(name, pictures, len(pictures) // 2 if others else 0)
+
+
+def _bytes(image: MedicalImage) -> int:
+    return image.pixels.nbytes + (0 if image.grey is None else image.grey.codes.nbytes)

@@ -1,0 +1,95 @@
+"""Which DICOM images belong together, and in which order: read from their headers, and then forgotten."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+
+from mermed_core.imaging.dicom_header import number
+from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
+
+_TAGS = (
+    *("SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "Rows", "Columns"),
+    *("ImagePositionPatient", "ImageOrientationPatient"),
+)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where an image stands: which series, the series' number, the place along it, and the image's number."""
+
+    series: tuple[object, ...]
+    series_number: float
+    along: float | None
+    instance: float
+
+
+def group_series(files: Sequence[bytes]) -> list[list[int]]:
+    """Returns the positions of files that are leafed through together, in order.
+
+    DICOM images of one series, size and direction form a group, ordered along the direction that their planes
+    face, or by their numbers where some do not say where they lie. Every other file is a group of its own.
+    Groups stand where their first file stood, those of a study in the order of the series' numbers.
+    """
+    places = [_place(data) for data in files]
+    groups: dict[object, list[int]] = {}
+    for position, place in enumerate(places):
+        groups.setdefault(position if place is None else place.series, []).append(position)
+    ordered = [_in_order(group, places) for group in groups.values()]
+    numbers = [_series_number(group, places) for group in ordered]
+    slots = [i for i, each in enumerate(numbers) if each is not None]
+    by_number = sorted(slots, key=lambda i: numbers[i] or 0.0)
+    result = list(ordered)
+    for slot, source in zip(slots, by_number, strict=True):
+        result[slot] = ordered[source]
+    return result
+
+
+def _series_number(group: list[int], places: list[_Place | None]) -> float | None:
+    place = places[group[0]]
+    return None if place is None else place.series_number
+
+
+def _in_order(group: list[int], places: list[_Place | None]) -> list[int]:
+    found = [(place, position) for position in group if (place := places[position]) is not None]
+    if len(found) < 2:
+        return group
+    spatial = all(place.along is not None for place, _ in found)
+    spatial = spatial and len({place.along for place, _ in found}) > 1
+    key = (lambda each: (each[0].along, each[0].instance)) if spatial else (lambda each: each[0].instance)
+    return [position for _, position in sorted(found, key=key)]
+
+
+def _place(data: bytes) -> _Place | None:
+    """Returns the place of a DICOM image of a series; None for what is no DICOM file or says nothing."""
+    if image_kind(data[:HEAD_BYTES]) != "DICOM":
+        return None
+    tags: list[str] = list(_TAGS)
+    try:
+        header = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True, specific_tags=tags)
+        series = str(header.get("SeriesInstanceUID") or "")
+    except Exception:  # a damaged header; the reader of the picture says what is wrong
+        return None
+    if not series:
+        return None
+    facing = _numbers(header, "ImageOrientationPatient", 6)
+    at = _numbers(header, "ImagePositionPatient", 3)
+    along = None
+    if facing is not None and at is not None:
+        along = round(float(np.cross(facing[:3], facing[3:]) @ at), 3)
+    size = number(header, "Rows"), number(header, "Columns")
+    turned = None if facing is None else tuple(np.round(facing, 2) + 0.0)
+    return _Place(
+        (series, *size, turned),
+        number(header, "SeriesNumber") or 0.0,
+        along,
+        number(header, "InstanceNumber") or 0.0,
+    )
+
+
+def _numbers(header: Dataset, keyword: str, count: int) -> np.ndarray | None:
+    found = [number(header, keyword, position) for position in range(count)]
+    return None if None in found else np.array(found, float)

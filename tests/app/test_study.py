@@ -1,0 +1,107 @@
+import gc
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.study import View, open_study, opened_study, view_of
+from mermed_core.errors import ImageError, UnsupportedFormatError
+from mermed_core.imaging.frames import Box
+from mermed_core.imaging.grey_values import Window
+
+
+def png(level: int, size: tuple[int, int] = (40, 60)) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full(size, level, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_several_files_an_archive_and_frames_are_stacks_and_the_rest_is_counted():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a/scan.png", png(10))
+        archive.writestr("a/readme.txt", "no image")
+    pages = [Image.fromarray(np.full((8, 8), 40 * i, np.uint8)) for i in range(3)]
+    stack = io.BytesIO()
+    pages[0].save(stack, "TIFF", save_all=True, append_images=pages[1:])
+    study = open_study([("one.zip", buffer.getvalue()), ("folder/frames.tiff", stack.getvalue())])
+    assert [(each.name, len(each.pictures)) for each in study.stacks] == [("scan.png", 1), ("frames.tiff", 3)]
+    assert study.notes == ("One file is no image that can be read here and was left out.",)
+    assert study.read(1, 2).pixels[0, 0, 0] == 80
+
+
+def test_one_wrong_file_says_what_is_wrong_and_many_say_it_together():
+    with pytest.raises(UnsupportedFormatError, match="PDF"):
+        open_study([("a.pdf", b"%PDF-1.7")])
+    with pytest.raises(ImageError, match="None of these files"):
+        open_study([("a.pdf", b"%PDF-1.7"), ("b.txt", b"text")])
+
+
+def test_a_dicom_file_is_held_without_its_header(ct_file):
+    data = ct_file.read_bytes()
+    assert b"Doe" in data
+    study = open_study([("slice.dcm", data)])
+    assert b"Doe" not in study.stacks[0].pictures[0].data
+    assert study.read(0, 0).header_modality == "ct"
+
+
+def test_a_study_is_gone_with_its_visit():
+    study = open_study([("a.png", png(1))])
+    visit = study.visit
+    assert opened_study(visit) is study
+    assert len(visit) > 40
+    del study
+    gc.collect()
+    assert opened_study(visit) is None
+
+
+def test_a_view_is_windowed_blackened_and_cut(ct_file):
+    study = open_study([("slice.dcm", ct_file.read_bytes())])
+    whole = study.read(0, 0)
+    assert whole.grey is not None
+    window = Window(-600, 1500)
+    view = View(window=window, region=Box(8, 16, 20, 30), covered=(Box(0, 0, 12, 64),))
+    seen = study.seen(view)
+    expected = whole.grey.shown(window, False)[8:28, 16:46].copy()
+    expected[:4] = 0
+    np.testing.assert_array_equal(seen.pixels, expected)
+    assert seen.grey is None  # not held twice
+    assert seen.notes[0].startswith("Only the region that you drew")
+    assert any("you chose (centre -600, width 1500)" in note for note in seen.notes)
+    assert not any("own window" in note for note in seen.notes)
+    np.testing.assert_array_equal(study.seen(View()).pixels, whole.pixels)
+    np.testing.assert_array_equal(study.seen(View(inverted=True)).pixels, 255 - whole.pixels)
+
+
+def test_a_region_ends_where_the_picture_does_and_a_tiny_one_is_refused():
+    study = open_study([("a.png", png(9))])
+    assert study.seen(View(region=Box(-50, 30, 500, 500))).pixels.shape == (40, 30, 3)
+    with pytest.raises(ImageError, match="too small"):
+        study.seen(View(region=Box(39, 0, 500, 500)))
+
+
+def test_what_the_page_asks_for_is_read_or_refused():
+    asked = {
+        "stack": 1,
+        "position": 2,
+        "window": {"centre": 40, "width": 400, "function": "LINEAR"},
+        "inverted": True,
+        "region": {"top": 1, "left": 2, "height": 30, "width": 40},
+        "covered": [],
+    }
+    assert view_of(asked) == View(1, 2, Window(40, 400, "LINEAR"), True, Box(1, 2, 30, 40))
+    assert view_of({"stack": 0, "position": 0}) == View()
+    for wrong in (
+        None,
+        {},
+        {"stack": "x", "position": 0},
+        asked | {"window": {"centre": float("nan"), "width": 1, "function": "LINEAR"}},
+        asked | {"window": {"centre": 1, "width": 0, "function": "LINEAR"}},
+        asked | {"region": [1, 2]},
+    ):
+        with pytest.raises(ImageError):
+            view_of(wrong)
+    with pytest.raises(ImageError):
+        open_study([("a.png", png(9))]).seen(View(stack=1))

@@ -1,0 +1,196 @@
+"""Drives the viewer in Chromium: windows, slices, several files, a region, and what the model saw of it."""
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from mermed_core.files import ASSETS, BUNDLED_COLLECTION
+from mermed_core.settings import Settings
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+expect.set_options(timeout=30_000)
+SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
+EXAMPLES = ASSETS / "examples"
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[[Settings], str]) -> str:
+    return serve(SETTINGS)
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1400, "height": 1100})
+    page.set_default_timeout(30_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    expect(page.locator(".mm-research")).to_be_visible()
+    yield page
+    page.close()
+    assert errors == []
+
+
+def ct_slice(level: int, number: int = 1, series: str = "1.2.3") -> bytes:
+    """A slice of one Hounsfield unit, with a brighter square in its upper left quarter."""
+    data_set = pydicom.Dataset()
+    data_set.SOPClassUID, data_set.SOPInstanceUID = CTImageStorage, generate_uid()
+    data_set.Modality, data_set.PatientName = "CT", "Doe^Jane"
+    data_set.SeriesInstanceUID, data_set.InstanceNumber = series, number
+    data_set.RescaleIntercept, data_set.RescaleSlope = -1024, 1
+    data_set.WindowCenter, data_set.WindowWidth = 40, 400
+    data_set.ensure_file_meta()
+    data_set.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    values = np.full((128, 128), 1024 + level, np.uint16)
+    values[:64, :64] += 100
+    data_set.set_pixel_data(values, "MONOCHROME2", 12)
+    buffer = io.BytesIO()
+    data_set.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def upload(page: Page, *paths: Path) -> None:
+    page.set_input_files("#classify-file input[type=file]", list(paths))
+
+
+def grey_at(page: Page, x: float, y: float) -> int:
+    """Returns the grey level at a place of the picture, in shares of its sides."""
+    read = """([x, y]) => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => {
+        const stage = document.querySelector(".mm-look"), canvas = stage.querySelector("canvas");
+        const { picture } = stage.viewer, { fullWidth, fullHeight } = picture.picture;
+        const place = picture.toStage([x * fullWidth, y * fullHeight]);
+        const [left, top] = place.map((value) => value * canvas.width / canvas.clientWidth);
+        done(canvas.getContext("2d").getImageData(left, top, 1, 1).data[0]);
+    })))"""
+    return page.evaluate(read, [x, y])
+
+
+def saw(page: Page):
+    return page.locator(".mm-saw p")
+
+
+def test_a_ct_is_windowed_in_the_browser_and_the_model_follows_when_asked(page, tmp_path):
+    path = tmp_path / "slice.dcm"
+    path.write_bytes(ct_slice(0))
+    upload(page, path)
+    expect(saw(page)).to_contain_text("as the file says, the whole picture")
+    expect(page.locator(".mm-corner")).to_contain_text("C 40 W 400 HU")
+    assert abs(grey_at(page, 0.75, 0.75) - 255 * (0 - 39.5 + 199.5) / 399) <= 1
+    page.get_by_label("Window", exact=True).select_option("lung")
+    assert abs(grey_at(page, 0.75, 0.75) - 255 * (600 + 750) / 1500) <= 1
+    expect(saw(page)).to_contain_text("another view")
+    page.locator(".mm-look").press("i")
+    assert abs(grey_at(page, 0.75, 0.75) - (255 - 255 * (600 + 750) / 1500)) <= 1
+    page.locator(".mm-look").press("i")
+    page.get_by_role("button", name="Analyse this view").click()
+    expect(saw(page)).to_have_text("The model saw: centre -600, width 1,500, the whole picture. ")
+    expect(page.locator("#classify-notice")).to_contain_text("you chose (centre -600, width 1500)")
+    page.locator(".mm-look").press("0")
+    assert abs(grey_at(page, 0.75, 0.75) - 255 * (0 - 39.5 + 199.5) / 399) <= 1
+
+
+def test_dragging_changes_window_and_level_and_the_wheel_zooms(page, tmp_path):
+    path = tmp_path / "slice.dcm"
+    path.write_bytes(ct_slice(0))
+    upload(page, path)
+    expect(page.locator(".mm-corner")).to_contain_text("C 40 W 400 HU")
+    box = page.locator(".mm-look").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 50, y + 60, steps=5)
+    page.mouse.up()
+    window = page.evaluate("document.querySelector('.mm-look').viewer.view.window")
+    assert window["width"] > 450
+    assert window["centre"] > 100
+    page.mouse.wheel(0, -300)
+    page.wait_for_function("document.querySelector('.mm-look').viewer.picture.view.zoom > 1.5")
+    page.locator(".mm-look").press("Shift+ArrowLeft")
+    assert page.evaluate("document.querySelector('.mm-look').viewer.view.window.width") < window["width"]
+
+
+def test_a_study_in_a_zip_is_leafed_through_in_order_by_keys_wheel_and_slider(page, tmp_path):
+    path = tmp_path / "study.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, number in (("c", 1), ("a", 2), ("b", 3)):
+            archive.writestr(f"study/{name}.dcm", ct_slice(100 * number - 250, number))
+        archive.writestr("study/eye.png", (EXAMPLES / "fundus.png").read_bytes())
+        archive.writestr("study/report.txt", "no image")
+    upload(page, path)
+    strip = page.locator(".mm-strip button")
+    expect(strip).to_have_count(2)
+    expect(strip.first.locator("img")).to_be_visible()
+    expect(page.locator("#classify-notice")).to_contain_text("One file is no image")
+    expect(page.locator(".mm-slices output")).to_have_text("2 of 3")  # a series opens in its middle
+    stage = page.locator(".mm-look")
+    stage.press("ArrowUp")
+    expect(page.locator(".mm-slices output")).to_have_text("1 of 3")
+    dark = grey_at(page, 0.75, 0.75)
+    stage.press("End")
+    expect(page.locator(".mm-slices output")).to_have_text("3 of 3")
+    page.wait_for_timeout(300)
+    assert grey_at(page, 0.75, 0.75) > dark
+    stage.hover()
+    page.mouse.wheel(0, -100)
+    expect(page.locator(".mm-slices output")).to_have_text("2 of 3")
+    stage.press("ArrowRight")
+    expect(strip.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
+    strip.nth(0).click()
+    expect(saw(page)).to_contain_text("2 of 3")
+
+
+def test_a_region_is_drawn_by_mouse_or_keys_and_analysed_instead_of_the_whole(page):
+    upload(page, EXAMPLES / "cxr.png")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Chest X-ray")
+    stage = page.locator(".mm-look")
+    stage.press("r")
+    box = stage.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x - 80, y - 90)
+    page.mouse.down()
+    page.mouse.move(x + 80, y + 60, steps=4)
+    page.mouse.up()
+    expect(page.locator(".mm-region")).to_be_visible()
+    stage.press("Enter")
+    expect(saw(page)).to_contain_text("region")
+    expect(page.locator("#classify-notice")).to_contain_text("Only the region that you drew")
+    ratio = page.locator("#classify-figure .mm-base").evaluate(
+        "image => image.naturalWidth / image.naturalHeight"
+    )
+    assert abs(ratio - 160 / 150) < 0.05
+    stage.press("Escape")
+    expect(page.locator(".mm-region")).to_be_hidden()
+    stage.press("Shift+ArrowRight")
+    before = page.evaluate("document.querySelector('.mm-look').viewer.view.region")
+    stage.press("Shift+ArrowRight")
+    stage.press("Alt+Shift+ArrowUp")
+    after = page.evaluate("document.querySelector('.mm-look').viewer.view.region")
+    assert after["left"] > before["left"]
+    assert after["height"] < before["height"]
+
+
+def test_a_picture_is_for_its_own_visitor_and_leaves_nothing_in_the_browser(page, browser, address):
+    upload(page, EXAMPLES / "oct.png")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")
+    visit = page.evaluate("document.querySelector('.mm-look').viewer.view.visit")
+    assert len(visit) > 40
+    assert page.evaluate("JSON.stringify({...localStorage, ...sessionStorage})").count(visit) == 0
+    assert visit not in page.url
+    other = browser.new_page()
+    other.goto(address)
+    upload(other, EXAMPLES / "fundus.png")
+    expect(other.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
+    assert other.evaluate("document.querySelector('.mm-look').viewer.view.visit") != visit
+    other.close()
