@@ -3,11 +3,20 @@
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
 
+from mermed_core.collections.case_columns import (
+    CASE_COLUMNS,
+    CHECKSUM,
+    FRAME,
+    LABEL,
+    CaseColumns,
+    FilterColumns,
+)
+from mermed_core.collections.map_file import MapData
 from mermed_core.collections.pictures import Pictures, Wanted
 from mermed_core.collections.projection import place
 from mermed_core.collections.sources import SourceFacts
@@ -15,12 +24,21 @@ from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
 from mermed_core.records import Case, MapPoint, Neighbour
 from mermed_core.search.engine import SearchEngine
-from mermed_core.search.filters import Column, Filter, ListColumn, ScalarColumn
+from mermed_core.search.filters import Column, Filter
+from mermed_core.search.quantised import StoredVectors
 
-CASE_COLUMNS = ("case_id", "modality", "labels", "source", "group", "split")
-CHECKSUM = "checksum"  # of a case's encoded image, as `pictures.picture_checksum` gives it
-FRAME = "frame"  # which frame of its file a case is; 0 without the column
-LABEL = "label"  # what the labels are called in a filter: a case passes if it has one of them
+__all__ = [
+    "CASE_COLUMNS",
+    "CHECKSUM",
+    "FRAME",
+    "LABEL",
+    "Collection",
+    "Description",
+    "Neighbours",
+    "filter_columns",
+    "filter_masks",
+]
+
 _CHECKED = ("source", "modality", LABEL)  # what people filter by, so that an index is checked under it
 _SAMPLE = 200  # cases that the usual similarity is measured on; more would take seconds in a large collection
 _FAR = 0.01  # share of the cases that lie farther from all others than is usual
@@ -50,7 +68,7 @@ class Thumbnails(Protocol):
     """JPEG bytes by position, such as a list or a column of a table that is decoded on demand."""
 
     def __len__(self) -> int: ...
-    def __getitem__(self, position: int, /) -> Any: ...
+    def __getitem__(self, position: int, /) -> bytes: ...
 
 
 class Neighbours(tuple[Neighbour, ...]):
@@ -69,13 +87,9 @@ class Neighbours(tuple[Neighbour, ...]):
         return self
 
 
-def filter_columns(records: pd.DataFrame) -> dict[str, Column]:
+def filter_columns(records: pd.DataFrame) -> Mapping[str, Column]:
     """Returns what a filter can name: every column of the records, the labels under the name "label"."""
-    columns: dict[str, Column] = {LABEL: ListColumn(records["labels"])}
-    for name in records.columns:
-        if name != "labels":
-            columns[str(name)] = ScalarColumn(records[name])
-    return columns
+    return FilterColumns(CaseColumns.of(records))
 
 
 def filter_masks(columns: Mapping[str, Column]) -> Iterator[np.ndarray]:
@@ -94,10 +108,12 @@ class Collection:
         synthetic: whether its images are drawn rather than of patients.
         fingerprint: of the model and the retrieval space that made the vectors.
         sources: what is known of the data sets that the cases come from, by source.
-        records: one row a case, indexed 0..n-1: `CASE_COLUMNS` (labels is a list of names) and any further
-            columns, of which `file`, `frame` and `checksum` say which picture is the case's.
-        vectors: (cases, dim) float32, unit norm, in the space in which images are compared.
+        cases: the records, column by column: `CASE_COLUMNS` (labels is a list of names) and any further ones,
+            of which `file`, `frame` and `checksum` say which picture is the case's.
+        vectors: (cases, dim) float32, unit norm, in the space in which images are compared; indexed like an
+            array, and decoded where it is indexed.
         coordinates: (cases, 2) float32, the map.
+        map: the map, with its further columns.
         engine: searches the vectors.
         has_pictures: whether there are pictures of cases: its own, or places where they can be had.
     """
@@ -105,9 +121,9 @@ class Collection:
     def __init__(
         self,
         description: Description,
-        records: pd.DataFrame,
-        vectors: np.ndarray,
-        coordinates: np.ndarray,
+        records: pd.DataFrame | CaseColumns,
+        vectors: np.ndarray | StoredVectors,
+        coordinates: np.ndarray | MapData,
         thumbnails: Thumbnails | None,
         engine: SearchEngine,
         *,
@@ -118,16 +134,17 @@ class Collection:
         self.synthetic = description.synthetic
         self.fingerprint = description.fingerprint
         self.sources = description.sources
-        self.records = records
+        self.cases = records if isinstance(records, CaseColumns) else CaseColumns.of(records)
         self.vectors = vectors
-        self.coordinates = coordinates
+        self.map = coordinates if isinstance(coordinates, MapData) else MapData.computed(coordinates)
+        self.coordinates = self.map.coordinates
         self.engine = engine
         self._thumbnails = thumbnails
         self._pictures = pictures
         self.has_pictures = thumbnails is not None or pictures is not None
-        if missing := [column for column in CASE_COLUMNS if column not in records]:
+        if missing := [column for column in CASE_COLUMNS if column not in self.cases]:
             raise CollectionError(f"The records of '{self.name}' have no column '{missing[0]}'.")
-        lengths = {len(part) for part in (records, vectors, coordinates, engine)}
+        lengths = {len(part) for part in (self.cases, vectors, self.map, engine)}
         lengths |= set() if thumbnails is None else {len(thumbnails)}
         if len(lengths) != 1:
             raise CollectionError(
@@ -136,12 +153,17 @@ class Collection:
 
     def __len__(self) -> int:
         """Returns the number of cases."""
-        return len(self.records)
+        return len(self.cases)
+
+    @property
+    def records(self) -> pd.DataFrame:
+        """A row a case, indexed 0..n-1, with every column of `cases`; made when it is first wanted."""
+        return self.cases.frame
 
     @cached_property
-    def columns(self) -> dict[str, Column]:
+    def columns(self) -> Mapping[str, Column]:
         """What a filter can name; see `filter_columns`."""
-        return filter_columns(self.records)
+        return FilterColumns(self.cases)
 
     def values(self, column: str) -> tuple[Hashable, ...]:
         """Returns the values that occur in a column, sorted; "label" stands for the labels.
@@ -165,20 +187,16 @@ class Collection:
         similarities, _ = self.engine.search(self.vectors[sample], 2)  # the first is the case itself
         return float(np.quantile(similarities[:, 1], _FAR))
 
-    @cached_property
-    def _positions(self) -> pd.Index:
-        return pd.Index(self.records["case_id"])
-
     def position(self, case_id: str) -> int:
         """Returns the row of a case.
 
         Raises:
             CollectionError: the collection has no such case.
         """
-        try:
-            return int(self._positions.get_loc(case_id))  # pyright: ignore[reportArgumentType]
-        except KeyError as error:
-            raise CollectionError(f"The collection '{self.name}' has no case '{case_id}'.") from error
+        rows = self.cases.rows_with("case_id", case_id)
+        if not len(rows):
+            raise CollectionError(f"The collection '{self.name}' has no case '{case_id}'.")
+        return int(rows[0])
 
     def case(self, case_id: str) -> Case:
         """Returns a case by its id; raises CollectionError where there is none."""
@@ -186,11 +204,12 @@ class Collection:
 
     def cases_at(self, positions: Sequence[int] | np.ndarray) -> tuple[Case, ...]:
         """Returns the cases in some rows."""
-        columns = [*CASE_COLUMNS, *[FILE] * (FILE in self.records)]
-        rows = self.records.loc[np.asarray(positions, np.int64), columns]
+        rows = np.asarray(positions, np.int64)
+        names = [*CASE_COLUMNS, *[FILE] * (FILE in self.cases)]
+        columns = (self.cases[name].iloc[rows] for name in names)
         return tuple(
             Case(case_id, modality, tuple(labels if labels is not None else ()), source, group, split, *file)
-            for case_id, modality, labels, source, group, split, *file in rows.itertuples(index=False)
+            for case_id, modality, labels, source, group, split, *file in zip(*columns, strict=True)
         )
 
     def source(self, name: str) -> SourceFacts:
@@ -212,7 +231,10 @@ class Collection:
         Raises:
             CollectionError: the collection has no such case.
         """
-        position = self.position(case_id)
+        return self.thumbnail_at(self.position(case_id))
+
+    def thumbnail_at(self, position: int) -> bytes | None:
+        """Returns the picture of the case in a row, see `thumbnail`."""
         if self._thumbnails is not None and (own := bytes(self._thumbnails[position])):
             return own
         wanted = self._wanted(position)
@@ -220,7 +242,11 @@ class Collection:
 
     def _wanted(self, position: int) -> Wanted | None:
         """Returns which picture a case has, None where the collection does not say it."""
-        known: Any = self.records.iloc[position]
+        known = {
+            name: self.cases[name].iloc[position]
+            for name in ("case_id", FILE, FRAME, CHECKSUM)
+            if name in self.cases
+        }
         if not known.get(CHECKSUM):
             return None
         return Wanted(known["case_id"], known.get(FILE, ""), int(known.get(FRAME, 0)), known[CHECKSUM])
@@ -240,10 +266,13 @@ class Collection:
         Raises:
             SearchError: the filter names a column that is not there.
         """
-        allowed = where.mask(self.columns) if where else None
         own = np.empty(0, np.int64) if without is None else self._group_of(without)
         # The engine need not know about the group: of so many more hits enough are left without it.
-        hits = self.engine.search(vector[None], count + len(own), allowed)
+        wanted = count + len(own)
+        if where:
+            hits = self.engine.search_where(vector[None], wanted, where, self.columns)
+        else:
+            hits = self.engine.search(vector[None], wanted)
         others = np.flatnonzero(~np.isin(hits.positions[0], own))[:count]
         cases = self.cases_at(hits.positions[0, others])
         found = zip(cases, hits.values[0, others], strict=True)
@@ -251,8 +280,8 @@ class Collection:
 
     def _group_of(self, case: Case) -> np.ndarray:
         """Returns the positions of the cases of a case's group, itself among them."""
-        rows = self.columns["group"].rows(case.group)
-        return rows[(self.records["source"].iloc[rows] == case.source).to_numpy(bool)]
+        rows = self.cases.rows_with("group", case.group)
+        return rows[(self.cases["source"].iloc[rows] == case.source).to_numpy(bool)]
 
     def place(self, vector: np.ndarray) -> MapPoint:
         """Returns where a unit vector (dim,) falls on the map."""

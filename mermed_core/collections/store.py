@@ -1,15 +1,12 @@
 """A collection as a folder: built from a manifest, written whole or not at all, checked when it is read.
 
-records.parquet (a row a case), vectors.npz (`quantised`), map.npz, thumbnails.parquet (row i is of case i;
-only where the collection has pictures of its own), and manifest.json with the checksums of the others. A
-large one has a search index beside them (`search.stored`), which is made again where it is missing.
+manifest.json names all other files with their checksums: segments of cases (`segment`), the map (`map_file`)
+and, where cases were taken out and not erased yet, which rows those are (`folder`). A large collection has a
+search index beside them (`search.stored`), which is made again where it is missing.
 """
 
-import json
-import threading
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,43 +14,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mermed_core.collections.collection import (
+from mermed_core.collections.case_columns import (
     CASE_COLUMNS,
     CHECKSUM,
     FRAME,
-    Collection,
-    Description,
-    Thumbnails,
-    filter_columns,
-    filter_masks,
+    CaseColumns,
+    FilterColumns,
+    arrow_series,
 )
+from mermed_core.collections.clusters import cluster_columns
+from mermed_core.collections.collection import Collection, Description, filter_masks
+from mermed_core.collections.folder import FolderWriter, OpenFolder, open_folder
+from mermed_core.collections.map_file import MapData
+from mermed_core.collections.on_server import engine_on_server
 from mermed_core.collections.pictures import Pictures, picture_checksum
-from mermed_core.collections.projection import compute_map
-from mermed_core.collections.quantised import QuantisedVectors
+from mermed_core.collections.projection import NEIGHBOURS, compute_map
+from mermed_core.collections.segment import SEGMENT_ROWS, JoinedThumbnails
 from mermed_core.collections.sources import SourceFacts, source_facts
+from mermed_core.collections.stated import FORMAT, MANIFEST, Stated, StatedSegment, next_state, read_stated
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError, ManifestError
-from mermed_core.files import check_replaceable, checksum, write_folder, write_json
+from mermed_core.files import check_replaceable, write_folder
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest, make_thumbnail
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.retrieval_space import RetrievalSpace
+from mermed_core.search.milvus_server import MilvusServer
+from mermed_core.search.quantised import QuantisedVectors, StoredVectors
+from mermed_core.search.self_search import nearest_to_each
 from mermed_core.search.stored import open_engine
 
-FORMAT = 2
-MANIFEST = "manifest.json"
-RECORDS = "records.parquet"
-VECTORS = "vectors.npz"
-MAP = "map.npz"
-THUMBNAILS = "thumbnails.parquet"
-_CHECKED = (RECORDS, VECTORS, MAP)
-_THUMBNAIL = "thumbnail"
 _ORIGIN = (FILE, FRAME, CHECKSUM)
-# Thumbnails that are read together, and such groups that stay in memory: some 10 MB.
-_GROUP = 128
-_GROUPS_HELD = 16
+_NO_STATE = "0" * 64
 
 
 def build_collection(
@@ -91,15 +84,12 @@ def build_collection(
         ManifestError: not one image could be read, or a column to keep is not there.
         OccupiedError: the folder holds something other than a collection.
     """
-    _check_kept(manifest, keep)
+    check_kept(manifest, keep)
     check_replaceable(folder, MANIFEST)
     known = source_facts(sources or {}, manifest.frame["source"].unique())
-    if cache is None:
-        embeddings = embed_manifest(embedder, manifest, thumbnails=pictures, workers=workers)
-    else:
-        embeddings = cache.embed(embedder, manifest, workers=workers)
     description = Description(name, text, synthetic, space.fingerprint(embedder.fingerprint), known)
-    return write_collection(folder, embeddings, description, space=space, keep=keep, pictures=pictures)
+    parts = embedded(embedder, manifest, pictures=pictures, cache=cache, workers=workers)
+    return _write(folder, parts, description, manifest.left_out, space=space, keep=keep, pictures=pictures)
 
 
 def write_collection(
@@ -129,88 +119,221 @@ def write_collection(
         ManifestError: a column to keep is not there.
         OccupiedError: the folder holds something other than a collection.
     """
-    _check_kept(embeddings.manifest, keep)
+    check_kept(embeddings.manifest, keep)
     check_replaceable(folder, MANIFEST)
-    stored = QuantisedVectors.encode(space.project(embeddings.vectors))
-    vectors = stored.decode()
-    records = _records(embeddings.manifest, description.sources, keep)
-    thumbnails = _thumbnails(embeddings) if pictures else None
-    with write_folder(folder) as staging:
-        pq.write_table(_table(records), staging / RECORDS, compression="zstd")
-        stored.save(staging / VECTORS)
-        engine = open_engine(vectors, staging, checksum(staging / VECTORS), _masks(records))
-        coordinates = compute_map(vectors, engine)
-        np.savez(staging / MAP, coordinates=coordinates)
-        if thumbnails is not None:
-            table = pa.table({_THUMBNAIL: pa.array(thumbnails, pa.binary())})
-            pq.write_table(table, staging / THUMBNAILS, compression="none", row_group_size=_GROUP)
-        write_json(staging / MANIFEST, _stated(description, embeddings, vectors.shape[1], staging))
-    return Collection(description, records, vectors, coordinates, thumbnails, engine)
+    left_out = embeddings.manifest.left_out
+    return _write(
+        folder, iter([embeddings]), description, left_out, space=space, keep=keep, pictures=pictures
+    )
 
 
-def load_collection(folder: Path, *, pictures: Pictures | None = None) -> Collection:
-    """Reads a collection after verifying every file against its checksum.
+def load_collection(
+    folder: Path, *, pictures: Pictures | None = None, server: MilvusServer | None = None
+) -> Collection:
+    """Opens a collection after its files were checked by size and sample.
+
+    Records are read by column when they are wanted, vectors and thumbnails are mapped into memory: a million
+    cases open in a second or two. `folder.verify_folder` reads all there is.
 
     Args:
         folder: the collection.
         pictures: where the pictures of cases can be had that the collection itself has none of.
+        server: searches instead of this process; the collection was pushed to it.
 
     Raises:
         CollectionError: the folder is missing, incomplete, damaged or of another format.
+        SearchServerError: the server does not answer, or holds something else than the folder.
     """
-    stated = _read_manifest(folder)
-    checked = (*_CHECKED, *[THUMBNAILS] * (THUMBNAILS in stated["checksums"]))
-    for file in checked:
-        path = folder / file
-        if not path.is_file() or checksum(path) != stated["checksums"].get(file):
-            raise CollectionError(f"'{path}' is missing or damaged; build the collection again.")
-    try:
-        records = pq.read_table(folder / RECORDS).to_pandas()
-        thumbnails = _StoredThumbnails(folder / THUMBNAILS) if THUMBNAILS in checked else None
-        with np.load(folder / MAP, allow_pickle=False) as stored:
-            coordinates = stored["coordinates"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, pa.ArrowException) as error:
-        raise CollectionError(f"'{folder}' is damaged ({error}); build the collection again.") from error
-    vectors = QuantisedVectors.load(folder / VECTORS).decode()
-    description = Description(
-        stated["name"],
-        stated["text"],
-        bool(stated["synthetic"]),
-        stated["fingerprint"],
-        source_facts(stated["sources"]),
-    )
-    engine = open_engine(vectors, folder, stated["checksums"][VECTORS], _masks(records))
-    return Collection(description, records, vectors, coordinates, thumbnails, engine, pictures=pictures)
+    return collection_of(folder, open_folder(folder), pictures, server)
 
 
-def _masks(records: pd.DataFrame) -> Iterator[np.ndarray]:
-    yield from filter_masks(filter_columns(records))  # costs nothing where no index is built
+def collection_of(
+    folder: Path,
+    opened: OpenFolder,
+    pictures: Pictures | None = None,
+    server: MilvusServer | None = None,
+) -> Collection:
+    """Returns the collection of a folder that is open, with the search engine that suits it."""
+    stated, vectors, cases = opened.stated, opened.vectors, case_columns(opened)
+
+    def current() -> bool:
+        return read_stated(folder).state == stated.state
+
+    masks = _masks(cases)
+    if server is None:
+        engine = open_engine(vectors, folder, stated.state, masks, current=current)
+    else:
+        engine = engine_on_server(server, folder, cases, vectors, stated.state)
+    own = any(segment.thumbnails is not None for segment in opened.segments)
+    thumbnails = JoinedThumbnails(opened.segments) if own else None
+    return Collection(stated.description, cases, vectors, opened.map, thumbnails, engine, pictures=pictures)
 
 
-class _StoredThumbnails:
-    """The column of the table; pictures are read in small groups when one of them is needed. Thread-safe."""
+def case_columns(opened: OpenFolder) -> CaseColumns:
+    """Returns the records of an open folder; a column is read when it is first wanted."""
 
-    def __init__(self, path: Path) -> None:
-        # Stays open, so that a collection that replaces the folder does not lend its pictures to this one.
-        self._file = pq.ParquetFile(path)
-        self._lock = threading.Lock()
-        self._read: Callable[[int], pa.ChunkedArray] = lru_cache(maxsize=_GROUPS_HELD)(self._group)
+    def read(name: str) -> pd.Series:
+        try:
+            return arrow_series(pa.concat_tables(part.table([name]) for part in opened.segments)[name])
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise CollectionError(
+                f"The column '{name}' of the collection '{opened.stated.name}' is damaged ({error}); "
+                "build the collection again."
+            ) from error
 
-    def __len__(self) -> int:
-        return self._file.metadata.num_rows
-
-    def __getitem__(self, position: int) -> bytes:
-        with self._lock:
-            group = self._read(position // _GROUP)
-        return group[position % _GROUP].as_py()
-
-    def _group(self, number: int) -> pa.ChunkedArray:
-        return self._file.read_row_group(number)[_THUMBNAIL]
+    return CaseColumns(opened.segments[0].records.schema_arrow.names, opened.stated.cases, read)
 
 
-def _check_kept(manifest: Manifest, keep: Sequence[str]) -> None:
+def check_kept(manifest: Manifest, keep: Sequence[str]) -> None:
+    """Makes sure that a table has the columns to keep; raises ManifestError where it does not."""
     if missing := [column for column in keep if column not in manifest.frame]:
         raise ManifestError("the table has no such column to keep.", column=missing[0])
+
+
+def embedded(
+    embedder: Embedder,
+    manifest: Manifest,
+    *,
+    pictures: bool,
+    cache: EmbeddingCache | None = None,
+    workers: int = 0,
+) -> Iterator[Embeddings]:
+    """Yields the embeddings of a manifest, at most `SEGMENT_ROWS` images at a time.
+
+    Raises:
+        ManifestError: not one image of a part could be read.
+    """
+    for first in range(0, len(manifest), SEGMENT_ROWS):
+        part = manifest.select(range(first, min(first + SEGMENT_ROWS, len(manifest))))
+        if cache is None:
+            yield embed_manifest(embedder, part, thumbnails=pictures, workers=workers)
+        else:
+            yield cache.embed(embedder, part, workers=workers)
+
+
+def write_segments(
+    writer: FolderWriter,
+    embeddings: Embeddings,
+    sources: Mapping[str, SourceFacts],
+    *,
+    space: RetrievalSpace,
+    keep: Sequence[str],
+    pictures: bool,
+    like: pa.Schema | None = None,
+) -> list[StatedSegment]:
+    """Writes cases as segments of at most `SEGMENT_ROWS`.
+
+    Args:
+        writer: of the folder.
+        embeddings: of the cases.
+        sources: data sets of which the names of files are kept.
+        space: the retrieval space that vectors are stored in.
+        keep: further columns that are kept.
+        pictures: keep thumbnails.
+        like: the columns that other segments of the collection have.
+
+    Raises:
+        ManifestError: a column cannot be stored, or not as other segments have it.
+    """
+    segments = []
+    for first in range(0, len(embeddings.vectors), SEGMENT_ROWS):
+        rows = slice(first, first + SEGMENT_ROWS)
+        manifest = embeddings.manifest.select(np.arange(len(embeddings.vectors))[rows])
+        records = _table(_records(manifest, sources, keep), like)
+        vectors = QuantisedVectors.encode(space.project(embeddings.vectors[rows]))
+        thumbnails = _thumbnails(manifest, embeddings.thumbnails[rows]) if pictures else None
+        segments.append(writer.segment(records, vectors, thumbnails))
+    return segments
+
+
+def draw_map(vectors: StoredVectors, coordinates: np.ndarray | None = None) -> MapData:
+    """Computes the map of a whole collection and its clusters.
+
+    Args:
+        vectors: of all cases.
+        coordinates: (cases, 2), a map that stays as it is; computed without one.
+    """
+    all_vectors = vectors[:]
+    near = nearest_to_each(all_vectors, NEIGHBOURS)
+    drawn = MapData.computed(compute_map(all_vectors, near) if coordinates is None else coordinates)
+    return replace(drawn, columns=cluster_columns(near.positions))
+
+
+def _write(
+    folder: Path,
+    parts: Iterator[Embeddings],
+    description: Description,
+    left_out: Mapping[str, int],
+    *,
+    space: RetrievalSpace,
+    keep: Sequence[str],
+    pictures: bool,
+) -> Collection:
+    segments: list[StatedSegment] = []
+    broken: dict[str, str] = {}
+    with write_folder(folder) as staging:
+        writer = FolderWriter(staging)
+        for part in parts:
+            broken |= part.broken
+            segments += write_segments(
+                writer, part, description.sources, space=space, keep=keep, pictures=pictures
+            )
+        write_whole(writer, segments, description, broken, left_out)
+    return load_collection(folder)
+
+
+def write_whole(
+    writer: FolderWriter,
+    segments: Sequence[StatedSegment],
+    description: Description,
+    broken: Mapping[str, str],
+    left_out: Mapping[str, int],
+    coordinates: np.ndarray | None = None,
+) -> None:
+    """Writes what belongs to segments that are there: index, map and manifest.
+
+    Args:
+        writer: of a folder that nobody reads yet.
+        segments: in order, all of which is a case.
+        description: what the collection states about itself.
+        broken: reasons by the id of an image that could not be read.
+        left_out: how many files or rows are no case, by reason.
+        coordinates: (cases, 2), the map; computed without one.
+    """
+    opened = [writer.open(each) for each in segments]
+    dim = opened[0].part.vectors.codes.shape[1]
+    vectors = StoredVectors([each.part for each in opened], dim)
+    state = next_state(_NO_STATE, *(each.name for each in segments))
+    table = pa.concat_tables(each.table() for each in opened)
+    cases = CaseColumns(table.column_names, len(table), lambda name: arrow_series(table[name]))
+    open_engine(vectors, writer.folder, state, _masks(cases))  # builds the index of a large one
+    drawn = draw_map(vectors, coordinates)
+    facts = {name: plain_facts(known) for name, known in description.sources.items()}
+    stated = Stated(
+        format=FORMAT,
+        name=description.name,
+        text=description.text,
+        synthetic=description.synthetic,
+        fingerprint=description.fingerprint,
+        sources=facts,
+        cases=len(vectors),
+        dim=dim,
+        state=state,
+        segments=tuple(segments),
+        map=writer.map(drawn),
+        broken=dict(broken),
+        left_out=dict(left_out),
+    )
+    writer.commit(stated)
+
+
+def _masks(cases: CaseColumns) -> Iterator[np.ndarray]:
+    yield from filter_masks(FilterColumns(cases))  # costs nothing where no index is built
+
+
+def plain_facts(facts: SourceFacts) -> dict[str, Any]:
+    """Returns facts about a data set as plain values for JSON."""
+    return {"title": facts.title, "licence": facts.licence, "home": facts.home, "names": dict(facts.names)}
 
 
 def _records(manifest: Manifest, sources: Mapping[str, SourceFacts], keep: Sequence[str]) -> pd.DataFrame:
@@ -222,66 +345,34 @@ def _records(manifest: Manifest, sources: Mapping[str, SourceFacts], keep: Seque
         **{
             FILE: files.where(known, ""),
             FRAME: frame[FRAME].astype(np.int32) if FRAME in frame else np.int32(0),
-            CHECKSUM: _checksums(manifest),
+            CHECKSUM: image_checksums(manifest),
         }
     )
 
 
-def _checksums(manifest: Manifest) -> list[str]:
+def image_checksums(manifest: Manifest) -> list[str]:
+    """Returns the checksum of the encoded image of each row, see `pictures.picture_checksum`."""
     of_file = lru_cache(maxsize=1)(picture_checksum)  # a file of many frames is read once
     sources = (manifest.image_source(row) for row in range(len(manifest)))
     return [of_file(source) if isinstance(source, Path) else picture_checksum(source) for source in sources]
 
 
-def _thumbnails(embeddings: Embeddings) -> Thumbnails:
-    manifest = embeddings.manifest
-    return embeddings.thumbnails or [
-        make_thumbnail(manifest.read_image(row).pixels) for row in range(len(manifest))
-    ]
+def _thumbnails(manifest: Manifest, made: Sequence[bytes]) -> Iterator[bytes]:
+    yield from made or (make_thumbnail(manifest.read_image(row).pixels) for row in range(len(manifest)))
 
 
-def _table(records: pd.DataFrame) -> pa.Table:
+def _table(records: pd.DataFrame, like: pa.Schema | None = None) -> pa.Table:
     labels = [list(names) if names is not None else [] for names in records["labels"]]
     table = pa.Table.from_pandas(records.drop(columns="labels"), preserve_index=False)
     # Stated, so that a column keeps its type where every value is empty.
     table = table.append_column("labels", pa.array(labels, pa.list_(pa.string())))
-    for name in (*CASE_COLUMNS, FILE, CHECKSUM):
-        if name != "labels":
-            place = table.column_names.index(name)
-            table = table.set_column(place, name, table[name].cast(pa.string()))
     further = [name for name in table.column_names if name not in (*CASE_COLUMNS, *_ORIGIN)]
-    return table.select([*CASE_COLUMNS, *_ORIGIN, *further]).replace_schema_metadata()
-
-
-def _stated(description: Description, embeddings: Embeddings, dim: int, folder: Path) -> dict[str, Any]:
-    files = (name for name in (*_CHECKED, THUMBNAILS) if (folder / name).is_file())
-    return {
-        "format": FORMAT,
-        **asdict(description),
-        "cases": len(embeddings.vectors),
-        "dim": dim,
-        "broken": embeddings.broken,
-        "left_out": embeddings.manifest.left_out,
-        "checksums": {file: checksum(folder / file) for file in files},
-    }
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise CollectionError(f"There is no collection in '{folder}'; make one with mermed collect.")
+    table = table.select([*CASE_COLUMNS, *_ORIGIN, *further]).replace_schema_metadata()
+    kinds = {field.name: field.type for field in table.schema}
+    kinds |= {name: pa.string() for name in (*CASE_COLUMNS, FILE, CHECKSUM) if name != "labels"}
+    kinds |= {name: pa.string() for name in further if pa.types.is_null(kinds[name])}
+    stored = pa.schema(list(kinds.items())) if like is None else like
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
-        if stated.get("format") != FORMAT:
-            raise CollectionError(
-                f"The collection in '{folder}' is of format {stated.get('format')}, and this version reads "
-                f"format {FORMAT}; build it again with mermed collect."
-            )
-        missing = {"name", "text", "synthetic", "fingerprint", "sources", "checksums"} - stated.keys()
-        stated["checksums"] = dict(stated.get("checksums", {}))
-        stated["sources"] = dict(stated.get("sources", {}))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise CollectionError(f"'{path}' is damaged; build the collection again.") from error
-    if missing:
-        raise CollectionError(f"'{path}' does not state '{min(missing)}'; build the collection again.")
-    return stated
+        return table.select(stored.names).cast(stored)
+    except (pa.ArrowException, KeyError) as error:
+        raise ManifestError(f"a column cannot be stored as the collection has it ({error}).") from error

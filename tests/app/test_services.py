@@ -26,7 +26,7 @@ def test_without_a_collection_the_page_still_classifies(tmp_path):
 def test_a_damaged_collection_is_not_loaded_and_said(tmp_path):
     folder = tmp_path / "collection"
     shutil.copytree(BUNDLED_COLLECTION, folder)
-    (folder / "vectors.npz").write_bytes(b"damaged")
+    next(folder.glob("segment-*/vectors.npy")).write_bytes(b"damaged")
     services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(folder)}))
     assert services.predictor.collection is None
     assert "damaged" in services.missing_collection

@@ -6,8 +6,7 @@ import faiss
 import numpy as np
 import pandas as pd
 
-from mermed_core.collections.quantised import QuantisedVectors
-from mermed_core.collections.store import RECORDS, VECTORS
+from mermed_core.collections.store import load_collection
 from mermed_core.files import BUNDLED_ATLAS
 
 _NEIGHBOURS = 16
@@ -38,8 +37,8 @@ def make(cases: int, seed: int = 0) -> Made:
     Each case is a random real one plus twice a random .3 to .8 of the difference of two of its 16 neighbours.
     """
     generator = np.random.default_rng(seed)
-    real = QuantisedVectors.load(BUNDLED_ATLAS / VECTORS).decode()
-    records = pd.read_parquet(BUNDLED_ATLAS / RECORDS, columns=["source", "modality", "labels"])
+    atlas = load_collection(BUNDLED_ATLAS)
+    real, records = atlas.vectors[:], atlas.records[["source", "modality", "labels"]]
     held_out = generator.choice(len(real), _HELD_OUT, replace=False)
     kept = np.setdiff1d(np.arange(len(real)), held_out)
     base = np.ascontiguousarray(real[kept])

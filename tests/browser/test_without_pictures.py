@@ -1,13 +1,12 @@
 """A collection without pictures in Chromium: drawings that look composed, links that lead home."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from mermed_core.collections.store import MANIFEST, THUMBNAILS
+from mermed_core.collections.folder import changing
 from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
@@ -24,12 +23,11 @@ HOME = "https://www.example.org/scans"
 def address(serve: Callable[[Settings], str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """The bundled phantoms as if they were a public data set, whose pictures may not be handed on."""
     folder = shutil.copytree(BUNDLED_COLLECTION, tmp_path_factory.mktemp("bare") / "collection")
-    (folder / THUMBNAILS).unlink()
-    stated = json.loads((folder / MANIFEST).read_text())
-    del stated["checksums"][THUMBNAILS]
     facts = {"title": "Scans of a hospital far away", "licence": "CC BY 4.0", "home": HOME}
-    stated |= {"synthetic": False, "sources": {"phantom_ct": facts}}
-    (folder / MANIFEST).write_text(json.dumps(stated))
+    with changing(folder) as change:
+        bare = [change.segment(part.table(), part.vectors(), None) for part in change.opened.segments]
+        stated = change.stated.changed(synthetic=False, sources={"phantom_ct": facts}, segments=tuple(bare))
+        change.commit(stated)
     return serve(Settings.from_environment({"MERMED_COLLECTION": str(folder)}))
 
 

@@ -58,7 +58,8 @@ def test_the_map_of_the_bundled_collection_keeps_the_modalities_together():
 
 
 def test_how_near_cases_usually_are(collection):
-    similarity = collection.vectors @ collection.vectors.T
+    vectors = collection.vectors[:]
+    similarity = vectors @ vectors.T
     np.fill_diagonal(similarity, -np.inf)
     nearest = similarity.max(axis=1)
     assert len(collection) < 200  # so all of them are in the sample

@@ -3,24 +3,16 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from mermed_core.collections.collection import CASE_COLUMNS, Collection, Description
+from mermed_core.collections.segment import RECORDS, SCALE, THUMBNAILS, VECTORS
 from mermed_core.collections.sources import SourceFacts
-from mermed_core.collections.store import (
-    FORMAT,
-    MANIFEST,
-    MAP,
-    RECORDS,
-    THUMBNAILS,
-    VECTORS,
-    build_collection,
-    load_collection,
-    write_collection,
-)
+from mermed_core.collections.stated import FORMAT, MANIFEST
+from mermed_core.collections.store import build_collection, load_collection, write_collection
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import CollectionError, ManifestError, OccupiedError
 from mermed_core.inference.predictor import Predictor
@@ -34,7 +26,14 @@ def cases(collection: Collection) -> tuple[Case, ...]:
     return collection.cases_at(np.arange(len(collection)))
 
 
-FILES = (MANIFEST, RECORDS, VECTORS, MAP, THUMBNAILS)
+PARTS = (RECORDS, VECTORS, SCALE, THUMBNAILS)
+FILES = (MANIFEST, "map-*.parquet", *(f"segment-*/{name}" for name in PARTS))
+
+
+def file_of(folder: Path, name: str) -> Path:
+    """Returns the one file of a collection whose name is like this."""
+    (path,) = folder.glob(name)
+    return path
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ def three(phantoms):
 def test_what_was_built_comes_back(build, three, tmp_path):
     built, loaded = build(tmp_path / "c", three), load_collection(tmp_path / "c")
     assert cases(loaded) == cases(built) == tuple(three.cases())
-    np.testing.assert_array_equal(loaded.vectors, built.vectors)
+    np.testing.assert_array_equal(loaded.vectors[:], built.vectors[:])
     np.testing.assert_array_equal(loaded.coordinates, built.coordinates)
     facts = ("name", "description", "synthetic", "fingerprint")
     assert [getattr(loaded, fact) for fact in facts] == [getattr(built, fact) for fact in facts]
@@ -78,11 +77,11 @@ def test_a_case_that_is_alone_makes_no_other_far(build, three, tmp_path):
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("damage", ["missing", "renamed", "truncated", "changed", "empty", "folder"])
 def test_a_damaged_file_is_refused(copied, name, damage):
-    path = copied / name
+    path = file_of(copied, name)
     content = bytearray(path.read_bytes())
     path.unlink()
     if damage == "renamed":
-        (copied / f"{name}.old").write_bytes(content)
+        path.with_suffix(".old").write_bytes(content)
     elif damage == "truncated":
         path.write_bytes(content[: len(content) // 2])
     elif damage == "changed":
@@ -99,7 +98,7 @@ def test_a_damaged_file_is_refused(copied, name, damage):
 def test_files_of_another_collection_are_refused(copied, build, three, tmp_path):
     build(tmp_path / "other", three)
     for name in FILES[1:]:
-        shutil.copy(tmp_path / "other" / name, copied / name)
+        shutil.copy(file_of(tmp_path / "other", name), file_of(copied, name))
         with pytest.raises(CollectionError, match="damaged"):
             load_collection(copied)
 
@@ -109,15 +108,17 @@ def test_files_of_another_collection_are_refused(copied, build, three, tmp_path)
     [
         {"format": FORMAT + 1},
         {"format": None},
-        {"checksums": None},
-        {"checksums": []},
-        {"checksums": {}},
-        {"checksums": {RECORDS: 1}},
+        {"segments": None},
+        {"segments": []},
+        {"segments": [{"name": "segment-0", "rows": 42, "files": []}]},
+        {"map": {"name": "../map.parquet", "size": 1, "sha256": "", "sample": ""}},
+        {"cases": 41},
+        {"dim": 3},
         {"sources": None},
         {"sources": {"busi": 1}},
         {"sources": {"busi": {"home": "javascript:alert(1)"}}},
         *({name: ...} for name in ("format", "name", "text", "synthetic", "fingerprint", "sources")),
-        {"checksums": ...},
+        *({name: ...} for name in ("segments", "map", "cases", "state")),
     ],
     ids=str,
 )
@@ -137,10 +138,19 @@ def test_a_manifest_that_is_none_is_refused(copied, content):
         load_collection(copied)
 
 
-def test_a_folder_of_the_first_format_says_how_to_make_it_again(copied):
-    stated = json.loads((copied / MANIFEST).read_text()) | {"format": 1}
+@pytest.mark.parametrize(
+    ("number", "advice"), [(1, "build it again: mermed collect --data"), (2, "mermed collect migrate")]
+)
+def test_a_folder_of_an_older_format_says_what_to_do(copied, number, advice):
+    stated = json.loads((copied / MANIFEST).read_text()) | {"format": number}
     (copied / MANIFEST).write_text(json.dumps(stated))
-    with pytest.raises(CollectionError, match=r"is of format 1.* build it again with mermed collect"):
+    with pytest.raises(CollectionError, match=rf"is of format {number}.*{advice}"):
+        load_collection(copied)
+
+
+def test_a_damaged_one_says_what_is_wrong_and_how_to_build_it_again(copied):
+    file_of(copied, f"segment-*/{VECTORS}").unlink()
+    with pytest.raises(CollectionError, match=rf"{VECTORS}' is missing.*mermed collect --data .* --out"):
         load_collection(copied)
 
 
@@ -245,15 +255,15 @@ def test_without_pictures_none_is_kept(build, three, tmp_path):
     loaded = load_collection(tmp_path / "c")
     assert not loaded.has_pictures
     assert [loaded.thumbnail(case.case_id) for case in cases(loaded)] == [None] * 3
-    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == sorted({*FILES} - {THUMBNAILS})
+    (segment,) = (tmp_path / "c").glob("segment-*")
+    assert {path.name for path in segment.iterdir()} == {*PARTS} - {THUMBNAILS}
 
 
-def test_pictures_come_by_groups_and_each_is_its_cases(build, phantoms, tmp_path, monkeypatch):
-    monkeypatch.setattr("mermed_core.collections.store._GROUP", 4)
+def test_pictures_come_one_by_one_and_each_is_its_cases(build, phantoms, tmp_path, monkeypatch):
+    monkeypatch.setattr("mermed_core.collections.segment._BATCH", 4)
     monkeypatch.setattr("mermed_core.collections.store.compute_map", lambda vectors, _: vectors[:, :2].copy())
     built = build(tmp_path / "c", phantoms.select(range(10)))
     loaded = load_collection(tmp_path / "c")
-    assert pq.ParquetFile(tmp_path / "c" / THUMBNAILS).num_row_groups == 3
     for case in cases(built):
         assert loaded.thumbnail(case.case_id) == built.thumbnail(case.case_id)
     build(tmp_path / "c", phantoms.select(range(100, 110)))
@@ -269,7 +279,7 @@ def test_cases_are_compared_in_the_retrieval_space(build, embedder, phantoms, tm
     space = RetrievalSpace(vectors.mean(axis=0), basis.astype(np.float32))
     build(tmp_path / "c", manifest, space=space)
     loaded = load_collection(tmp_path / "c")
-    np.testing.assert_allclose(loaded.vectors, space.project(vectors), atol=0.01)
+    np.testing.assert_allclose(loaded.vectors[:], space.project(vectors), atol=0.01)
     assert loaded.fingerprint == f"{embedder.fingerprint}-{space.digest}"
 
 
@@ -279,7 +289,7 @@ def test_embeddings_are_made_once_and_give_the_same_collection(build, embedder, 
     build(tmp_path / "first", three, cache=cache)
     monkeypatch.setattr(embedder, "embed_tensors", None)  # nothing is embedded from here on
     second = build(tmp_path / "second", three, cache=cache)
-    np.testing.assert_array_equal(second.vectors, plain.vectors)
+    np.testing.assert_array_equal(second.vectors[:], plain.vectors[:])
     assert second.thumbnail(cases(second)[1].case_id) == plain.thumbnail(cases(plain)[1].case_id)
 
 

@@ -1,0 +1,371 @@
+"""Changes of a collection in place: cases are added, taken out and erased; segments are put together.
+
+No case is embedded twice, and no point of the map moves. Each change takes the state of the folder from one
+whole collection to the next, see `folder`.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mermed_core.collections.case_columns import CHECKSUM, FRAME
+from mermed_core.collections.collection import Collection
+from mermed_core.collections.folder import FolderChange, changing
+from mermed_core.collections.map_file import MapData
+from mermed_core.collections.projection import place
+from mermed_core.collections.segment import SEGMENT_ROWS, THUMBNAILS, Segment
+from mermed_core.collections.sources import source_facts
+from mermed_core.collections.stated import StatedSegment, next_state
+from mermed_core.collections.store import (
+    case_columns,
+    collection_of,
+    draw_map,
+    embedded,
+    image_checksums,
+    plain_facts,
+    write_segments,
+)
+from mermed_core.data.manifest import Manifest
+from mermed_core.errors import CollectionError, ManifestError
+from mermed_core.models.embedder import Embedder
+from mermed_core.models.embedding_cache import EmbeddingCache
+from mermed_core.models.retrieval_space import RetrievalSpace
+from mermed_core.search.quantised import QuantisedVectors, StoredVectors
+from mermed_core.search.stored import update_index
+
+logger = logging.getLogger(__name__)
+
+_PLACING = 8  # neighbours that a new case is placed among
+_BLOCK = 1024  # new cases that are placed together
+
+
+@dataclass(frozen=True)
+class Added:
+    """What came of adding images.
+
+    Attributes:
+        cases: how many were added.
+        there: how many were in the collection already.
+        broken: reasons by the id of an image that could not be read.
+        left_out: how many files or rows of the sources are no image, by reason.
+    """
+
+    cases: int
+    there: int
+    broken: Mapping[str, str]
+    left_out: Mapping[str, int]
+
+
+def add_cases(
+    folder: Path,
+    embedder: Embedder,
+    manifest: Manifest,
+    *,
+    space: RetrievalSpace,
+    sources: Mapping[str, Any] | None = None,
+    cache: EmbeddingCache | None = None,
+    workers: int = 0,
+) -> Added:
+    """Adds the images of a manifest that the collection does not hold yet, whatever they are called.
+
+    They are placed on the map among their nearest cases and get the further columns of the map from the
+    nearest one. The columns of the records stay as they are: a further column that the manifest does not have
+    is empty for its images.
+
+    Args:
+        folder: the collection.
+        embedder: the model that made it.
+        manifest: the images.
+        space: the model's retrieval space.
+        sources: facts about data sets by source; those without a case are left out.
+        cache: where embeddings are kept, so that they need not be made again.
+        workers: processes that read images ahead.
+
+    Raises:
+        CollectionError: there is no collection that can be used, or another model made it.
+        ManifestError: another image in the collection has the id of a new one, or none can be read.
+    """
+    with changing(folder) as change:
+        if space.fingerprint(embedder.fingerprint) != change.stated.fingerprint:
+            raise CollectionError(
+                f"The collection in '{folder}' was made by another model: name the one that made it with "
+                "--model, or build the collection again with mermed collect."
+            )
+        new = _new_images(change, manifest)
+        if not len(new):
+            return Added(0, len(manifest), {}, manifest.left_out)
+        known = source_facts(sources or {}, new.frame["source"].unique())
+        schema = change.opened.segments[0].records.schema_arrow
+        new = _with_columns(new, schema)
+        keep = [name for name in schema.names if name in new.frame]
+        pictures = any(segment.file(THUMBNAILS) for segment in change.stated.segments)
+        segments: list[StatedSegment] = []
+        broken: dict[str, str] = {}
+        for part in embedded(embedder, new, pictures=pictures, cache=cache, workers=workers):
+            broken |= part.broken
+            segments += write_segments(
+                change,
+                part,
+                {**change.stated.facts, **known},
+                space=space,
+                keep=keep,
+                pictures=pictures,
+                like=schema,
+            )
+        facts = {name: plain_facts(each) for name, each in known.items()}
+        _commit_added(change, segments, facts, broken, manifest.left_out)
+        added = sum(segment.rows for segment in segments)
+        return Added(added, len(manifest) - len(new), broken, manifest.left_out)
+
+
+def remove_cases(
+    folder: Path,
+    *,
+    cases: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    source: str | None = None,
+    erase: bool = True,
+) -> int:
+    """Removes cases from every file of a collection; returns how many.
+
+    First they are taken out: index and map are written without them and no reader finds them any more. Then
+    the segments that held them are written anew. Killed between the two, the same call erases what was taken
+    out.
+
+    Args:
+        folder: the collection.
+        cases: ids of cases.
+        groups: groups, such as patients, whose cases are removed.
+        source: the data set that the groups are of; needed where several have a group of one name.
+        erase: write the segments anew now; otherwise `compact` does it.
+
+    Raises:
+        CollectionError: there is no collection that can be used, or it has no such case or group, or nothing
+            would be left of it.
+    """
+    with changing(folder) as change:
+        collection = collection_of(folder, change.opened)
+        rows, unknown = _rows_of(collection, cases, groups, source)
+        if unknown and not (erase and change.opened.gone):
+            raise CollectionError(unknown[0])
+        if len(rows) == len(collection):
+            raise CollectionError(f"Nothing would be left of '{folder}'; delete the folder instead.")
+        if len(rows):
+            _take_out(change, collection, rows, [*cases, *groups])
+        if erase:
+            _rewrite(change, [[number] for number in _touched(change)])
+        if unknown and not len(rows):
+            logger.info("what was taken out before is erased now")
+        return len(rows)
+
+
+def compact(folder: Path, *, new_map: bool = False) -> tuple[int, int]:
+    """Erases what was taken out and puts small segments together; returns how many there were and are.
+
+    Args:
+        folder: the collection.
+        new_map: compute the map again, so that cases that were added get a place of their own; all points
+            move.
+
+    Raises:
+        CollectionError: there is no collection that can be used.
+    """
+    with changing(folder) as change:
+        before = len(change.stated.segments)
+        touched = set(_touched(change))
+        groups = _groups([len(segment) for segment in change.opened.segments])
+        _rewrite(change, [group for group in groups if len(group) > 1 or touched & set(group)])
+        if new_map:
+            drawn = draw_map(change.opened.vectors)
+            change.commit(change.stated.changed(map=change.map(drawn)))
+        return before, len(change.stated.segments)
+
+
+def _new_images(change: FolderChange, manifest: Manifest) -> Manifest:
+    """Returns the images of a manifest whose content the collection does not hold.
+
+    Raises:
+        ManifestError: one that it does not hold has the id of one that it holds.
+    """
+    columns = case_columns(change.opened)
+    held = set(zip(columns[CHECKSUM], columns[FRAME], strict=True))
+    frames = manifest.frame[FRAME] if FRAME in manifest.frame else [0] * len(manifest)
+    keys = zip(image_checksums(manifest), frames, strict=True)
+    new = manifest.select(np.array([(checksum, int(frame)) not in held for checksum, frame in keys], bool))
+    taken = new.frame["case_id"].isin(columns["case_id"])
+    if taken.any():
+        raise ManifestError(
+            f"the collection holds another image as '{new.frame['case_id'][taken].iloc[0]}' "
+            f"({int(taken.sum())} such in all); remove those first with mermed collect remove --case, or "
+            "give the new ones other ids.",
+            column="case_id",
+        )
+    return new
+
+
+def _with_columns(manifest: Manifest, schema: pa.Schema) -> Manifest:
+    missing = [name for name in schema.names if name not in manifest.frame and name not in (FRAME, CHECKSUM)]
+    return manifest.with_frame(manifest.frame.assign(**dict.fromkeys(missing)))
+
+
+def _commit_added(
+    change: FolderChange,
+    segments: Sequence[StatedSegment],
+    facts: Mapping[str, Any],
+    broken: Mapping[str, str],
+    left_out: Mapping[str, int],
+) -> None:
+    opened, stated = change.opened, change.stated
+    collection = collection_of(change.folder, opened)
+    came = [change.open(segment) for segment in segments]
+    vectors = StoredVectors([segment.part for segment in (*opened.segments, *came)], stated.dim)
+    state = next_state(stated.state, *(segment.name for segment in segments))
+    drawn = _placed(collection, opened.map, vectors)
+    update_index(change.folder, stated.state, state, vectors, np.ones(len(collection), bool))
+    counts = {
+        key: stated.left_out.get(key, 0) + left_out.get(key, 0) for key in {**stated.left_out, **left_out}
+    }
+    change.commit(
+        stated.changed(
+            cases=len(vectors),
+            state=state,
+            segments=(*stated.segments, *segments),
+            sources={**facts, **stated.sources},
+            map=change.map(drawn),
+            broken={**stated.broken, **broken},
+            left_out=counts,
+        )
+    )
+
+
+def _placed(collection: Collection, drawn: MapData, vectors: StoredVectors) -> MapData:
+    """Returns the map with the vectors that come after the collection's own."""
+    places: list[tuple[float, float]] = []
+    nearest: list[np.ndarray] = []
+    for first in range(len(collection), len(vectors), _BLOCK):
+        block = vectors[first : first + _BLOCK]
+        similarities, positions = collection.engine.search(block, _PLACING)
+        for near, rows in zip(similarities, positions, strict=True):
+            point = place(near, drawn.coordinates[rows])
+            places.append((point.x, point.y))
+        nearest.append(positions[:, 0])
+    rows = np.concatenate(nearest)
+    return drawn.extended(np.array(places), {name: values[rows] for name, values in drawn.columns.items()})
+
+
+def _rows_of(
+    collection: Collection, cases: Sequence[str], groups: Sequence[str], source: str | None
+) -> tuple[np.ndarray, list[str]]:
+    """Returns the rows (some,) of cases and groups, rising, and a sentence for each that there is none of."""
+    rows, unknown = [np.empty(0, np.int64)], []
+    for case_id in cases:
+        found = collection.cases.rows_with("case_id", case_id)
+        rows.append(found)
+        if not len(found):
+            unknown.append(f"The collection '{collection.name}' has no case '{case_id}'.")
+    for group in groups:
+        found = collection.cases.rows_with("group", group)
+        sources = collection.cases["source"].iloc[found]
+        if source is None and sources.nunique() > 1:
+            named = ", ".join(sorted(sources.unique()))
+            raise CollectionError(
+                f"The group '{group}' is another in each of {named}; say with --source which one is meant."
+            )
+        found = found if source is None else found[(sources == source).to_numpy(bool)]
+        rows.append(found)
+        if not len(found):
+            of = "" if source is None else f" of '{source}'"
+            unknown.append(f"The collection '{collection.name}' has no group '{group}'{of}.")
+    return np.unique(np.concatenate(rows)), unknown
+
+
+def _take_out(change: FolderChange, collection: Collection, rows: np.ndarray, names: Sequence[str]) -> None:
+    """Commits the collection without some rows, whose data stay in their segments."""
+    opened, stated = change.opened, change.stated
+    kept = np.ones(len(collection), bool)
+    kept[rows] = False
+    named = {*names, *collection.cases["case_id"].iloc[rows], *collection.cases["group"].iloc[rows]}
+    gone, first = dict(opened.gone), 0
+    parts = []
+    for segment, each in zip(stated.segments, opened.segments, strict=True):
+        inside = rows[(rows >= first) & (rows < first + len(each))] - first
+        before = gone.get(segment.name, np.empty(0, np.int64))
+        gone[segment.name] = np.union1d(before, each.part.stored(inside))
+        parts.append(change.open(segment, gone[segment.name]).part)
+        first += len(each)
+    vectors = StoredVectors(parts, stated.dim)
+    state = next_state(stated.state, *map(str, rows.tolist()))
+    update_index(change.folder, stated.state, state, vectors, kept)
+    change.commit(
+        stated.changed(
+            cases=len(vectors),
+            state=state,
+            taken_out=change.gone(gone),
+            map=change.map(opened.map.take(kept)),
+            # An image that could not be read may have been this patient's.
+            broken={
+                name: why for name, why in stated.broken.items() if not any(map(name.__contains__, named))
+            },
+        )
+    )
+
+
+def _touched(change: FolderChange) -> list[int]:
+    """Returns the numbers of the segments that hold what was taken out."""
+    names = change.opened.gone.keys()
+    return [number for number, segment in enumerate(change.stated.segments) if segment.name in names]
+
+
+def _groups(sizes: Iterable[int]) -> Iterator[list[int]]:
+    """Yields the numbers of neighbouring segments that fit into one."""
+    group: list[int] = []
+    rows = 0
+    for number, size in enumerate(sizes):
+        if group and rows + size > SEGMENT_ROWS:
+            yield group
+            group, rows = [], 0
+        group.append(number)
+        rows += size
+    if group:
+        yield group
+
+
+def _rewrite(change: FolderChange, groups: Iterable[Sequence[int]]) -> None:
+    """Commits the collection with each group of segments as one, without what was taken out of them."""
+    opened, stated = change.opened, change.stated
+    joined = {group[0]: group for group in groups}
+    if not joined:
+        return
+    inside = set(chain.from_iterable(joined.values()))
+    segments: list[StatedSegment] = []
+    for number, segment in enumerate(stated.segments):
+        if number in joined:
+            segments += _joined(change, [opened.segments[each] for each in joined[number]])
+        elif number not in inside:
+            segments.append(segment)
+    left = {segment.name for segment in segments}
+    gone = {name: rows for name, rows in opened.gone.items() if name in left}
+    change.commit(stated.changed(segments=tuple(segments), taken_out=change.gone(gone)))
+
+
+def _joined(change: FolderChange, parts: Sequence[Segment]) -> list[StatedSegment]:
+    """Writes segments as one, in their order; none where no case of theirs is left."""
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return []
+    if len(parts) == 1:
+        vectors = parts[0].vectors()
+    else:  # what each one's codes stand for differs
+        vectors = QuantisedVectors.encode(np.concatenate([part.vectors().decode() for part in parts]))
+    pictures = None
+    if any(part.thumbnails is not None for part in parts):
+        pictures = chain.from_iterable(
+            part.pictures() if part.thumbnails is not None else [b""] * len(part) for part in parts
+        )
+    return [change.segment(pa.concat_tables(part.table() for part in parts), vectors, pictures)]
