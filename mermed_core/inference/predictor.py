@@ -2,11 +2,13 @@
 
 import logging
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from mermed_core.collections.closeness import Closeness
 from mermed_core.collections.collection import Collection, Neighbours
 from mermed_core.collections.pictures import Pictures
 from mermed_core.collections.store import load_collection
@@ -18,9 +20,10 @@ from mermed_core.imaging.reader import MedicalImage, read_image
 from mermed_core.inference.refinement import NO_MARKS, Marks, nearest_refined
 from mermed_core.inference.saliency import Explainer
 from mermed_core.modalities import modality_key
+from mermed_core.models.cam import DEFAULT, METHODS
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.fitted_parts import FittedParts
-from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head
+from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head, HeadSet
 from mermed_core.models.model_folder import CARD
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
 from mermed_core.records import (
@@ -33,6 +36,7 @@ from mermed_core.records import (
     Saliency,
 )
 from mermed_core.search.filters import EVERYTHING, Filter
+from mermed_core.search.milvus_server import MilvusServer
 
 __all__ = ["Embedding", "Filter", "LabelSet", "MedicalImage", "Predictor"]
 
@@ -87,23 +91,32 @@ class Predictor:
         self.device = describe(embedder.device)
 
     @classmethod
-    def load(cls, model: Path, collection: Path | None = None, *, pictures: Pictures | None = None) -> Self:
+    def load(
+        cls,
+        model: Path,
+        collection: Path | None = None,
+        *,
+        pictures: Pictures | None = None,
+        server: MilvusServer | None = None,
+    ) -> Self:
         """Loads a model folder with its heads, and a collection made by the same model.
 
         Args:
             model: the model folder.
             collection: the collection's folder, None for none.
             pictures: where the pictures of cases can be had that the collection itself has none of.
+            server: searches the collection instead of this process.
 
         Raises:
             ModelError: the model is missing, incomplete or damaged.
             CollectionError: the collection is, or another model made it.
+            SearchServerError: the server does not answer, or holds something else than the collection.
         """
         embedder = Embedder.load(model)
         return cls(
             embedder,
             FittedParts.load(model, embedder.backbone.dim),
-            load_collection(collection, pictures=pictures) if collection else None,
+            load_collection(collection, pictures=pictures, server=server) if collection else None,
             card=_read_card(model / CARD),
             metrics=ModelMetrics.load(model / METRICS),
         )
@@ -112,6 +125,16 @@ class Predictor:
     def tasks(self) -> tuple[LabelSet, ...]:
         """The label sets that this model has heads for."""
         return tuple(LabelSet(head.task, head.kind, head.classes) for head in self._parts.heads.findings)
+
+    @property
+    def heads(self) -> HeadSet:
+        """The heads, with what their classes mean in the collection and what they were calibrated on."""
+        return self._parts.heads
+
+    @cached_property
+    def closeness(self) -> Closeness | None:
+        """What a similarity means in the collection; measured when it is first wanted, None without one."""
+        return Closeness.of(self.collection) if self.collection else None
 
     def made(self, collection: Collection) -> bool:
         """Returns whether this model made a collection's vectors, so that they can be compared."""
@@ -201,7 +224,13 @@ class Predictor:
         )
 
     def explain(
-        self, image: MedicalImage, *, task: str, label: str, embedding: Embedding | None = None
+        self,
+        image: MedicalImage,
+        *,
+        task: str,
+        label: str,
+        embedding: Embedding | None = None,
+        method: str = DEFAULT,
     ) -> Saliency:
         """Shows where an image speaks for one class of a label set.
 
@@ -210,16 +239,35 @@ class Predictor:
             task: the label set.
             label: the class.
             embedding: of the same image, which saves the pass that finds out whether it is a negative.
+            method: a key of `models.cam.METHODS`.
 
         Raises:
-            ModelError: the model has no such label set or class.
+            ModelError: the model has no such label set or class, or there is no such method.
         """
         head = self._parts.heads.get(task)
         if label not in head.classes:
             raise ModelError(f"The label set '{task}' has no class '{label}'.")
+        if method not in METHODS:
+            raise ModelError(f"There is no heat map '{method}'; there are {', '.join(METHODS)}.")
         negative = self._neutral(image.pixels)[1] if embedding is None else embedding.negative
         pixels = _shown(image.pixels, negative)
-        return self._explainer.explain(pixels, head.modality, head, label)
+        return self._explainer.explain(pixels, head.modality, head, label, method)
+
+    def support(
+        self, image: MedicalImage, embedding: Embedding, weight: np.ndarray, method: str = DEFAULT
+    ) -> tuple[np.ndarray, float]:
+        """Returns where an image speaks for a direction (width,) of embeddings, see `Explainer.support`."""
+        pixels = _shown(image.pixels, embedding.negative)
+        return self._explainer.support(pixels, embedding.chosen, weight, method)
+
+    def regions(self, image: MedicalImage, embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what the encoder sees in each cell of an image, and where; see `Explainer.regions`."""
+        return self._explainer.regions(_shown(image.pixels, embedding.negative), embedding.chosen)
+
+    def direction(self, retrieval: np.ndarray) -> np.ndarray:
+        """Returns the direction (width,) of embeddings that leads towards a retrieval vector (dim,)."""
+        basis = self._parts.space.basis
+        return retrieval if basis is None else retrieval @ basis
 
     def similar(
         self,

@@ -25,6 +25,7 @@ NEAREST_ANYWAY = "The model does not recognise this image; these are merely the 
 UNLABELLED = "Unlabelled"
 # Below this raw peak the map of a class is noise that was stretched to full scale.
 FAINT_PEAK = 1e-3
+_TURNED = 2  # further changes that turn an answer are counted instead
 _NAMED = 4  # more possible classes are counted instead
 
 
@@ -185,6 +186,47 @@ def miscalibrated(error: float) -> str:
 def heat_map(method: str, name: str, peak: float) -> str:
     """Says what a heat map shows."""
     return f"{method} heat map for {name} (raw peak {peak:.2g})."
+
+
+FLAT_MAP = "The map is high over most of the image, so it points nowhere."
+EDGE_MAP = "The map is hottest at the border of the image, where no finding is expected."
+
+
+def second_look(name: str, low: float, high: float, copies: int, turned: Sequence[tuple[str, str]]) -> str:
+    """Says what a second look at an image under small changes gave.
+
+    Args:
+        name: of the class that was first.
+        low: its lowest probability.
+        high: its highest.
+        copies: how many changed copies were looked at.
+        turned: of each change that put another class first, its name and the name of that class.
+    """
+    spread = f"{name} gets {percent(low)} to {percent(high)} under {copies} small changes to the image."
+    if not turned:
+        return spread
+    which = "; ".join(f"with {change}, {other} comes first" for change, other in turned[:_TURNED])
+    more = f"; so do {len(turned) - _TURNED} more" if len(turned) > _TURNED else ""
+    return f"{spread} {which[:1].upper()}{which[1:]}{more}."
+
+
+def map_check(shuffled: float, before: float, after: float, *, like_shuffled: bool) -> str:
+    """Says what two experiments with a heat map gave.
+
+    Args:
+        shuffled: rank correlation with the map of a head whose weights are shuffled.
+        before: probability of the class.
+        after: the same with the hottest tenth of the image blurred.
+        like_shuffled: whether the first is too high.
+    """
+    verdict = (
+        "so it shows the image rather than the finding" if like_shuffled else "so it depends on the finding"
+    )
+    return (
+        f"With the weights of the finding shuffled, the map correlates with this one by ranks at "
+        f"{shuffled:.2f}, {verdict}. With its hottest tenth blurred, the probability goes from "
+        f"{percent(before)} to {percent(after)}."
+    )
 
 
 def modality_name(key: str) -> str:

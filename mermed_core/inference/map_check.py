@@ -1,0 +1,111 @@
+"""Whether a heat map means anything: what a head without knowledge would draw, and what its hot places do.
+
+A map that stays the same when the head's weights are shuffled shows the image, not the class (Adebayo et al.
+2018); a map whose hottest places can be blurred without the probability falling did not find what the answer
+rests on.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from scipy.stats import rankdata
+
+from mermed_core.imaging.reader import MedicalImage
+from mermed_core.inference.predictor import Predictor
+from mermed_core.records import Embedding, Saliency
+
+_HOT = 0.1  # share of the image that counts as the hot part
+_SHUFFLES = 2  # each costs a pass with gradients
+_COMPARED = 32  # side of the maps that are correlated
+_BLUR = 0.06  # standard deviation, a share of the image's longer side
+_FLAT = 0.5  # share of the image above half the peak
+_EDGE, _AT_EDGE = 0.06, 0.5  # width of the border, a share of each side; share of the hot part within it
+_ALIKE = 0.7
+
+
+@dataclass(frozen=True)
+class MapCheck:
+    """What two experiments say of a heat map.
+
+    Attributes:
+        shuffled: rank correlation, −1..1, of the map with those of the same head with its weights shuffled.
+        before: probability of the class, 0..1.
+        after: the same with the hottest tenth of the image blurred.
+    """
+
+    shuffled: float
+    before: float
+    after: float
+
+    @property
+    def like_shuffled(self) -> bool:
+        """Whether a head that knows nothing draws nearly the same map."""
+        return self.shuffled >= _ALIKE
+
+
+def check_map(
+    predictor: Predictor, image: MedicalImage, embedding: Embedding, saliency: Saliency
+) -> MapCheck:
+    """Tries a heat map; takes two passes with gradients and one without.
+
+    Args:
+        predictor: that drew the map.
+        image: from `Predictor.read`.
+        embedding: of the image.
+        saliency: the map.
+    """
+    head = predictor.heads.get(saliency.task)
+    column = head.classes.index(saliency.label)
+    random, own = np.random.default_rng(0), _small(saliency.heat)
+    correlations = []
+    for _ in range(_SHUFFLES):
+        weight = random.permutation(head.weight[column])
+        heat, _ = predictor.support(image, embedding, weight, saliency.method)
+        correlations.append(_rank_correlation(own, _small(heat)))
+    blurred = replace(image, pixels=_without_hot(image.pixels, saliency.heat))
+    vectors = [embedding.vector, predictor.embed(blurred, modality=embedding.chosen).vector]
+    before, after = head.probabilities(np.stack(vectors))[:, column]
+    return MapCheck(float(np.mean(correlations)), float(before), float(after))
+
+
+def is_flat(heat: np.ndarray) -> bool:
+    """Returns whether a map (height, width) in 0..1 is high over more than half of the image."""
+    return float((heat >= 0.5 * heat.max()).mean()) > _FLAT
+
+
+def is_at_edge(heat: np.ndarray) -> bool:
+    """Returns whether most of the hottest tenth of a map (height, width) lies at the border of the image."""
+    rows, columns = np.nonzero(_hot(heat))
+    near = [
+        (places < _EDGE * length) | (places >= (1 - _EDGE) * length)
+        for places, length in zip((rows, columns), heat.shape, strict=True)
+    ]
+    return float((near[0] | near[1]).mean()) > _AT_EDGE if len(rows) else False
+
+
+def _hot(heat: np.ndarray) -> np.ndarray:
+    """Returns the mask of the hottest tenth, less where the map is cold almost everywhere."""
+    return (heat >= np.quantile(heat, 1 - _HOT)) & (heat > 0)
+
+
+def _without_hot(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Returns pixels (height, width, 3) with the hottest tenth blurred, without a seam."""
+    sigma = max(1.0, _BLUR * max(pixels.shape[:2]))
+    blurred = gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0), truncate=2.0)
+    share = gaussian_filter(_hot(heat).astype(np.float32), sigma / 4)[..., None]
+    return np.rint(pixels * (1 - share) + blurred * share).astype(np.uint8)
+
+
+def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Returns Spearman's correlation of values (cells,); 0 where one of them does not vary."""
+    ranks = [rankdata(values) for values in (one, other)]
+    if min(values.std() for values in ranks) == 0:
+        return 0.0
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _small(heat: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(np.ascontiguousarray(heat, np.float32))
+    return np.asarray(image.resize((_COMPARED, _COMPARED), Image.Resampling.BOX)).ravel()

@@ -1,0 +1,93 @@
+"""What the nearest cases say of an image: their vote beside the classifier's answer, and its contrast."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mermed_core.inference.predictor import Predictor
+from mermed_core.records import Analysis, Embedding, Neighbour
+from mermed_core.search.filters import Filter
+
+_FEWEST_VOTERS = 3
+_SEARCHED = 24  # cases that are looked through for those of a class
+
+
+@dataclass(frozen=True)
+class Vote:
+    """How many of the nearest cases have which class of one label set.
+
+    Attributes:
+        task: the label set.
+        answer: the class that the classifier gives the highest probability.
+        counts: cases by class, the most frequent first; only classes that occur.
+        cases: how many cases were asked; those of other label sets have no vote.
+    """
+
+    task: str
+    answer: str
+    counts: dict[str, int]
+    cases: int
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether most of the cases with a vote, and at least three, have another class than the answer."""
+        voters = sum(self.counts.values())
+        first = next(iter(self.counts.values()), 0)
+        return first >= _FEWEST_VOTERS and 2 * first > voters and next(iter(self.counts)) != self.answer
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The nearest cases of the class that the classifier answers, and the nearest of the set's other classes.
+
+    Attributes:
+        same: of that class, nearest first.
+        other: of others, nearest first.
+    """
+
+    same: tuple[Neighbour, ...]
+    other: tuple[Neighbour, ...]
+
+
+def vote(predictor: Predictor, analysis: Analysis) -> Vote | None:
+    """Returns how the nearest cases of an image vote in the label set of its first finding.
+
+    None without findings or neighbours.
+    """
+    if not analysis.findings or not analysis.neighbours:
+        return None
+    head = predictor.heads.get(analysis.findings[0].task)
+    classes = (head.class_of(near.case.source, near.case.labels) for near in analysis.neighbours)
+    counts = Counter(name for name in classes if name)
+    return Vote(head.task, analysis.findings[0].label, dict(counts.most_common()), len(analysis.neighbours))
+
+
+def contrast(predictor: Predictor, embedding: Embedding, task: str, label: str, count: int) -> Contrast:
+    """Returns the nearest cases with a class of a label set, and those with another one.
+
+    Args:
+        predictor: with a collection.
+        embedding: of the image.
+        task: the label set.
+        label: the class.
+        count: how many of either kind.
+
+    Raises:
+        CollectionError: there is no collection.
+        ModelError: there is no such label set.
+    """
+    head = predictor.heads.get(task)
+
+    def nearest(names: Iterable[str]) -> tuple[Neighbour, ...]:
+        wanted = set(names)
+        stated = [name.partition(":") for name, known in head.meanings.items() if known in wanted]
+        if not stated:
+            return ()
+        where = Filter(
+            {"source": {source for source, _, _ in stated}, "label": {name for *_, name in stated}}
+        )
+        found = predictor.similar(embedding, count=_SEARCHED, where=where)
+        own = (near for near in found if head.class_of(near.case.source, near.case.labels) in wanted)
+        return tuple(own)[:count]
+
+    return Contrast(nearest([label]), nearest(name for name in head.classes if name != label))

@@ -1,0 +1,55 @@
+from dataclasses import replace
+
+import pytest
+
+from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.inference.neighbourhood import Vote, contrast, vote
+from mermed_core.inference.predictor import MedicalImage
+from mermed_core.records import Case, Finding, Neighbour
+
+
+@pytest.fixture
+def embedded(predictor):
+    pixels = draw_phantom("ct", FINDINGS["ct"][0], size=96, seed=7).pixels
+    return predictor.embed(MedicalImage(pixels, 1, 0, "PNG", ()), modality="ct")
+
+
+def near(source: str, *labels: str) -> Neighbour:
+    return Neighbour(Case("c", "ct", labels, source, "g", ""), 0.9)
+
+
+def test_cases_vote_with_what_their_labels_mean(predictor, embedded):
+    nodule, normal = predictor.heads.get("phantom_ct").classes
+    analysis = replace(
+        predictor.analyse(embedded, neighbours=1),
+        findings=(Finding("phantom_ct", nodule, 0.6), Finding("phantom_ct", normal, 0.4)),
+        neighbours=(
+            *(near("phantom_ct", normal) for _ in range(3)),
+            near("phantom_ct", nodule),
+            near("elsewhere", nodule),
+            near("phantom_ct"),
+        ),
+    )
+    voted = vote(predictor, analysis)
+    assert voted == Vote("phantom_ct", nodule, {normal: 3, nodule: 1}, 6)
+    assert voted.disagrees
+    assert vote(predictor, replace(analysis, findings=())) is None
+    assert vote(predictor, replace(analysis, neighbours=())) is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "disagrees"),
+    [({"b": 3}, True), ({"a": 3, "b": 2}, False), ({"b": 2}, False), ({"b": 3, "a": 3}, False), ({}, False)],
+)
+def test_only_a_clear_majority_of_three_disagrees(counts, disagrees):
+    assert Vote("set", "a", counts, 8).disagrees == disagrees
+
+
+def test_the_contrast_is_of_one_class_and_of_the_others_nearest_first(predictor, embedded):
+    nodule, normal = predictor.heads.get("phantom_ct").classes
+    found = contrast(predictor, embedded, "phantom_ct", nodule, 2)
+    assert [hit.case.labels for hit in found.same] == [(nodule,)] * len(found.same)
+    assert [hit.case.labels for hit in found.other] == [(normal,)] * len(found.other)
+    assert {hit.case.source for hit in found.same + found.other} == {"phantom_ct"}
+    assert found.same[0].similarity >= found.same[-1].similarity
+    assert 0 < len(found.same) <= 2
