@@ -7,17 +7,20 @@ import sys
 from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
 from gradio.routes import App
 from starlette.routing import BaseRoute
 
 from mermed_core.errors import MermedError
+from mermed_core.incidents import record_incident
 from mermed_core.settings import Settings
 
-from . import own_head_text, text, theme
+from . import batch_text, own_head_text, text, theme
 from .components.header import header
 from .components.html_parts import static_html
 from .pages.about import AboutPage
 from .pages.answer import MODEL_QUEUE, Shown
+from .pages.batch import BatchPage
 from .pages.classify import ClassifyPage
 from .pages.explore import ExplorePage
 from .pages.own_head import OwnHeadPage
@@ -49,7 +52,7 @@ SAFE_LAUNCH: dict[str, Any] = {
 
 
 class Explorer(gr.Blocks):
-    """The page, served with addresses of its own beside Gradio's.
+    """The page, served with addresses of its own beside Gradio's; an error that nobody foresaw gets a number.
 
     Attributes:
         routes: the addresses; anybody who may open the page may open them.
@@ -62,6 +65,19 @@ class Explorer(gr.Blocks):
     def launch(self, **options: Any) -> tuple[App, str, str | None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Serves the page; options are those of `gr.Blocks.launch`."""
         return super().launch(app_kwargs={"routes": self.routes}, **options)
+
+    async def process_api(self, block_fn: BlockFunction | int, *given: Any, **named: Any) -> dict[str, Any]:
+        """Runs a handler; whatever it raises reaches the visitor as a sentence, without trace or path."""
+        try:
+            return await super().process_api(block_fn, *given, **named)
+        except gr.Error:
+            raise
+        except MermedError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        except Exception as error:
+            handler = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+            number = record_incident(error, str(handler.api_name))
+            raise gr.Error(text.unexpected(number), print_exception=False) from None
 
 
 # A map that nobody looked at yet is not on the page: its tab is opened where the address holds a view of it.
@@ -86,6 +102,8 @@ def build_app(services: Services) -> gr.Blocks:
                 similar = SimilarPage(services, query)
             with gr.Tab(text.EXPLORE, id="explore", render_children=True):
                 explore = ExplorePage(services, query)
+            with gr.Tab(batch_text.TAB, id="batch", render_children=True):
+                BatchPage(services)
             with gr.Tab(own_head_text.TAB, id="own_head", render_children=True):
                 OwnHeadPage(services, query)
             with gr.Tab(text.ABOUT, id="about"):

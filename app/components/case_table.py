@@ -7,12 +7,12 @@ import pandas as pd
 
 from mermed_core.collections.collection import Collection
 from mermed_core.data.validation import FILE
+from mermed_core.reports.spreadsheet import to_csv
 
 from ..case_text import labels
 from ..text import modality_name
 
-# A spreadsheet runs a cell that starts like this as a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+__all__ = ["frame", "to_csv"]
 
 
 def frame(collection: Collection, positions: Sequence[int] | np.ndarray) -> pd.DataFrame:
@@ -32,16 +32,3 @@ def frame(collection: Collection, positions: Sequence[int] | np.ndarray) -> pd.D
             "y": places[:, 1],
         }
     )
-
-
-def to_csv(cases: pd.DataFrame) -> str:
-    """Returns the table as CSV in which no text can act as a formula."""
-    safe = cases.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [_harmless(str(value)) for value in safe[name]]
-    return safe.to_csv(index=False)
-
-
-def _harmless(value: str) -> str:
-    return f"'{value}" if value.startswith(_FORMULA) else value

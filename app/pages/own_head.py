@@ -48,7 +48,12 @@ class OwnHeadPage:
             with gr.Column(scale=4, min_width=290):
                 gr.Markdown(own.HOW)
                 self.label = gr.Dropdown(
-                    [], value=None, label=own.LABEL, info=own.LABEL_HINT, allow_custom_value=True
+                    [],
+                    value=None,
+                    label=own.LABEL,
+                    info=own.LABEL_HINT,
+                    allow_custom_value=True,
+                    elem_id="own-label",
                 )
                 self.files = gr.File(label=own.IMAGES, file_count="multiple", height=130, elem_id="own-files")
                 self.add_open = gr.Button(own.ADD_OPEN, size="sm")
@@ -78,39 +83,37 @@ class OwnHeadPage:
 
     def add_files(self, bench: Workbench | None, label: str | None, paths: list[str] | None) -> Shown:
         """Labels uploaded files; one that cannot be read is named, the others are added."""
-        added: list[Labelled] = []
-        problems = []
-        for path in paths or []:
+        name, added, problems = _name(label), [], []
+        for path in paths or []:  # read without a label too, so that they are gone from disk
             try:
                 query = open_upload(self._predictor, path)
-                added.append(self._labelled(label, query))
             except ImageError as error:
                 problems.append(own.refused(Path(path).name, str(error)))
-            except ValueError:
-                pass  # without a label; the file is read all the same, so that it is gone from disk
-        return {**self._added(bench, label, added, " ".join(problems)), self.files: None}
+            else:
+                added += [self._labelled(name, query)] if name else []
+        return {**self._added(bench, name, added, " ".join(problems)), self.files: None}
 
     def add_query(self, bench: Workbench | None, label: str | None, query: Query | None) -> Shown:
         """Labels the image that is open."""
         if query is None:
             return {self.notice: notice.problem(own.NO_OPEN_IMAGE)}
-        return self._added(bench, label, [self._labelled(label, query)] if _name(label) else [])
+        name = _name(label)
+        return self._added(bench, name, [self._labelled(name, query)] if name else [])
 
     def add_cases(self, bench: Workbench | None, label: str | None, ids: list[str] | None) -> Shown:
         """Labels cases of the collection."""
         collection = self._predictor.collection
         if collection is None or not ids:
             return {self.notice: notice.problem(own.NO_CASES)}
+        name = _name(label)
         try:
             added = [
-                labelled_case(
-                    own_heads.example_of(self._predictor, case_id, _name(label)), collection, case_id
-                )
+                labelled_case(own_heads.example_of(self._predictor, case_id, name), collection, case_id)
                 for case_id in ids
             ]
         except MermedError as error:
             return {self.notice: notice.problem(str(error))}
-        return {**self._added(bench, label, added), self.ids: []}
+        return {**self._added(bench, name, added), self.ids: []}
 
     def remove(self, bench: Workbench | None, key: str, query: Query | None) -> Shown:
         """Takes one image out; the classifier that was made with it is gone."""
@@ -154,17 +157,14 @@ class OwnHeadPage:
         """Forgets labels, images and classifier."""
         return {**self._shown(Workbench(), query), self._bench: None}
 
-    def _labelled(self, label: str | None, query: Query) -> Labelled:
-        """Returns an upload with its label; raises ValueError without one."""
-        name = _name(label)
-        if not name:
-            raise ValueError
+    def _labelled(self, name: str, query: Query) -> Labelled:
         return labelled_image(own_heads.example_of(self._predictor, query.embedding, name), query.image)
 
     def _added(
-        self, bench: Workbench | None, label: str | None, added: Iterable[Labelled], problem: str = ""
+        self, bench: Workbench | None, name: str, added: Iterable[Labelled], problem: str = ""
     ) -> Shown:
-        if not _name(label):
+        """Returns the page with more images of a label, or that it has no name."""
+        if not name:
             return {self.notice: notice.problem(own.NO_LABEL)}
         bench = bench or Workbench()
         items = {item.key: item for item in bench.items}

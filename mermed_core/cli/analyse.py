@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from mermed_core.reports.case.case_report import CaseReport
     from mermed_core.reports.case.dicom_subject import Subject
 
-SUMMARY = "Say what the model sees in one image."
+SUMMARY = "Say what the model sees in one image, or in all images of a folder."
 DETAILS = """\
     mermed analyse scan.dcm
     mermed analyse scan.dcm --frame 12 --json
     mermed analyse scan.dcm --report scan.pdf --report scan.json
     mermed analyse scan.dcm --dicom-out results --same-study
+    mermed analyse my/images --csv answers.csv
 
 With --json the answer is one object: modality, familiarity (familiar; unlike: of the modality, but unlike
 what the findings were learned on; unknown), in_distribution, region, region_probability, reason, findings
@@ -33,7 +34,10 @@ header_modality (what the DICOM header says). No other part of a header is read 
 
 --dicom-out writes heat_map.dcm (a Secondary Capture) and report.dcm (a Comprehensive SR, TID 1500,
 preliminary and unverified). They name no patient and are a study of their own, unless --same-study says
-that the file's patient and study are to be read from its header and named in them."""
+that the file's patient and study are to be read from its header and named in them.
+
+--csv takes a folder, at any depth, or a ZIP archive, and writes a line for each file; of a file with frames
+the first is analysed. Ctrl-C keeps what is done."""
 
 _RECOGNISED = {
     Familiarity.FAMILIAR: "yes",
@@ -47,7 +51,11 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.set_defaults(log_level=logging.WARNING)
-    parser.add_argument("file", type=Path, help="an image: DICOM, PNG, JPEG, JPEG 2000, TIFF, WebP, GIF, BMP")
+    parser.add_argument(
+        "file",
+        type=Path,
+        help="an image: DICOM, PNG, JPEG, JPEG 2000, TIFF, WebP, GIF, BMP; with --csv a folder or a ZIP",
+    )
     parser.add_argument(
         "--frame", type=positive, default=1, metavar="N", help="frame of a multi-frame file (default: 1)"
     )
@@ -56,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--neighbours", type=count, default=8, metavar="N", help="how many similar cases (default: 8)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="analyse many files and write a table")
     parser.add_argument(
         "--report",
         type=report_file,
@@ -82,7 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Analyses the file and prints the answer.
+    """Analyses the file, or all files of a folder, and prints the answer or where it is.
 
     Raises:
         ImageError: the file cannot be read as an image.
@@ -91,7 +100,16 @@ def run(options: argparse.Namespace) -> None:
     """
     # Before the seconds that loading takes: a wrong option is said at once.
     subject = _subject(options)
-    predictor = _load(options.model, options.collection)
+    predictor = load_served(options.model, options.collection)
+    if options.csv:
+        from mermed_core.cli.many_files import analyse_into
+
+        analyse_into(options.csv, predictor, options.file)
+    else:
+        _analyse_one(options, predictor, subject)
+
+
+def _analyse_one(options: argparse.Namespace, predictor: "Predictor", subject: "Subject | None") -> None:
     image = predictor.read(options.file, options.frame - 1)
     embedding = predictor.embed(image, modality=options.modality)
     analysis = predictor.analyse(embedding, neighbours=options.neighbours)
@@ -165,8 +183,13 @@ def _write(report: "CaseReport", options: argparse.Namespace, subject: "Subject 
         logger.info("wrote %s", options.dicom_out)
 
 
-def _load(model: Path | None, collection: Path | None) -> "Predictor":
-    """Loads what was asked for; without the bundled collection, or where it is another model's, the rest."""
+def load_served(model: Path | None, collection: Path | None) -> "Predictor":
+    """Loads what was asked for; without the bundled collection, or where it is another model's, the rest.
+
+    Raises:
+        ModelError: there is no usable model.
+        CollectionError: the collection that was asked for cannot be loaded.
+    """
     from mermed_core.inference.predictor import Predictor
     from mermed_core.settings import Settings
 

@@ -23,6 +23,7 @@ from mermed_core.cli import (
     fit,
     head,
     import_official,
+    mcp,
     model_report,
     pack_shards,
     pool_stages,
@@ -46,7 +47,7 @@ DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _REFUSED_ERRORS = (FewShotError, ImageError, ManifestError, RecipeError, SettingsError, UnknownModalityError)
 
 _COMMANDS = {
-    "use a model": (serve, analyse, head, collect, check, atlas, doctor),
+    "use a model": (serve, analyse, head, mcp, collect, check, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
     "prepare": (pack_shards, import_official, draw_examples),
@@ -58,6 +59,7 @@ EXTRAS = {
     "tensorboard": "train",
     "medmnist": "data",
     "open_clip": "eval",
+    "mcp": "mcp",
 }
 
 _INTRODUCTION = """\

@@ -16,6 +16,7 @@ PUBLIC = {
     "classify_as",
     "explain",
     "analyse",
+    "analyse_many",
     "similar",
     "map",
     "selection",

@@ -127,6 +127,8 @@ def heads(seconds: float) -> Iterator[str]:
             asked = np.array(
                 [i for i in rows if labels[i] in two and patients[i] not in set(patients[few])], int
             )
+            if len(asked) < 20:
+                continue
             for name, value in _few(vectors[few], labels[few], vectors[asked], labels[asked]).items():
                 found.setdefault(shots, {}).setdefault(name, []).append(value)
     for shots, by_method in found.items():

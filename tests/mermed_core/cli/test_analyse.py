@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pydicom
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from pypdf import PdfReader
 
 from mermed_core.cli import analyse, main
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.inference.predictor import Predictor
 from mermed_core.records import RESEARCH_ONLY, Analysis, Familiarity, Finding
 
 KEYS = [
@@ -210,3 +212,36 @@ def test_the_files_patient_and_study_are_named_only_where_that_is_asked_for(
     assert code == 2
     assert "Only a DICOM file names a patient" in sentence
     assert error_of("analyse", path, "--report", "report.docx", *options)[0] == 2
+
+
+def test_a_folder_becomes_a_table(tmp_path, write, options, capsys, error_of):
+    folder, out = tmp_path / "many", tmp_path / "answers.csv"
+    folder.mkdir()
+    write("png").rename(folder / "one.png")
+    (folder / "notes.txt").write_text("no image")
+    assert main(["analyse", str(folder), "--csv", str(out), *options]) == 0
+    table = pd.read_csv(out)
+    assert list(table["file"]) == ["notes.txt", "one.png"]
+    assert table["answer"][0] == "refused"
+    assert "2 of 2 files" in capsys.readouterr().out
+    code, said = error_of("analyse", tmp_path / "none", "--csv", out, *options)
+    assert code == 2
+    assert "There is no file or folder" in said
+
+
+def test_a_table_that_is_stopped_keeps_what_is_done(tmp_path, write, options, monkeypatch, capsys):
+    folder, out = tmp_path / "many", tmp_path / "answers.csv"
+    folder.mkdir()
+    write("png").rename(folder / "a.png")
+    write("png").rename(folder / "b.png")
+    read = Predictor.read
+
+    def stopped(self: Predictor, source: object, frame: int = 0):
+        if str(source).endswith("b.png"):
+            raise KeyboardInterrupt
+        return read(self, source, frame)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(Predictor, "read", stopped)
+    assert main(["analyse", str(folder), "--csv", str(out), *options]) == 130
+    assert list(pd.read_csv(out)["file"]) == ["a.png"]
+    assert "1 of 2 files" in capsys.readouterr().out

@@ -1,0 +1,56 @@
+"""Many files as a table that can be sorted, and how far the work has come."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mermed_core.inference.batch import BatchRow, Pace
+from mermed_core.models.model_metrics import ModelMetrics
+
+from .. import batch_text, text
+from .pictures import picture_uri
+from .templates import render
+
+
+def progress_bar(pace: Pace | None, stopped: str = "") -> str:
+    """Returns how far the work has come; "" where none was begun."""
+    if pace is None:
+        return _render("progress", total=0)
+    said = batch_text.progress(pace.done, pace.total, pace.rate, pace.seconds_left)
+    return _render(
+        "progress",
+        total=pace.total,
+        done=pace.done,
+        sentence=f"{stopped} {said}".strip() if stopped else said,
+    )
+
+
+def batch_table(rows: Sequence[BatchRow], metrics: ModelMetrics) -> str:
+    """Returns a line for each file."""
+    return _render("table", rows=[_row(row, metrics) for row in rows])
+
+
+def _row(row: BatchRow, metrics: ModelMetrics) -> dict[str, Any]:
+    analysis = row.analysis
+    known = {"name": row.name, "answer": row.answer, "known": batch_text.ANSWERS[row.answer]}
+    empty = dict.fromkeys(
+        ("modality", "finding", "doubt", "probability", "percent", "nearest", "similarity"), ""
+    )
+    if analysis is None:
+        return {**known, **empty, "picture": "", "notes": row.problem}
+    picture = picture_uri(row.picture) if row.picture is not None else ""
+    said = {**known, **empty, "picture": picture, "notes": " ".join(analysis.notes)}
+    if analysis.in_distribution:
+        said["modality"] = text.modality_name(next(iter(analysis.modality)))
+    if analysis.findings:
+        finding = analysis.findings[0]
+        said["finding"] = text.class_name(metrics, finding.task, finding.label)
+        said["probability"], said["percent"] = f"{finding.probability:.4f}", text.percent(finding.probability)
+        said["doubt"] = "" if finding.holds_elsewhere else batch_text.NOT_ELSEWHERE
+    if analysis.neighbours:
+        nearest = analysis.neighbours[0]
+        said["nearest"], said["similarity"] = nearest.case.label, f"{nearest.similarity:.2f}"
+    return said
+
+
+def _render(part: str, **values: Any) -> str:
+    return render("batch_table.html", part=part, batch=batch_text, **values)

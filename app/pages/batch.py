@@ -1,0 +1,165 @@
+"""Batch: many files in, one table out; it can be stopped, and keeps what is done."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from mermed_core.errors import MermedError
+from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, too_many, unpack
+from mermed_core.inference.batch import BatchRow, File, Pace, analyse_files, table_of
+from mermed_core.reports.spreadsheet import to_csv
+
+from .. import batch_text
+from ..components import notice
+from ..components.batch_table import batch_table, progress_bar
+from ..components.html_parts import scripted_html, static_html
+from ..components.templates import script
+from ..services import VISIT_SECONDS, Services
+from ..uploads import take
+from .answer import Shown
+
+_QUEUE = "batch"  # of its own, so that single images are answered meanwhile
+_GROWTH = 1.3  # the table is sent again when it has grown by so much, which keeps all its editions small
+
+
+class BatchPage:
+    """The components of the page and what happens on them."""
+
+    def __init__(self, services: Services) -> None:
+        self._predictor = services.predictor
+        self._rows = gr.State(None, time_to_live=VISIT_SECONDS)
+        self._pace = gr.State(None, time_to_live=VISIT_SECONDS)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=3, min_width=270):
+                gr.Markdown(batch_text.HOW)
+                self.files = gr.File(
+                    label=batch_text.DROP, file_count="multiple", height=170, elem_id="batch-files"
+                )
+                self.stop = gr.Button(batch_text.STOP, visible=False, elem_id="batch-stop")
+                self.download = gr.Button(batch_text.DOWNLOAD, visible=False, elem_id="batch-download")
+            with gr.Column(scale=9, min_width=320):
+                self.notice = static_html("", "batch-notice")
+                self.progress = static_html("", "batch-progress")
+                self.table = scripted_html(self._table(()), "batch-table", "batch_table.js")
+        self._file_out = gr.Textbox(visible=False)
+        # A second way in for programs: files in, the table as CSV out.
+        self._program_files = gr.File(file_count="multiple", visible=False)
+        self._program_table = gr.Textbox(visible=False)
+        self._wire()
+
+    def run(self, paths: list[str] | None) -> Iterator[Shown]:
+        """Analyses uploaded files and shows how far it has come after each."""
+        try:
+            files = opened(paths or [])
+        except MermedError as error:
+            yield {self.notice: notice.problem(str(error)), self.files: None}
+            return
+        pace, rows, sent = Pace(len(files)), (), 0
+        yield {
+            **self._state(rows, pace),
+            self.notice: "",
+            self.files: None,
+            self.table: self._table(()),
+            self.stop: gr.update(visible=True),
+            self.download: gr.update(visible=False),
+        }
+        for row in analyse_files(self._predictor, files):
+            rows = (*rows, row)
+            pace.done = len(rows)
+            shown = self._state(rows, pace)
+            if len(rows) > _GROWTH * sent:
+                shown[self.table], sent = self._table(rows), len(rows)
+            yield shown
+        yield self._finished(rows, pace)
+
+    def stopped(self, rows: tuple[BatchRow, ...] | None, pace: Pace | None) -> Shown:
+        """Shows what was done when it was stopped."""
+        return self._finished(rows or (), pace, batch_text.STOPPED)
+
+    def save(self, rows: tuple[BatchRow, ...] | None) -> str:
+        """Returns the table as a CSV file for the browser; "" without one."""
+        if not rows:
+            return ""
+        data = base64.b64encode(to_csv(table_of(rows)).encode()).decode()
+        return json.dumps({"name": batch_text.FILE_NAME, "type": "text/csv", "data": data})
+
+    def analyse(self, paths: list[str]) -> str:
+        """Returns the analyses of files, or of ZIP archives of them, as CSV, for programs."""
+        try:
+            return to_csv(table_of(list(analyse_files(self._predictor, opened(paths)))))
+        except MermedError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def _state(self, rows: tuple[BatchRow, ...], pace: Pace) -> Shown:
+        return {self._rows: rows, self._pace: pace, self.progress: progress_bar(pace)}
+
+    def _finished(self, rows: tuple[BatchRow, ...], pace: Pace | None, stopped: str = "") -> Shown:
+        return {
+            self._rows: rows,
+            self.progress: progress_bar(pace, stopped),
+            self.table: self._table(rows),
+            self.stop: gr.update(visible=False),
+            self.download: gr.update(visible=bool(rows)),
+        }
+
+    def _table(self, rows: tuple[BatchRow, ...]) -> str:
+        return batch_table(rows, self._predictor.metrics)
+
+    def _wire(self) -> None:
+        parts = [self._rows, self._pace, self.notice, self.progress, self.table, self.files]
+        parts += [self.stop, self.download]
+        hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "undocumented"}
+        running = self.files.upload(
+            self.run, self.files, parts, api_name="batch", concurrency_id=_QUEUE, **hidden
+        )
+        self.stop.click(
+            self.stopped,
+            [self._rows, self._pace],
+            parts,
+            cancels=[running],
+            api_name="batch_stop",
+            queue=False,
+            **hidden,
+        )
+        self.download.click(
+            self.save, self._rows, self._file_out, api_name="batch_save", api_visibility="undocumented"
+        ).then(
+            None,
+            self._file_out,
+            None,
+            js=script("save_file.js"),
+            api_name="batch_saved",
+            api_visibility="private",
+        )
+        self._program_files.upload(
+            self.analyse,
+            self._program_files,
+            self._program_table,
+            api_name="analyse_many",
+            concurrency_id=_QUEUE,
+        )
+
+
+def opened(paths: list[str]) -> list[File]:
+    """Reads uploaded files into memory, archives unpacked; all of them are gone from disk afterwards.
+
+    Raises:
+        ImageError: too many files, too many bytes, or an archive that cannot be unpacked.
+    """
+    taken = [(Path(path).name, take(path)) for path in paths]
+    files: list[File] = []
+    size = 0
+    for name, data in taken:
+        inner = [(f"{name}/{part}", content) for part, content in unpack(data)] if is_archive(data) else None
+        for part, content in inner if inner is not None else [(name, data)]:
+            size += len(content)
+            files.append((part, content))
+        if len(files) > ARCHIVE_LIMITS.max_files:
+            raise too_many(ARCHIVE_LIMITS)
+        if size > ARCHIVE_LIMITS.max_bytes:
+            raise too_large(ARCHIVE_LIMITS)
+    return files

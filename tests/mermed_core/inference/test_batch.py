@@ -1,0 +1,79 @@
+"""Many files: a row for each, in order, whatever is wrong with one of them."""
+
+import csv
+import io
+import zipfile
+
+import pytest
+from PIL import Image
+
+from mermed_core.data.phantoms import FINDINGS, draw_phantom
+from mermed_core.errors import DamagedImageError
+from mermed_core.inference.batch import REFUSED, Pace, analyse_files, files_of, table_of
+from mermed_core.reports.spreadsheet import to_csv
+
+
+def png(modality: str, seed: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(draw_phantom(modality, FINDINGS[modality][0], seed=seed, size=64).pixels).save(
+        buffer, "PNG"
+    )
+    return buffer.getvalue()
+
+
+def test_every_file_gets_a_row_and_a_refused_one_stops_nothing(predictor):
+    files = [("a.png", png("ct")), ("=1+1.png", b"%PDF-1.7"), ("c.png", png("fundus"))]
+    rows = list(analyse_files(predictor, files))
+    assert [row.name for row in rows] == ["a.png", "=1+1.png", "c.png"]
+    assert rows[1].answer == REFUSED
+    assert "PDF" in rows[1].problem
+    assert rows[0].picture is not None
+    assert max(rows[0].picture.shape) <= 96
+    alone = predictor.analyse(predictor.read(files[2][1]), neighbours=1)
+    table = table_of(rows)
+    line = table.iloc[2]
+    assert line["answer"] == str(alone.familiarity)
+    assert line["modality"] == next(iter(alone.modality))
+    assert line["nearest_case"] == alone.neighbours[0].case.case_id
+    if alone.findings:
+        assert line["probability"] == pytest.approx(alone.findings[0].probability, abs=1e-4)
+    read = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert [row["file"] for row in read] == ["a.png", "'=1+1.png", "c.png"]
+    assert read[1]["modality"] == ""
+
+
+def test_rows_come_one_at_a_time(predictor):
+    def files():
+        yield "a.png", png("ct")
+        raise AssertionError("asked for more than was wanted")
+
+    assert next(analyse_files(predictor, files())).name == "a.png"
+
+
+def test_files_come_from_folders_archives_and_alone(tmp_path):
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "folder" / "inner" / "a.png").write_bytes(b"one")
+    (tmp_path / "folder" / "b.png").write_bytes(b"two")
+    archive = tmp_path / "images.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x/c.png", b"three")
+    assert sorted(name for name, _ in files_of(tmp_path / "folder")) == ["b.png", "inner/a.png"]
+    assert files_of(archive) == [("c.png", b"three")]
+    assert files_of(tmp_path / "folder" / "b.png") == [("b.png", tmp_path / "folder" / "b.png")]
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(DamagedImageError, match="ZIP"):
+        files_of(archive)
+
+
+def test_the_pace_says_how_long_the_rest_takes(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("mermed_core.inference.batch.time.monotonic", lambda: now[0])
+    pace = Pace(10, began=100.0)
+    assert pace.seconds_left is None
+    now[0], pace.done = 104.0, 2
+    assert pace.rate == pytest.approx(0.5)
+    assert pace.seconds_left == pytest.approx(16)
+
+
+def test_an_empty_table_has_its_columns():
+    assert "probability" in table_of([]).columns
