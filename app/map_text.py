@@ -1,7 +1,6 @@
 """What a visitor reads on the map of the collection and beside it; templates reach it as `m`."""
 
 COLOUR_BY = "Colour by"
-SELECT_ON_MAP = "Press a point or an entry of the legend, or draw around points with the lasso or the box."
 MAP, MAP_TOOLS, MAP_LOADING = "Map of the collection", "Tools of the map", "The map is loading…"
 MAP_MODES = (
     ("pan", "Move", "Drag to move the map"),
@@ -12,6 +11,7 @@ MAP_WAYS = (
     ("new", "New", "What is selected replaces the selection"),
     ("add", "Add", "What is selected joins the selection (or hold Shift)"),
     ("remove", "Remove", "What is selected leaves the selection (or hold Alt)"),
+    ("keep", "Only", "Of the selection only what is selected now stays"),
 )
 MAP_ACTIONS = (
     ("invert", "Invert", "Select everything else"),
@@ -29,17 +29,102 @@ MAP_SOFTWARE = "This browser offers no WebGL on a graphics card, so the processo
 LEGEND, LEGEND_SEARCH = "Legend: press an entry to select its cases", "Find in the legend"
 OTHER, NO_VALUE = "other", "no value"
 
-# What the map's scripts say.
+# The views beside the map
+FILTER = "What is selected"
+FIND = "Find in the records"
+FIND_HINT = "Find in case ids, labels, sources, groups and files: all words must occur"
+WALK, PICTURES, CASES, TABLE = "Cases on the map", "Pictures", "Cases", "Table"
+PICTURES_KEYS = "Cases as pictures; the arrow keys walk, Enter opens one"
+SORT_BY, DESCENDING = "Sort by", "The other way round"
+SPREAD = "How they spread by"
+TAKE_ALONG = "Take along:"
+FILES = (
+    ("table", "Table", "The cases as CSV for a spreadsheet"),
+    ("manifest", "Manifest", "A table for mermed evaluate; put it into the folder of the images"),
+    ("pictures", "Small pictures", "The small pictures and the table as ZIP"),
+)
+CHECKS, CHECKS_START, CHECKS_CANCEL = "Checks", "Run the checks", "Cancel"
+CHECK_SHOWN = (("all", "all"), ("flagged", "flagged"), ("open", "undecided"), ("accepted", "accepted"))
+CHECK_ORDERS = (("most", "most suspicious"), ("least", "least suspicious"), ("reason", "what was found"))
+SHOW, LIGHT_ALL, CHECK_TABLE = "Show", "Show these on the map", "CSV"
+CHECK_TABLE_HINT = "All findings of this check with your decisions, for a spreadsheet"
+COMPARE = "Compare"
+COMPARE_HINT = (
+    "Select cases on the map and take them as the first side, select others and take them as the second."
+)
+SIDES = ((0, "First"), (1, "Second"))
+TAKE_SELECTION, TAKE_OTHERS = "Take the selection", "Take all but the selection"
+SOURCES, CASE, CLOSE = "Where the images come from", "Case", "Close"
+NO_PICTURES = "None of these cases has a picture here."
+
+# What the scripts of the map and of its views say; a column has its own words in the sentence of a selection.
 MAP_SCRIPT = {
     "yours": "your image",
+    "open": "{}: find similar cases",
+    "shown": "{} cases",
+    "tally": "{} of {}",
+    "all_cases": "All {} cases",
+    "take": "{}: take this out",
+    "cases": "Cases",
+    "modality": "{}",
+    "source": "from {}",
+    "label": "labelled {}",
+    "with": "with {} {}",
+    "between": "between {} and {}",
+    "holding": "holding “{}”",
+    "outlined": "inside an outline",
+    "one": "chosen one by one",
+    "some": "chosen ({})",
+    "add": "and",
+    "keep": "of which those",
+    "remove": "without those",
+    "inverted": "All but (",
+    "inverted_end": ")",
     "all": "{} cases",
     "chosen": "{} of {} selected",
     "press": "Select the cases of {}",
+    "check_idle": "Looks for copies, doubtful labels, outliers, bad pictures and more; takes minutes.",
+    "check_stopped": "Cancelled; what was found until then is listed.",
+    "check_failed": "The checks failed ({}); the server's log says more.",
+    "checking": "Working: {}",
+    "checking_left": "Working: {}, about {} s left in this step",
+    "flagged": "{} of {}",
+    "suspects": "{} of {} findings",
+    "light": "Select these cases on the map",
+    "is_flagged": "beyond the threshold",
+    "accepted": "Accept",
+    "dismissed": "Dismiss",
+    "broken": "This export is incomplete: the file {} is missing or damaged. Copy the whole folder again.",
+    "no_side": "nothing yet",
+    "all_but": "All but: {}",
+    "comparing": "Comparing…",
+    "first_mean": "Mean picture of the first",
+    "second_mean": "Mean picture of the second",
+    "failed": "That did not work: {}",
     "unpainted": "This browser offers neither WebGL nor a canvas to draw on, so the cases are listed below.",
     "unloaded": "The map could not be loaded ({}), so the cases are listed below. Reload to try again.",
 }
 
 
-def listed(shown: int, count: int) -> str:
-    """Says that the table shows only some of the selected cases."""
-    return f"The table lists the first {shown:,} of the {count:,}; the CSV holds all of them."
+def no_files(unknown: int, count: int) -> str:
+    """Says that a table of images cannot be made because files have no names."""
+    return (
+        f"Of {unknown:,} of the {count:,} cases it is not known what their files are called; collect with "
+        "--keep file to keep the names."
+    )
+
+
+def too_many_pictures(most: int) -> str:
+    """Says that there are too many pictures for one archive."""
+    return f"An archive holds at most {most:,} pictures; select fewer cases."
+
+
+def compared(first: int, second: int, auroc: float | None) -> str:
+    """Says how many cases were compared, and whether their vectors can be told apart."""
+    counts = f"{first:,} beside {second:,} cases."
+    if auroc is None:
+        return f"{counts} They are of too few patients to say whether their images can be told apart."
+    return (
+        f"{counts} A linear classifier of the vectors tells their images apart with an AUROC of {auroc:.2f} "
+        "in patients that it was not fitted on (0.5 is chance, 1 is always right)."
+    )

@@ -40,7 +40,6 @@ ROOMS_OF_EXTRAS = {
     "mermed_core/pretraining": {"train"},
     "mermed_core/evaluation": {"eval"},
     "mermed_core/data/sources": {"data"},
-    "mermed_core/cli/mcp.py": {"mcp"},
 }
 OWN = {"app", "mermed_core", "train", "tests"}
 
@@ -233,7 +232,7 @@ def test_installed_everything_is_found_inside_the_package(installed, tmp_path):
         "assert (files.BUNDLED_COLLECTION / 'manifest.json').is_file()\n"
         "assert pretrain.locate_recipe('cpu').parent == root / 'mermed_core' / 'recipes'\n"
         "assert 'busi' in read_datasets()\n"
-        "assert serve._page_package() == 'mermed_app'\n"
+        "assert serve.page_package() == 'mermed_app'\n"
     )
     environment = os.environ | {"PYTHONPATH": str(installed)}
     command = [sys.executable, "-c", check]

@@ -1,28 +1,29 @@
-// The map of the collection: its columns, its legend, the case under the pointer, the selection, the address.
-const { sentences, bounds, palette, ramp } = props;
+// The map of the collection and the views linked with it: colours, the selection that all show, the address.
+const { sentences, bounds, palette, ramp, cases } = props;
 const part = (selector) => element.querySelector(selector);
 const stage = part(".mm-map");
-const columns = new Map(); // address → promise of its bytes
-const tips = new Map();
-const pictures = new Map();
-let [map, shown, steps, hovered, tool, way] = [null, null, [], -1, "pan", "new"];
+const data = props.data ?? servedData(props);
+let [map, shown, steps, tool, way, flags] = [null, null, [], "pan", "new", new Uint8Array(cases)];
 
 const dark = () => Boolean(element.closest(".dark"));
 const grey = () => (dark() ? "#7c8694" : "#8a8f98");
-
-function column(address) {
-  if (!columns.has(address)) columns.set(address, fetch(address).then((answer) => {
-    if (!answer.ok) throw new Error(String(answer.status));
-    return answer.arrayBuffer();
-  }));
-  return columns.get(address);
-}
+const drawing = (modality) => part(`template[data-drawing="${CSS.escape(modality)}"]`).content.cloneNode(true);
 
 function countsOf(codes, selected) {
   const counts = new Uint32Array(256);
   for (let i = 0; i < codes.length; i++) if (selected[i]) counts[codes[i]]++;
   return counts;
 }
+
+const opened = (point, id, event) => (event.altKey ? step("points", [point], "remove") : trigger("select", { pick: id, point }));
+const views = walkViews(part(".mm-walk"), {
+  data, cases, drawing, props, sentences,
+  on: { open: opened, point: ring, span: pressedSpan, light: (points) => step("points", points, "new"), selection },
+});
+const bar = filterBar(part(".mm-filter"), { data, columns: props.names, sentences, on: { change: select } });
+selectionExport(part(".mm-walk"), { data, sentences, bits: () => selection(false).bits });
+const legend = mapLegend(part(".mm-legend"), { sentences, ramp, onPress: press });
+const hover = mapTip(part(".mm-tip"), element, stage, { data, drawing });
 
 async function begin() {
   map = createMap(stage, { extent: [bounds[2], bounds[3]], kind: stage.dataset.painter, onView: viewed });
@@ -32,7 +33,7 @@ async function begin() {
   mapGestures(stage, part("polygon"), map, { tool: () => tool, on: { hover, pick, around, escape: () => select([]) } });
   new ResizeObserver(() => stage.clientWidth && map.fit()).observe(stage);
   try {
-    map.load(new Uint16Array(await column(`${props.columns}/places`)));
+    map.load(await data.places());
     await colour();
     await restore();
   } catch (error) {
@@ -45,13 +46,13 @@ async function begin() {
 function undrawn(why) {
   part(".mm-map-wait").textContent = why;
   part(".mm-map-wait").hidden = false;
-  trigger("select", { points: [], bits: "", all: true });
+  views.open("list");
 }
 
 async function colour() {
   if (!map?.count || !props.value) return;
   const value = props.value;
-  const codes = new Uint8Array(await column(`${props.columns}/${value.column}`));
+  const codes = await data.column(value.column);
   if (value.column !== props.value.column) return; // another was asked for in the meantime
   if (shown?.column !== value.column) legend.show(value);
   shown = value;
@@ -60,86 +61,56 @@ async function colour() {
 }
 
 function repaint({ codes = map.codes, selected = map.selected }) {
-  const some = selected.includes(1);
-  const counts = some ? countsOf(codes, selected) : null;
+  const counts = steps.length ? countsOf(codes, selected) : null;
   const hues = huesOf(shown, { palette, ramp, codes: props.codes, grey: grey() }, counts);
   const background = hueOf(dark() ? "#0f1622" : "#ffffff");
-  map.show({ codes, selected, hues, background, dim: hueOf(dark() ? "#333d4b" : "#dce1e7") });
+  const dim = hueOf(dark() ? "#333d4b" : "#dce1e7");
+  const none = steps.length && !selected.includes(1); // the map itself takes no selection for all
+  map.show({ codes, selected, hues: none ? hues.map(() => dim) : hues, background, dim });
   legend.mark(hues, counts, shown.groups);
-  const [few, all] = [map.chosen, map.count].map((count) => count.toLocaleString("en"));
-  part(".mm-map-count").textContent = some ? sentences.chosen.replace("{}", few).replace("{}", all) : sentences.all.replace("{}", all);
 }
 
-// A selection is the steps that led to it, so that one can be undone and an address can hold them all. A step is
-// how (new, add, remove, invert), what (around corners, class of a column, point) and its numbers.
+// Selects what some steps lead to, in every view.
 async function select(wanted) {
   steps = wanted;
-  const flags = new Uint8Array(map.count);
-  for (const { how, what, numbers } of steps) {
-    const found = how === "invert" ? null : await flagsOf(what, numbers);
-    const now = { new: (_, hit) => hit, add: (was, hit) => was | hit, remove: (was, hit) => was & ~hit, invert: (was) => was ^ 1 }[how];
-    for (let i = 0; i < flags.length; i++) flags[i] = now(flags[i], found?.[i]);
-  }
-  repaint({ selected: flags });
+  const found = await flagsAfter(wanted, cases, { within: map.within, data });
+  if (steps !== wanted) return; // another was asked for in the meantime
+  flags = found;
+  if (map.count) repaint({ selected: flags });
+  tell();
   remember();
-  send(flags);
 }
 
-async function flagsOf(what, numbers) {
-  if (what === "around") return map.within(numbers.flatMap((x, i) => (i % 2 ? [] : [[x, numbers[i + 1]]])));
-  const flags = new Uint8Array(map.count);
-  if (what === "point") flags[numbers[0]] = 1;
-  if (what !== "class") return flags;
-  const codes = new Uint8Array(await column(`${props.columns}/${numbers[0]}`));
-  for (let i = 0; i < flags.length; i++) flags[i] = Number(codes[i] === numbers[1]);
-  return flags;
+function tell() {
+  const count = flags.reduce((sum, flag) => sum + flag, 0);
+  const [few, all] = [count, cases].map((number) => number.toLocaleString("en"));
+  part(".mm-map-count").textContent = steps.length ? sentences.chosen.replace("{}", few).replace("{}", all) : sentences.all.replace("{}", all);
+  bar.show(steps, count, cases);
+  views.show(steps.length ? flags : null, count);
 }
 
 function step(what, numbers, how) {
   const taken = how ?? way;
-  return select([...(taken === "new" ? [] : steps), { how: taken, what, numbers }]);
+  const first = !steps.length && taken === "keep";
+  return select([...(taken === "new" ? [] : steps), { how: first ? "new" : taken, what, numbers }]);
 }
-const pick = (point, how) => step("point", [point], how);
+const pick = (point, how) => step("points", [point], how);
 const around = (polygon, how) => step("around", polygon.flatMap((corner) => map.place(corner).map(Math.round)), how);
-const press = (code, pressed, event) => {
-  const held = event.shiftKey ? "add" : event.altKey ? "remove" : null;
-  return step("class", [shown.column, code], pressed ? "remove" : held);
-};
-
-const MOST_POINTS = 1000; // more are sent as bits
-function send(flags) {
-  if (map.chosen <= MOST_POINTS) {
-    const points = [];
-    for (let i = flags.indexOf(1); i >= 0; i = flags.indexOf(1, i + 1)) points.push(i);
-    return trigger("select", { points, bits: "", all: false });
-  }
-  const packed = new Uint8Array(Math.ceil(flags.length / 8));
-  for (let i = 0; i < flags.length; i++) packed[i >> 3] |= flags[i] << (i & 7);
-  let text = "";
-  for (let i = 0; i < packed.length; i += 8192) text += String.fromCharCode(...packed.subarray(i, i + 8192));
-  return trigger("select", { points: [], bits: btoa(text), all: false });
+const held = (event) => (event.shiftKey ? "add" : event.altKey ? "remove" : null);
+function press(code, pressed, event) {
+  return step("class", [shown.column, code], pressed ? "remove" : held(event));
+}
+// A bar counts what is selected, so that a press on it narrows the selection down.
+function pressedSpan(column, { from, to }, event) {
+  const how = held(event) ?? (way === "new" && steps.length ? "keep" : null);
+  return from === to ? step("class", [column, from], how) : step("span", [column, from, to], how);
 }
 
-const legend = mapLegend(part(".mm-legend"), { sentences, ramp, onPress: press });
-
-async function hover(point, at) {
-  const note = part(".mm-tip");
-  stage.style.cursor = point >= 0 ? "pointer" : "";
-  if (point === hovered) return;
-  hovered = point;
-  note.hidden = true;
-  if (point < 0) return;
-  if (!tips.has(point)) {
-    await new Promise((done) => setTimeout(done, 40)); // a pointer that only passes asks for nothing
-    if (hovered !== point) return;
-    tips.set(point, await server.hovered(point));
-  }
-  if (hovered !== point || !tips.get(point)) return;
-  note.innerHTML = tips.get(point); // from a template that escapes every name
-  note.hidden = false;
-  const [left, top] = [at[0] + stage.offsetLeft, at[1] + stage.offsetTop];
-  note.style.left = `${Math.max(0, Math.min(left + 14, element.clientWidth - note.offsetWidth))}px`;
-  note.style.top = `${Math.max(0, top - note.offsetHeight - 14)}px`;
+// What is selected, or everything else, in words and as bits; without a selection all cases.
+function selection(others) {
+  const all = steps.length ? flags : flags.map(() => 1);
+  const said = part(".mm-sentence").textContent.replaceAll(" ×", "");
+  return { words: others ? sentences.all_but.replace("{}", said) : said, bits: packedText(others ? all.map((flag) => 1 - flag) : all) };
 }
 
 function viewed() {
@@ -152,8 +123,16 @@ function viewed() {
     star.style.transform = `translate(${x}px, ${y}px)`;
     star.querySelector("b").textContent = sentences.yours;
   }
+  ring(-1);
   remember();
   depict();
+}
+
+// Where on the map the case is that is pointed at in another view.
+function ring(point) {
+  const mark = part(".mm-ring");
+  mark.hidden = !(point >= 0) || !map?.count;
+  if (!mark.hidden) mark.style.transform = `translate(${map.locate(point).map((value) => `${value}px`).join(",")})`;
 }
 
 // Pictures instead of points where few are in view.
@@ -163,29 +142,20 @@ function depict() {
   box.replaceChildren();
   clearTimeout(depicting);
   if (!props.pictured || map.view.zoom <= 1) return;
-  depicting = setTimeout(async () => {
-    const found = map.inView(props.most_pictures);
-    if (!found?.length) return;
-    const missing = found.filter((point) => !pictures.has(point));
-    if (missing.length) (await server.pictures(missing)).forEach((uri, i) => pictures.set(missing[i], uri));
-    const { x, y, zoom } = map.view;
-    box.replaceChildren();
-    for (const point of found) {
-      if (!pictures.get(point)) continue;
+  depicting = setTimeout(() => {
+    for (const point of map.inView(props.most_pictures) ?? []) {
       const image = new Image();
-      image.src = pictures.get(point);
+      image.src = data.picture(point);
       image.alt = "";
+      image.onerror = () => image.remove();
       image.style.transform = `translate(${map.locate(point).map((value) => `${value}px`).join(",")}) translate(-50%, -50%)`;
       box.append(image);
     }
-    if (x !== map.view.x || y !== map.view.y || zoom !== map.view.zoom) box.replaceChildren();
   }, 200);
 }
 
 // The address holds view, colouring and selection, so that another browser opens the same:
-// x.y.thousandths of zoom.column, then a part a step, such as na1.2.3.4.5.6 for new, around three corners.
-const WAYS = { n: "new", a: "add", r: "remove", i: "invert" };
-const THINGS = { a: "around", c: "class", p: "point" };
+// x.y.thousandths of zoom.column, then a part a step.
 let remembering = 0;
 function remember() {
   clearTimeout(remembering);
@@ -193,21 +163,20 @@ function remember() {
     if (!shown || !stage.clientWidth) return;
     const { x, y, zoom } = map.view;
     const view = [x, y, 1000 * zoom].map(Math.round);
-    const parts = steps.map(({ how, what, numbers }) => how[0] + (what ?? "")[0] + (numbers ?? []).join("."));
     const plain = zoom === 1 && !steps.length && !shown.column;
     const here = location.pathname + location.search;
-    history.replaceState(history.state, "", plain ? here : `${here}#map=${[[...view, shown.column].join("."), ...parts].join("*")}`);
+    const written = [[...view, shown.column].join("."), ...steps.map(writtenStep)].join("*");
+    history.replaceState(history.state, "", plain ? here : `${here}#map=${written}`);
   }, 300);
 }
 
 async function restore() {
-  const [view, ...parts] = (location.hash.match(/^#map=([\dacinpr.*-]+)$/)?.[1] ?? "").split("*");
+  const [view, ...parts] = (location.hash.match(/^#map=(\S+)$/)?.[1] ?? "").split("*");
   const [x, y, zoom, number] = view.split(".").map(Number);
   if (!(zoom > 0)) return;
   map.lookAt({ x, y, zoom: zoom / 1000 });
-  const read = parts.map((written) => written.match(/^([nari])([acp]?)(.*)$/)).filter(Boolean);
-  if (read.length)
-    await select(read.map(([, how, what, numbers]) => ({ how: WAYS[how], what: THINGS[what], numbers: numbers.split(".").map(Number) })));
+  const read = parts.map(readStep).filter(Boolean);
+  if (read.length) await select(read);
   trigger("input", { column: number });
 }
 
@@ -234,4 +203,5 @@ watch("value", () => {
   colour();
   map?.redraw();
 });
+tell();
 begin();

@@ -1,56 +1,104 @@
-"""The embedding map of a collection as a component: colours, hover with a picture, selection, a star."""
+"""The map of a collection with the views that are linked with it, as one component."""
 
+import hashlib
 from typing import Any
 
 import gradio as gr
 from plotly.colors import sequential
 
+from mermed_core.collections.collection import Collection
+from mermed_core.modalities import MODALITIES
 from mermed_core.records import MapPoint
 
-from .. import case_text, map_text
+from .. import map_text, text
 from ..columns_route import ADDRESS
-from .cases import shown
+from .case_rows import CaseRows
+from .drawing import drawing
 from .map_columns import MISSING, OTHER, PALETTE, MapColumns
-from .pictures import jpeg_uri
 from .templates import render, script
 
+EXPLORE = "explore-data"  # below this address the views find what they show
 _MOST_PICTURES = 200  # shown instead of points where no more are in view
-_SCRIPTS = ("map_renderer.js", "map_gestures.js", "map_legend.js", "collection_map.js")
+_SCRIPTS = (
+    "map_renderer.js",
+    "map_gestures.js",
+    "map_legend.js",
+    "map_data.js",
+    "map_selection.js",
+    "map_tip.js",
+    "virtual_rows.js",
+    "picture_grid.js",
+    "case_list.js",
+    "histogram.js",
+    "filter_bar.js",
+    "selection_export.js",
+    "checks_view.js",
+    "compare_view.js",
+    "walk_views.js",
+    "collection_map.js",
+)
 # Even steps to the eye, readable to the colour-blind; without the ends, which a light or dark page swallows.
 _RAMP = sequential.Viridis[1:-1]
 
 
-def collection_map(columns: MapColumns) -> gr.HTML:
-    """Returns the component; `select` carries the chosen points as numbers (`points`) or bits (`bits`)."""
-    collection = columns.collection
-
-    def hovered(point: int) -> str:
-        if type(point) is not int or not 0 <= point < len(collection):
-            return ""
-        case = collection.cases_at([int(columns.order[point])])[0]
-        return render("map_tip.html", caption=case_text.caption(collection, case), **shown(collection, case))
-
-    def pictures(points: list[int]) -> list[str]:
-        wanted = [point for point in points if type(point) is int and 0 <= point < len(collection)]
-        cases = collection.records["case_id"].iloc[columns.order[wanted[:_MOST_PICTURES]]]
-        return [jpeg_uri(picture) if (picture := collection.thumbnail(case)) else "" for case in cases]
-
+def collection_map(rows: CaseRows) -> gr.HTML:
+    """Returns the component; `select` carries the id of a case that was opened (`pick`)."""
     return gr.HTML(
-        map_value(columns, "modality", None),
-        html_template=render("collection_map.html", m=map_text),
-        js_on_load="\n".join(script(name) for name in _SCRIPTS),
-        server_functions=[hovered, pictures],
+        map_value(rows.columns, "modality", None),
+        html_template=map_html(rows),
+        js_on_load=map_script(),
         apply_default_css=False,
         elem_id="collection-map",
-        bounds=columns.bounds,
-        columns=ADDRESS,
-        palette=PALETTE,
-        ramp=_RAMP,
-        pictured=collection.has_pictures,
-        most_pictures=_MOST_PICTURES,
-        codes={"other": OTHER, "missing": MISSING},
-        sentences=map_text.MAP_SCRIPT,
+        **map_props(rows),
     )
+
+
+def map_html(rows: CaseRows, *, served: bool = True) -> str:
+    """Returns the map and its views before a script fills them.
+
+    Args:
+        rows: of the collection.
+        served: whether there is a server that answers what needs one, such as the checks.
+    """
+    names = [(index, text.humanise(name)) for index, name in enumerate(rows.columns.names)]
+    shown = rows.columns.names.index("label")
+    drawings = {key: drawing(key) for key in MODALITIES}
+    return render(
+        "collection_map.html",
+        m=map_text,
+        served=served,
+        columns=names,
+        counted=shown,
+        sorted_by=rows.titles,
+        drawings=drawings,
+        pictured=rows.columns.collection.has_pictures,
+    )
+
+
+def map_script() -> str:
+    """Returns the script that fills the map and its views, in whose scope `element` and `props` are."""
+    return "\n".join(script(name) for name in _SCRIPTS)
+
+
+def map_props(rows: CaseRows) -> dict[str, Any]:
+    """Returns what the script needs to know of the collection."""
+    columns = rows.columns
+    return {
+        "bounds": columns.bounds,
+        "cases": len(columns.collection),
+        "columns": ADDRESS,
+        "explore": EXPLORE,
+        "version": version(columns.collection),
+        "names": [{"name": name, "title": text.humanise(name)} for name in columns.names],
+        "listed": list(rows.titles),
+        "titles": rows.titles,
+        "palette": PALETTE,
+        "ramp": _RAMP,
+        "pictured": columns.collection.has_pictures,
+        "most_pictures": _MOST_PICTURES,
+        "codes": {"other": OTHER, "missing": MISSING},
+        "sentences": map_text.MAP_SCRIPT,
+    }
 
 
 def map_value(columns: MapColumns, colour_by: str, point: MapPoint | None) -> dict[str, Any]:
@@ -61,13 +109,27 @@ def map_value(columns: MapColumns, colour_by: str, point: MapPoint | None) -> di
         colour_by: one of their names.
         point: where the visitor's image falls, None without one.
     """
-    coloured = columns.coloured(colour_by)
     return {
         "column": columns.names.index(colour_by),
+        **groups_of(columns, colour_by),
+        "point": None if point is None else [point.x, point.y],
+    }
+
+
+def groups_of(columns: MapColumns, name: str) -> dict[str, Any]:
+    """Returns the groups of a column, and the limits of its numbers."""
+    coloured = columns.coloured(name)
+    return {
         "groups": [
             {"name": group.name, "code": group.code, "colour": group.colour, "count": group.count}
             for group in coloured.groups
         ],
         "limits": coloured.limits,
-        "point": None if point is None else [point.x, point.y],
     }
+
+
+def version(collection: Collection) -> str:
+    """Returns letters that change with the collection, so that a browser keeps no other one's pictures."""
+    digest = hashlib.blake2b(collection.coordinates.tobytes(), digest_size=8)
+    digest.update(collection.fingerprint.encode())
+    return digest.hexdigest()

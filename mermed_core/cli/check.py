@@ -77,6 +77,7 @@ def run(options: argparse.Namespace) -> None:
     from mermed_core.collections.pictures import Pictures
     from mermed_core.collections.quality.check import check_collection
     from mermed_core.collections.quality.findings_files import FINDINGS, write_findings
+    from mermed_core.collections.quality.watch import TerminalWatch
     from mermed_core.collections.store import load_collection
     from mermed_core.files import check_replaceable
 
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> None:
     results = []
     checks = tuple(name for name in NAMES if not options.checks or name in options.checks)
     for result in check_collection(
-        collection, checks, most=options.most, drift_by=options.drift_by, progress=True
+        collection, checks, most=options.most, drift_by=options.drift_by, watch=TerminalWatch()
     ):
         results.append(result)
         _print(result, options.show)

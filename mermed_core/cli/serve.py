@@ -42,10 +42,10 @@ def run(options: argparse.Namespace) -> int:
     }
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     Settings.from_environment()  # refuses a wrong value before the page takes seconds to import
-    return importlib.import_module(f"{_page_package()}.ui").serve()
+    return importlib.import_module(f"{page_package()}.ui").serve()
 
 
-def _page_package() -> str:
+def page_package() -> str:
     """Returns the name of the page's package: `app` in a checkout, `mermed_app` where it is installed."""
     checkout = Path(mermed_core.__file__).resolve().parent.parent / "app" / "ui.py"
     return "app" if checkout.is_file() else "mermed_app"

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality import (
@@ -23,6 +22,7 @@ from mermed_core.collections.quality.findings import CheckResult
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.picture_faults import PictureNumbers
 from mermed_core.collections.quality.polar_picture import PolarPictures
+from mermed_core.collections.quality.watch import Watch
 
 CHECKS = (
     duplicates.NAME,
@@ -43,7 +43,7 @@ def check_collection(
     *,
     most: int = 1000,
     drift_by: str = "source",
-    progress: bool = False,
+    watch: Watch | None = None,
 ) -> Iterator[CheckResult]:
     """Runs checks one after the other and yields each result when it is there.
 
@@ -52,52 +52,60 @@ def check_collection(
         checks: names out of `CHECKS`; duplicates come with leakage across splits.
         most: suspects of a check that are kept, the most suspicious.
         drift_by: column of the records whose values are compared for drift.
-        progress: show progress bars.
+        watch: is told of the progress.
 
     Raises:
         CollectionError: there is no such column.
     """
-    neighbours = Neighbourhood.of(collection, progress=progress)
-    pictures = _Pictures(collection, progress) if _OF_PICTURES & set(checks) else None
+    watch = watch or Watch()
+    neighbours = Neighbourhood.of(collection, watch=watch)
+    pictures = _Pictures(collection, watch) if _OF_PICTURES & set(checks) else None
     if duplicates.NAME in checks:
         kinds = collection.records["modality"].to_numpy()
         polar = pictures.polar if pictures else None
-        pairs = duplicates.compare_pairs(collection.vectors, kinds, neighbours, polar, progress=progress)
+        pairs = duplicates.compare_pairs(collection.vectors, kinds, neighbours, polar, watch=watch)
         yield from duplicates.check_duplicates(collection, pairs, most)
     if doubtful_labels.NAME in checks:
+        watch.begin(doubtful_labels.NAME, 0)
         yield doubtful_labels.check_labels(collection, neighbours, most)
     if outliers.NAME in checks:
+        watch.begin(outliers.NAME, 0)
         yield outliers.check_outliers(collection, neighbours, most)
     if mixed_modalities.NAME in checks:
+        watch.begin(mixed_modalities.NAME, 0)
         yield mixed_modalities.check_modalities(collection, neighbours, most)
     if picture_faults.NAME in checks and pictures and pictures.numbers:
         yield picture_faults.check_pictures(collection, pictures.numbers, most)
     if sparse_regions.NAME in checks:
+        watch.begin(sparse_regions.NAME, 0)
         yield sparse_regions.check_regions(collection, neighbours, most)
     if drift.NAME in checks:
+        watch.begin(drift.NAME, 0)
         yield drift.check_drift(collection, most, column=drift_by)
     if confounding.NAME in checks:
+        watch.begin(confounding.NAME, 0)
         yield confounding.check_confounding(collection, pictures.frames if pictures else None, most)
 
 
 class _Pictures:
     """What the checks need of the pictures, each read once; None where there is no picture at all."""
 
-    def __init__(self, collection: Collection, progress: bool) -> None:
+    def __init__(self, collection: Collection, watch: Watch) -> None:
         self.polar: PolarPictures | None = None
         self.numbers: PictureNumbers | None = None
         self.frames: Frames | None = None
         if collection.has_pictures:
-            self._read(collection, progress)
+            self._read(collection, watch)
 
-    def _read(self, collection: Collection, progress: bool) -> None:
+    def _read(self, collection: Collection, watch: Watch) -> None:
         cases = len(collection)
         self.polar, self.numbers = PolarPictures.empty(cases), PictureNumbers.empty(cases)
         self.frames = Frames.empty(cases)
         ids = collection.records["case_id"]
         found = 0
-        bar = tqdm(ids, desc="pictures", unit="picture", disable=None if progress else True)
-        for row, case_id in enumerate(bar):
+        watch.begin("pictures", cases)
+        for row, case_id in enumerate(ids):
+            watch.advance(1)
             encoded = collection.thumbnail(str(case_id))
             if encoded is None:
                 continue

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
@@ -23,6 +22,7 @@ from mermed_core.collections.quality.neighbourhood import (
     without_itself,
 )
 from mermed_core.collections.quality.polar_picture import PolarPictures
+from mermed_core.collections.quality.watch import Watch
 from mermed_core.search.neighbours import nearest
 
 NAME = "duplicates"
@@ -78,7 +78,7 @@ def compare_pairs(
     neighbours: Neighbourhood,
     pictures: PolarPictures | None,
     *,
-    progress: bool = False,
+    watch: Watch | None = None,
 ) -> Pairs:
     """Finds candidates and says how alike each pair is.
 
@@ -87,13 +87,16 @@ def compare_pairs(
         kinds: (cases,) such as their modality.
         neighbours: of all cases.
         pictures: of all cases; without them the vectors alone decide.
-        progress: show a progress bar.
+        watch: is told of the progress.
     """
     sharp = np.array(vectors, np.float32)
     near = np.full((len(vectors), _CANDIDATES), -1, np.int64)
     usual = surroundings(neighbours.similarities)
+    watch = watch or Watch()
+    watch.begin("candidates for copies", len(vectors))
     for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
+        watch.advance(len(rows))
         if len(rows) <= _MOST_EXACT:
             sharp[rows] = sharpen(vectors[rows])
             near[rows], usual[rows] = _nearest(sharp[rows], rows)
@@ -104,7 +107,7 @@ def compare_pairs(
     score = _closed(_cosines(sharp, positions), usual[first], usual[second])
     likeness = np.full(len(positions), np.nan)
     if pictures is not None and len(positions):
-        likeness = _likeness(pictures, positions, progress)
+        likeness = _likeness(pictures, positions, watch)
         usual = _median_of(likeness, positions, len(vectors))
         shown = pictures.shown()
         likeness[~(shown[first] & shown[second])] = np.nan
@@ -180,15 +183,12 @@ def _cosines(vectors: np.ndarray, positions: np.ndarray) -> np.ndarray:
     )
 
 
-def _likeness(pictures: PolarPictures, positions: np.ndarray, progress: bool) -> np.ndarray:
+def _likeness(pictures: PolarPictures, positions: np.ndarray, watch: Watch) -> np.ndarray:
     found: list[np.ndarray] = []
-    bar = tqdm(
-        total=len(positions), desc="comparing pictures", unit="pair", disable=None if progress else True
-    )
-    with bar:
-        for block in pictures.likeness(positions):
-            found.append(block)
-            bar.update(len(block))
+    watch.begin("comparing pictures", len(positions))
+    for block in pictures.likeness(positions):
+        found.append(block)
+        watch.advance(len(block))
     return np.concatenate(found)
 
 

@@ -5,9 +5,9 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.quality.watch import Watch
 
 NEIGHBOURS = 50
 _BLOCK = 1024  # queries searched together
@@ -31,24 +31,24 @@ class Neighbourhood:
     patients: np.ndarray
 
     @classmethod
-    def of(cls, collection: Collection, *, count: int = NEIGHBOURS, progress: bool = False) -> Self:
+    def of(cls, collection: Collection, *, count: int = NEIGHBOURS, watch: Watch | None = None) -> Self:
         """Searches a collection's own cases.
 
         Args:
             collection: whose engine is asked.
             count: neighbours of a case.
-            progress: show a progress bar.
+            watch: is told of the progress.
         """
         cases, wanted = len(collection), min(count, len(collection) - 1)
         positions = np.full((cases, max(wanted, 0)), -1, np.int64)
         similarities = np.full(positions.shape, -1, np.float32)
-        bar = tqdm(total=cases, desc="nearest cases", unit="case", disable=None if progress else True)
-        with bar:
-            for start in range(0, cases if wanted > 0 else 0, _BLOCK):
-                rows = np.arange(start, min(start + _BLOCK, cases))
-                values, found = collection.engine.search(collection.vectors[rows], wanted + 1)
-                positions[rows], similarities[rows] = without_itself(rows, found, values)
-                bar.update(len(rows))
+        watch = watch or Watch()
+        watch.begin("nearest cases", cases)
+        for start in range(0, cases if wanted > 0 else 0, _BLOCK):
+            rows = np.arange(start, min(start + _BLOCK, cases))
+            values, found = collection.engine.search(collection.vectors[rows], wanted + 1)
+            positions[rows], similarities[rows] = without_itself(rows, found, values)
+            watch.advance(len(rows))
         return cls(positions, similarities, patients(collection.records))
 
     @property

@@ -14,7 +14,6 @@ from app.components import case_table, cases, header, query_view
 from app.components.collection_map import map_value
 from app.components.drawing import drawing
 from app.components.map_columns import MapColumns
-from app.components.templates import render
 from app.services import Services
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.sources import SourceFacts
@@ -84,14 +83,11 @@ def test_a_case_with_a_picture_shows_it_and_no_link():
     assert "<a " not in html
 
 
-def test_one_case_and_a_case_under_the_pointer_are_drawn_too():
+def test_one_case_is_drawn_too():
     bare = collection()
     view = query_view.case_view(bare, "a")
     assert "mm-drawing" in view
     assert "Malignant tumour: Ultrasound, Breast &lt;set&gt;, case a" in view
-    tip = render("map_tip.html", caption="caption", **cases.shown(bare, bare.case("a")))
-    assert "mm-drawing" in tip
-    assert "Breast &lt;set&gt;" in tip
 
 
 def test_the_banner_says_that_there_are_no_pictures():

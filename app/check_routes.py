@@ -1,0 +1,60 @@
+"""The addresses of the checks: start, cancel, how far they are, what one of them found."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mermed_core.collections.quality.findings import CheckResult
+
+from .check_job import CheckJob
+from .components.collection_map import EXPLORE
+from .components.map_columns import MapColumns
+from .explore_routes import asked
+
+_FRESH = {"Cache-Control": "no-store"}
+
+
+def check_routes(columns: MapColumns, job: CheckJob) -> list[BaseRoute]:
+    """Returns the routes below `EXPLORE/checks`."""
+
+    def state(request: Request) -> Response:
+        return JSONResponse(job.state(), headers=_FRESH)
+
+    def start(body: Mapping[str, Any]) -> Response:
+        job.start()
+        return JSONResponse(job.state(), headers=_FRESH)
+
+    def cancel(body: Mapping[str, Any]) -> Response:
+        job.cancel()
+        return JSONResponse(job.state(), headers=_FRESH)
+
+    def found(request: Request) -> Response:
+        try:
+            result = job.result(request.path_params["name"])
+        except KeyError as error:
+            raise HTTPException(404) from error
+        return JSONResponse(findings(columns, result), headers=_FRESH)
+
+    return [
+        Route(f"/{EXPLORE}/checks", state),
+        asked("checks/start", start),
+        asked("checks/cancel", cancel),
+        Route(f"/{EXPLORE}/checks/found/{{name}}", found),
+    ]
+
+
+def findings(columns: MapColumns, result: CheckResult) -> dict[str, Any]:
+    """Returns what a check found as plain values; of each suspect also its points on the map."""
+    ids = pd.Index(columns.collection.records["case_id"])
+    point_of = np.argsort(columns.order)
+    plain = result.to_dict()
+    for suspect in plain["suspects"]:
+        positions = ids.get_indexer(pd.Index(suspect["cases"], dtype=object))
+        suspect["points"] = point_of[positions[positions >= 0]].tolist()
+    return plain

@@ -1,0 +1,138 @@
+// What may be wrong: ranked lists that are made on demand, decided on one by one, taken along as CSV.
+const SUSPECT_HEIGHT = 104;
+const DECISIONS = ["accepted", "dismissed"];
+
+function checksView(box, { data, drawing, version, sentences, on }) {
+  const part = (selector) => box.querySelector(selector);
+  const place = `mermed-checks-${version}`; // in this browser alone
+  const decided = JSON.parse(localStorage.getItem(place) ?? "{}");
+  const rows = virtualRows(part(".mm-suspects"), { height: () => SUSPECT_HEIGHT, make: row, settled: () => {} });
+  let [result, shown, watching] = [null, [], 0];
+
+  const keyOf = (suspect) => `${result.name} ${suspect.cases.join(" ")} ${suspect.reason}`.slice(0, 300);
+  const filled = (name, ...values) => values.reduce((text, value) => text.replace("{}", () => value), sentences[name]);
+
+  async function watch() {
+    clearTimeout(watching);
+    const state = await data.checks();
+    part("[data-check=start]").hidden = state.running || state.complete;
+    part("[data-check=cancel]").hidden = !state.running;
+    part("progress").hidden = !state.running;
+    part("progress").max = state.total || 1;
+    if (state.total) part("progress").value = state.done;
+    else part("progress").removeAttribute("value");
+    part(".mm-check-told").textContent = told(state);
+    list(state.checks);
+    if (state.running) watching = setTimeout(watch, 1500);
+  }
+
+  function told({ running, complete, failed, step, seconds_left: left, checks }) {
+    if (failed) return filled("check_failed", failed);
+    if (!running) return complete ? "" : checks.length ? sentences.check_stopped : sentences.check_idle;
+    return left === null ? filled("checking", step) : filled("checking_left", step, left.toLocaleString("en"));
+  }
+
+  function list(checks) {
+    const buttons = checks.map(({ name, title, flagged, listed }) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.found = name;
+      button.ariaPressed = String(name === result?.name);
+      button.textContent = `${title} `;
+      button.append(Object.assign(document.createElement("small"), { textContent: filled("flagged", flagged.toLocaleString("en"), listed.toLocaleString("en")) }));
+      return button;
+    });
+    part(".mm-check-list").replaceChildren(...buttons);
+    if (!result && checks.length) show(checks[0].name);
+  }
+
+  async function show(name) {
+    result = await data.found(name);
+    for (const button of box.querySelectorAll("[data-found]")) button.ariaPressed = String(button.dataset.found === name);
+    part(".mm-check-about").hidden = false;
+    part(".mm-check-measure").textContent = result.measure;
+    part(".mm-check-accuracy").textContent = [result.accuracy, ...result.notes].join(" ");
+    arrange();
+  }
+
+  function arrange() {
+    const wanted = part(".mm-check-order").value;
+    const all = [...result.suspects];
+    if (wanted === "least") all.reverse();
+    if (wanted === "reason") all.sort((a, b) => a.reason.localeCompare(b.reason) || b.score - a.score);
+    const keep = { open: (it) => !decided[keyOf(it)], accepted: (it) => decided[keyOf(it)] === "accepted", flagged: (it) => it.flagged }[part(".mm-check-show").value];
+    shown = keep ? all.filter(keep) : all;
+    part(".mm-check-count").textContent = filled("suspects", shown.length.toLocaleString("en"), all.length.toLocaleString("en"));
+    rows.show(shown.length);
+  }
+
+  function row(number) {
+    const suspect = shown[number];
+    const line = document.createElement("div");
+    line.className = "mm-suspect";
+    line.dataset.at = number;
+    const pictures = document.createElement("button");
+    pictures.type = "button";
+    pictures.className = "mm-suspect-pictures";
+    pictures.title = pictures.ariaLabel = sentences.light;
+    suspect.points.slice(0, 3).forEach((point) => pictures.append(thumb(point)));
+    const [text, reason, about] = ["div", "p", "small"].map((tag) => document.createElement(tag));
+    reason.textContent = suspect.reason;
+    about.textContent = [`${suspect.score.toFixed(3)}${suspect.flagged ? ` · ${sentences.is_flagged}` : ""}`, suspect.cases.slice(0, 3).join(", ")].join(" · ");
+    about.title = suspect.cases.join(", ");
+    text.append(reason, about);
+    line.append(pictures, text, decisions(suspect));
+    return line;
+  }
+
+  function thumb(point) {
+    const frame = Object.assign(document.createElement("span"), { className: "mm-thumb" });
+    data.records([point]).then(([record]) => framed(frame, data.picture(point), () => drawing(record.modality)));
+    return frame;
+  }
+
+  function decisions(suspect) {
+    const both = Object.assign(document.createElement("span"), { className: "mm-switch" });
+    for (const decision of DECISIONS) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.dataset.decide = decision;
+      button.textContent = sentences[decision];
+      button.ariaPressed = String(decided[keyOf(suspect)] === decision);
+      both.append(button);
+    }
+    return both;
+  }
+
+  function decide(suspect, decision, buttons) {
+    const key = keyOf(suspect);
+    if (decided[key] === decision) delete decided[key];
+    else decided[key] = decision;
+    localStorage.setItem(place, JSON.stringify(decided));
+    for (const button of buttons.children) button.ariaPressed = String(decided[key] === button.dataset.decide);
+  }
+
+  // A spreadsheet takes a cell that begins so for a formula.
+  const cell = (value) => `"${String(value).replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
+  function table() {
+    const head = ["rank", "decision", "flagged", "score", "reason", "cases"];
+    const lines = result.suspects.map((suspect, i) => [i + 1, decided[keyOf(suspect)] ?? "", suspect.flagged, suspect.score, suspect.reason, suspect.cases.join(" ")]);
+    return [head, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
+  }
+
+  box.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return undefined;
+    const suspect = shown[button.closest(".mm-suspect")?.dataset.at];
+    if (button.dataset.check) return data.post(`checks/${button.dataset.check}`, {}).then(watch);
+    if (button.dataset.found) return show(button.dataset.found);
+    if (button.dataset.decide) return decide(suspect, button.dataset.decide, button.parentElement);
+    if (button.matches(".mm-suspect-pictures")) return on.light(suspect.points);
+    if (button.matches(".mm-check-light")) return on.light([...new Set(shown.flatMap((each) => each.points))]);
+    if (button.matches(".mm-check-table")) return save(new Blob([table()], { type: "text/csv" }), `${result.name}.csv`);
+    return undefined;
+  });
+  for (const field of box.querySelectorAll("select")) field.addEventListener("change", arrange);
+
+  return { show: () => watch() };
+}

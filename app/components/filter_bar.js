@@ -1,0 +1,94 @@
+// What is selected as a sentence whose parts are buttons: a press takes a part out. Beside it text is searched.
+const FIRST_COLUMNS = ["modality", "source", "label"]; // in the order in which a sentence names them
+
+// `steps` lead to the selection; `on` has change(steps).
+function filterBar(box, { data, columns, sentences, on }) {
+  const [sentence, field] = [box.querySelector(".mm-sentence"), box.querySelector(".mm-find")];
+  const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+  let steps = [];
+
+  const filled = (name, ...values) => values.reduce((text, value) => text.replace("{}", () => value), sentences[name]);
+
+  // The words of a step, and where they stand among others that narrow down the same cases.
+  async function words({ what, numbers, text }) {
+    if (what === "text") return { rank: 6, text: filled("holding", text) };
+    if (what === "around") return { rank: 5, text: sentences.outlined };
+    if (what === "points") return { rank: 4, text: numbers.length === 1 ? sentences.one : filled("some", numbers.length.toLocaleString("en")) };
+    const [column, from, to] = numbers;
+    const { name, title } = columns[column];
+    const { groups, limits } = await data.facts(column);
+    const value = limits && from !== to && what === "span"
+      ? filled("between", ...[from, to + 1].map((code) => number.format(limits[0] + (code / props.codes.other) * (limits[1] - limits[0]))))
+      : groups.find(({ code }) => code === from)?.name ?? "";
+    const rank = FIRST_COLUMNS.indexOf(name);
+    return rank < 0 ? { rank: 3, text: filled("with", title, value) } : { rank, text: filled(name, value) };
+  }
+
+  function part({ text }, at) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.title = button.ariaLabel = filled("take", text);
+    button.addEventListener("click", () => on.change(withoutStep(steps, at)));
+    return button;
+  }
+
+  // Steps that narrow down the one set before them are said in one breath: "CT from covid_ct labelled covid".
+  async function say(count, all) {
+    const now = steps;
+    const said = await Promise.all(now.map((step) => (step.how === "invert" ? null : words(step))));
+    if (now !== steps) return;
+    const nodes = [];
+    let run = [];
+    let term = 0;
+    const flush = () => {
+      run.sort((a, b) => a.rank - b.rank);
+      if (run.length && run[0].rank) nodes.push(sentences.cases);
+      nodes.push(...run.map((each) => part(each, each.at)));
+      run = [];
+    };
+    now.forEach(({ how }, at) => {
+      if (how === "keep" && term === 1) return run.push({ ...said[at], at });
+      flush();
+      if (how === "invert") nodes.unshift(sentences.inverted), nodes.push(sentences.inverted_end);
+      else if (how !== "new") nodes.push(sentences[how]);
+      if (how !== "invert") run.push({ ...said[at], at });
+      term = how === "new" ? 1 : 2;
+      return undefined;
+    });
+    flush();
+    const tally = filled("tally", count.toLocaleString("en"), all.toLocaleString("en"));
+    sentence.replaceChildren(...nodes.flatMap((node) => [node, " "]).slice(0, -1), ...(nodes.length ? [", "] : []), tally);
+  }
+
+  let waiting = 0;
+  function search() {
+    clearTimeout(waiting);
+    const text = field.value.trim();
+    const at = steps.findLastIndex(({ what }) => what === "text");
+    if ((steps[at]?.text ?? "") === text) return;
+    if (!text) on.change(withoutStep(steps, at));
+    else if (at >= 0) on.change(steps.map((step, i) => (i === at ? { ...step, text } : step)));
+    else on.change([...steps, { how: steps.length ? "keep" : "new", what: "text", text }]);
+  }
+  field.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(search, 400);
+  });
+  field.addEventListener("change", search);
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !field.value) return;
+    field.value = "";
+    search();
+  });
+
+  return {
+    show(wanted, count, all) {
+      steps = wanted;
+      const text = steps.findLast(({ what }) => what === "text")?.text ?? "";
+      if (document.activeElement !== field) field.value = text;
+      if (steps.length) return say(count, all);
+      return sentence.replaceChildren(filled("all_cases", all.toLocaleString("en")));
+    },
+  };
+}

@@ -1,0 +1,28 @@
+// The case under the pointer: its picture and what it is, beside the point.
+function mapTip(note, frame, stage, { data, drawing }) {
+  let hovered = -1;
+
+  async function tell(record, point) {
+    const thumb = note.querySelector(".mm-tip-picture");
+    framed(thumb, data.picture(point), () => drawing(record.modality));
+    note.querySelector(".mm-tip-caption").textContent = `${record.label} (${record.modality_name})`;
+    note.querySelector(".mm-small").textContent = record.source;
+  }
+
+  return async function hover(point, at) {
+    stage.style.cursor = point >= 0 ? "pointer" : "";
+    if (point === hovered) return;
+    hovered = point;
+    note.hidden = true;
+    if (point < 0) return;
+    await new Promise((done) => setTimeout(done, 40)); // a pointer that only passes asks for nothing
+    if (hovered !== point) return;
+    const [record] = await data.records([point]);
+    if (hovered !== point) return;
+    tell(record, point);
+    note.hidden = false;
+    const [left, top] = [at[0] + stage.offsetLeft, at[1] + stage.offsetTop];
+    note.style.left = `${Math.max(0, Math.min(left + 14, frame.clientWidth - note.offsetWidth))}px`;
+    note.style.top = `${Math.max(0, top - note.offsetHeight - 14)}px`;
+  };
+}

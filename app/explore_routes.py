@@ -1,0 +1,119 @@
+"""The addresses from which the views of the map get records, orders, pictures and answers to questions."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mermed_core.errors import MermedError
+
+from .components.case_rows import CaseRows
+from .components.collection_map import EXPLORE, groups_of
+from .selection import from_map
+from .selection_files import FILES
+
+_MOST_ROWS = 2000  # asked for at once
+_MOST_TEXT = 200  # letters of a search
+_BINARY = "application/octet-stream"
+# What is made from the collection alone: the browser asks each time whether it still holds.
+_CHECKED = "private, no-cache"
+# A picture's address holds the collection's version, so it never changes.
+_KEPT = "private, max-age=31536000, immutable"
+
+Answer = Callable[[Mapping[str, Any]], Response]
+
+
+def explore_routes(rows: CaseRows) -> list[BaseRoute]:
+    """Returns the routes below `EXPLORE` that the views of the map ask."""
+    columns = rows.columns
+    collection = columns.collection
+
+    def facts(request: Request) -> Response:
+        wanted = request.path_params["column"]
+        if wanted >= len(columns.names):
+            raise HTTPException(404)
+        return JSONResponse(groups_of(columns, columns.names[wanted]), headers={"Cache-Control": _CHECKED})
+
+    def order(request: Request) -> Response:
+        try:
+            data = rows.order(request.path_params["name"]).tobytes()
+        except KeyError as error:
+            raise HTTPException(404) from error
+        return tagged(request, data)
+
+    def picture(request: Request) -> Response:
+        point = request.path_params["point"]
+        if point >= len(collection):
+            raise HTTPException(404)
+        case_id = collection.records["case_id"].iat[int(columns.order[point])]
+        if (data := collection.thumbnail(str(case_id))) is None:
+            raise HTTPException(404)
+        return Response(data, headers={"Cache-Control": _KEPT}, media_type="image/jpeg")
+
+    def records(body: Mapping[str, Any]) -> Response:
+        points = body.get("points")
+        if not isinstance(points, list) or len(points) > _MOST_ROWS:
+            raise HTTPException(400)
+        return JSONResponse(rows.rows(points))
+
+    def search(body: Mapping[str, Any]) -> Response:
+        text = body.get("text")
+        if not isinstance(text, str) or len(text) > _MOST_TEXT:
+            raise HTTPException(400)
+        return Response(np.packbits(rows.search(text), bitorder="little").tobytes(), media_type=_BINARY)
+
+    def export(kind: str) -> Answer:
+        def send(body: Mapping[str, Any]) -> Response:
+            file = FILES[kind](collection, from_map(columns.order, body.get("bits")))
+            headers = {
+                "Content-Disposition": f'attachment; filename="{file.name}"',
+                "Cache-Control": "no-store",
+            }
+            return Response(file.content, headers=headers, media_type=file.media_type)
+
+        return send
+
+    return [
+        Route(f"/{EXPLORE}/facts/{{column:int}}", facts),
+        Route(f"/{EXPLORE}/order/{{name}}", order),
+        Route(f"/{EXPLORE}/picture/{{version}}/{{point:int}}", picture),
+        asked("records", records),
+        asked("search", search),
+        *(asked(f"export/{kind}", export(kind)) for kind in FILES),
+    ]
+
+
+def asked(name: str, answer: Answer) -> Route:
+    """Returns a route whose answer is made in a thread from the JSON object that was sent."""
+
+    async def send(request: Request) -> Response:
+        # A form of another site cannot send JSON without the browser asking first.
+        if request.headers.get("Content-Type", "").partition(";")[0] != "application/json":
+            raise HTTPException(415)
+        try:
+            body = await request.json()
+        except ValueError as error:
+            raise HTTPException(400) from error
+        if not isinstance(body, dict):
+            raise HTTPException(400)
+        try:
+            return await run_in_threadpool(answer, body)
+        except MermedError as error:
+            raise HTTPException(400, str(error)) from error
+
+    return Route(f"/{EXPLORE}/{name}", send, methods=["POST"])
+
+
+def tagged(request: Request, data: bytes) -> Response:
+    """Returns bytes that the browser need not fetch again as long as they are the same."""
+    tag = f'"{hashlib.blake2b(data, digest_size=16).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": _CHECKED}
+    if request.headers.get("If-None-Match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(data, headers=headers, media_type=_BINARY)

@@ -1,0 +1,119 @@
+"""A collection as a folder that opens in a browser from a disk: the same map and views, without a server."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from mermed_core.collections.collection import Collection
+from mermed_core.files import check_replaceable, write_folder
+
+from . import case_text, map_text
+from .components.case_rows import CaseRows
+from .components.collection_map import groups_of, map_html, map_props, map_script
+from .components.map_columns import MapColumns
+from .components.templates import render, script
+
+MARK = "explorer.js"  # every export holds it
+_STYLES = ("static/page", "cases", "drawing", "collection_map", "map_labels", "walk")
+_CHUNK = 1000  # records of a file, and pictures of a folder
+_MOST_CHUNKS = 100  # of records that are read when the page opens; of more each when it is needed
+
+
+def write_static(folder: Path, collection: Collection) -> None:
+    """Writes the page; what stood in the folder stays until all is done.
+
+    Args:
+        folder: the place.
+        collection: its map, records and small pictures are written, its vectors are not.
+
+    Raises:
+        OccupiedError: the folder holds something other than such a page.
+    """
+    check_replaceable(folder, MARK)
+    rows = CaseRows(MapColumns(collection))
+    with write_folder(folder) as staging:
+        (staging / "data").mkdir()
+        pictured = _write_pictures(staging / "pictures", rows)
+        _write_data(staging / "data", rows, pictured)
+        (staging / MARK).write_text(_script(), encoding="utf-8")
+        styles = [script(f"{name}.css") for name in _STYLES]
+        (staging / "style.css").write_text("\n".join(styles), encoding="utf-8")
+        (staging / "index.html").write_text(_page(rows), encoding="utf-8")
+
+
+def _page(rows: CaseRows) -> str:
+    collection = rows.columns.collection
+    names = sorted(str(name) for name in collection.records["source"].unique())
+    return render(
+        "static/page.html",
+        m=map_text,
+        name=collection.name,
+        text=collection.description,
+        cases=case_text.cases_in(collection),
+        map=Markup(map_html(rows, served=False)),  # a template of ours, which escaped its values
+        sources=[collection.source(name) for name in names],
+    )
+
+
+def _script() -> str:
+    # What Gradio gives the script of a component, the page gives as arguments.
+    component = f"function explorer(element, props, trigger, watch) {{\n{map_script()}\n}}"
+    shared = "\n".join(script(name) for name in ("map_data.js", "picture_grid.js"))
+    return f"{shared}\n{component}\n{script('static/page.js')}"
+
+
+def _write_data(folder: Path, rows: CaseRows, pictured: np.ndarray) -> None:
+    columns = rows.columns
+    _write(folder, "props", _props(rows, pictured))
+    _write(folder, "places", _text(columns.places()))
+    for number, name in enumerate(columns.names):
+        _write(folder, f"column_{number}", _text(columns.coloured(name).codes))
+    for number, name in enumerate(rows.titles):
+        _write(folder, f"order_{number}", _text(rows.order(name).tobytes()))
+    for number, start in enumerate(range(0, len(columns.order), _CHUNK)):
+        points = list(range(start, min(start + _CHUNK, len(columns.order))))
+        _write(folder, f"records_{number}", rows.rows(points))
+
+
+def _props(rows: CaseRows, pictured: np.ndarray) -> dict[str, Any]:
+    columns = rows.columns
+    return {
+        **map_props(rows),
+        "pictured": bool(pictured.any()),
+        "pictured_points": _text(np.packbits(pictured, bitorder="little").tobytes()),
+        "facts": [groups_of(columns, name) for name in columns.names],
+        "chunk": _CHUNK,
+        "most_chunks": _MOST_CHUNKS,
+    }
+
+
+def _write_pictures(folder: Path, rows: CaseRows) -> np.ndarray:
+    """Writes the small pictures there are; returns a mask (points,) of those that have one."""
+    collection, order = rows.columns.collection, rows.columns.order
+    pictured = np.zeros(len(order), bool)
+    if not collection.has_pictures:
+        return pictured
+    # By position, as pictures that lie together are read together.
+    for position in np.argsort(order):
+        case_id = str(collection.records["case_id"].iat[int(order[position])])
+        if (picture := collection.thumbnail(case_id)) is None:
+            continue
+        place = folder / str(position // _CHUNK)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{position}.jpg").write_bytes(picture)
+        pictured[position] = True
+    return pictured
+
+
+def _write(folder: Path, name: str, value: Any) -> None:
+    """Writes data as a script: a page from a disk may load nothing else."""
+    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    (folder / f"{name}.js").write_text(f'mermedData("{name}",{written});\n', encoding="utf-8")
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,0 +1,49 @@
+"""`mermed export`: a collection as a folder that opens without a server or a network."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+from mermed_core.cli.serve import page_package
+
+SUMMARY = "Write a collection as a page that opens without a server."
+DETAILS = """\
+    mermed export collections/mine --static mine-explorer
+    mermed export collections/mine --static mine-explorer --pictures path/to/images
+
+Open index.html of the folder in a browser: the map, its views, the records and the small pictures are there,
+and nothing is asked of a network. Whoever has the folder has the records and the small pictures; the vectors
+and the model stay behind."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("collection", type=Path, metavar="COLLECTION", help="folder of the collection")
+    parser.add_argument(
+        "--static", type=Path, required=True, metavar="FOLDER", help="the page; replaced as a whole"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PLACE",
+        help="folder or parquet file with the pictures of a collection that keeps none; may be repeated",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Writes the page and prints where it is.
+
+    Raises:
+        CollectionError: the collection is missing or damaged.
+        ManifestError: a place of pictures cannot be read.
+        OccupiedError: the folder to write to holds something else.
+    """
+    from mermed_core.collections.pictures import Pictures
+    from mermed_core.collections.store import load_collection
+
+    pictures = Pictures(options.pictures) if options.pictures else None
+    collection = load_collection(options.collection, pictures=pictures)
+    importlib.import_module(f"{page_package()}.static_export").write_static(options.static, collection)
+    print(f"{len(collection)} cases in {options.static / 'index.html'}")

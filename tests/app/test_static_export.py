@@ -1,0 +1,67 @@
+"""The exported page as files: everything that its script asks for is there, and nothing that must not be."""
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.components.case_rows import CaseRows
+from app.components.map_columns import MapColumns
+from app.static_export import write_static
+from mermed_core.errors import OccupiedError
+
+
+@pytest.fixture(scope="module")
+def folder(services, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("static") / "page"
+    write_static(folder, services.predictor.collection)
+    return folder
+
+
+def data(folder: Path, name: str) -> object:
+    written = (folder / "data" / f"{name}.js").read_text()
+    found = re.fullmatch(r'mermedData\("(\w+)",(.*)\);\n', written, re.DOTALL)
+    assert found
+    assert found[1] == name
+    return json.loads(found[2])
+
+
+def test_records_columns_and_orders_are_those_of_the_page(folder, services):
+    columns = MapColumns(services.predictor.collection)
+    rows = CaseRows(columns)
+    props = data(folder, "props")
+    assert [each["name"] for each in props["names"]] == list(columns.names)
+    assert data(folder, "records_0") == rows.rows(list(range(420)))
+    for number, name in enumerate(columns.names):
+        assert base64.b64decode(data(folder, f"column_{number}")) == columns.coloured(name).codes
+    for number, name in enumerate(rows.titles):
+        order = np.frombuffer(base64.b64decode(data(folder, f"order_{number}")), "<u4")
+        assert order.tolist() == rows.order(name).tolist()
+    assert base64.b64decode(data(folder, "places")) == columns.places()
+
+
+def test_each_picture_lies_under_the_number_of_its_point(folder, services):
+    collection = services.predictor.collection
+    order = MapColumns(collection).order
+    for point in (0, 17, 419):
+        case = collection.records["case_id"].iat[int(order[point])]
+        assert (folder / "pictures" / "0" / f"{point}.jpg").read_bytes() == collection.thumbnail(case)
+    assert len(list((folder / "pictures" / "0").iterdir())) == 420
+
+
+def test_the_page_loads_nothing_from_elsewhere(folder):
+    page = (folder / "index.html").read_text()
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert {"style.css", "explorer.js"} <= set(sources)
+    assert not [source for source in sources if source.startswith("http") and "<a href" not in page]
+    assert 'data-panel="checks"' not in page  # what needs a server is not offered
+
+
+def test_the_place_of_something_else_is_not_taken(services, tmp_path):
+    (tmp_path / "mine.txt").write_text("keep me")
+    with pytest.raises(OccupiedError):
+        write_static(tmp_path, services.predictor.collection)
+    assert (tmp_path / "mine.txt").read_text() == "keep me"

@@ -1,0 +1,112 @@
+"""The views beside the map in Chromium: each filters the others, and pictures come one by one."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mermed_core.files import BUNDLED_COLLECTION
+from mermed_core.settings import Settings
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Locator, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+expect.set_options(timeout=60_000)
+WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[[Settings], str]) -> str:
+    return serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)}))
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    page = browser.new_page(viewport=WIDE)
+    page.set_default_timeout(60_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    page.get_by_role("tab", name="Explore", exact=True).click()
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
+    page.set_viewport_size(getattr(request, "param", WIDE))
+    yield page
+    page.close()
+    assert errors == []
+
+
+def bar(page: Page, name: str) -> Locator:
+    return page.locator(".mm-span", has_text=name)
+
+
+def test_views_filter_each_other_and_the_sentence_says_it(page):
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
+    expect(page.locator(".mm-walk-count")).to_have_text("60 cases")
+    expect(page.locator(".mm-span").first.locator("small")).to_have_text("30 / 210")
+    page.locator(".mm-span").first.click()  # narrows down
+    expect(page.locator(".mm-sentence")).to_contain_text("30 of 420")
+    expect(page.locator(".mm-sentence")).to_contain_text("CT labelled Synthetic")
+    expect(page.locator(".mm-legend button", has_text="CT").first.locator("small")).to_have_text("30 / 60")
+    page.locator(".mm-sentence button").first.click()  # the modality is taken out, the label stays
+    expect(page.locator(".mm-sentence")).to_contain_text("Cases labelled Synthetic")
+
+
+def test_a_text_is_found_in_the_records_and_stays_in_the_address(page, browser):
+    page.locator(".mm-find").fill("phantom_ct")
+    expect(page.locator(".mm-sentence")).to_have_text("Cases holding “phantom_ct”, 60 of 420")
+    page.wait_for_function("location.hash.includes('ntphantom_ct')")
+    with browser.new_context() as other:
+        second = other.new_page()
+        second.goto(page.url)
+        expect(second.locator(".mm-sentence")).to_contain_text("60 of 420")
+        expect(second.locator(".mm-find")).to_have_value("phantom_ct")
+    page.locator(".mm-find").fill("nothing is called this")
+    expect(page.locator(".mm-sentence")).to_contain_text("0 of 420")
+    expect(page.locator(".mm-cell")).to_have_count(0)
+    page.locator(".mm-find").fill("")
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
+
+
+def test_only_what_is_in_view_is_in_the_page_and_each_picture_is_asked_for_by_itself(page):
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/picture/" in request.url else None)
+    grid = page.locator(".mm-pictures-grid")
+    grid.scroll_into_view_if_needed()
+    grid.evaluate("box => box.scrollTo(0, box.scrollHeight)")
+    expect(page.locator('.mm-cell[data-at="419"] img')).to_be_visible()
+    assert page.locator(".mm-cell").count() < 80
+    assert len(asked) == len(set(asked)) > 0
+    page.wait_for_function("document.querySelector('.mm-cell[data-at=\"419\"] img').naturalWidth > 50")
+
+
+def test_pictures_are_walked_by_keys_ringed_on_the_map_and_open_a_case(page):
+    first = page.locator(".mm-cell").first
+    expect(first).to_have_attribute("title", re.compile("phantom_ct/"))
+    first.focus()
+    expect(page.locator(".mm-ring")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("End")
+    expect(page.locator('.mm-cell[data-at="419"]')).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#similar-results .mm-case").first).to_be_visible()
+
+
+def test_the_table_sorts_and_reads_as_a_table(page):
+    page.locator("[data-panel=list]").click()
+    header = page.get_by_role("columnheader", name="Label")
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    first = page.locator(".mm-list-row").first.locator("span").nth(1)
+    before = first.inner_text()
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "descending")
+    expect(first).not_to_have_text(before)
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])
+def test_nothing_is_wider_than_a_phone(page):
+    expect(page.locator(".mm-cell").first).to_be_visible()
+    page.locator("[data-panel=list]").click()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0

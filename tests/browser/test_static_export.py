@@ -1,0 +1,96 @@
+"""The exported page in Chromium, from a disk and without a network: it walks as the served one does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.static_export import write_static
+from mermed_core.collections.store import load_collection
+from mermed_core.files import BUNDLED_COLLECTION
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("static") / "page"
+    write_static(folder, load_collection(BUNDLED_COLLECTION))
+    return folder
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(offline=True, viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    yield page
+    context.close()
+
+
+def test_map_pictures_table_and_search_need_no_server(page, folder):
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((folder / "index.html").as_uri())
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
+    assert page.evaluate("document.querySelector('.mm-map').map.count") == 420
+    expect(page.locator(".mm-cell img").first).to_be_visible()
+    assert page.locator(".mm-cell img").first.evaluate("image => image.naturalWidth") > 50
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
+    page.locator(".mm-find").fill("nodule")
+    expect(page.locator(".mm-sentence")).to_contain_text("30 of 420")
+    page.locator("#colour").select_option(label="Label")
+    expect(page.locator(".mm-legend")).to_contain_text("Synthetic nodule")
+    page.locator(".mm-cell").first.click()
+    expect(page.locator("#case")).to_contain_text("phantom_ct/")
+    expect(page.locator("#case img")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.locator("[data-panel=list]").click()
+    expect(page.locator(".mm-list-row").first).to_contain_text("phantom_ct")
+    expect(page.locator("#broken")).to_be_hidden()
+    assert errors == []
+    address = page.url
+    assert "*kt" in address  # the address holds the view here too
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.locator(".mm-sentence")).to_contain_text("30 of 420")
+
+
+@pytest.mark.parametrize("name", ["data/column_2.js", "data/records_0.js", "data/places.js", "data/props.js"])
+def test_a_missing_file_is_said_loudly(page, folder, name):
+    missing = folder / name
+    content = missing.read_bytes()
+    missing.unlink()
+    try:
+        page.goto((folder / "index.html").as_uri())
+        expect(page.locator("#broken")).to_contain_text(name)
+    finally:
+        missing.write_bytes(content)
+
+
+def test_a_missing_picture_is_said_loudly(page, folder):
+    page.goto((folder / "index.html").as_uri())
+    expect(page.locator(".mm-cell img").first).to_be_visible()
+    pictures = folder / "pictures"
+    hidden = pictures.rename(folder / "elsewhere")
+    try:
+        page.locator(".mm-pictures-grid").evaluate("box => box.scrollTo(0, box.scrollHeight)")
+        expect(page.locator("#broken")).to_contain_text("pictures/0/")
+    finally:
+        hidden.rename(pictures)
+
+
+def test_a_damaged_file_is_said_loudly(page, folder):
+    damaged = folder / "data" / "column_0.js"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[: len(content) // 2])
+    try:
+        page.goto((folder / "index.html").as_uri())
+        expect(page.locator("#broken")).to_contain_text("data/column_0.js")
+    finally:
+        damaged.write_bytes(content)
