@@ -40,6 +40,7 @@ ROOMS_OF_EXTRAS = {
     "mermed_core/pretraining": {"train"},
     "mermed_core/evaluation": {"eval"},
     "mermed_core/data/sources": {"data"},
+    "mermed_core/cli/mcp.py": {"mcp"},
 }
 OWN = {"app", "mermed_core", "train", "tests"}
 

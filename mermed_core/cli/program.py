@@ -19,12 +19,12 @@ from mermed_core.cli import (
     collect,
     doctor,
     draw_examples,
-    embed,
     evaluate,
     export,
     fit,
     head,
     import_official,
+    mcp,
     model_report,
     pack_shards,
     pool_stages,
@@ -48,10 +48,10 @@ DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _REFUSED_ERRORS = (FewShotError, ImageError, ManifestError, RecipeError, SettingsError, UnknownModalityError)
 
 _COMMANDS = {
-    "use a model": (serve, analyse, head, collect, check, export, atlas, doctor),
+    "use a model": (serve, analyse, head, mcp, collect, check, export, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
-    "prepare": (embed, pack_shards, import_official, draw_examples),
+    "prepare": (pack_shards, import_official, draw_examples),
 }
 
 # Packages that only some commands need, and the extra that brings each.
@@ -60,6 +60,7 @@ EXTRAS = {
     "tensorboard": "train",
     "medmnist": "data",
     "open_clip": "eval",
+    "mcp": "mcp",
 }
 
 _INTRODUCTION = """\

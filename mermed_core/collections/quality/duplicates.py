@@ -24,6 +24,7 @@ from mermed_core.collections.quality.neighbourhood import (
 from mermed_core.collections.quality.polar_picture import PolarPictures
 from mermed_core.collections.quality.watch import Watch
 from mermed_core.search.neighbours import nearest
+from mermed_core.search.quantised import StoredVectors
 
 NAME = "duplicates"
 LEAKAGE = "leakage"
@@ -73,7 +74,7 @@ class Pairs:
 
 
 def compare_pairs(
-    vectors: np.ndarray,
+    vectors: np.ndarray | StoredVectors,
     kinds: np.ndarray,
     neighbours: Neighbourhood,
     pictures: PolarPictures | None,
@@ -176,7 +177,7 @@ def _nearest(sharp: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return near, surroundings(values)
 
 
-def _cosines(vectors: np.ndarray, positions: np.ndarray) -> np.ndarray:
+def _cosines(vectors: np.ndarray | StoredVectors, positions: np.ndarray) -> np.ndarray:
     blocks = np.array_split(positions, max(1, len(positions) // 100_000))
     return np.concatenate(
         [np.einsum("pd,pd->p", vectors[block[:, 0]], vectors[block[:, 1]]) for block in blocks]
