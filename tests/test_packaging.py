@@ -39,6 +39,7 @@ DISTRIBUTIONS = {
 ROOMS_OF_EXTRAS = {
     "mermed_core/pretraining": {"train"},
     "mermed_core/evaluation": {"eval"},
+    "mermed_core/search": {"milvus"},
     "mermed_core/data/sources": {"data"},
     "mermed_core/cli/mcp.py": {"mcp"},
 }

@@ -60,6 +60,7 @@ EXTRAS = {
     "tensorboard": "train",
     "medmnist": "data",
     "open_clip": "eval",
+    "pymilvus": "milvus",
     "mcp": "mcp",
 }
 

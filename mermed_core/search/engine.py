@@ -1,11 +1,13 @@
 """The interface of vector search that everything above is written against, whichever engine does the work."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from mermed_core.search.filters import Column, Filter
 
 Metric = Literal["cosine", "squared_distance"]
 
@@ -62,3 +64,19 @@ class SearchEngine(ABC):
             count: hits wanted; fewer come where fewer vectors are allowed.
             allowed: mask (rows,) of the vectors to search among; None for all.
         """
+
+    def search_where(
+        self, queries: np.ndarray, count: int, where: Filter, columns: Mapping[str, Column]
+    ) -> Hits:
+        """Finds the nearest among the vectors that pass a filter; who has the columns elsewhere overrides it.
+
+        Args:
+            queries: (queries, dim) float32, of unit norm where the metric is cosine.
+            count: hits wanted; fewer come where fewer vectors pass.
+            where: the filter.
+            columns: what it can name, of the rows.
+
+        Raises:
+            SearchError: it names a column that is not there.
+        """
+        return self.search(queries, count, where.mask(columns))
