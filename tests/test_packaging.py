@@ -33,6 +33,7 @@ DISTRIBUTIONS = {
     "pytorch_grad_cam": "grad-cam",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
+    "sknetwork": "scikit-network",
     "umap": "umap-learn",
 }
 # The only rooms that may import what an extra brings.

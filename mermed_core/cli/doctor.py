@@ -13,7 +13,18 @@ SUMMARY = "Say what is installed, loaded and missing, and how to get it."
 DETAILS = "Ends with 1 where something that serving needs is missing."
 
 # What serving cannot do without, and what only the extras bring.
-_NEEDED = ("torch", "torchvision", "timm", "gradio", "umap-learn", "plotly", "grad-cam", "pandas", "pydicom")
+_NEEDED = (
+    "torch",
+    "torchvision",
+    "timm",
+    "gradio",
+    "numba",
+    "scikit-network",
+    "plotly",
+    "grad-cam",
+    "pandas",
+    "pydicom",
+)
 _OPTIONAL = {"accelerate": "train", "medmnist": "data", "open-clip-torch": "eval"}
 _INSTALL = "pip install . in the project's folder"
 

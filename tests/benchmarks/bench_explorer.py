@@ -17,10 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import explorer_map
 import explorer_search
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "search": lambda options: explorer_search.measure(options.cases, options.beside),
+    "map": lambda options: explorer_map.measure(options.map_cases, not options.without_umap),
 }
 
 
@@ -33,6 +35,8 @@ def main() -> None:
     parser.add_argument(
         "--beside", type=int, default=100_000, help="cases for hnswlib and usearch; 0 for none"
     )
+    parser.add_argument("--map-cases", type=int, default=20_000, help="cases of the map")
+    parser.add_argument("--without-umap", action="store_true", help="umap-learn takes an hour at a million")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="these sections")
     options = parser.parse_args()
     figures: dict[str, float] = {}
