@@ -83,6 +83,10 @@ class ModelError(MermedError):
     """A model folder is missing, incomplete or does not fit."""
 
 
+class EmbeddingError(MermedError):
+    """Embeddings are missing that should have been made."""
+
+
 class FewShotError(MermedError):
     """A classifier cannot be made of these few images, or its file cannot be used."""
 

@@ -91,7 +91,8 @@ def test_what_a_room_imports_is_declared_for_it(package):
 
 
 def test_what_the_tests_import_is_declared():
-    declared = requirements("requirements.txt").keys() | requirements("requirements-dev.txt").keys()
+    files = ("requirements.txt", "requirements-dev.txt", "tests/milvus-requirements.txt")
+    declared = set().union(*(requirements(name).keys() for name in files))
     used = set().union(*(imported(path) for path in (ROOT / "tests").rglob("*.py")))
     assert used - declared == set()
 

@@ -7,8 +7,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mermed_core.errors import ManifestError
+
 if TYPE_CHECKING:
     import numpy as np
+
+    from mermed_core.data.manifest import Manifest
 
 DATA_HELP = (
     "images: a folder or file of parquet tables, a CSV, a folder modality/class/*.png, dicom:DIR, "
@@ -36,6 +40,30 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Adds --data, which may be repeated and must be given."""
     parser.add_argument("--data", action="append", required=True, metavar="SPEC", help=DATA_HELP)
+
+
+def add_splits(parser: argparse.ArgumentParser) -> None:
+    """Adds --split, which may be repeated."""
+    parser.add_argument(
+        "--split",
+        action="append",
+        choices=["train", "val", "test"],
+        help="take the images of this split alone; may be repeated",
+    )
+
+
+def of_splits(manifest: "Manifest", splits: list[str] | None) -> "Manifest":
+    """Returns the images of some splits; of all where none is named.
+
+    Raises:
+        ManifestError: no image is in one of them.
+    """
+    if splits is None:
+        return manifest
+    wanted = manifest.frame["split"].isin(splits)
+    if not wanted.any():
+        raise ManifestError(f"no image is in the split {' or '.join(splits)}.", column="split")
+    return manifest.select(wanted)
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from mermed_core.cli import (
     collect,
     doctor,
     draw_examples,
+    embed,
     evaluate,
     export,
     fit,
@@ -51,7 +52,7 @@ _COMMANDS = {
     "use a model": (serve, analyse, head, mcp, collect, check, export, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
-    "prepare": (pack_shards, import_official, draw_examples),
+    "prepare": (embed, pack_shards, import_official, draw_examples),
 }
 
 # Packages that only some commands need, and the extra that brings each.

@@ -4,7 +4,8 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError
 from mermed_core.files import write_file
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
+from mermed_core.models.shard import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +40,25 @@ class Copy:
 
 
 @dataclass(frozen=True)
+class Share:
+    """What became of a share of a manifest.
+
+    Attributes:
+        blocks: that belong to it.
+        there: of these, how many had been embedded before.
+        images: that are embedded now.
+        broken: case_id → reason, for each image that cannot be read.
+    """
+
+    blocks: int
+    there: int
+    images: int
+    broken: dict[str, str]
+
+
+@dataclass(frozen=True)
 class EmbeddingCache:
-    """A folder of embedded blocks of images; several evaluations can share it.
+    """A folder of embedded blocks of images; several evaluations and several machines can share it.
 
     Attributes:
         folder: made when the first block is written.
@@ -86,6 +105,43 @@ class EmbeddingCache:
         _log_broken(embedder.config.name, broken, len(manifest))
         return Embeddings(vectors, manifest.select(positions[order]), (), broken)
 
+    def embed_share(
+        self, embedder: Embedder, manifests: Sequence[Manifest], shard: Shard, *, workers: int = 0
+    ) -> Share:
+        """Embeds the blocks of one shard that are not there yet; `embed` then finds those of all shards.
+
+        Every block is one file that is there whole or not at all, so that a share that was stopped goes on
+        where it ended, and machines need to agree on nothing but the images.
+
+        Args:
+            embedder: the encoder.
+            manifests: all images, the same on every machine, in the parts that will be asked for.
+            shard: which blocks.
+            workers: processes that read images ahead.
+        """
+        blocks = [block for number, block in _numbered(manifests) if shard.has(number)]
+        there = images = 0
+        broken: dict[str, str] = {}
+        with tqdm(total=sum(map(len, blocks)), desc=f"shard {shard}", unit="image", disable=None) as bar:
+            for block in blocks:
+                there += self._known(embedder, block, self._path(embedder, block)) is not None
+                made = self._block(embedder, block, False, workers, bar, None)
+                images += len(made.rows)
+                broken |= made.broken
+        _log_broken(f"shard {shard}", broken, images + len(broken))
+        return Share(len(blocks), there, images, broken)
+
+    def missing(self, embedder: Embedder, manifests: Sequence[Manifest]) -> list[int]:
+        """Returns the numbers of the blocks of all images that are not there, or not whole."""
+        return [
+            number
+            for number, block in _numbered(manifests)
+            if self._known(embedder, block, self._path(embedder, block)) is None
+        ]
+
+    def _path(self, embedder: Embedder, block: Manifest, neutral: bool = False, copy: str = "") -> Path:
+        return self.folder / f"{_identity(embedder, block, neutral, copy)}.npz"
+
     def _block(
         self,
         embedder: Embedder,
@@ -95,24 +151,38 @@ class EmbeddingCache:
         bar: tqdm,
         copy: "Copy | None",
     ) -> "_Block":
-        path = self.folder / f"{_identity(embedder, block, neutral, copy.name if copy else '')}.npz"
-        if path.is_file():
+        path = self._path(embedder, block, neutral, copy.name if copy else "")
+        known = self._known(embedder, block, path)
+        if known is not None:
             bar.update(len(block))
-            with np.load(path, allow_pickle=False) as stored:
-                return _Block(stored["vectors"], stored["rows"], json.loads(str(stored["broken"])))
+            return known
         case_ids = block.frame["case_id"]
         try:
             changed = copy.of(block) if copy else None
             made = embed_manifest(embedder, block, neutral=neutral, workers=workers, bar=bar, augment=changed)
+            vectors, broken = made.vectors, made.broken
+            rows = np.flatnonzero(case_ids.isin(made.manifest.frame["case_id"]))
         except ManifestError:  # every image of this block is broken, as was logged; others may not be
-            broken = dict.fromkeys(case_ids, "as were all others of its block")
-            return _Block(np.empty((0, 0)), np.empty(0, np.int64), broken)
-        rows = np.flatnonzero(case_ids.isin(made.manifest.frame["case_id"]))
-        buffer = io.BytesIO()
-        np.savez(buffer, vectors=made.vectors, rows=rows, broken=np.array(json.dumps(made.broken)))
-        with write_file(path) as staging:
-            staging.write_bytes(buffer.getvalue())
-        return _Block(made.vectors, rows, made.broken)
+            vectors, rows = np.empty((0, embedder.backbone.dim), np.float32), np.empty(0, np.int64)
+            broken = dict.fromkeys(map(str, case_ids), "as were all others of its block")
+        _write(path, _Block(vectors, rows, broken), embedder.fingerprint)
+        return _Block(vectors, rows, broken)
+
+    def _known(self, embedder: Embedder, block: Manifest, path: Path) -> "_Block | None":
+        """Returns a block that is there whole, and of this encoder and these images."""
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                found = _Block(stored["vectors"], stored["rows"], json.loads(str(stored["broken"])))
+                maker = str(stored["fingerprint"]) if "fingerprint" in stored else embedder.fingerprint
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            logger.warning("'%s' is damaged (%s) and its images are embedded again", path, error)
+            return None
+        if maker == embedder.fingerprint and found.is_of(len(block)):
+            return found
+        logger.warning("'%s' does not hold what its name says; its images are embedded again", path)
+        return None
 
 
 @dataclass(frozen=True)
@@ -122,6 +192,19 @@ class _Block:
     vectors: np.ndarray
     rows: np.ndarray
     broken: dict[str, str]
+
+    def is_of(self, images: int) -> bool:
+        """Returns whether this accounts for each of so many images once."""
+        counted = len(self.rows) == len(self.vectors) == images - len(self.broken)
+        return counted and len(np.unique(self.rows)) == len(self.rows) and bool((self.rows < images).all())
+
+
+def _write(path: Path, block: _Block, fingerprint: str) -> None:
+    buffer = io.BytesIO()
+    broken = np.array(json.dumps(block.broken))
+    np.savez(buffer, vectors=block.vectors, rows=block.rows, broken=broken, fingerprint=np.array(fingerprint))
+    with write_file(path) as staging:
+        staging.write_bytes(buffer.getvalue())
 
 
 def _log_broken(encoder: str, broken: dict[str, str], images: int) -> None:
@@ -137,6 +220,11 @@ def _blocks(manifest: Manifest) -> list[np.ndarray]:
     groups = manifest.frame.groupby(["source", "split"], sort=True).indices
     divided = [np.asarray(rows) for rows in groups.values()]
     return [rows[start : start + _BLOCK] for rows in divided for start in range(0, len(rows), _BLOCK)]
+
+
+def _numbered(manifests: Sequence[Manifest]) -> Iterator[tuple[int, Manifest]]:
+    """Yields every block of some manifests with its number among all."""
+    return enumerate(manifest.select(rows) for manifest in manifests for rows in _blocks(manifest))
 
 
 def _identity(embedder: Embedder, block: Manifest, neutral: bool, copy: str) -> str:
