@@ -3,6 +3,7 @@ const { sentences, bounds, palette, ramp, cases } = props;
 const part = (selector) => element.querySelector(selector);
 const stage = part(".mm-map");
 const data = props.data ?? servedData(props);
+let labels = null;
 let [map, shown, steps, tool, way, flags] = [null, null, [], "pan", "new", new Uint8Array(cases)];
 
 const dark = () => Boolean(element.closest(".dark"));
@@ -18,7 +19,7 @@ function countsOf(codes, selected) {
 const opened = (point, id, event) => (event.altKey ? step("points", [point], "remove") : trigger("select", { pick: id, point }));
 const views = walkViews(part(".mm-walk"), {
   data, cases, drawing, props, sentences,
-  on: { open: opened, point: ring, span: pressedSpan, light: (points) => step("points", points, "new"), selection },
+  on: { open: opened, point: ring, span: pressedSpan, light: (points) => step("points", points, "new"), selection, address, restore },
 });
 const bar = filterBar(part(".mm-filter"), { data, columns: props.names, sentences, on: { change: select } });
 selectionExport(part(".mm-walk"), { data, sentences, bits: () => selection(false).bits });
@@ -30,6 +31,7 @@ async function begin() {
   if (!map.painter) return undrawn(sentences.unpainted);
   if (map.painter === "pixels") part(".mm-map-software").hidden = false;
   stage.map = map; // for tests and benchmarks
+  labels = mapLabels(stage, map, props.clusters, { toolbar: part(".mm-map-tools"), sentences });
   mapGestures(stage, part("polygon"), map, { tool: () => tool, on: { hover, pick, around, escape: () => select([]) } });
   new ResizeObserver(() => stage.clientWidth && map.fit()).observe(stage);
   try {
@@ -114,6 +116,7 @@ function selection(others) {
 }
 
 function viewed() {
+  labels?.draw();
   const star = part(".mm-star");
   const point = props.value?.point;
   star.hidden = !point;
@@ -156,27 +159,28 @@ function depict() {
 
 // The address holds view, colouring and selection, so that another browser opens the same:
 // x.y.thousandths of zoom.column, then a part a step.
+function address() {
+  const { x, y, zoom } = map.view;
+  return `#map=${[[...[x, y, 1000 * zoom].map(Math.round), shown.column].join("."), ...steps.map(writtenStep)].join("*")}`;
+}
+
 let remembering = 0;
 function remember() {
   clearTimeout(remembering);
   remembering = setTimeout(() => {
     if (!shown || !stage.clientWidth) return;
-    const { x, y, zoom } = map.view;
-    const view = [x, y, 1000 * zoom].map(Math.round);
-    const plain = zoom === 1 && !steps.length && !shown.column;
-    const here = location.pathname + location.search;
-    const written = [[...view, shown.column].join("."), ...steps.map(writtenStep)].join("*");
-    history.replaceState(history.state, "", plain ? here : `${here}#map=${written}`);
+    const plain = map.view.zoom === 1 && !steps.length && !shown.column;
+    history.replaceState(history.state, "", location.pathname + location.search + (plain ? "" : address()));
   }, 300);
 }
 
-async function restore() {
-  const [view, ...parts] = (location.hash.match(/^#map=(\S+)$/)?.[1] ?? "").split("*");
+async function restore(written = location.hash) {
+  const [view, ...parts] = (written.match(/^#map=(\S+)$/)?.[1] ?? "").split("*");
   const [x, y, zoom, number] = view.split(".").map(Number);
   if (!(zoom > 0)) return;
   map.lookAt({ x, y, zoom: zoom / 1000 });
   const read = parts.map(readStep).filter(Boolean);
-  if (read.length) await select(read);
+  if (read.length || steps.length) await select(read);
   trigger("input", { column: number });
 }
 

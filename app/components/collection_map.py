@@ -10,7 +10,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import MapPoint
 
-from .. import map_text, text
+from .. import cluster_text, map_text, text
 from ..columns_route import ADDRESS
 from .case_rows import CaseRows
 from .drawing import drawing
@@ -23,6 +23,7 @@ _SCRIPTS = (
     "map_renderer.js",
     "map_gestures.js",
     "map_legend.js",
+    "map_labels.js",
     "map_data.js",
     "map_selection.js",
     "map_tip.js",
@@ -34,6 +35,7 @@ _SCRIPTS = (
     "selection_export.js",
     "checks_view.js",
     "compare_view.js",
+    "saved_views.js",
     "walk_views.js",
     "collection_map.js",
 )
@@ -97,7 +99,8 @@ def map_props(rows: CaseRows) -> dict[str, Any]:
         "pictured": columns.collection.has_pictures,
         "most_pictures": _MOST_PICTURES,
         "codes": {"other": OTHER, "missing": MISSING},
-        "sentences": map_text.MAP_SCRIPT,
+        "clusters": columns.cluster_marks(),
+        "sentences": {**map_text.MAP_SCRIPT, **cluster_text.MAP_SCRIPT},
     }
 
 

@@ -16,13 +16,13 @@ from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collectio
 from mermed_core.data.validation import FILE
 from mermed_core.modalities import MODALITIES
 
-from .. import case_text, map_text
+from .. import case_text, cluster_text, map_text
+from .map_clusters import SPAN, MapClusters
 
 MISSING = 255
 """The code of a point that has no value."""
 OTHER = 254
 """The code of all values that are rarer than the `OTHER` most frequent ones."""
-SPAN = 65535  # places are 16 bits on each axis
 # Okabe and Ito's palette, safe for colour-blind readers, and darker relatives; more nobody tells apart.
 PALETTE = (
     "#0072B2",
@@ -81,21 +81,27 @@ class MapColumns:
 
     Attributes:
         collection: whose map it is.
+        clusters: those of the map.
         order: (cases,) the position in the collection of each point, in drawing order.
     """
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collection: Collection, known: Collection | None = None) -> None:
+        """Takes the collection and others whose labels name clusters of cases that have none."""
         self.collection = collection
+        self.clusters = MapClusters(collection, known)
         self.order = np.random.default_rng(_SEED).permutation(len(collection))
         self._coloured: dict[str, Coloured] = {}
         self._lock = threading.Lock()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The columns that the map can be coloured by: modality, label, source, then the records' others."""
+        """The columns that the map can be coloured by: of the records, of clusters, and which came later."""
         first = ("modality", LABEL, "source")
+        of_map = [name for name in self.clusters.columns if name not in self.collection.records]
+        if self.collection.map.placed.any():
+            of_map.append(cluster_text.PLACED)
         others = [name for name in self.collection.records if name not in (*first, "labels", *_NAMES_A_CASE)]
-        return (*first, *(str(name) for name in others if self._groups_cases(str(name))))
+        return (*first, *of_map, *(str(name) for name in others if self._groups_cases(str(name))))
 
     @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -109,9 +115,20 @@ class MapColumns:
 
     def places(self) -> bytes:
         """Returns x and y of every point in drawing order, 16 bits each, from 0 to `SPAN`."""
+        return self._places[self.order].tobytes()
+
+    @property
+    def _places(self) -> np.ndarray:
         x, y, across, up = self.bounds
-        share = (self.collection.coordinates[self.order].astype(np.float64) - (x, y)) / (across, up)
-        return (share * SPAN).round().astype("<u2").tobytes()
+        share = (self.collection.coordinates.astype(np.float64) - (x, y)) / (across, up)
+        return (share * SPAN).round().astype("<u2")
+
+    def cluster_marks(self) -> list[list[dict[str, object]]]:
+        """Returns what is drawn over the map for the clusters of each level, from coarse to fine."""
+        places = self._places
+        return [
+            [mark.to_dict() for mark in self.clusters.marks(name, places)] for name in self.clusters.columns
+        ]
 
     def coloured(self, name: str) -> Coloured:
         """Returns a column of `names`, made once."""
@@ -128,8 +145,8 @@ class MapColumns:
         return 1 < different <= len(column) // 2
 
     def _make(self, name: str) -> Coloured:
-        if name != LABEL and self._is_ramp(self.collection.records[name]):
-            return self._ramp(self.collection.records[name])
+        if name != LABEL and name in self.collection.cases and self._is_ramp(self.collection.cases[name]):
+            return self._ramp(self.collection.cases[name])
         codes, names = self._named(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(names))
         ranked = np.argsort(-counts, kind="stable")
@@ -147,6 +164,10 @@ class MapColumns:
 
     def _named(self, name: str) -> tuple[np.ndarray, list[str]]:
         """Returns which name each case has (−1 for none), and the names; values that share one are one."""
+        if name in self.clusters.columns:
+            return self.clusters.member(name).astype(np.int64), self.clusters.names(name)
+        if name == cluster_text.PLACED:
+            return self.collection.map.placed.astype(np.int64), list(cluster_text.PLACED_NAMES)
         codes, values = self._labels() if name == LABEL else pd.factorize(self.collection.records[name])
         if name == LABEL:
             written = [case_text.labels(self.collection, labels) for labels in values]
