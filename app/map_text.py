@@ -54,6 +54,11 @@ COMPARE_HINT = (
 )
 SIDES = ((0, "First"), (1, "Second"))
 TAKE_SELECTION, TAKE_OTHERS = "Take the selection", "Take all but the selection"
+VIEWS, VIEW_NAME, VIEW_NOTE, VIEW_KEEP = "Views", "Name of this view", "Note", "Keep this view"
+VIEWS_HINT = (
+    "A view is what the address of the page holds: place, colours and selection. Kept in this browser alone; "
+    "to share one, send the address."
+)
 SOURCES, CASE, CLOSE = "Where the images come from", "Case", "Close"
 NO_PICTURES = "None of these cases has a picture here."
 
@@ -95,6 +100,7 @@ MAP_SCRIPT = {
     "accepted": "Accept",
     "dismissed": "Dismiss",
     "broken": "This export is incomplete: the file {} is missing or damaged. Copy the whole folder again.",
+    "forget": "Forget {}",
     "no_side": "nothing yet",
     "all_but": "All but: {}",
     "comparing": "Comparing…",

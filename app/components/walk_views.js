@@ -15,10 +15,11 @@ function walkViews(box, { data, cases, drawing, props, sentences, on }) {
       on: { ...on, sort },
     }),
   };
-  const panels = { grid: part(".mm-pictures-grid"), list: part(".mm-list"), checks: part(".mm-checks"), compare: part(".mm-compare") };
+  const panels = { grid: part(".mm-pictures-grid"), list: part(".mm-list"), checks: part(".mm-checks"), compare: part(".mm-compare"), views: part(".mm-views") };
+  views.views = savedViews(panels.views, { version: props.version, sentences, on });
   if (panels.checks) views.checks = checksView(panels.checks, { data, drawing, version: props.version, sentences, on });
   if (panels.compare) views.compare = compareView(panels.compare, { data, sentences, on });
-  const spread = histogram(part(".mm-spread"), { data, ramp: props.ramp, codes: props.codes, sentences, onPress: on.span });
+  const spread = histogram(part(".mm-histogram"), { data, ramp: props.ramp, codes: props.codes, sentences, onPress: on.span });
 
   function sort(name) {
     down = sorting.value === name && !down;

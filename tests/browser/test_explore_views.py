@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from mermed_core.collections.quality.check import check_collection
 from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
@@ -17,8 +20,12 @@ WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
-def address(serve: Callable[[Settings], str]) -> str:
-    return serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)}))
+def address(serve: Callable[[Settings], str]) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Checks that need no picture: those of all pictures take a minute where the machine is busy.
+        quick = partial(check_collection, checks=("labels", "outliers"))
+        patch.setattr("app.check_job.check_collection", quick)
+        yield serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)}))
 
 
 @pytest.fixture
@@ -103,6 +110,53 @@ def test_the_table_sorts_and_reads_as_a_table(page):
     header.get_by_role("button").click()
     expect(header).to_have_attribute("aria-sort", "descending")
     expect(first).not_to_have_text(before)
+
+
+def test_checks_run_on_demand_and_their_cases_light_up_on_the_map(page):
+    page.locator("[data-panel=checks]").click()
+    page.locator("[data-check=start]").click()
+    expect(page.locator("[data-found=outliers]")).to_be_visible()
+    expect(page.locator("[data-check=start]")).to_be_hidden()  # they are there for every visitor now
+    page.locator("[data-found=labels]").click()
+    expect(page.locator(".mm-check-accuracy")).to_contain_text("AUROC")
+    first = page.locator(".mm-suspect").first
+    expect(first).to_contain_text("labelled")
+    expect(first.locator("img")).to_be_visible()
+    first.locator(".mm-suspect-pictures").click()
+    expect(page.locator(".mm-map-count")).to_have_text("1 of 420 selected")
+    first.get_by_role("button", name="Dismiss").click()
+    page.locator(".mm-check-show").select_option("open")
+    expect(page.locator(".mm-check-count")).not_to_contain_text("24 of 24")
+    with page.expect_download() as download:
+        page.locator(".mm-check-table").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0].startswith('"rank","decision"')
+    assert '"dismissed"' in lines[1]
+
+
+def test_two_selections_are_compared(page):
+    page.locator("[data-panel=compare]").click()
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    expect(page.locator(".mm-sentence")).to_contain_text("60 of 420")
+    page.locator('button[data-side="0"][data-of=these]').click()
+    page.locator('button[data-side="1"][data-of=others]').click()
+    page.locator("[data-compare]").click()
+    expect(page.locator(".mm-compared-said")).to_contain_text("60 beside 360 cases")
+    expect(page.locator(".mm-compared-said")).to_contain_text("AUROC of 1.00")
+    expect(page.locator(".mm-means img")).to_have_count(2)
+    expect(page.locator(".mm-difference").first).to_contain_text("100%")
+
+
+def test_a_view_that_was_kept_comes_back(page):
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    expect(page.locator(".mm-sentence")).to_contain_text("60 of 420")
+    page.locator("[data-panel=views]").click()
+    page.get_by_label("Name of this view").fill("All CT")
+    page.get_by_role("button", name="Keep this view").click()
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
+    page.get_by_role("button", name="All CT", exact=True).click()
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
 
 
 @pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])
