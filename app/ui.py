@@ -147,7 +147,7 @@ def _search_from_grids(
         """Goes to the search with the case that was pressed."""
         return {similar.case: str(event.pick), similar.by: A_CASE, tabs: gr.Tabs(selected="similar")}
 
-    for grid in (classify.answer.cases, similar.results, explore.cases):
+    for grid in (classify.answer.comparison, similar.results, explore.cases):
         if grid is None:
             continue
         gone = grid.select(

@@ -1,6 +1,6 @@
 """A grid of cases with their thumbnails and labels; each is a button that sends its case back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ def neighbour_grid(
     neighbours: Iterable[Neighbour],
     sentence: str = "",
     marks: Marks | None = None,
+    hint: Callable[[str], str] = case_text.find_similar,
 ) -> str:
     """Returns the cases with their similarity, most similar first, below a sentence on how near they are.
 
@@ -29,6 +30,7 @@ def neighbour_grid(
         neighbours: the cases.
         sentence: instead of the one on how near they are.
         marks: which of them were called good; None where cases cannot be marked.
+        hint: says what pressing the case of an id does.
     """
     hits = list(neighbours)
     if not hits:
@@ -36,7 +38,10 @@ def neighbour_grid(
     best, usual = max(hit.similarity for hit in hits), collection.usual_similarity
     if not sentence and best < usual:
         sentence = case_text.none_near(best, usual)
-    cards = [_card(collection, hit.case, f"{hit.similarity:.2f}", marks) for hit in hits]
+    cards = [
+        _card(collection, hit.case, f"{hit.similarity:.2f}", marks) | {"hint": hint(hit.case.case_id)}
+        for hit in hits
+    ]
     return _grid(cards, sentence=sentence)
 
 

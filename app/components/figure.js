@@ -1,16 +1,20 @@
-// The opacity slider works in the browser alone and keeps its place when the map of another finding arrives.
+// The opacity slider and the switch work in the browser alone and keep their place when the map of another finding arrives.
 let opacity = 60;
+let shown = true;
 
 function apply() {
   const heat = element.querySelector(".mm-heat");
   const slider = element.querySelector(".mm-opacity");
-  if (heat) heat.style.opacity = opacity / 100;
+  const toggle = element.querySelector(".mm-shown");
+  if (heat) heat.style.opacity = shown ? opacity / 100 : 0;
   if (slider) slider.value = opacity;
+  if (toggle) toggle.checked = shown;
 }
 
 element.addEventListener("input", (event) => {
-  if (!event.target.matches(".mm-opacity")) return;
-  opacity = Number(event.target.value);
+  if (event.target.matches(".mm-shown")) shown = event.target.checked;
+  else if (event.target.matches(".mm-opacity")) [opacity, shown] = [Number(event.target.value), true];
+  else return;
   apply();
 });
 

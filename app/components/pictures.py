@@ -14,13 +14,13 @@ _HEAT_SIDE = 320
 
 def picture_uri(pixels: np.ndarray, side: int = SHOWN_SIDE) -> str:
     """Returns pixels (height, width, 3) uint8 as a lossless PNG, at most `side` px long."""
-    return _png_uri(Image.fromarray(fitted(pixels, side)))
+    return png_uri(Image.fromarray(fitted(pixels, side)))
 
 
 def heat_uri(heat: np.ndarray) -> str:
     """Returns a map (height, width) in 0..1 as a PNG that is the more opaque the hotter it is."""
     small = fitted((heat * 255).astype(np.uint8), _HEAT_SIDE) / 255.0
-    return _png_uri(Image.fromarray(np.dstack([heat_colours(small), (small * 255).astype(np.uint8)]), "RGBA"))
+    return png_uri(Image.fromarray(np.dstack([heat_colours(small), (small * 255).astype(np.uint8)]), "RGBA"))
 
 
 def scale_gradient() -> str:
@@ -34,7 +34,8 @@ def jpeg_uri(data: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
-def _png_uri(image: Image.Image) -> str:
+def png_uri(image: Image.Image) -> str:
+    """Returns an image as a PNG that travels inside the page."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=3)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -6,19 +6,29 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
+from mermed_core.errors import CollectionError
 from mermed_core.inference.case_report import case_report
-from mermed_core.records import Analysis, Finding
+from mermed_core.inference.comparison import compare
+from mermed_core.inference.map_check import check_map
+from mermed_core.inference.neighbourhood import contrast
+from mermed_core.inference.second_look import second_look
+from mermed_core.models.cam import DEFAULT, METHODS
+from mermed_core.records import Analysis, Finding, Saliency
 
-from .. import text
-from ..components import cases, figure, findings, modality, notice
+from .. import answer_text, text
+from ..components import cases, figure, findings, modality, neighbourhood, notice
+from ..components.comparison import comparison_view
 from ..components.html_parts import clickable_html, picked_name, scripted_html, static_html
+from ..components.place import place
 from ..components.report_file import KINDS, report_file
+from ..components.second_look import second_look_card
 from ..components.templates import script
 from ..services import Services
 from ..uploads import Query
 
 MODEL_QUEUE = "model"
 NEIGHBOURS = 8
+NEAREST, CONTRAST = "nearest", "contrast"  # how the cases are shown
 
 Shown = dict[gr.Component, Any]
 """New contents of components; the others keep theirs."""
@@ -42,27 +52,51 @@ class Answer:
         with gr.Column(scale=5, min_width=320):
             self.notice = static_html("", "classify-notice")
             self.figure = scripted_html(figure.empty(), "classify-figure", "figure.js")
-            self.explained = gr.Dropdown([], label=text.SHOW_WHERE, visible=False)
+            self.checked = static_html("", "classify-map-check")
+            with gr.Row():
+                self.explained = gr.Dropdown([], label=text.SHOW_WHERE, visible=False)
+                self.method = gr.Dropdown(
+                    self._methods(), value=DEFAULT, label=answer_text.METHOD, visible=False
+                )
             with gr.Row(elem_id="classify-reports"):
                 self.downloads = {
                     kind: gr.Button(text.TAKE_ALONG[kind], size="sm", visible=False) for kind in KINDS
                 }
+            self.place = static_html("", "classify-place")
             self._file_out = gr.Textbox(visible=False)
+            self._pressed = gr.Textbox(visible=False)
         with gr.Column(scale=4, min_width=300):
             self.modality = static_html(modality.empty(), "classify-modality")
             self.findings = clickable_html(findings.empty(), "classify-findings")
+            self.second_look = static_html("", "classify-second-look")
 
     def build_cases(self) -> None:
         """Lays out the similar cases and wires everything."""
         static_html(cases.heading(text.SIMILAR), "classify-heading")
+        self.arranged = gr.Radio(
+            [(answer_text.NEAREST, NEAREST), (answer_text.CONTRAST, CONTRAST)],
+            value=NEAREST,
+            label=answer_text.ARRANGE,
+            show_label=False,
+            container=False,
+            visible=False,
+            elem_id="classify-arranged",
+        )
         self.cases = clickable_html(cases.nothing(text.CASES_HERE), "classify-cases")
+        self.comparison = scripted_html("", "classify-comparison", "comparison.js")
         self.outputs: list[gr.Component] = [
             self.notice,
             self.figure,
             self.modality,
             self.findings,
             self.explained,
+            self.method,
+            self.checked,
+            self.second_look,
+            self.place,
+            self.comparison,
             self.cases,
+            self.arranged,
             *self.downloads.values(),
         ]
         self._wire()
@@ -82,23 +116,68 @@ class Answer:
                 value=first,
                 visible=first is not None,
             ),
+            self.method: gr.update(visible=first is not None),
+            self.checked: "",
+            self.second_look: "",
+            self.place: place(self._predictor.collection, analysis),
+            self.comparison: "",
             self.cases: self._similar(analysis),
+            self.arranged: gr.update(
+                value=NEAREST, visible=first is not None and self._predictor.collection is not None
+            ),
             **{
                 button: gr.update(visible=kind != "dicom" or image.kind == "DICOM")
                 for kind, button in self.downloads.items()
             },
         }
 
-    def explain(self, query: Query | None, explained: str | None) -> Shown:
+    def explain(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> Shown:
         """Draws where the model looked for one finding over the image."""
         if query is None:
-            return {self.figure: figure.empty()}
+            return {self.figure: figure.empty(), self.checked: ""}
         if not explained:
-            return {self.figure: figure.figure(query.image)}
+            return {self.figure: figure.figure(query.image), self.checked: ""}
+        saliency = self._map(query, explained, method)
+        name = text.class_name(self._predictor.metrics, saliency.task, saliency.label)
+        return {self.figure: figure.figure(query.image, saliency, name), self.checked: ""}
+
+    def check(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> str:
+        """Tries whether the heat map that is shown means anything."""
+        if query is None or not explained:
+            return ""
+        saliency = self._map(query, explained, method)
+        return figure.checked(check_map(self._predictor, query.image, query.embedding, saliency))
+
+    def look_again(self, query: Query | None) -> str:
+        """Asks about the same image under small changes."""
+        if query is None:
+            return ""
+        analysis = self._predictor.analyse(query.embedding, neighbours=1)
+        looks = second_look(self._predictor, query.image, query.embedding, analysis)
+        return second_look_card(looks, self._predictor.metrics)
+
+    def compare(self, query: Query | None, case_id: str) -> str:
+        """Shows why a case is similar: both pictures with what speaks for the likeness; "" closes it."""
+        collection = self._predictor.collection
+        if query is None or collection is None or not case_id:
+            return ""
+        try:
+            found = compare(self._predictor, query.image, query.embedding, case_id)
+        except CollectionError as error:
+            raise gr.Error(answer_text.no_such_case(case_id), print_exception=False) from error
+        return comparison_view(collection, query.image, found)
+
+    def _map(self, query: Query, explained: str, method: str) -> Saliency:
         task, label = self._class_of(explained)
-        saliency = self._predictor.explain(query.image, task=task, label=label, embedding=query.embedding)
-        name = text.class_name(self._predictor.metrics, task, label)
-        return {self.figure: figure.figure(query.image, saliency, name)}
+        return self._predictor.explain(
+            query.image, task=task, label=label, embedding=query.embedding, method=method
+        )
+
+    def _methods(self) -> list[tuple[str, str]]:
+        """Returns the ways of drawing heat maps, the best pointing one first, with their names for people."""
+        measured = self._predictor.metrics.pointing
+        names = sorted(METHODS, key=lambda name: -measured.get(name, 0.0))
+        return [(answer_text.method_name(name, measured.get(name)), name) for name in names]
 
     def report(self, kind: str, query: Query | None, explained: str | None, chosen: str) -> str:
         """Returns the report on the visitor's image as a file for the browser; "" without an image."""
@@ -117,8 +196,17 @@ class Answer:
     def _similar(self, analysis: Analysis) -> str:
         if self._predictor.collection is None:
             return cases.nothing(f"{text.NO_COLLECTION} {self._missing}")
-        sentence = "" if analysis.in_distribution else text.NEAREST_ANYWAY
-        return cases.neighbour_grid(self._predictor.collection, analysis.neighbours, sentence)
+        return neighbourhood.similar_cases(self._predictor, analysis)
+
+    def arrange(self, query: Query | None, arranged: str, explained: str | None) -> str:
+        """Shows the nearest cases, or those with the label of the finding that is shown beside others."""
+        if query is None:
+            return cases.nothing(text.CASES_HERE)
+        if arranged == CONTRAST and explained and self._predictor.collection is not None:
+            task, label = self._class_of(explained)
+            found = contrast(self._predictor, query.embedding, task, label, NEIGHBOURS // 2)
+            return neighbourhood.contrast_view(self._predictor, found, task, label)
+        return self._similar(self._predictor.analyse(query.embedding, neighbours=NEIGHBOURS))
 
     def _class_of(self, explained: str) -> tuple[str, str]:
         """Returns label set and class by the name that the page gave them."""
@@ -140,6 +228,28 @@ class Answer:
         )
         self.then_explains(picked, "finding")
         self._explains(self.explained.input, "explain", "public")
+        self._explains(self.method.input, "explain_by", "undocumented")
+        pressed = self.cases.select(
+            picked_name, None, self._pressed, api_name="press_case", api_visibility="private", queue=False
+        )
+        pressed.then(
+            self.compare,
+            [self.query, self._pressed],
+            self.comparison,
+            api_name="compare_case",
+            api_visibility="undocumented",
+            concurrency_id=MODEL_QUEUE,
+            show_progress="minimal",
+        )
+        self.arranged.input(
+            self.arrange,
+            [self.query, self.arranged, self.explained],
+            self.cases,
+            api_name="arrange_cases",
+            api_visibility="undocumented",
+            concurrency_id=MODEL_QUEUE,
+            show_progress="minimal",
+        )
         for kind in KINDS:
             self._wire_download(kind)
 
@@ -159,18 +269,40 @@ class Answer:
         made.then(None, self._file_out, None, js=js, api_name=f"save_{kind}", api_visibility="private")
 
     def then_explains(self, event: Dependency, name: str) -> None:
-        """Draws the heat map after an event."""
-        self._explains(event.then, f"explain_{name}", "undocumented")
+        """Draws the heat map after an event that opened an image or picked a finding."""
+        drawn = self._explains(event.then, f"explain_{name}", "undocumented")
+        if name == "finding":
+            return
+        drawn.then(
+            self.look_again,
+            self.query,
+            self.second_look,
+            api_name=f"look_again_{name}",
+            api_visibility="undocumented",
+            concurrency_id=MODEL_QUEUE,
+            show_progress="hidden",
+        )
 
-    def _explains(self, event: Callable[..., Any], api_name: str, visibility: str) -> None:
-        event(
+    def _explains(self, event: Callable[..., Any], api_name: str, visibility: str) -> Dependency:
+        """Draws the heat map after an event, then tries it."""
+        inputs = [self.query, self.explained, self.method]
+        drawn = event(
             self.explain,
-            [self.query, self.explained],
-            self.figure,
+            inputs,
+            [self.figure, self.checked],
             api_name=api_name,
             api_visibility=visibility,
             concurrency_id=MODEL_QUEUE,
             show_progress="minimal",
+        )
+        return drawn.then(
+            self.check,
+            inputs,
+            self.checked,
+            api_name=f"check_{api_name}",
+            api_visibility="undocumented",
+            concurrency_id=MODEL_QUEUE,
+            show_progress="hidden",
         )
 
 

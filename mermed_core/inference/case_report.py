@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from mermed_core.imaging.reader import MedicalImage
+from mermed_core.inference.neighbourhood import in_words
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Analysis, Embedding
 from mermed_core.reports.case import wording
@@ -67,4 +68,5 @@ def _cases_note(predictor: Predictor, analysis: Analysis) -> str:
         return wording.NEAREST_ANYWAY
     best = analysis.neighbours[0].similarity if analysis.neighbours else -1.0
     usual = predictor.collection.usual_similarity
-    return wording.none_near(best, usual) if analysis.neighbours and best < usual else ""
+    far = wording.none_near(best, usual) if analysis.neighbours and best < usual else ""
+    return " ".join(filter(None, (far, *in_words(predictor, analysis))))

@@ -21,7 +21,8 @@ _SHUFFLES = 2  # each costs a pass with gradients
 _COMPARED = 32  # side of the maps that are correlated
 _BLUR = 0.06  # standard deviation, a share of the image's longer side
 _FLAT = 0.5  # share of the image above half the peak
-_EDGE, _AT_EDGE = 0.06, 0.5  # width of the border, a share of each side; share of the hot part within it
+_NEAR_PEAK = 0.75  # of the peak
+_EDGE, _AT_EDGE = 0.06, 0.5  # width of the border, a share of each side; share of the places within it
 _ALIKE = 0.7
 
 
@@ -76,8 +77,8 @@ def is_flat(heat: np.ndarray) -> bool:
 
 
 def is_at_edge(heat: np.ndarray) -> bool:
-    """Returns whether most of the hottest tenth of a map (height, width) lies at the border of the image."""
-    rows, columns = np.nonzero(_hot(heat))
+    """Returns whether most of the places near a map's peak (height, width) lie at the border of the image."""
+    rows, columns = np.nonzero((heat >= _NEAR_PEAK * heat.max()) & (heat > 0))
     near = [
         (places < _EDGE * length) | (places >= (1 - _EDGE) * length)
         for places, length in zip((rows, columns), heat.shape, strict=True)

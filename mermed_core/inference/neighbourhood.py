@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Analysis, Embedding, Neighbour
+from mermed_core.reports.case import wording
 from mermed_core.search.filters import Filter
 
 _FEWEST_VOTERS = 3
@@ -91,3 +92,31 @@ def contrast(predictor: Predictor, embedding: Embedding, task: str, label: str, 
         return tuple(own)[:count]
 
     return Contrast(nearest([label]), nearest(name for name in head.classes if name != label))
+
+
+def in_words(predictor: Predictor, analysis: Analysis) -> tuple[str, str]:
+    """Returns what the nearness of the nearest cases means and how they vote, and why to doubt the answer.
+
+    Either is "" where there is nothing to say.
+    """
+    voted = vote(predictor, analysis)
+    said, doubt = [_nearness(predictor, analysis)], ""
+    if voted is not None:
+        metrics = predictor.metrics
+        names = {
+            label: wording.class_name(metrics, voted.task, label) for label in (voted.answer, *voted.counts)
+        }
+        counts = [(names[label], count) for label, count in voted.counts.items()]
+        title = wording.set_title(voted.task, metrics.tasks.get(voted.task))
+        said.append(wording.vote(counts, voted.cases, title))
+        if voted.disagrees:
+            doubt = wording.disagreement(names[voted.answer], counts[0][0])
+    return " ".join(filter(None, said)), doubt
+
+
+def _nearness(predictor: Predictor, analysis: Analysis) -> str:
+    measured = predictor.closeness
+    if measured is None or not analysis.neighbours:
+        return ""
+    best = analysis.neighbours[0].similarity
+    return wording.closeness(measured.closer_than(best), measured.sharing(best))

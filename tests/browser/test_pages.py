@@ -254,8 +254,8 @@ def test_a_map_that_cannot_be_loaded_says_so_and_shows_the_table(browser, addres
 
 def test_a_case_leads_to_cases_like_it_and_filters_hold(page):
     page.locator("#classify-examples button").first.click()
-    card = page.locator("#classify-cases .mm-case").first
-    card.click()
+    page.locator("#classify-cases .mm-case button").first.click()
+    page.get_by_role("button", name="Find cases like this one").click()
     expect(page.locator("#similar-query")).to_contain_text(", case ")
     results = page.locator("#similar-results .mm-case")
     expect(results).to_have_count(12)

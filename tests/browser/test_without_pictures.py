@@ -77,7 +77,10 @@ def test_a_link_opens_the_home_page_and_a_card_searches(page):
     assert opened.value.evaluate("document.referrer") == ""
     opened.value.close()
     expect(page.get_by_role("tab", name="Classify", exact=True)).to_have_attribute("aria-selected", "true")
-    card.click()
+    card.locator("button").click()
+    expect(page.locator(".mm-comparison .mm-drawing")).to_be_visible()
+    expect(page.locator(".mm-comparison a")).to_have_attribute("href", HOME)
+    page.get_by_role("button", name="Find cases like this one").click()
     expect(page.locator("#similar-query .mm-drawing")).to_be_visible()
     expect(page.locator("#similar-query a")).to_have_attribute("href", HOME)
 

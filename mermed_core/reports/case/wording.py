@@ -224,9 +224,16 @@ def map_check(shuffled: float, before: float, after: float, *, like_shuffled: bo
     )
     return (
         f"With the weights of the finding shuffled, the map correlates with this one by ranks at "
-        f"{shuffled:.2f}, {verdict}. With its hottest tenth blurred, the probability goes from "
-        f"{percent(before)} to {percent(after)}."
+        f"{shuffled:.2f}, {verdict}. With its hottest tenth blurred, the probability "
+        f"{_change(before, after)}."
     )
+
+
+def _change(before: float, after: float) -> str:
+    """Says from what to what a probability goes."""
+    if percent(before) == percent(after):
+        return f"stays at {percent(before)}: the answer does not rest on that part alone"
+    return f"goes from {percent(before)} to {percent(after)}"
 
 
 def modality_name(key: str) -> str:

@@ -1,0 +1,75 @@
+"""Every sentence that a visitor reads in the answer on an image, beyond what reports say too (`text`)."""
+
+from mermed_core.collections.collection import Collection
+from mermed_core.inference.comparison import Comparison
+
+from . import case_text, text
+
+NEAREST, CONTRAST = "Most similar", "Same label / other label"
+ARRANGE = "Show"
+
+
+def same_label(name: str) -> str:
+    """Heads the nearest cases of the class that the classifier answers."""
+    return f"Nearest cases labelled {name}"
+
+
+def other_label(name: str, title: str) -> str:
+    """Heads the nearest cases of the other classes of its label set."""
+    return f"Nearest with another label than {name} in {title}"
+
+
+NONE_LABELLED = "The collection has none."
+
+SECOND_LOOK = "A second look"
+STABLE = "The answer holds."
+UNSTABLE = "The answer is unstable: do not lean on it."
+METHOD = "Method"
+SHOW_MAP = "Show the map"
+CHECKED = "Does the map mean anything?"
+
+
+def method_name(name: str, pointing: float | None) -> str:
+    """Returns a way of drawing heat maps with how often its peak was right, where that was measured."""
+    return name if pointing is None else f"{name} (peak in the finding in {pointing:.0%} of drawn images)"
+
+
+WHY, YOURS, CLOSE = "Why this case?", "Your image", "Close"
+SEARCH_WITH_IT = "Find cases like this one"
+NO_PICTURE = "The collection holds no picture of this case, so only your image can be shown."
+LIKENESS = (
+    "Bright: what speaks for the likeness in either image. Equal numbers: regions that look alike to the "
+    "model."
+)
+LIKENESS_ALONE = "Bright: what in your image speaks for the likeness."
+PLACE, PLACE_ALT = (
+    "Place in the collection",
+    "A map of the known cases by likeness, in the colours of their modalities",
+)
+HERE = "your image"
+
+
+def why_this_case(collection: Collection, compared: Comparison) -> str:
+    """Says which case an image is compared with and how similar they are."""
+    return f"{case_text.case_origin(collection, compared.case)}. Similarity {compared.similarity:.2f}."
+
+
+def no_such_case(name: str) -> str:
+    """Refuses a case that the collection does not have."""
+    return f"The collection has no case '{name}'."
+
+
+def place_among(count: int, near: str) -> str:
+    """Says where an image falls on the map of a collection.
+
+    Args:
+        count: cases of the collection.
+        near: key of the modality of the nearest case.
+    """
+    nearest = text.modality_name(near)
+    return f"Among {count:,} known cases, nearest to {nearest}. The map itself is under {text.EXPLORE}."
+
+
+def compare_with(case_id: str) -> str:
+    """Says what pressing a case does."""
+    return f"{case_id}: compare with your image"

@@ -1,0 +1,107 @@
+"""The answer half of the page: second look, tried maps, vote and contrast, one case beside the image."""
+
+import re
+
+import gradio as gr
+import pytest
+
+from app.pages.answer import CONTRAST, NEAREST, NEIGHBOURS, Answer
+from app.pages.classify import ClassifyPage
+from app.services import Services
+from mermed_core.files import BUNDLED_MODEL
+from mermed_core.inference.predictor import Predictor
+from mermed_core.models.cam import METHODS
+
+
+@pytest.fixture(scope="module")
+def page(services) -> ClassifyPage:
+    with gr.Blocks():
+        return ClassifyPage(services, gr.State(None))
+
+
+@pytest.fixture(scope="module")
+def answer(page) -> Answer:
+    return page.answer
+
+
+@pytest.fixture(scope="module")
+def shown(page):
+    return page.open_example("oct", "")
+
+
+@pytest.fixture(scope="module")
+def query(page, shown):
+    return shown[page.query]
+
+
+def test_every_finding_has_a_word_and_nothing_drawn_is_likely(answer, shown):
+    html = shown[answer.findings]
+    words = re.findall(r'class="mm-word mm-(\w+)"', html)
+    assert set(words) <= {"possible", "unlikely"}
+    assert len(words) == html.count("data-pick")
+    assert "What these words are worth" in html
+
+
+def test_a_second_look_says_how_far_the_answer_moves(answer, query):
+    html = answer.look_again(query)
+    assert "small changes" in html
+    assert ("The answer holds." in html) != ("unstable" in html)
+    assert answer.look_again(None) == ""
+
+
+def test_a_heat_map_is_drawn_by_any_measured_method_and_tried(answer, shown, query, services):
+    picked = shown[answer.explained]["value"]
+    measured = services.predictor.metrics.pointing
+    names = [value for _, value in answer.method.choices]
+    assert set(names) == set(METHODS)
+    assert names == sorted(names, key=lambda name: -measured.get(name, 0.0))
+    html = answer.explain(query, picked, "LayerCAM")[answer.figure]
+    assert "LayerCAM heat map" in html
+    assert "raw peak" in html
+    assert 'class="mm-shown"' in html
+    checked = answer.check(query, picked, "LayerCAM")
+    assert "hottest tenth blurred" in checked
+    assert answer.check(None, picked) == ""
+
+
+def test_above_the_cases_stands_what_their_nearness_means_and_how_they_vote(answer, shown):
+    html = shown[answer.cases]
+    assert "pairs with one label" in html
+    assert f"Of the {NEIGHBOURS} nearest cases in the set" in html
+    assert html.count("mm-case") >= NEIGHBOURS
+
+
+def test_the_contrast_has_cases_with_the_label_and_with_others(answer, shown, query):
+    picked = shown[answer.explained]["value"]
+    html = answer.arrange(query, CONTRAST, picked)
+    assert html.count("<h3>") == 2
+    assert "Nearest cases labelled" in html
+    assert answer.arrange(query, NEAREST, picked) == shown[answer.cases]
+    assert "appear here" in answer.arrange(None, CONTRAST, picked)
+
+
+def test_a_case_stands_beside_the_image_with_both_maps(answer, query, services):
+    case_id = services.predictor.similar(query.embedding, count=1)[0].case.case_id
+    html = answer.compare(query, case_id)
+    assert html.count("mm-heat") == 2
+    assert f'data-pick="{case_id}"' in html
+    assert answer.compare(query, "") == ""
+    assert answer.compare(query, case_id) != html  # pressed again, it is shown again
+    with pytest.raises(gr.Error, match="no case 'nothing'"):
+        answer.compare(query, "nothing")
+
+
+def test_the_place_is_a_star_within_the_map(answer, shown):
+    left, top = map(float, re.findall(r"(?:left|top):([\d.]+)%", shown[answer.place]))
+    assert 0 < left < 100
+    assert 0 < top < 100
+    assert "nearest to OCT" in shown[answer.place]
+
+
+def test_without_a_collection_nothing_is_compared_or_placed():
+    with gr.Blocks():
+        page = ClassifyPage(Services(Predictor.load(BUNDLED_MODEL), "Build one."), gr.State(None))
+    shown = page.open_example("oct", "")
+    assert shown[page.answer.place] == ""
+    assert page.answer.compare(shown[page.query], "case") == ""
+    assert shown[page.answer.arranged]["visible"] is False

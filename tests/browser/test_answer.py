@@ -1,0 +1,73 @@
+"""The answer in Chromium: words beside findings, the map faded and switched, a case beside the image."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mermed_core.files import BUNDLED_COLLECTION
+from mermed_core.settings import Settings
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+
+
+@pytest.fixture(scope="module")
+def address(serve: Callable[[Settings], str]) -> str:
+    return serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)}))
+
+
+@pytest.fixture(params=[(1400, 900), (390, 844)], ids=["wide", "phone"])
+def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(20_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    page.locator("#classify-examples button").first.click()
+    expect(page.locator("#classify-figure .mm-heat")).to_be_visible()
+    yield page
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.close()
+    assert errors == []
+
+
+def test_the_answer_has_words_a_second_look_a_tried_map_and_a_place(page):
+    expect(page.locator("#classify-findings .mm-word").first).to_have_text("possible")
+    expect(page.locator("#classify-second-look")).to_contain_text("small changes")
+    expect(page.locator("#classify-map-check")).to_contain_text("hottest tenth blurred")
+    expect(page.locator("#classify-place b")).to_be_visible()
+    page.locator(".mm-worth summary").first.click()
+    expect(page.locator(".mm-worth th[scope=row]").first).to_be_visible()
+
+
+def test_the_map_is_switched_and_faded_in_the_browser(page):
+    heat, switch = page.locator("#classify-figure .mm-heat"), page.locator(".mm-shown")
+    switch.uncheck()
+    expect(heat).to_have_css("opacity", "0")
+    page.locator("#classify-findings button.mm-bar").nth(1).click()
+    expect(page.locator("#classify-figure .mm-heat")).to_have_css("opacity", "0")
+    page.locator(".mm-opacity").fill("30")
+    expect(heat).to_have_css("opacity", "0.3")
+    expect(switch).to_be_checked()
+
+
+def test_a_case_is_compared_closed_and_searched_with(page):
+    card = page.locator("#classify-cases .mm-case button").first
+    card.click()
+    section = page.locator(".mm-comparison")
+    expect(section).to_be_focused()
+    expect(section.locator(".mm-heat")).to_have_count(2)
+    section.get_by_role("button", name="Close").click()
+    expect(section).to_have_count(0)
+    card.click()
+    section.get_by_role("button", name="Find cases like this one").click()
+    expect(page.locator("#similar-query")).to_contain_text(", case ")
+
+
+def test_cases_with_the_label_stand_beside_others(page):
+    page.get_by_label("Same label / other label").check()
+    expect(page.locator(".mm-contrast h3")).to_have_count(2)
