@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mermed_core.collections.pictures import Pictures
-from mermed_core.errors import CollectionError, ManifestError, SettingsError
+from mermed_core.errors import CollectionError, ManifestError, SearchServerError, SettingsError
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
+from mermed_core.search.milvus_server import MilvusServer
 from mermed_core.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,8 +41,10 @@ def load_services(settings: Settings) -> Services:
     """
     pictures = _pictures(settings)
     try:
-        services = Services(Predictor.load(settings.model, settings.collection, pictures=pictures))
-    except CollectionError as error:
+        server = MilvusServer.parse(settings.search, settings.search_token) if settings.search else None
+        loaded = Predictor.load(settings.model, settings.collection, pictures=pictures, server=server)
+        services = Services(loaded)
+    except (CollectionError, SearchServerError) as error:
         logger.warning("no collection: %s", error)
         services = Services(Predictor.load(settings.model), str(error))
     _warm_up(services.predictor)
