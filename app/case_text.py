@@ -64,16 +64,6 @@ def find_similar(case_id: str) -> str:
     return f"{case_id}: find similar cases"
 
 
-def shown_of(shown: int, count: int) -> str:
-    """Says that only some of the cases are shown."""
-    return f"{shown} of the {count:,}, evenly spread."
-
-
-def selected(count: int) -> str:
-    """Says how many cases were selected on the map."""
-    return f"{count:,} {'case' if count == 1 else 'cases'} selected"
-
-
 def cases_in(collection: Collection) -> str:
     """Returns the size of a collection, whether its cases are of patients, and whether it has pictures."""
     kind = "computer-drawn cases, none of them of a patient" if collection.synthetic else "known cases"

@@ -110,9 +110,6 @@ SOURCE, LABEL, RESULTS = "Source", "Label", "Results"
 SEARCH_HERE = "Drop an image or choose a case, and the cases most like it appear here."
 YOUR_IMAGE = "Your image"
 
-# Explore; what stands on the map is in map_text.py
-DOWNLOAD_CSV = "Download the table as CSV"
-
 # About: other sources' images
 UNSEEN = "In other hospitals' images"
 UNSEEN_NOT_MEASURED = "How well this model does in other hospitals' images has not been measured."

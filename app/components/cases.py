@@ -1,9 +1,7 @@
 """A grid of cases with their thumbnails and labels; each is a button that sends its case back."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
-
-import numpy as np
 
 from mermed_core.collections.collection import Collection
 from mermed_core.inference.refinement import Marks
@@ -43,15 +41,6 @@ def neighbour_grid(
         for hit in hits
     ]
     return _grid(cards, sentence=sentence)
-
-
-def case_grid(collection: Collection, positions: Sequence[int] | np.ndarray, shown: int) -> str:
-    """Returns at most `shown` of the cases in some rows, spread evenly, and says how many there are."""
-    # Every n-th would show one label alone where labels alternate.
-    chosen = np.unique(np.linspace(0, len(positions) - 1, min(shown, len(positions))).round().astype(int))
-    cards = [_card(collection, case, "") for case in collection.cases_at(np.asarray(positions)[chosen])]
-    more = case_text.shown_of(len(cards), len(positions)) if len(cards) < len(positions) else ""
-    return _grid(cards, more=more)
 
 
 def heading(sentence: str) -> str:

@@ -9,7 +9,7 @@ function pictureGrid(box, { data, drawing, sentences, on }) {
   const rows = virtualRows(box, { height: () => side + CAPTION + CELL_GAP, make: row, settled });
 
   function measure() {
-    const width = box.clientWidth - 12;
+    const width = box.clientWidth - 24; // the padding on both sides
     across = Math.max(2, Math.floor((width + CELL_GAP) / (CELL_WIDTH + CELL_GAP)));
     side = width > 0 ? Math.floor((width - (across - 1) * CELL_GAP) / across) : 0;
   }

@@ -19,6 +19,7 @@ from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.sources import SourceFacts
 from mermed_core.inference.predictor import Predictor
 from mermed_core.modalities import MODALITIES, MODALITY_KEYS
+from mermed_core.records import Neighbour
 from mermed_core.search.faiss_engine import FaissEngine
 
 HOME = "https://www.example.org/breast?a=1&b=2"
@@ -52,6 +53,10 @@ def jpeg() -> bytes:
     return buffer.getvalue()
 
 
+def grid(searched: Collection) -> str:
+    return cases.neighbour_grid(searched, [Neighbour(case, 0.99) for case in searched.cases_at([0, 1])])
+
+
 @pytest.mark.parametrize("modality", MODALITY_KEYS)
 def test_every_modality_has_a_drawing_of_its_own(modality):
     root = ElementTree.fromstring(drawing(modality))
@@ -63,7 +68,7 @@ def test_every_modality_has_a_drawing_of_its_own(modality):
 
 def test_a_case_without_a_picture_says_what_it_is_and_where_its_picture_is():
     bare = collection()
-    html = cases.case_grid(bare, [0, 1], 8)
+    html = grid(bare)
     assert "<img" not in html
     assert html.count('class="mm-drawing"') == 2
     for words in ("Malignant tumour", "Breast &lt;set&gt;", "benign (1).png", "CC BY 4.0", "Picture at"):
@@ -77,7 +82,7 @@ def test_a_case_without_a_picture_says_what_it_is_and_where_its_picture_is():
 
 
 def test_a_case_with_a_picture_shows_it_and_no_link():
-    html = cases.case_grid(collection([jpeg(), jpeg()]), [0, 1], 8)
+    html = grid(collection([jpeg(), jpeg()]))
     assert html.count('src="data:image/jpeg') == 2
     assert "mm-drawing" not in html
     assert "<a " not in html

@@ -298,12 +298,6 @@ def test_a_faint_map_says_so():
     assert "means little" not in figure.figure(IMAGE, strong, "Drusen")
 
 
-def test_a_selection_is_shown_spread_over_all_of_it(collection):
-    html = cases.case_grid(collection, range(30), 10)
-    assert html.count("mm-case") == 10
-    assert "10 of the 30, evenly spread" in html
-
-
 @pytest.mark.parametrize(("best", "far"), [(0.59, True), (0.61, False)])
 def test_it_is_said_that_no_hit_is_near(collection, best, far):
     hits = [Neighbour(case, best - place) for place, case in enumerate(collection.cases_at([0, 1]))]
