@@ -132,7 +132,7 @@ def embed_manifest(
         ManifestError: not one image could be read.
     """
     images = _PreparedImages(embedder, manifest, neutral, thumbnails, augment)
-    size = batch_size or (_BATCH_ON_CPU if embedder.device.type == "cpu" else _BATCH_ON_GPU)
+    size = batch_size or batch_for(embedder.device)
     batches = (
         DataLoader(images, size, num_workers=workers, collate_fn=list) if workers else _ahead(images, size)
     )
@@ -160,6 +160,11 @@ def embed_manifest(
     return Embeddings(
         np.concatenate(vectors), manifest.select([item.position for item in kept]), pictures, broken
     )
+
+
+def batch_for(device: torch.device) -> int:
+    """Returns how many images are embedded at once where nobody says it."""
+    return _BATCH_ON_CPU if device.type == "cpu" else _BATCH_ON_GPU
 
 
 def make_thumbnail(pixels: np.ndarray, side: int = THUMBNAIL_SIDE) -> bytes:

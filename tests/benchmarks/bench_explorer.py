@@ -17,11 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import explorer_embed
 import explorer_map
 import explorer_search
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "search": lambda options: explorer_search.measure(options.cases, options.beside),
+    "embed": lambda options: explorer_embed.measure(options.images),
     "map": lambda options: explorer_map.measure(options.map_cases, not options.without_umap),
 }
 
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument(
         "--beside", type=int, default=100_000, help="cases for hnswlib and usearch; 0 for none"
     )
+    parser.add_argument("--images", type=int, default=192, help="images that are embedded")
     parser.add_argument("--map-cases", type=int, default=20_000, help="cases of the map")
     parser.add_argument("--without-umap", action="store_true", help="umap-learn takes an hour at a million")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="these sections")

@@ -1,0 +1,69 @@
+"""The embedding section of bench_explorer.py: a manifest of files beside the bare encoder, in turn."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mermed_core.data.manifest import Manifest
+from mermed_core.data.phantoms import phantom_manifest
+from mermed_core.data.sources.opener import open_manifests
+from mermed_core.files import BUNDLED_MODEL
+from mermed_core.models.embedder import Embedder, batch_for, embed_manifest
+from mermed_core.settings import Settings
+
+_ROUNDS = 3
+
+
+def measure(images: int, workers: int = 0) -> dict[str, float]:
+    """Measures the section, prints its table and returns its figure.
+
+    Both sides use all cores that PyTorch has: set OMP_NUM_THREADS to leave the readers some.
+
+    Args:
+        images: how many, of the sets in MERMED_DATA; drawn ones where it is not set.
+        workers: processes that read them; 0 for threads.
+    """
+    embedder = Embedder.load(BUNDLED_MODEL)
+    size = batch_for(embedder.device)
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = _files(images, Path(folder))
+        prepared = torch.stack(
+            [embedder.prepare(manifest.read_image(row).pixels, None) for row in range(len(manifest))]
+        )
+        sides: dict[str, Callable[[], object]] = {
+            "encoder alone": lambda: [embedder.embed_tensors(part) for part in prepared.split(size)],
+            "files, read ahead": lambda: embed_manifest(embedder, manifest, workers=workers),
+        }
+        sides["encoder alone"]()
+        wall: dict[str, list[float]] = {name: [] for name in sides}
+        cpu: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(_ROUNDS):
+            for name, side in sides.items():
+                start, used = time.perf_counter(), time.process_time()
+                side()
+                wall[name].append(time.perf_counter() - start)
+                cpu[name].append(time.process_time() - used)
+    print(f"\n| {len(manifest)} images, batches of {size} | images/s | CPU ms an image |\n|---|---|---|")
+    for name in sides:
+        rate, busy = (statistics.median(each[name]) / len(manifest) for each in (wall, cpu))
+        print(f"| {name} | {1 / rate:.1f} | {busy * 1e3:.1f} |")
+    bare, whole = (statistics.median(wall[name]) for name in sides)
+    return {"embed_rate_ratio": bare / whole}
+
+
+def _files(images: int, folder: Path) -> Manifest:
+    """Returns images as files: their bytes lie in the sets' tables, from which reading costs nothing."""
+    data = Settings.from_environment().data
+    known = open_manifests([str(data)]) if data else phantom_manifest(-(-images // 7))
+    rows = np.random.default_rng(0).permutation(len(known))[:images]
+    frame = known.select(np.sort(rows)).frame
+    for row, image in enumerate(frame["image"]):
+        (folder / str(row)).write_bytes(image)
+    return Manifest.from_frame(
+        frame.assign(image=None, path=[str(folder / str(row)) for row in range(len(frame))])
+    )
