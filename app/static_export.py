@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from mermed_core.collections.cluster_names import known_cases
 from mermed_core.collections.collection import Collection
 from mermed_core.files import check_replaceable, write_folder
 
@@ -34,7 +35,7 @@ def write_static(folder: Path, collection: Collection) -> None:
         OccupiedError: the folder holds something other than such a page.
     """
     check_replaceable(folder, MARK)
-    rows = CaseRows(MapColumns(collection))
+    rows = CaseRows(MapColumns(collection, known_cases(collection)))
     with write_folder(folder) as staging:
         (staging / "data").mkdir()
         pictured = _write_pictures(staging / "pictures", rows)

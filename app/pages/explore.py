@@ -7,6 +7,7 @@ import numpy as np
 from gradio.events import api
 from starlette.routing import BaseRoute
 
+from mermed_core.collections.cluster_names import known_cases
 from mermed_core.errors import MermedError
 
 from .. import map_text, selection, text
@@ -46,7 +47,7 @@ class ExplorePage:
         self._predictor = services.predictor
         self._collection = collection
         self._query = query
-        self.columns = self._columns = MapColumns(collection)
+        self.columns = self._columns = MapColumns(collection, known_cases(collection))
         self.colour = gr.Radio(
             [(text.humanise(name), name) for name in self._columns.names],
             value="modality",

@@ -7,6 +7,9 @@ import numpy as np
 
 from mermed_core.collections.case_columns import LABEL
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.stated import MANIFEST
+from mermed_core.collections.store import load_collection
+from mermed_core.files import BUNDLED_ATLAS
 from mermed_core.search.filters import Column
 
 _NAMED = 0.2  # share of a cluster's cases that a label must have to be in its name
@@ -95,6 +98,14 @@ def labels_of_known(member: np.ndarray, collection: Collection, known: Collectio
         best = sorted(shares, key=lambda label: -shares[label])[:1]
         found.append(tuple(label for label in best if shares[label] >= _MOST))
     return found
+
+
+def known_cases(collection: Collection) -> Collection | None:
+    """Returns the bundled atlas for a collection without labels that the same model made, else None."""
+    if collection.columns[LABEL].values or not (BUNDLED_ATLAS / MANIFEST).is_file():
+        return None
+    atlas = load_collection(BUNDLED_ATLAS)
+    return atlas if atlas.fingerprint == collection.fingerprint else None
 
 
 def _told_apart(

@@ -8,9 +8,11 @@ import pytest
 from sklearn.metrics import adjusted_mutual_info_score
 
 from mermed_core.collections.case_columns import CaseColumns, FilterColumns
-from mermed_core.collections.cluster_names import ClusterName, labels_of_known, name_clusters
+from mermed_core.collections.cluster_names import ClusterName, known_cases, labels_of_known, name_clusters
 from mermed_core.collections.clusters import cluster_columns, cluster_levels, find_clusters
 from mermed_core.collections.collection import Collection, Description
+from mermed_core.collections.store import load_collection
+from mermed_core.files import BUNDLED_ATLAS
 from mermed_core.search.faiss_engine import FaissEngine
 from mermed_core.search.self_search import nearest_to_each
 
@@ -115,3 +117,9 @@ def test_without_labels_known_cases_say_what_a_cluster_holds():
     assert names[1] == ClusterName(("kind 1",), by_known=True)
     assert labels_of_known(group, bare, collection(records, "another")) == [(), (), ()]
     assert [name.by_known for name in name_clusters(group, known.columns, near)] == [False] * 3
+    assert known_cases(known) is None  # has labels
+    assert known_cases(bare) is None  # another model's
+    atlas = load_collection(BUNDLED_ATLAS)
+    of_same = known_cases(collection(records.assign(labels=[()] * 60), atlas.fingerprint))
+    assert of_same is not None
+    assert len(of_same) == len(atlas)
