@@ -46,8 +46,10 @@ def _sketch(collection: Collection) -> str:
     columns, rows = _SIZE
     places = (_shares(collection, np.asarray(collection.coordinates)) * _SIZE).astype(int)
     cells = np.clip(places[:, 1], 0, rows - 1) * columns + np.clip(places[:, 0], 0, columns - 1)
-    modalities = collection.records["modality"].to_numpy(str)
-    counts = np.stack([np.bincount(cells[modalities == key], minlength=rows * columns) for key in MODALITIES])
+    of = collection.columns["modality"]
+    counts = np.stack(
+        [np.bincount(cells[of.contains([key])], minlength=rows * columns) for key in MODALITIES]
+    )
     colours = np.array([ImageColor.getrgb(each.colour)[:3] for each in MODALITIES.values()], np.uint8)
     total = counts.sum(axis=0)
     opacity = np.where(total > 0, 90 + 165 * np.minimum(np.log1p(total) / np.log(20), 1), 0).astype(np.uint8)
