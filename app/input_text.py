@@ -21,6 +21,16 @@ TOO_BUSY = (
 )
 INVERTED = "You exchanged dark and bright."
 
+# What is wrong with a picture
+CONCERNS = {
+    "too_small": "A side of the picture is below 64 px: too small for an answer that means anything.",
+    "nearly_empty": "The picture is nearly empty: check that it is the right one, and its window.",
+    "too_dark": "The picture is very dark: choose another window, or take it again with more light.",
+    "blurred": "The picture is blurred: small findings cannot be seen in it.",
+    "of_a_screen": "This looks like a photograph of a screen: open the file itself instead.",
+    "fundus_cut": "The edge of the fundus photograph is cut off: what lies there is not seen.",
+}
+
 # The viewer
 VIEWER, STRIP, TOOLS = "Picture", "What you opened", "Tools of the picture"
 SLICE = "Slice"
@@ -44,6 +54,8 @@ PRESET_NAMES = {
     "liver": "Liver",
     "mediastinum": "Mediastinum",
 }
+TEXT_FOUND = "Text seems to be burned into the picture (outlined): it may name the patient."
+BLACKEN = "Blacken it"
 ANALYSE_VIEW = "Analyse this view"
 KEYS_TITLE = "Keys"
 KEYS = (
@@ -64,6 +76,7 @@ VIEWER_SCRIPT = {
     "saw": "The model saw: {}.",
     "looking": "You look at another view than the model saw.",
     "whole": "the whole picture",
+    "covered": "text blackened",
     "gone": "The picture is no longer held for you. Open the file again.",
     "reduced": "shown at {} % of its size",
     "file": "{}, {} pictures",

@@ -7,6 +7,7 @@ body: no log and no history holds it.
 import io
 import json
 import struct
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mermed_core.errors import ImageError
+from mermed_core.imaging.burned_text import find_text
 from mermed_core.imaging.grey_values import WINDOWS_OF_CT, GreyValues, Window
 from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
@@ -28,18 +30,26 @@ ADDRESS = "opened-picture"
 SENT_SIDE = 2048
 _THUMBNAIL = 112
 _MOST_BYTES = 2000  # of a request
+_MEDIA_TYPES = {
+    "thumbnail": "image/png",
+    "text_boxes": "application/json",
+    "packed": "application/octet-stream",
+}
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def picture_route() -> Route:
-    """Returns the route of `ADDRESS`: a POST of {visit, stack, position, thumbnail} gives one picture."""
+    """Returns the route of `ADDRESS`: a POST of {visit, stack, position} gives one picture.
+
+    With {thumbnail: true} it is a small one; with {text: true} the boxes of text that is burned into it.
+    """
 
     async def send(request: Request) -> Response:
         body = await request.body()
         try:
             asked = json.loads(body[:_MOST_BYTES])
             visit, stack, position = str(asked["visit"]), int(asked["stack"]), int(asked["position"])
-            small = bool(asked.get("thumbnail"))
+            pack = thumbnail if asked.get("thumbnail") else text_boxes if asked.get("text") else packed
         except (KeyError, TypeError, ValueError):
             return Response(status_code=400, headers=_HEADERS)
         study = opened_study(visit)
@@ -49,9 +59,8 @@ def picture_route() -> Route:
             image = await run_in_threadpool(study.read, stack, position)
         except ImageError as error:
             return Response(str(error), 422, _HEADERS, "text/plain; charset=utf-8")
-        content = await run_in_threadpool(thumbnail if small else packed, image)
-        kind = "image/png" if small else "application/octet-stream"
-        return Response(content, headers=_HEADERS, media_type=kind)
+        content = await run_in_threadpool(pack, image)
+        return Response(content, headers=_HEADERS, media_type=_MEDIA_TYPES[pack.__name__])
 
     return Route(f"/{ADDRESS}", send, methods=["POST"])
 
@@ -59,6 +68,11 @@ def picture_route() -> Route:
 def thumbnail(image: MedicalImage) -> bytes:
     """Returns a small PNG of a picture as its file wants it shown."""
     return _encoded(fitted(image.pixels, _THUMBNAIL))
+
+
+def text_boxes(image: MedicalImage) -> bytes:
+    """Returns where text is burned into a picture, as a JSON list of boxes in its own pixels."""
+    return json.dumps([asdict(box) for box in find_text(image.pixels)]).encode()
 
 
 def packed(image: MedicalImage) -> bytes:

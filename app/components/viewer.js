@@ -46,12 +46,34 @@ async function load() {
     picture.show(found, view);
     if (other && mode !== "region") setMode(found.kind === "grey" ? "window" : "move");
     offer(found);
+    lookForText();
     wait.hidden = true;
   } catch (error) {
     if (turn !== loading) return;
     wait.textContent = error.message;
     wait.hidden = false;
   }
+}
+
+// Text that is burned into the picture, looked for once nobody leafs any more.
+let [texts, looking] = [[], 0];
+function lookForText() {
+  clearTimeout(looking);
+  texts = [];
+  warn();
+  const { visit, stack, position } = view;
+  looking = setTimeout(async () => {
+    const answer = await ask({ visit, stack, position, text: true });
+    const found = answer.ok ? await answer.json() : [];
+    if (view.visit !== visit || view.stack !== stack || view.position !== position) return;
+    texts = found;
+    warn();
+    picture.redraw();
+  }, 600);
+}
+const bare = () => texts.filter((box) => !view.covered.some((other) => same(box, other)));
+function warn() {
+  part(".mm-text").hidden = !bare().length;
 }
 
 // What the server answered: a new study, or another view of the same one.
@@ -95,6 +117,7 @@ function compare() {
 function describe(which) {
   const words = [];
   const stack = stackOf(which);
+  if (which.covered.length) words.push(sentences.covered);
   if (value.stacks.length > 1) words.push(stack.name);
   if (stack.count > 1) words.push(say("slice", which.position + 1, stack.count));
   if (picture.picture?.kind !== "colour") words.push(which.window ? windowWords(which.window) : sentences.own);
@@ -136,7 +159,7 @@ function leaf(position) {
   const last = stackOf(view).count - 1;
   const wanted = Math.min(last, Math.max(0, position));
   if (wanted === view.position) return;
-  view = { ...view, position: wanted };
+  view = { ...view, position: wanted, covered: [] };
   changed(true);
   for (const near of [wanted + 1, wanted - 1]) if (near >= 0 && near <= last) fetched(view.stack, near).catch(() => {});
 }
@@ -225,6 +248,12 @@ function drawn() {
     const [[x, y], [right, bottom]] = [picture.toStage([left, top]), picture.toStage([left + width, top + height])];
     Object.assign(frame.style, { left: `${x}px`, top: `${y}px`, width: `${right - x}px`, height: `${bottom - y}px` });
   }
+  part(".mm-marks").replaceChildren(...bare().map((box) => {
+    const [[x, y], [right, bottom]] = [picture.toStage([box.left, box.top]), picture.toStage([box.left + box.width, box.top + box.height])];
+    const mark = document.createElement("i");
+    Object.assign(mark.style, { left: `${x}px`, top: `${y}px`, width: `${right - x}px`, height: `${bottom - y}px` });
+    return mark;
+  }));
   const lines = [];
   if (found.kind === "grey") {
     const window = view.window ?? found.start;
@@ -268,6 +297,11 @@ element.addEventListener("click", (event) => {
   if (button.dataset.mode) setMode(button.dataset.mode);
   else if (button.dataset.do) ACTIONS[button.dataset.do]();
   else if (button.matches(".mm-analyse")) analyse();
+  else if (button.matches(".mm-text button")) {
+    change({ covered: [...view.covered, ...bare()] });
+    warn();
+    analyse();
+  }
 });
 part(".mm-look-tools select").addEventListener("change", (event) => {
   const list = event.target;

@@ -6,9 +6,10 @@ from typing import Any
 import gradio as gr
 
 from mermed_core.errors import MermedError
+from mermed_core.imaging.checks import concerns
 from mermed_core.modalities import MODALITIES
 
-from .. import text
+from .. import input_text, text
 from ..components import examples, notice
 from ..components.html_parts import clickable_html, picked_name
 from ..components.opener import opener, sent_paths
@@ -107,7 +108,8 @@ class ClassifyPage:
             shown = self.answer.show(query, chosen)
         except MermedError as error:
             return {self.notice: notice.problem(str(error))}
-        said = notice.file_notes(query.image.kind, (*query.study.notes, *query.embedding.notes))
+        wrong = [input_text.CONCERNS[name] for name in concerns(query.image.pixels, query.embedding.chosen)]
+        said = notice.file_notes(query.image.kind, (*wrong, *query.study.notes, *query.embedding.notes))
         seen = viewer_value(query.study, query.view)
         return {self.query: query, self.viewer: seen, **shown, self.notice: said}
 

@@ -3,7 +3,7 @@ import json
 import struct
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -61,6 +61,16 @@ def test_a_large_picture_is_sent_smaller_and_says_so():
     assert (about["width"], about["height"], about["fullWidth"]) == (SENT_SIDE, 50, 2 * SENT_SIDE)
     codes = np.frombuffer(content, "<u2", 50 * SENT_SIDE).reshape(50, -1)
     assert set(np.unique(codes)) == {1, 5001}
+
+
+def test_text_that_is_burned_in_is_told_by_its_boxes():
+    image = Image.new("RGB", (512, 300))
+    ImageDraw.Draw(image).text((10, 10), "DOE JANE 1961", fill="white", font=ImageFont.load_default(20))
+    study = open_study([("a.png", png(np.asarray(image))), ("b.png", png(np.zeros((99, 99), np.uint8)))])
+    (box, *_) = ask(visit=study.visit, stack=0, position=0, text=True).json()
+    assert box["top"] < 30
+    assert box["width"] > 80
+    assert ask(visit=study.visit, stack=1, position=0, text=True).json() == []
 
 
 def test_nobody_else_gets_a_picture_and_nonsense_gets_none():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from mermed_core.files import ASSETS, BUNDLED_COLLECTION
@@ -179,6 +180,20 @@ def test_a_region_is_drawn_by_mouse_or_keys_and_analysed_instead_of_the_whole(pa
     after = page.evaluate("document.querySelector('.mm-look').viewer.view.region")
     assert after["left"] > before["left"]
     assert after["height"] < before["height"]
+
+
+def test_text_in_the_picture_is_outlined_and_blackened_on_demand(page, tmp_path):
+    image = Image.open(EXAMPLES / "cxr.png").convert("RGB").resize((600, 600))
+    ImageDraw.Draw(image).text((10, 10), "DOE JANE 1961", fill="white", font=ImageFont.load_default(22))
+    image.save(tmp_path / "named.png")
+    upload(page, tmp_path / "named.png")
+    expect(page.locator(".mm-text")).to_contain_text("may name the patient")
+    expect(page.locator(".mm-marks i").first).to_be_visible()
+    page.get_by_role("button", name="Blacken it").click()
+    expect(saw(page)).to_contain_text("text blackened", timeout=90_000)
+    expect(page.locator(".mm-text")).to_be_hidden()
+    expect(page.locator("#classify-notice")).to_contain_text("blackened")
+    assert grey_at(page, 40 / 600, 22 / 600) == 0
 
 
 def test_a_picture_is_for_its_own_visitor_and_leaves_nothing_in_the_browser(page, browser, address):

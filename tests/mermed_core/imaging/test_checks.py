@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from mermed_core.files import ASSETS
+from mermed_core.imaging.checks import concerns
+from mermed_core.imaging.reader import read_image
+
+EXAMPLES = {path.stem: read_image(path).pixels for path in sorted((ASSETS / "examples").glob("*.png"))}
+
+
+def blurred(pixels: np.ndarray, radius: float) -> np.ndarray:
+    image = Image.fromarray(pixels).resize((512, 512))
+    return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)))
+
+
+def on_a_screen(pixels: np.ndarray) -> np.ndarray:
+    """A picture on a screen of red, green and blue stripes, photographed at an angle of four degrees."""
+    shown = np.asarray(Image.fromarray(pixels).resize((240, 240))).repeat(6, 0).repeat(6, 1)
+    stripes = np.zeros(shown.shape)
+    for colour in range(3):
+        stripes[:, np.arange(shown.shape[1]) % 6 // 2 == colour, colour] = 2.2
+    stripes[5::6] = 0
+    lit = Image.fromarray(np.clip(shown * stripes, 0, 255).astype(np.uint8)).rotate(
+        4, Image.Resampling.BICUBIC
+    )
+    photo = lit.filter(ImageFilter.GaussianBlur(1.2)).resize((552, 552), Image.Resampling.BILINEAR)
+    return np.asarray(photo.crop((70, 70, 480, 480)))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_nothing_is_said_of_a_good_picture(name):
+    assert concerns(EXAMPLES[name], name) == ()
+
+
+def test_what_is_wrong_is_said():
+    fundus = EXAMPLES["fundus"]
+    assert concerns(fundus[:50, :50], "fundus") == ("too_small",)
+    assert concerns(np.full((200, 200, 3), 90, np.uint8), "ct") == ("nearly_empty",)
+    assert concerns(EXAMPLES["cxr"] // 10, "cxr") == ("too_dark",)
+    assert "blurred" in concerns(blurred(EXAMPLES["cxr"], 14), "cxr")
+    middle = Image.fromarray(fundus).crop((60, 60, fundus.shape[1] - 60, fundus.shape[0] - 60))
+    assert "fundus_cut" in concerns(np.asarray(middle), "fundus")
+    assert "fundus_cut" not in concerns(np.asarray(middle), "dermatology")
+
+
+@pytest.mark.parametrize("name", ["cxr", "ct", "dermatology"])
+def test_a_photograph_of_a_screen_is_told_by_its_pattern(name):
+    assert "of_a_screen" in concerns(on_a_screen(EXAMPLES[name]), name)
