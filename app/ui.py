@@ -95,7 +95,7 @@ def build_app(services: Services) -> gr.Blocks:
     ) as blocks:
         query = gr.State(None, time_to_live=VISIT_SECONDS)
         static_html(header(services), "header")
-        with gr.Tabs(selected="classify") as tabs:
+        with gr.Tabs(selected="classify", overflow_behavior="wrap") as tabs:
             with gr.Tab(text.CLASSIFY, id="classify", render_children=True):
                 classify = ClassifyPage(services, query)
             with gr.Tab(text.SIMILAR, id="similar", render_children=True):

@@ -55,7 +55,7 @@ class OwnHeadPage:
                     allow_custom_value=True,
                     elem_id="own-label",
                 )
-                self.files = gr.File(label=own.IMAGES, file_count="multiple", height=130, elem_id="own-files")
+                self.files = gr.File(label=own.IMAGES, file_count="multiple", height=140, elem_id="own-files")
                 self.add_open = gr.Button(own.ADD_OPEN, size="sm")
                 with gr.Accordion(own.CASES, open=False, visible=collection is not None):
                     self.ids = gr.Dropdown(
@@ -66,7 +66,7 @@ class OwnHeadPage:
                         info=own.CASES_HINT,
                     )
                     self.add_ids = gr.Button(own.ADD_CASES, size="sm")
-                self.load_file = gr.File(label=own.LOAD, height=110, elem_id="own-load")
+                self.load_file = gr.File(label=own.LOAD, height=140, elem_id="own-load")
             with gr.Column(scale=5, min_width=300):
                 self.notice = static_html("", "own-notice")
                 self.shelf = clickable_html(workbench_view(()), "own-shelf")

@@ -102,7 +102,8 @@ def analyse_files(predictor: Predictor, files: Iterable[File]) -> Iterator[Batch
 
 def table_of(rows: Sequence[BatchRow]) -> pd.DataFrame:
     """Returns one line for each file: what it is, its first finding, its nearest case, how it was read."""
-    return pd.DataFrame([_line(row) for row in rows], columns=list(_line(BatchRow("", None))))
+    table = pd.DataFrame([_line(row) for row in rows], columns=list(_line(BatchRow("", None))))
+    return table.astype({"frames": "Int64"})
 
 
 def _line(row: BatchRow) -> dict[str, Any]:
