@@ -29,7 +29,7 @@ DETAILS = """\
 
 With --json the answer is one object: modality, familiarity (familiar; unlike: of the modality, but unlike
 what the findings were learned on; unknown), in_distribution, region, region_probability, reason, findings
-(each with holds_elsewhere and caution), neighbours, map, model, notes (how the image was read),
+(each with likelihood, holds_elsewhere and caution), neighbours, map, model, notes (how it was read),
 header_modality (what the DICOM header says). No other part of a header is read out.
 
 --dicom-out writes heat_map.dcm (a Secondary Capture) and report.dcm (a Comprehensive SR, TID 1500,
@@ -238,7 +238,8 @@ def _findings(found: list[Finding]) -> list[str]:
     task, said = found[0].task, []
     for finding in found:
         held = f" (AUROC elsewhere {finding.elsewhere:.2f})" if finding.holds_elsewhere else ""
-        said.append(f"finding     {task}: {finding.label} {finding.probability:.1%}{held}")
+        words = f"{finding.label} {finding.probability:.1%}, {finding.likelihood}"
+        said.append(f"finding     {task}: {words}{held}")
     doubtful = [finding for finding in found if not finding.holds_elsewhere]
     if doubtful:
         named = "" if len(doubtful) == len(found) else f" ({', '.join(each.label for each in doubtful)})"

@@ -107,7 +107,7 @@ def test_findings_that_do_not_hold_elsewhere_carry_a_caution_once_for_the_set():
     assert shown.count("CAUTION     lung: learned in one hospital's images") == 1
     held = Finding("lung", "mass", 0.9, elsewhere=0.84)
     shown = "\n".join(analyse.lines(analysis(Familiarity.FAMILIAR, held, found[1]), "ct"))
-    assert "finding     lung: mass 90.0% (AUROC elsewhere 0.84)" in shown
+    assert "finding     lung: mass 90.0%, possible (AUROC elsewhere 0.84)" in shown
     assert "CAUTION     lung (normal): learned" in shown
     assert "CAUTION" not in "\n".join(analyse.lines(analysis(Familiarity.FAMILIAR, held), "ct"))
 
