@@ -17,11 +17,23 @@ from pathlib import Path
 
 import pytest
 
+from mermed_core.search.milvus_server import MilvusServer
+
 from . import milvus_in_own_network as own_network
+from .milvus_stand_in import StandIn
 
 ENVIRONMENT = Path(__file__).parents[3] / ".venv-milvus"
 _SECONDS = 180
 _OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
+
+
+@pytest.fixture(scope="module")
+def stand_in() -> Iterator[str]:
+    """The address of a server that is none."""
+    with pytest.MonkeyPatch.context() as patch:
+        client = StandIn()
+        patch.setattr(MilvusServer, "connect", lambda _: client)
+        yield "http://stand-in:19530"
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,11 @@ ROWS, DIM = 600, 16
 SOURCES = np.array(["plain", 'q"uote', "back\\slash", "it's", "病院", "#hash", ""])
 LABELS = np.array(["a", "b", 'c"', "d e"])
 CENTRES = np.random.default_rng(0).normal(size=(len(SOURCES), DIM))
+SERVERS = [
+    "stand_in",
+    pytest.param("milvus_lite", marks=pytest.mark.slow),
+    pytest.param("milvus", marks=pytest.mark.slow),
+]
 Opened = Callable[[Content], SearchEngine]
 
 
@@ -72,8 +77,7 @@ def opened(address: str, content: Content, name: str) -> SearchEngine:
     scope="module",
     params=[
         "faiss",
-        pytest.param("milvus_lite", marks=pytest.mark.slow),
-        pytest.param("milvus", marks=pytest.mark.slow),
+        *SERVERS,
     ],
 )
 def open_engine(request) -> Opened:
@@ -147,12 +151,11 @@ def test_an_unknown_column_is_refused_alike(open_engine):
         engine.search_where(QUERIES, 3, Filter({"colour": ["red"]}), columns_of(content))
 
 
-@pytest.fixture(scope="module", params=["milvus_lite", "milvus"])
+@pytest.fixture(scope="module", params=SERVERS)
 def address(request) -> str:
     return request.getfixturevalue(request.param)
 
 
-@pytest.mark.slow
 def test_a_push_goes_on_where_one_was_stopped_and_repeats_nothing(address, monkeypatch):
     content = made(seed=5)
     monkeypatch.setattr(milvus_push, "_ROWS", 100)
@@ -174,7 +177,6 @@ def test_a_push_goes_on_where_one_was_stopped_and_repeats_nothing(address, monke
     assert repeated.state == pushed(address, content, "stopped").state
 
 
-@pytest.mark.slow
 def test_changed_rows_alone_are_sent_and_other_columns_make_it_anew(address):
     content = made(seed=6)
     pushed(address, content, "changed")
@@ -193,7 +195,6 @@ def test_changed_rows_alone_are_sent_and_other_columns_make_it_anew(address):
     check(opened(address, fewer, "changed"), changed)
 
 
-@pytest.mark.slow
 def test_lists_are_searched_as_far_as_was_measured(address, monkeypatch):
     monkeypatch.setattr(milvus_push, "FLAT", 1000)
     content = made(3000, seed=7)
