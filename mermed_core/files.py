@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from mermed_core.errors import OccupiedError
+
+logger = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).resolve().parent
 # An installed package carries the assets inside it; in a checkout they lie beside it.
@@ -105,7 +108,11 @@ def one_at_a_time(target: Path) -> Iterator[None]:
     path = target.with_name(f".{target.name}.lock")
     while True:
         with path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logger.info("waiting for another process that writes '%s'", target)
+                fcntl.flock(lock, fcntl.LOCK_EX)
             # The folder may have been replaced by another while this one waited, with a lock of its own.
             if path.exists() and os.path.samestat(path.stat(), os.fstat(lock.fileno())):
                 yield

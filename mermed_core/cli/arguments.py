@@ -4,6 +4,7 @@ Nothing here or at the top of a command's file may import a heavy library: `merm
 """
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,22 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=count, default=0, metavar="N", help="processes that read images ahead (default: 0)"
     )
+
+
+def add_log_level(parser: argparse.ArgumentParser) -> None:
+    """Adds --quiet and --verbose."""
+    for flags, level, meaning in (
+        (("-q", "--quiet"), logging.WARNING, "show warnings only"),
+        (("-v", "--verbose"), logging.INFO, "show progress as well"),
+    ):
+        parser.add_argument(
+            *flags,
+            dest="log_level",
+            action="store_const",
+            const=level,
+            default=argparse.SUPPRESS,
+            help=meaning,
+        )
 
 
 def add_served(parser: argparse.ArgumentParser) -> None:

@@ -1,36 +1,40 @@
-"""`mermed collect`: images become a collection that can be searched and explored."""
+"""`mermed collect`: images become a collection that can be searched and explored, and changes in place."""
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_workers
-from mermed_core.errors import ManifestError
+from mermed_core.cli import collect_changes, push
+from mermed_core.cli.arguments import DATA_HELP, DATASETS_HELP, add_splits, add_workers, of_splits
 
-if TYPE_CHECKING:
-    from mermed_core.data.manifest import Manifest
-
-SUMMARY = "Embed images once and write a collection to search and explore."
+SUMMARY = "Embed images once and write a collection to search and explore; change one in place."
 DETAILS = """\
     mermed collect --data path/to/images --modality cxr --out collections/mine
     mermed serve --collection collections/mine
+    mermed collect add collections/mine --data more/images --modality cxr
+    mermed collect remove collections/mine --group PATIENT
 
 A collection holds records, vectors, a map and small pictures of the images. A folder of images that has no
 folders for the modalities needs --modality.
 
 With --no-pictures it can be handed on where its images may not be: the page then draws a placeholder and says
-where the picture can be had, and who has the images shows them with MERMED_PICTURES."""
+where the picture can be had, and who has the images shows them with MERMED_PICTURES.
+
+add, remove, compact, verify, migrate and push work on a collection that is there; each has its own --help.
+Pages that serve it stay as they are until they are started again."""
+
+_ACTIONS = (*collect_changes.ACTIONS, collect_changes.Action("push", push.SUMMARY, push.DETAILS, push))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
+    collect_changes.add_actions(parser, _ACTIONS)
+    parser.set_defaults(refuse=parser.error)
     parser.add_argument(
         "--model", type=Path, metavar="FOLDER", help="default: MERMED_MODEL, else the bundled model"
     )
-    add_data(parser)
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="the collection; replaced as a whole"
-    )
+    # Not required of argparse, which would ask the actions for them as well.
+    parser.add_argument("--data", action="append", metavar="SPEC", help=DATA_HELP)
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="the collection; replaced as a whole")
     parser.add_argument("--name", help="name that people see; default: the folder's")
     parser.add_argument("--text", default="", help="one or two sentences: what is in it, under which licence")
     parser.add_argument(
@@ -43,12 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="further column of the table that is kept, such as sex; may be repeated. No other is kept",
     )
-    parser.add_argument(
-        "--split",
-        action="append",
-        choices=["train", "val", "test"],
-        help="take the images of this split alone; may be repeated",
-    )
+    add_splits(parser)
     parser.add_argument(
         "--no-pictures",
         dest="pictures",
@@ -80,10 +79,12 @@ def run(options: argparse.Namespace) -> None:
     from mermed_core.models.retrieval_space import load_retrieval_space
     from mermed_core.settings import Settings
 
+    if missing := [flag for flag in ("--data", "--out") if getattr(options, flag[2:]) is None]:
+        options.refuse(f"the following arguments are required: {', '.join(missing)}")
     model = options.model or Settings.from_environment().model
     datasets = read_datasets(options.datasets or DATASETS)
     embedder = Embedder.load(model)
-    manifest = _chosen(open_manifests(options.data, modality=options.modality), options.split)
+    manifest = of_splits(open_manifests(options.data, modality=options.modality), options.split)
     collection = build_collection(
         options.out,
         embedder,
@@ -101,13 +102,3 @@ def run(options: argparse.Namespace) -> None:
     print(f"{len(collection)} cases{'' if options.pictures else ', no pictures,'} in {options.out}")
     for reason, count in manifest.left_out.items():
         print(f"left out: {count} ({reason})")
-
-
-def _chosen(manifest: "Manifest", splits: list[str] | None) -> "Manifest":
-    """Returns the images of some splits; of all where none is named."""
-    if splits is None:
-        return manifest
-    wanted = manifest.frame["split"].isin(splits)
-    if not wanted.any():
-        raise ManifestError(f"no image is in the split {' or '.join(splits)}.", column="split")
-    return manifest.select(wanted)

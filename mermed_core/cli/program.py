@@ -33,6 +33,7 @@ from mermed_core.cli import (
     report,
     serve,
 )
+from mermed_core.cli.arguments import add_log_level
 from mermed_core.errors import (
     FewShotError,
     ImageError,
@@ -76,6 +77,7 @@ examples:
   mermed analyse scan.dcm                                  add --json for one JSON object
   mermed collect --data my/images --modality cxr --out collections/mine
   mermed serve --collection collections/mine               explore your own images
+  mermed collect add collections/mine --data more/images --modality cxr
   mermed atlas fetch --serve                               explore openly licensed images, about 19 GB
   mermed pretrain cpu data.manifest=my/images              the same command resumes a run that was stopped
 
@@ -165,16 +167,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.set_defaults(run=module.run, log_level=logging.INFO)
         module.add_arguments(command)
-        _add_log_level(command)
+        add_log_level(command)
     return parser
-
-
-def _add_log_level(parser: argparse.ArgumentParser) -> None:
-    for flags, level, meaning in (
-        (("-q", "--quiet"), logging.WARNING, "show warnings only"),
-        (("-v", "--verbose"), logging.INFO, "show progress as well"),
-    ):
-        parser.add_argument(*flags, dest="log_level", action="store_const", const=level, help=meaning)
 
 
 def _name(command: ModuleType) -> str:

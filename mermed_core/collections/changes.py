@@ -14,17 +14,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mermed_core.collections.case_columns import CHECKSUM, FRAME
-from mermed_core.collections.collection import Collection
+from mermed_core.collections.case_columns import CHECKSUM, FRAME, CaseColumns, FilterColumns
+from mermed_core.collections.collection import filter_masks
 from mermed_core.collections.folder import FolderChange, changing
 from mermed_core.collections.map_file import MapData
-from mermed_core.collections.projection import place
+from mermed_core.collections.projection import place_each
 from mermed_core.collections.segment import SEGMENT_ROWS, THUMBNAILS, Segment
 from mermed_core.collections.sources import source_facts
-from mermed_core.collections.stated import StatedSegment, next_state
+from mermed_core.collections.stated import StatedBroken, StatedSegment, next_state, stated_broken
 from mermed_core.collections.store import (
     case_columns,
-    collection_of,
     draw_map,
     embedded,
     image_checksums,
@@ -36,8 +35,9 @@ from mermed_core.errors import CollectionError, ManifestError
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.retrieval_space import RetrievalSpace
+from mermed_core.search.engine import SearchEngine
 from mermed_core.search.quantised import QuantisedVectors, StoredVectors
-from mermed_core.search.stored import update_index
+from mermed_core.search.stored import open_engine, update_index
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def add_cases(
                 like=schema,
             )
         facts = {name: plain_facts(each) for name, each in known.items()}
-        _commit_added(change, segments, facts, broken, manifest.left_out)
+        _commit_added(change, segments, facts, stated_broken(broken, new.frame), manifest.left_out)
         added = sum(segment.rows for segment in segments)
         return Added(added, len(manifest) - len(new), broken, manifest.left_out)
 
@@ -150,18 +150,22 @@ def remove_cases(
             would be left of it.
     """
     with changing(folder) as change:
-        collection = collection_of(folder, change.opened)
-        rows, unknown = _rows_of(collection, cases, groups, source)
-        if unknown and not (erase and change.opened.gone):
+        columns = case_columns(change.opened)
+        rows, unknown = _rows_of(columns, change.stated.name, cases, groups, source)
+        broken = {
+            name: image
+            for name, image in change.stated.broken.items()
+            if name not in cases and not (image.group in groups and source in (None, image.source))
+        }
+        unread = len(change.stated.broken) - len(broken)
+        if unknown and not unread and not (erase and change.opened.gone):
             raise CollectionError(unknown[0])
-        if len(rows) == len(collection):
+        if len(rows) == len(columns):
             raise CollectionError(f"Nothing would be left of '{folder}'; delete the folder instead.")
-        if len(rows):
-            _take_out(change, collection, rows, [*cases, *groups])
+        if len(rows) or unread:
+            _take_out(change, rows, broken)
         if erase:
             _rewrite(change, [[number] for number in _touched(change)])
-        if unknown and not len(rows):
-            logger.info("what was taken out before is erased now")
         return len(rows)
 
 
@@ -185,6 +189,14 @@ def compact(folder: Path, *, new_map: bool = False) -> tuple[int, int]:
             drawn = draw_map(change.opened.vectors)
             change.commit(change.stated.changed(map=change.map(drawn)))
         return before, len(change.stated.segments)
+
+
+def clear_cache(folder: Path) -> int:
+    """Deletes the blocks of a cache of embeddings, which do not say whose they are; returns how many."""
+    blocks = [path for pattern in ("*.npz", ".*.npz.partial") for path in folder.glob(pattern)]
+    for path in blocks:
+        path.unlink(missing_ok=True)
+    return len(blocks)
 
 
 def _new_images(change: FolderChange, manifest: Manifest) -> Manifest:
@@ -218,16 +230,17 @@ def _commit_added(
     change: FolderChange,
     segments: Sequence[StatedSegment],
     facts: Mapping[str, Any],
-    broken: Mapping[str, str],
+    broken: Mapping[str, StatedBroken],
     left_out: Mapping[str, int],
 ) -> None:
     opened, stated = change.opened, change.stated
-    collection = collection_of(change.folder, opened)
+    masks = filter_masks(FilterColumns(case_columns(opened)))
+    engine = open_engine(opened.vectors, change.folder, stated.state, masks, writing=True)
     came = [change.open(segment) for segment in segments]
     vectors = StoredVectors([segment.part for segment in (*opened.segments, *came)], stated.dim)
     state = next_state(stated.state, *(segment.name for segment in segments))
-    drawn = _placed(collection, opened.map, vectors)
-    update_index(change.folder, stated.state, state, vectors, np.ones(len(collection), bool))
+    drawn = _placed(engine, opened.map, vectors)
+    update_index(change.folder, stated.state, state, vectors, np.ones(stated.cases, bool))
     counts = {
         key: stated.left_out.get(key, 0) + left_out.get(key, 0) for key in {**stated.left_out, **left_out}
     }
@@ -244,34 +257,31 @@ def _commit_added(
     )
 
 
-def _placed(collection: Collection, drawn: MapData, vectors: StoredVectors) -> MapData:
-    """Returns the map with the vectors that come after the collection's own."""
-    places: list[tuple[float, float]] = []
-    nearest: list[np.ndarray] = []
-    for first in range(len(collection), len(vectors), _BLOCK):
-        block = vectors[first : first + _BLOCK]
-        similarities, positions = collection.engine.search(block, _PLACING)
-        for near, rows in zip(similarities, positions, strict=True):
-            point = place(near, drawn.coordinates[rows])
-            places.append((point.x, point.y))
+def _placed(engine: SearchEngine, drawn: MapData, vectors: StoredVectors) -> MapData:
+    """Returns the map with the vectors that come after those that the engine searches."""
+    places, nearest = [], []
+    for first in range(len(engine), len(vectors), _BLOCK):
+        similarities, positions = engine.search(vectors[first : first + _BLOCK], _PLACING)
+        places.append(place_each(similarities, drawn.coordinates[positions]))
         nearest.append(positions[:, 0])
     rows = np.concatenate(nearest)
-    return drawn.extended(np.array(places), {name: values[rows] for name, values in drawn.columns.items()})
+    columns = {name: values[rows] for name, values in drawn.columns.items()}
+    return drawn.extended(np.concatenate(places), columns)
 
 
 def _rows_of(
-    collection: Collection, cases: Sequence[str], groups: Sequence[str], source: str | None
+    columns: CaseColumns, name: str, cases: Sequence[str], groups: Sequence[str], source: str | None
 ) -> tuple[np.ndarray, list[str]]:
     """Returns the rows (some,) of cases and groups, rising, and a sentence for each that there is none of."""
     rows, unknown = [np.empty(0, np.int64)], []
     for case_id in cases:
-        found = collection.cases.rows_with("case_id", case_id)
+        found = columns.rows_with("case_id", case_id)
         rows.append(found)
         if not len(found):
-            unknown.append(f"The collection '{collection.name}' has no case '{case_id}'.")
+            unknown.append(f"The collection '{name}' has no case '{case_id}'.")
     for group in groups:
-        found = collection.cases.rows_with("group", group)
-        sources = collection.cases["source"].iloc[found]
+        found = columns.rows_with("group", group)
+        sources = columns["source"].iloc[found]
         if source is None and sources.nunique() > 1:
             named = ", ".join(sorted(sources.unique()))
             raise CollectionError(
@@ -281,16 +291,15 @@ def _rows_of(
         rows.append(found)
         if not len(found):
             of = "" if source is None else f" of '{source}'"
-            unknown.append(f"The collection '{collection.name}' has no group '{group}'{of}.")
+            unknown.append(f"The collection '{name}' has no group '{group}'{of}.")
     return np.unique(np.concatenate(rows)), unknown
 
 
-def _take_out(change: FolderChange, collection: Collection, rows: np.ndarray, names: Sequence[str]) -> None:
-    """Commits the collection without some rows, whose data stay in their segments."""
+def _take_out(change: FolderChange, rows: np.ndarray, broken: Mapping[str, StatedBroken]) -> None:
+    """Commits the collection without some rows, whose data stay in their segments, and what is broken now."""
     opened, stated = change.opened, change.stated
-    kept = np.ones(len(collection), bool)
+    kept = np.ones(stated.cases, bool)
     kept[rows] = False
-    named = {*names, *collection.cases["case_id"].iloc[rows], *collection.cases["group"].iloc[rows]}
     gone, first = dict(opened.gone), 0
     parts = []
     for segment, each in zip(stated.segments, opened.segments, strict=True):
@@ -308,10 +317,7 @@ def _take_out(change: FolderChange, collection: Collection, rows: np.ndarray, na
             state=state,
             taken_out=change.gone(gone),
             map=change.map(opened.map.take(kept)),
-            # An image that could not be read may have been this patient's.
-            broken={
-                name: why for name, why in stated.broken.items() if not any(map(name.__contains__, named))
-            },
+            broken=broken,
         )
     )
 

@@ -19,7 +19,7 @@ from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.folder import FolderWriter
 from mermed_core.collections.segment import SEGMENT_ROWS
 from mermed_core.collections.sources import source_facts
-from mermed_core.collections.stated import FORMAT, MANIFEST, damaged
+from mermed_core.collections.stated import FORMAT, MANIFEST, StatedBroken, damaged
 from mermed_core.collections.store import load_collection, write_whole
 from mermed_core.errors import CollectionError
 from mermed_core.files import checksum, write_folder
@@ -59,7 +59,7 @@ def migrate_collection(folder: Path) -> Collection:
                 writer,
                 segments,
                 description,
-                dict(stated.get("broken", {})),
+                {name: StatedBroken(reason=str(why)) for name, why in stated.get("broken", {}).items()},
                 dict(stated.get("left_out", {})),
                 coordinates,
             )

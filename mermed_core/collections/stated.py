@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mermed_core.collections.collection import Description
@@ -67,6 +68,20 @@ class StatedSegment(_Stated):
         return next((file for file in self.files if file.name == name), None)
 
 
+class StatedBroken(_Stated):
+    """An image that could not be read.
+
+    Attributes:
+        reason: why.
+        source: its data set.
+        group: its group, such as a patient, with whom it is removed.
+    """
+
+    reason: str
+    source: str = ""
+    group: str = ""
+
+
 class Stated(_Stated):
     """The manifest.
 
@@ -83,7 +98,7 @@ class Stated(_Stated):
         segments: in order; the cases of one come after those of the one before.
         taken_out: rows of segments that do not count any more; None where all do.
         map: the map.
-        broken: case_id → reason, for each image that could not be read.
+        broken: images that could not be read, by the id that they would have as a case.
         left_out: how many files or rows of the sources are no case, by reason.
     """
 
@@ -99,7 +114,7 @@ class Stated(_Stated):
     segments: tuple[StatedSegment, ...]
     taken_out: StatedFile | None = None
     map: StatedFile
-    broken: dict[str, str] = {}
+    broken: dict[str, StatedBroken] = {}
     left_out: dict[str, int] = {}
 
     @property
@@ -119,6 +134,22 @@ class Stated(_Stated):
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON."""
         return self.model_dump(mode="json")
+
+
+def stated_broken(broken: Mapping[str, str], frame: pd.DataFrame) -> dict[str, StatedBroken]:
+    """Returns what is stated about images that could not be read.
+
+    Args:
+        broken: reasons by id.
+        frame: the table of the images, which says whose each was.
+    """
+    owners = frame[frame["case_id"].isin(broken.keys())]
+    known = dict(zip(owners["case_id"], zip(owners["source"], owners["group"], strict=True), strict=True))
+    stated = {}
+    for name, reason in broken.items():
+        source, group = known.get(name, ("", ""))
+        stated[name] = StatedBroken(reason=reason, source=source, group=group)
+    return stated
 
 
 def next_state(before: str, *changes: str) -> str:

@@ -32,7 +32,16 @@ from mermed_core.collections.pictures import Pictures, picture_checksum
 from mermed_core.collections.projection import NEIGHBOURS, compute_map
 from mermed_core.collections.segment import SEGMENT_ROWS, JoinedThumbnails
 from mermed_core.collections.sources import SourceFacts, source_facts
-from mermed_core.collections.stated import FORMAT, MANIFEST, Stated, StatedSegment, next_state, read_stated
+from mermed_core.collections.stated import (
+    FORMAT,
+    MANIFEST,
+    Stated,
+    StatedBroken,
+    StatedSegment,
+    next_state,
+    read_stated,
+    stated_broken,
+)
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError, ManifestError
@@ -89,7 +98,8 @@ def build_collection(
     known = source_facts(sources or {}, manifest.frame["source"].unique())
     description = Description(name, text, synthetic, space.fingerprint(embedder.fingerprint), known)
     parts = embedded(embedder, manifest, pictures=pictures, cache=cache, workers=workers)
-    return _write(folder, parts, description, manifest.left_out, space=space, keep=keep, pictures=pictures)
+    frame, left_out = manifest.frame, manifest.left_out
+    return _write(folder, parts, frame, description, left_out, space=space, keep=keep, pictures=pictures)
 
 
 def write_collection(
@@ -121,10 +131,9 @@ def write_collection(
     """
     check_kept(embeddings.manifest, keep)
     check_replaceable(folder, MANIFEST)
-    left_out = embeddings.manifest.left_out
-    return _write(
-        folder, iter([embeddings]), description, left_out, space=space, keep=keep, pictures=pictures
-    )
+    frame, left_out = embeddings.manifest.frame, embeddings.manifest.left_out
+    parts = iter([embeddings])
+    return _write(folder, parts, frame, description, left_out, space=space, keep=keep, pictures=pictures)
 
 
 def load_collection(
@@ -262,6 +271,7 @@ def draw_map(vectors: StoredVectors, coordinates: np.ndarray | None = None) -> M
 def _write(
     folder: Path,
     parts: Iterator[Embeddings],
+    frame: pd.DataFrame,
     description: Description,
     left_out: Mapping[str, int],
     *,
@@ -278,7 +288,7 @@ def _write(
             segments += write_segments(
                 writer, part, description.sources, space=space, keep=keep, pictures=pictures
             )
-        write_whole(writer, segments, description, broken, left_out)
+        write_whole(writer, segments, description, stated_broken(broken, frame), left_out)
     return load_collection(folder)
 
 
@@ -286,7 +296,7 @@ def write_whole(
     writer: FolderWriter,
     segments: Sequence[StatedSegment],
     description: Description,
-    broken: Mapping[str, str],
+    broken: Mapping[str, StatedBroken],
     left_out: Mapping[str, int],
     coordinates: np.ndarray | None = None,
 ) -> None:
@@ -296,7 +306,7 @@ def write_whole(
         writer: of a folder that nobody reads yet.
         segments: in order, all of which is a case.
         description: what the collection states about itself.
-        broken: reasons by the id of an image that could not be read.
+        broken: images that could not be read, by their id.
         left_out: how many files or rows are no case, by reason.
         coordinates: (cases, 2), the map; computed without one.
     """

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ def open_engine(
     *,
     on_gpu: bool = True,
     current: Callable[[], bool] = lambda: True,
+    writing: bool = False,
 ) -> SearchEngine:
     """Returns the engine that suits so many vectors: exact, or from about 100,000 on approximate.
 
@@ -61,6 +63,7 @@ def open_engine(
         metric: what is compared.
         on_gpu: search on the GPU where there is one.
         current: whether the folder still holds these vectors; asked before an index is written.
+        writing: the caller is the folder's writer already and holds its lock.
     """
     exact = FaissEngine.build(vectors, metric, on_gpu=on_gpu)
     if len(vectors) <= FLAT:
@@ -71,7 +74,7 @@ def open_engine(
     if not os.access(folder, os.W_OK):
         logger.warning("an index is built at every start, as '%s' cannot be written to", folder)
         return build_ivf(exact, filters) or exact
-    with one_at_a_time(folder / LOCK):
+    with nullcontext() if writing else one_at_a_time(folder / LOCK):
         known = _read(folder, made_from, exact)  # another process may have been faster
         if known is not None:
             return known

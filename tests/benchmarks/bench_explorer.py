@@ -19,10 +19,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import explorer_embed
 import explorer_map
+import explorer_open
 import explorer_search
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "search": lambda options: explorer_search.measure(options.cases, options.beside),
+    "open": lambda options: explorer_open.measure(options.cases),
     "embed": lambda options: explorer_embed.measure(options.images),
     "map": lambda options: explorer_map.measure(options.map_cases, not options.without_umap),
 }

@@ -14,6 +14,7 @@ from mermed_core.files import (
     ASSETS,
     BUNDLED_COLLECTION,
     BUNDLED_MODEL,
+    FileSum,
     check_replaceable,
     checksum,
     unfinished_file,
@@ -188,3 +189,20 @@ def test_a_folder_is_readable_by_others_as_any_folder(tmp_path):
 def test_json_keeps_letters_of_every_language(tmp_path):
     write_json(tmp_path / "deep" / "names.json", {"Ä": "é"})
     assert "Ä" in (tmp_path / "deep" / "names.json").read_text(encoding="utf-8")
+
+
+def test_a_sample_finds_most_damage_and_the_whole_all_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("mermed_core.files._SAMPLES", 2)
+    monkeypatch.setattr("mermed_core.files._SAMPLE", 8)
+    path = tmp_path / "large"
+    path.write_bytes(bytes(100))
+    known = FileSum.of(path)
+    assert FileSum.from_dict(known.to_dict()) == known
+    path.write_bytes(bytes(50) + b"x" + bytes(49))
+    assert known.fits(path)
+    assert not known.fits(path, whole=True)
+    for damage in (b"", bytes(101), b"x" + bytes(99), bytes(99) + b"x"):
+        path.write_bytes(damage)
+        assert not known.fits(path)
+    path.unlink()
+    assert not known.fits(path)
