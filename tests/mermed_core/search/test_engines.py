@@ -1,5 +1,9 @@
 """The same questions to every engine: answers are those of comparing all vectors, whatever came and went."""
 
+# Vectors are arrays here, which the type of a content leaves open, and pytest makes parameters of anything.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportOperatorIssue=false, reportIndexIssue=false, reportReturnType=false
+
 from collections.abc import Callable
 from dataclasses import replace
 
