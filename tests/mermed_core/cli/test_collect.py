@@ -5,12 +5,18 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from mermed_core.cli import main
+from mermed_core.collections.collection import Collection
+from mermed_core.collections.migration import migrate_collection
 from mermed_core.collections.pictures import Pictures
 from mermed_core.collections.store import load_collection
+from mermed_core.errors import CollectionError
+from mermed_core.files import checksum
 from mermed_core.inference.predictor import Predictor
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.heads import HEADS_FOLDER
@@ -143,3 +149,89 @@ def test_a_folder_that_names_no_modality_asks_for_one(encoder_folder, pictures, 
     options = ["--model", encoder_folder, "--data", pictures, "--out", tmp_path / "out"]
     code, sentence = error_of("collect", *options)
     assert (code, "names no modality" in sentence) == (2, True)
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_a_collection_changes_in_place(collect, encoder_folder, pictures, tmp_path, capsys):
+    collect("--data", pictures, "--modality", "cxr")
+    mine, more = tmp_path / "mine", tmp_path / "more"
+    more.mkdir()
+    shutil.copy(pictures / "mass" / "0.png", more / "known.png")
+    pixels = np.random.default_rng(99).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(more / "new.png")
+    options = ["--model", encoder_folder, "--data", more, "--modality", "cxr", "--cache", tmp_path / "cache"]
+    assert run("collect", "add", mine, *options) == 0
+    assert "1 cases added" in (said := capsys.readouterr().out)
+    assert "1 were there already" in said
+    assert len(load_collection(mine)) == 9
+    case = load_collection(mine).records["case_id"].iloc[8]
+    assert list((tmp_path / "cache" / "vectors").glob("*.npz"))
+    assert run("collect", "remove", mine, "--case", case, "--cache", tmp_path / "cache", "--later") == 0
+    assert "1 cases taken out" in capsys.readouterr().out
+    assert not list((tmp_path / "cache" / "vectors").glob("*.npz"))
+    assert run("collect", "compact", mine, "-q") == 0
+    assert "2 segments" in capsys.readouterr().out
+    assert len(load_collection(mine)) == 8
+    assert run("collect", "verify", mine) == 0
+    assert "every file as it was written" in capsys.readouterr().out
+    next(mine.glob("segment-*/records.parquet")).unlink()
+    assert run("collect", "verify", mine) == 1
+    assert "records.parquet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--data", "x"], "required: --out"),
+        (["remove", "x"], "one of the arguments --case and --group is required"),
+        (["add", "x"], "required: --data"),
+        (["remove", "nowhere", "--case", "x"], "There is no collection in 'nowhere'"),
+        (["migrate", "nowhere"], "There is no collection in 'nowhere'"),
+    ],
+)
+def test_what_is_missing_is_a_sentence(arguments, sentence, error_of):
+    assert sentence in error_of("collect", *arguments)[1]
+
+
+def test_a_collection_of_the_format_before_is_brought_up_to_date(collect, pictures, tmp_path, capsys):
+    collection = collect("--data", pictures, "--modality", "cxr")
+    old = tmp_path / "old"
+    write_format_2(old, collection)
+    with pytest.raises(CollectionError, match="mermed collect migrate"):
+        load_collection(old)
+    assert run("collect", "migrate", old) == 0
+    assert "8 cases" in capsys.readouterr().out
+    migrated = load_collection(old)
+    assert migrated.cases_at(range(8)) == collection.cases_at(range(8))
+    np.testing.assert_allclose(migrated.vectors[:], collection.vectors[:], atol=1e-6)
+    np.testing.assert_array_equal(migrated.coordinates, collection.coordinates)
+    for case in collection.records["case_id"]:
+        assert migrated.thumbnail(case) == collection.thumbnail(case)
+    with pytest.raises(CollectionError, match="only format 2"):
+        migrate_collection(old)
+
+
+def test_a_damaged_collection_of_the_format_before_is_refused_and_kept(collect, pictures, tmp_path):
+    write_format_2(tmp_path / "old", collect("--data", pictures, "--modality", "cxr"))
+    (tmp_path / "old" / "map.npz").write_bytes(b"damaged")
+    with pytest.raises(CollectionError, match=r"map.npz' is missing or damaged.*--out"):
+        migrate_collection(tmp_path / "old")
+    assert (tmp_path / "old" / "vectors.npz").is_file()
+
+
+def write_format_2(folder: Path, collection: Collection) -> None:
+    """Writes a collection as versions before format 3 did."""
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pandas(collection.records, preserve_index=False), folder / "records.parquet")
+    vectors = collection.vectors.parts[0].vectors
+    np.savez(folder / "vectors.npz", codes=vectors.codes, lowest=vectors.lowest, step=vectors.step)
+    np.savez(folder / "map.npz", coordinates=collection.coordinates)
+    pictures = pa.array([collection.thumbnail(case) for case in collection.records["case_id"]], pa.binary())
+    pq.write_table(pa.table({"thumbnail": pictures}), folder / "thumbnails.parquet")
+    sums = {path.name: checksum(path) for path in folder.iterdir()}
+    stated = {"format": 2, "name": "Old", "text": "", "synthetic": False, "sources": {}, "checksums": sums}
+    stated |= {"fingerprint": collection.fingerprint, "broken": {"a": "no image"}, "left_out": {}}
+    (folder / "manifest.json").write_text(json.dumps(stated))
