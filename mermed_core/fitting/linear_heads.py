@@ -49,8 +49,12 @@ class Labelled:
 
     def joined(self, others: "Labelled", weights: np.ndarray | None = None) -> "Labelled":
         """Returns these images and others behind them, with new weights (images,)."""
-        pairs = ((getattr(self, name), getattr(others, name)) for name in ("vectors", "targets", "groups"))
-        return Labelled(*map(np.concatenate, pairs), weights)
+        return Labelled(
+            np.concatenate([self.vectors, others.vectors]),
+            np.concatenate([self.targets, others.targets]),
+            np.concatenate([self.groups, others.groups]),
+            weights,
+        )
 
 
 def one_hot(labels: list[list[str]], classes: tuple[str, ...]) -> np.ndarray:

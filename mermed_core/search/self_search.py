@@ -82,7 +82,7 @@ def _centres(vectors: np.ndarray) -> np.ndarray:
         max_points_per_centroid=_LEARNED_FROM,
     )
     means.train(vectors)
-    return means.centroids
+    return np.asarray(means.centroids)
 
 
 def _lists(vectors: np.ndarray, centres: np.ndarray) -> list[np.ndarray]:

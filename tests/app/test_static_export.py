@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def folder(services, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def data(folder: Path, name: str) -> object:
+def data(folder: Path, name: str) -> Any:
     written = (folder / "data" / f"{name}.js").read_text()
     found = re.fullmatch(r'mermedData\("(\w+)",(.*)\);\n', written, re.DOTALL)
     assert found

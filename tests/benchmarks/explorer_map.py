@@ -73,7 +73,7 @@ def _clusters(near: Hits, records: pd.DataFrame) -> dict[str, float]:
     levels, taken, cpu = _timed(lambda: find_clusters(near.positions))
     print(f"\nClusters, all levels: {taken:.1f} s, {cpu:.1f} CPU s\n")
     print(f"{'clusters':>10}{'AMI label':>12}{'modality':>12}{'source':>12}")
-    labels = records["labels"].map(lambda names: "|".join(names) if names is not None else "")
+    labels = pd.Series(["|".join(names) if names is not None else "" for names in records["labels"]])
     figures = {"clusters_s": taken}
     for level in levels:
         label, modality, source = (

@@ -12,11 +12,12 @@ from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 expect.set_options(timeout=60_000)
-WIDE, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+WIDE = ViewportSize(width=1400, height=900)
+PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")

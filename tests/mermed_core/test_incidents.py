@@ -2,14 +2,15 @@
 
 import re
 
+import pytest
+
 from mermed_core.incidents import record_incident
 
 
 def test_the_log_has_number_kind_and_lines_but_no_content(caplog):
-    try:
+    with pytest.raises(KeyError) as caught:
         {}["Doe_Jane.dcm"]
-    except KeyError as error:
-        number = record_incident(error, "analyse")
+    number = record_incident(caught.value, "analyse")
     assert re.fullmatch("[0-9a-f]{8}", number)
     assert f"incident {number}: KeyError while doing analyse" in caplog.text
     assert "test_incidents.py" in caplog.text

@@ -11,7 +11,6 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
-from mermed_core.search.quantised import QuantisedVectors
 from mermed_core.errors import EvaluationError
 from mermed_core.evaluation.protocols.retrieval import modality_task
 from mermed_core.evaluation.task import Task, tasks_of
@@ -19,6 +18,7 @@ from mermed_core.fitting.principal_axes import PrincipalAxes, balanced_weights, 
 from mermed_core.metrics.bootstrap import interval, resample
 from mermed_core.models.embedder import Embeddings
 from mermed_core.models.retrieval_space import RetrievalSpace
+from mermed_core.search.quantised import QuantisedVectors
 
 FULL, OWN = "full embedding", "the model's own space"
 # Whether the space was fitted on the query's source.

@@ -174,10 +174,9 @@ def test_findings_learned_on_drawn_images_say_so():
 
 
 def test_each_finding_says_for_itself_where_only_some_hold_elsewhere():
-    likely, unlikely = {"likelihood": Likelihood.LIKELY}, {"likelihood": Likelihood.UNLIKELY}
     found = (
-        Finding("retina", "drusen", 0.93, elsewhere=0.84, **likely),
-        Finding("retina", "normal", 0.07, **unlikely),
+        Finding("retina", "drusen", 0.93, elsewhere=0.84, likelihood=Likelihood.LIKELY),
+        Finding("retina", "normal", 0.07, likelihood=Likelihood.UNLIKELY),
     )
     html = findings.findings_card(analysis(*found), [RETINA], ModelMetrics())
     assert "Likely: Drusen" in html

@@ -21,6 +21,7 @@ from mermed_core.inference.predictor import Predictor
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.heads import HEADS_FOLDER
 from mermed_core.models.retrieval_space import RetrievalSpace, save_retrieval_space
+from mermed_core.search.quantised import StoredVectors
 
 ROOT = Path(__file__).parents[3]
 
@@ -226,6 +227,7 @@ def write_format_2(folder: Path, collection: Collection) -> None:
     """Writes a collection as versions before format 3 did."""
     folder.mkdir()
     pq.write_table(pa.Table.from_pandas(collection.records, preserve_index=False), folder / "records.parquet")
+    assert isinstance(collection.vectors, StoredVectors)
     vectors = collection.vectors.parts[0].vectors
     np.savez(folder / "vectors.npz", codes=vectors.codes, lowest=vectors.lowest, step=vectors.step)
     np.savez(folder / "map.npz", coordinates=collection.coordinates)

@@ -20,7 +20,9 @@ def made(vectors: np.ndarray, labels: list[list[str]], groups: list[str]) -> Col
         }
     )
     places = np.zeros((count, 2), np.float32)
-    return Collection(Description("c", "", False, "f"), records, vectors, places, None, FaissEngine.build(vectors))
+    return Collection(
+        Description("c", "", False, "f"), records, vectors, places, None, FaissEngine.build(vectors)
+    )
 
 
 @pytest.fixture(scope="module")

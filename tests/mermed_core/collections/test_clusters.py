@@ -1,5 +1,6 @@
 """Clusters and their names, against clusters and records that were planted."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -27,7 +28,7 @@ def planted(groups: int = 4, parts: int = 3, each: int = 40) -> tuple[np.ndarray
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), group, part
 
 
-def columns_of(**columns: list[object]) -> FilterColumns:
+def columns_of(**columns: Sequence[object]) -> FilterColumns:
     return FilterColumns(CaseColumns.of(pd.DataFrame(columns)))
 
 
@@ -110,7 +111,7 @@ def test_without_labels_known_cases_say_what_a_cluster_holds():
         about = Description("", "", False, fingerprint)
         return Collection(about, records, vectors, vectors[:, :2], None, FaissEngine.build(vectors))
 
-    known, bare = collection(records), collection(records.assign(labels=[()] * 60))
+    known, bare = collection(records), collection(records.assign(labels=pd.Series([()] * 60)))
     near = labels_of_known(group, bare, known)
     assert near == [("kind 0",), ("kind 1",), ("kind 2",)]
     names = name_clusters(group, bare.columns, near)
@@ -120,6 +121,6 @@ def test_without_labels_known_cases_say_what_a_cluster_holds():
     assert known_cases(known) is None  # has labels
     assert known_cases(bare) is None  # another model's
     atlas = load_collection(BUNDLED_ATLAS)
-    of_same = known_cases(collection(records.assign(labels=[()] * 60), atlas.fingerprint))
+    of_same = known_cases(collection(records.assign(labels=pd.Series([()] * 60)), atlas.fingerprint))
     assert of_same is not None
     assert len(of_same) == len(atlas)

@@ -37,6 +37,7 @@ def test_an_image_matches_itself_region_by_region(predictor):
     for match in found.matches:
         assert match.image == match.case
         assert match.similarity == pytest.approx(1, abs=1e-4)
+    assert found.case_heat is not None
     np.testing.assert_allclose(found.heat, found.case_heat, atol=0.15)
 
 

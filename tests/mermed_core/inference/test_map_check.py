@@ -39,7 +39,7 @@ def test_every_method_can_be_asked_for_and_no_other(predictor):
 
 def test_the_correlation_is_scipys():
     one, other = np.random.default_rng(0).normal(size=(2, 50)).round(1)
-    assert _rank_correlation(one, other) == pytest.approx(spearmanr(one, other).statistic)
+    assert _rank_correlation(one, other) == pytest.approx(spearmanr(one, other)[0])
     assert _rank_correlation(one, np.zeros(50)) == 0
     assert MapCheck(0.8, 0.5, 0.5).like_shuffled
 

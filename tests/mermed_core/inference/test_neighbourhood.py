@@ -32,6 +32,7 @@ def test_cases_vote_with_what_their_labels_mean(predictor, embedded):
     )
     voted = vote(predictor, analysis)
     assert voted == Vote("phantom_ct", nodule, {normal: 3, nodule: 1}, 6)
+    assert voted is not None
     assert voted.disagrees
     assert vote(predictor, replace(analysis, findings=())) is None
     assert vote(predictor, replace(analysis, neighbours=())) is None
