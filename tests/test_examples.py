@@ -6,6 +6,7 @@ import shlex
 import shutil
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,5 +75,6 @@ def test_the_mcp_example_runs(capsys, monkeypatch):
     monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     if shutil.which("mermed") is None:
         pytest.skip("the command mermed is not installed")
-    run(PYTHON[2])
+    with ThreadPoolExecutor(1) as threads:  # Playwright leaves a loop running in the thread of the tests
+        threads.submit(run, PYTHON[2]).result()
     assert capsys.readouterr().out.split()[0] in ("answered", "abstained")

@@ -28,6 +28,7 @@ function pictureGrid(box, { data, drawing, sentences, on }) {
     button.className = "mm-cell";
     button.dataset.at = at;
     button.style.width = `${side}px`;
+    button.ariaLabel = sentences.open.replace("{}", at + 1); // until its record is there
     thumb.className = "mm-thumb";
     label.className = "mm-cell-label";
     button.append(thumb, label, origin);
@@ -45,6 +46,7 @@ function pictureGrid(box, { data, drawing, sentences, on }) {
 
   function fill(button, point, record) {
     const [thumb, label, origin] = button.children;
+    button.ariaLabel = null;
     button.title = sentences.open.replace("{}", record.case);
     label.textContent = record.label;
     origin.textContent = `${record.modality_name} · ${record.source}`;

@@ -114,11 +114,12 @@ def test_visitors_who_send_the_same_file_at_once_all_get_an_answer(address):
 def test_an_explanation_shows_a_heat_map_with_its_scale(address):
     client = Client(address, verbose=False)
     client.predict("fundus", "", api_name="/classify_example")
-    shown = client.predict("phantom_fundus:synthetic exudates", api_name="/explain")
+    shown, checked = client.predict("phantom_fundus:synthetic exudates", api_name="/explain")
     assert "mm-heat" in shown
     assert "mm-opacity" in shown
     assert "raw peak" in shown
     assert "Synthetic exudates" in shown
+    assert checked == ""
 
 
 def test_a_selection_comes_back_with_table_and_csv(address, services):

@@ -51,6 +51,8 @@ def test_an_analysis_becomes_plain_json_with_the_promised_keys():
         "relevance": 1.0,
         "elsewhere": 0.7,
         "holds_elsewhere": False,
+        "likelihood": "possible",
+        "calibration_cases": None,
     }
     assert value["neighbours"] == [
         {"case_id": "set/1", "similarity": 0.5, "label": "benign, small", "modality": "ct", "source": "set"}

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import json
 import sys
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,12 @@ def picture(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("allowed") / "fundus.png"
     Image.fromarray(draw_phantom("fundus", FINDINGS["fundus"][0], seed=5, size=64).pixels).save(path)
     return path
+
+
+def _apart(asked: Coroutine[Any, Any, Any]) -> Any:
+    """Runs in a thread of its own: Playwright leaves a loop running in the thread of the tests."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, asked).result()
 
 
 async def _asked(
@@ -47,7 +55,7 @@ def test_a_client_in_another_process_gets_answers(model_folder, collection_folde
         ("analyse", {"path": str(ROOT / "README.md")}),
         ("analyse", {"image": base64.b64encode(b"%PDF-1.7").decode()}),
     ]
-    tools, answers = asyncio.run(_asked([*served, "--allow", str(picture.parent)], calls))
+    tools, answers = _apart(_asked([*served, "--allow", str(picture.parent)], calls))
     assert tools == ["analyse", "similar", "explain", "compare", "collection_stats"]
     said = [json.loads(answer.content[0].text) for answer in answers[:6]]
     assert said[0] == said[1]
@@ -72,7 +80,7 @@ def test_an_unexpected_error_is_a_number_that_the_log_has(predictor, monkeypatch
         async with mcp.Client(make_server(AgentTools(predictor))) as client:
             return await client.call_tool("collection_stats", {})
 
-    answer = asyncio.run(ask())
+    answer = _apart(ask())
     assert answer.is_error
     said = answer.content[0].text
     number = said.rstrip(".").rpartition(" ")[2]
