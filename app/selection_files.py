@@ -12,8 +12,8 @@ from mermed_core.collections.collection import Collection
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
 
-from . import map_text
 from .components import case_table
+from .texts import map_text
 
 MOST_PICTURES = 5000  # in one archive, some 50 MB that are held in memory
 

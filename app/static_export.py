@@ -12,11 +12,11 @@ from mermed_core.collections.cluster_names import known_cases
 from mermed_core.collections.collection import Collection
 from mermed_core.files import check_replaceable, write_folder
 
-from . import case_text, map_text
 from .components.case_rows import CaseRows
 from .components.collection_map import groups_of, map_html, map_props, map_script
 from .components.map_columns import MapColumns
 from .components.templates import render, script
+from .texts import case_text, map_text
 
 MARK = "explorer.js"  # every export holds it
 _STYLES = ("static/page", "cases", "drawing", "collection_map", "map_labels", "walk")

@@ -20,7 +20,7 @@ from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
 from mermed_core.imaging.reader import MedicalImage, count_frames, read_image
 from mermed_core.imaging.series import group_series
 
-from . import input_text
+from .texts import input_text
 
 # What all visits together may hold; one more that does not fit is asked to wait.
 _ALL_BYTES = 3 * 2**30

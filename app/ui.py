@@ -15,7 +15,7 @@ from mermed_core.errors import MermedError
 from mermed_core.incidents import record_incident
 from mermed_core.settings import Settings
 
-from . import batch_text, own_head_text, text, theme
+from . import theme
 from .components.header import header
 from .components.html_parts import static_html
 from .pages.about import AboutPage
@@ -25,8 +25,9 @@ from .pages.classify import ClassifyPage
 from .pages.explore import ExplorePage
 from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
-from .picture_route import picture_route
+from .routes.picture_route import picture_route
 from .services import VISIT_SECONDS, Services, load_services
+from .texts import batch_text, own_head_text, text
 from .uploads import keep_uploads_apart, use_private_folder
 
 logger = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Embedding
 
 from .study import Study, View, open_study
-from .text import UPLOAD_INCOMPLETE
+from .texts.text import UPLOAD_INCOMPLETE
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 # The longest side that a visitor's image keeps in memory; the encoder sees far less.

@@ -1,7 +1,7 @@
 """What answers, from which collection, and what becomes of a visitor's images."""
 
-from .. import case_text, text
 from ..services import Services
+from ..texts import case_text, text
 from .templates import render
 
 

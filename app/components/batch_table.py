@@ -6,7 +6,7 @@ from typing import Any
 from mermed_core.inference.batch import BatchRow, Pace
 from mermed_core.models.model_metrics import ModelMetrics
 
-from .. import batch_text, text
+from ..texts import batch_text, text
 from .pictures import picture_uri
 from .templates import render
 

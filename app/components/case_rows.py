@@ -9,8 +9,8 @@ import pandas as pd
 from mermed_core.collections.collection import CASE_COLUMNS, CHECKSUM, FRAME, LABEL
 from mermed_core.data.validation import FILE
 
-from .. import case_text
-from ..text import humanise, modality_name
+from ..texts import case_text
+from ..texts.text import humanise, modality_name
 from .map_columns import MapColumns
 
 CASE, MODALITY = "case", "modality_name"

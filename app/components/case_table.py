@@ -9,8 +9,8 @@ from mermed_core.collections.collection import Collection
 from mermed_core.data.validation import FILE
 from mermed_core.reports.spreadsheet import to_csv
 
-from ..case_text import labels
-from ..text import modality_name
+from ..texts.case_text import labels
+from ..texts.text import modality_name
 
 __all__ = ["frame", "to_csv"]
 

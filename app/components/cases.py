@@ -8,7 +8,7 @@ from mermed_core.inference.refinement import Marks
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Case, Neighbour
 
-from .. import case_text, text
+from ..texts import case_text, text
 from .drawing import drawing
 from .pictures import jpeg_uri
 from .templates import render

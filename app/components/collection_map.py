@@ -10,8 +10,8 @@ from mermed_core.collections.collection import Collection
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import MapPoint
 
-from .. import cluster_text, map_text, text
-from ..columns_route import ADDRESS
+from ..routes.columns_route import ADDRESS
+from ..texts import cluster_text, map_text, text
 from .case_rows import CaseRows
 from .drawing import drawing
 from .map_columns import MISSING, OTHER, PALETTE, MapColumns

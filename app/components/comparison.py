@@ -10,7 +10,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.comparison import Comparison
 
-from .. import answer_text
+from ..texts import answer_text
 from .cases import shown
 from .pictures import heat_uri, picture_uri
 from .templates import render

@@ -3,7 +3,7 @@
 from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
 from mermed_core.records import SYNTHETIC_PREFIX
 
-from .. import text
+from ..texts import text
 from .templates import render
 
 # Below half, a model would be worse than chance: nothing of interest lies there.

@@ -8,7 +8,7 @@ from PIL import Image
 from mermed_core.errors import ImageError
 from mermed_core.files import ASSETS
 
-from .. import text
+from ..texts import text
 from .pictures import picture_uri
 from .templates import render
 

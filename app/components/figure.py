@@ -5,7 +5,7 @@ from mermed_core.inference.map_check import MapCheck, is_at_edge, is_flat
 from mermed_core.records import Saliency
 from mermed_core.reports.case.wording import EDGE_MAP, FAINT_PEAK, FLAT_MAP, map_check
 
-from .. import answer_text, text
+from ..texts import answer_text, text
 from .pictures import heat_uri, picture_uri, scale_gradient
 from .templates import render
 

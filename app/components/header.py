@@ -1,7 +1,7 @@
 """The first lines of every page: what this is, what it is not, and which collection is loaded."""
 
-from .. import case_text
 from ..services import Services
+from ..texts import case_text
 from .templates import render
 
 

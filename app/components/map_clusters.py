@@ -11,7 +11,7 @@ from mermed_core.collections.cluster_names import labels_of_known, name_clusters
 from mermed_core.collections.clusters import cluster_levels
 from mermed_core.collections.collection import Collection
 
-from .. import cluster_text
+from ..texts import cluster_text
 
 SPAN = 65535  # places are 16 bits on each axis
 _CELLS = 96  # of the grid on which densities are taken, on each side

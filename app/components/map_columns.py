@@ -16,7 +16,7 @@ from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collectio
 from mermed_core.data.validation import FILE
 from mermed_core.modalities import MODALITIES
 
-from .. import case_text, cluster_text, map_text
+from ..texts import case_text, cluster_text, map_text
 from .map_clusters import SPAN, MapClusters
 
 MISSING = 255

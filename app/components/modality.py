@@ -3,7 +3,7 @@
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Analysis, Familiarity
 
-from .. import text
+from ..texts import text
 from .templates import render
 
 _SHOWN = 3

@@ -6,7 +6,7 @@ from mermed_core.inference.neighbourhood import Contrast, in_words
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Analysis
 
-from .. import answer_text, text
+from ..texts import answer_text, text
 from . import cases
 from .templates import render
 

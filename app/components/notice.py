@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..text import SEARCHED_IN_PART
+from ..texts.text import SEARCHED_IN_PART
 from .templates import render
 
 

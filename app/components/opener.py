@@ -6,7 +6,7 @@ import gradio as gr
 
 from mermed_core.imaging.archives import ARCHIVE_LIMITS
 
-from .. import input_text
+from ..texts import input_text
 from .templates import render, script
 
 

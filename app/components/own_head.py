@@ -8,7 +8,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.own_heads import Example, FewShotAnswer, FewShotHead
 
-from .. import case_text, own_head_text, text
+from ..texts import case_text, own_head_text, text
 from .cases import shown
 from .pictures import picture_uri
 from .templates import render

@@ -9,7 +9,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Analysis
 
-from .. import answer_text
+from ..texts import answer_text
 from .pictures import png_uri
 from .templates import render
 

@@ -3,7 +3,7 @@
 from mermed_core.collections.collection import Collection
 from mermed_core.imaging.reader import MedicalImage
 
-from .. import case_text, text
+from ..texts import case_text, text
 from .cases import shown
 from .pictures import picture_uri
 from .templates import render

@@ -7,7 +7,7 @@ from mermed_core.inference.second_look import SecondLook
 from mermed_core.models.model_metrics import ModelMetrics
 from mermed_core.reports.case import wording
 
-from .. import answer_text, text
+from ..texts import answer_text, text
 from .templates import render
 
 

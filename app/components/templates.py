@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .. import text
+from ..texts import text
 
 _FOLDER = Path(__file__).parent
 _ENVIRONMENT = Environment(

@@ -5,7 +5,7 @@ from typing import Any
 from mermed_core.models.model_metrics import FindingMetrics, ModelMetrics, UnseenSourceMetrics
 from mermed_core.records import HOLDS_FROM
 
-from .. import text
+from ..texts import text
 from .templates import render
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import gradio as gr
 
-from .. import input_text
-from ..picture_route import ADDRESS
+from ..routes.picture_route import ADDRESS
 from ..study import Study, View
+from ..texts import input_text
 from .templates import render, script
 
 _SCRIPTS = ("viewer_picture.js", "viewer_gestures.js", "viewer_strip.js", "viewer.js")

@@ -2,12 +2,12 @@
 
 import gradio as gr
 
-from .. import text
 from ..components.about import about_card
 from ..components.evidence import evidence
 from ..components.html_parts import static_html
 from ..components.unseen_source import unseen_source
 from ..services import Services
+from ..texts import text
 
 
 class AboutPage:

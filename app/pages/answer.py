@@ -15,7 +15,6 @@ from mermed_core.inference.second_look import second_look
 from mermed_core.models.cam import DEFAULT, METHODS
 from mermed_core.records import Analysis, Finding, Saliency
 
-from .. import answer_text, text
 from ..components import cases, figure, findings, modality, neighbourhood, notice
 from ..components.comparison import comparison_view
 from ..components.html_parts import clickable_html, picked_name, scripted_html, static_html
@@ -24,6 +23,7 @@ from ..components.report_file import KINDS, report_file
 from ..components.second_look import second_look_card
 from ..components.templates import script
 from ..services import Services
+from ..texts import answer_text, text
 from ..uploads import Query
 
 MODEL_QUEUE = "model"

@@ -13,12 +13,12 @@ from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, 
 from mermed_core.inference.batch import BatchRow, File, Pace, analyse_files, table_of
 from mermed_core.reports.spreadsheet import to_csv
 
-from .. import batch_text
 from ..components import notice
 from ..components.batch_table import batch_table, progress_bar
 from ..components.html_parts import scripted_html, static_html
 from ..components.templates import script
 from ..services import VISIT_SECONDS, Services
+from ..texts import batch_text
 from ..uploads import take
 from .answer import Shown
 

@@ -9,13 +9,13 @@ from mermed_core.errors import MermedError
 from mermed_core.imaging.checks import concerns
 from mermed_core.modalities import MODALITIES
 
-from .. import input_text, text
 from ..components import examples, notice
 from ..components.html_parts import clickable_html, picked_name
 from ..components.opener import opener, sent_paths
 from ..components.viewer import viewer, viewer_value
 from ..services import Services
 from ..study import view_of
+from ..texts import input_text, text
 from ..uploads import Query, open_sent, open_upload
 from .answer import MODEL_QUEUE, NEIGHBOURS, Answer, Shown
 

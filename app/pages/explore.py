@@ -10,18 +10,19 @@ from starlette.routing import BaseRoute
 from mermed_core.collections.cluster_names import known_cases
 from mermed_core.errors import MermedError
 
-from .. import map_text, selection, text
+from .. import selection
 from ..check_job import CheckJob
-from ..check_routes import check_routes
-from ..columns_route import columns_route
-from ..compare_route import compare_route
 from ..components import case_table, cases
 from ..components.case_rows import CaseRows
 from ..components.collection_map import collection_map, map_value
 from ..components.html_parts import static_html
 from ..components.map_columns import MapColumns
-from ..explore_routes import explore_routes
+from ..routes.check_routes import check_routes
+from ..routes.columns_route import columns_route
+from ..routes.compare_route import compare_route
+from ..routes.explore_routes import explore_routes
 from ..services import Services
+from ..texts import map_text, text
 from ..uploads import Query
 from .answer import Shown
 

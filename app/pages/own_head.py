@@ -14,7 +14,6 @@ from mermed_core.errors import ImageError, MermedError
 from mermed_core.inference import own_heads
 from mermed_core.models.few_shot_head import to_zip
 
-from .. import own_head_text as own
 from ..components import notice
 from ..components.html_parts import clickable_html, static_html
 from ..components.own_head import (
@@ -28,6 +27,7 @@ from ..components.own_head import (
 )
 from ..components.templates import script
 from ..services import VISIT_SECONDS, Services
+from ..texts import own_head_text as own
 from ..uploads import Query, open_upload, take
 from .answer import MODEL_QUEUE, Shown
 

@@ -12,10 +12,10 @@ from mermed_core.inference.refinement import Marks
 from mermed_core.records import Embedding
 from mermed_core.search.filters import Filter
 
-from .. import case_text, text
 from ..components import cases, notice, query_view
 from ..components.html_parts import scripted_html, static_html
 from ..services import VISIT_SECONDS, Services
+from ..texts import case_text, text
 from ..uploads import Query
 from .answer import MODEL_QUEUE, Shown
 

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 
 from app import check_job
 from app.check_job import CheckJob
-from app.check_routes import check_routes
 from app.components.map_columns import MapColumns
+from app.routes.check_routes import check_routes
 from mermed_core.collections.quality.findings import CheckResult, Suspect
 
 AT = "/explore-data/checks"

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from app import case_text
 from app.components import case_table, cases, header, query_view
 from app.components.collection_map import map_value
 from app.components.drawing import drawing
 from app.components.map_columns import MapColumns
 from app.services import Services
+from app.texts import case_text
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.sources import SourceFacts
 from mermed_core.inference.predictor import Predictor

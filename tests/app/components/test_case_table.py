@@ -5,8 +5,8 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import case_text
 from app.components import case_table as table
+from app.texts import case_text
 
 
 def test_one_row_per_case_with_its_place(services):

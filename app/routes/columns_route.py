@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .components.map_columns import MapColumns
+from ..components.map_columns import MapColumns
 
 ADDRESS = "map-columns"
 PLACES = "places"

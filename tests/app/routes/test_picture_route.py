@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from app.picture_route import ADDRESS, SENT_SIDE, packed, picture_route
+from app.routes.picture_route import ADDRESS, SENT_SIDE, packed, picture_route
 from app.study import open_study
 from mermed_core.imaging.reader import read_image
 

@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from mermed_core.collections.compare import Comparison, compare
 
-from . import case_text, map_text, text
-from .components.map_columns import MapColumns
+from ..components.map_columns import MapColumns
+from ..selection import from_map
+from ..texts import case_text, map_text, text
 from .explore_routes import asked
-from .selection import from_map
 
 
 def compare_route(columns: MapColumns) -> Route:

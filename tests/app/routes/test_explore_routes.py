@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from app.components.case_rows import CaseRows
 from app.components.map_columns import MapColumns
-from app.explore_routes import explore_routes
+from app.routes.explore_routes import explore_routes
 from app.selection_files import manifest_file, pictures_file
 from mermed_core.data.sources.csv_table import read_csv
 from mermed_core.errors import CollectionError

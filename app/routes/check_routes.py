@@ -12,9 +12,9 @@ from starlette.routing import BaseRoute, Route
 
 from mermed_core.collections.quality.findings import CheckResult
 
-from .check_job import CheckJob
-from .components.collection_map import EXPLORE
-from .components.map_columns import MapColumns
+from ..check_job import CheckJob
+from ..components.collection_map import EXPLORE
+from ..components.map_columns import MapColumns
 from .explore_routes import asked
 
 _FRESH = {"Cache-Control": "no-store"}

@@ -23,7 +23,7 @@ from mermed_core.imaging.grey_values import WINDOWS_OF_CT, GreyValues, Window
 from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
 
-from .study import opened_study
+from ..study import opened_study
 
 ADDRESS = "opened-picture"
 # The longest side of a picture that is sent; a region shows more.

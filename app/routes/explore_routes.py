@@ -13,10 +13,10 @@ from starlette.routing import BaseRoute, Route
 
 from mermed_core.errors import MermedError
 
-from .components.case_rows import CaseRows
-from .components.collection_map import EXPLORE, groups_of
-from .selection import from_map
-from .selection_files import FILES
+from ..components.case_rows import CaseRows
+from ..components.collection_map import EXPLORE, groups_of
+from ..selection import from_map
+from ..selection_files import FILES
 
 _MOST_ROWS = 2000  # asked for at once
 _MOST_TEXT = 200  # letters of a search
