@@ -21,6 +21,7 @@ from mermed_core.cli import (
     draw_examples,
     embed,
     evaluate,
+    explore,
     export,
     fit,
     head,
@@ -50,7 +51,7 @@ DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 _REFUSED_ERRORS = (FewShotError, ImageError, ManifestError, RecipeError, SettingsError, UnknownModalityError)
 
 _COMMANDS = {
-    "use a model": (serve, analyse, head, mcp, collect, check, export, atlas, doctor),
+    "use a model": (serve, explore, analyse, head, mcp, collect, check, export, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
     "prepare": (embed, pack_shards, import_official, draw_examples),
@@ -75,8 +76,9 @@ _EPILOG = """\
 examples:
   mermed serve                                             the explorer on http://127.0.0.1:7860
   mermed analyse scan.dcm                                  add --json for one JSON object
+  mermed explore my/images --modality cxr                  your own images on the page
   mermed collect --data my/images --modality cxr --out collections/mine
-  mermed serve --collection collections/mine               explore your own images
+  mermed serve --collection collections/mine
   mermed collect add collections/mine --data more/images --modality cxr
   mermed atlas fetch --serve                               explore openly licensed images, about 19 GB
   mermed pretrain cpu data.manifest=my/images              the same command resumes a run that was stopped

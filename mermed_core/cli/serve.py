@@ -19,15 +19,30 @@ are read. Every option has an environment variable; docs/host.md lists them."""
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
+    add_address(parser)
+    add_served(parser)
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """Adds --host and --port."""
     parser.add_argument(
         "--host", metavar="ADDRESS", help="default: GRADIO_SERVER_NAME, else 127.0.0.1; 0.0.0.0 is everywhere"
     )
     parser.add_argument("--port", metavar="PORT", help="default: GRADIO_SERVER_PORT, else 7860")
-    add_served(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Serves until it is stopped; returns the exit code.
+
+    Raises:
+        SettingsError: the port or another variable has a value that cannot be used.
+    """
+    set_served(options)
+    return importlib.import_module(f"{page_package()}.ui").serve()
+
+
+def set_served(options: argparse.Namespace) -> None:
+    """Lets the environment, which the page reads, say what the options say.
 
     Raises:
         SettingsError: the port or another variable has a value that cannot be used.
@@ -42,7 +57,6 @@ def run(options: argparse.Namespace) -> int:
     }
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     Settings.from_environment()  # refuses a wrong value before the page takes seconds to import
-    return importlib.import_module(f"{page_package()}.ui").serve()
 
 
 def page_package() -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from mermed_core.collections.case_columns import CHECKSUM, FRAME, CaseColumns, FilterColumns
 from mermed_core.collections.collection import filter_masks
-from mermed_core.collections.folder import FolderChange, changing
+from mermed_core.collections.folder import FolderChange, changing, open_folder
 from mermed_core.collections.map_file import MapData
 from mermed_core.collections.projection import place_each
 from mermed_core.collections.segment import SEGMENT_ROWS, THUMBNAILS, Segment
@@ -199,6 +199,21 @@ def clear_cache(folder: Path) -> int:
     return len(blocks)
 
 
+def gone_from(folder: Path, manifest: Manifest) -> tuple[list[str], int]:
+    """Returns the ids of the cases whose image a manifest does not hold, and how many cases there are."""
+    columns = case_columns(open_folder(folder))
+    there = set(_contents(manifest))
+    contents = zip(columns[CHECKSUM], columns[FRAME], strict=True)
+    ids = zip(columns["case_id"], contents, strict=True)
+    return [str(case_id) for case_id, content in ids if content not in there], len(columns)
+
+
+def _contents(manifest: Manifest) -> list[tuple[str, int]]:
+    """Returns checksum and frame of each image, by which it is known whatever it is called."""
+    frames = manifest.frame[FRAME] if FRAME in manifest.frame else [0] * len(manifest)
+    return [(checksum, int(frame)) for checksum, frame in zip(image_checksums(manifest), frames, strict=True)]
+
+
 def _new_images(change: FolderChange, manifest: Manifest) -> Manifest:
     """Returns the images of a manifest whose content the collection does not hold.
 
@@ -207,9 +222,7 @@ def _new_images(change: FolderChange, manifest: Manifest) -> Manifest:
     """
     columns = case_columns(change.opened)
     held = set(zip(columns[CHECKSUM], columns[FRAME], strict=True))
-    frames = manifest.frame[FRAME] if FRAME in manifest.frame else [0] * len(manifest)
-    keys = zip(image_checksums(manifest), frames, strict=True)
-    new = manifest.select(np.array([(checksum, int(frame)) not in held for checksum, frame in keys], bool))
+    new = manifest.select(np.array([content not in held for content in _contents(manifest)], bool))
     taken = new.frame["case_id"].isin(columns["case_id"])
     if taken.any():
         raise ManifestError(

@@ -1,0 +1,135 @@
+"""`mermed explore`: a folder of images is embedded once, kept up to date and served."""
+
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mermed_core.cli import main
+from mermed_core.collections.collection import Collection
+from mermed_core.collections.store import load_collection
+from mermed_core.models.embedder import Embedder
+from mermed_core.settings import Settings
+
+
+@pytest.fixture
+def images(tmp_path) -> Path:
+    folder = tmp_path / "images"
+    for label in ("mass", "normal"):
+        (folder / label).mkdir(parents=True)
+        for number in range(4):
+            draw(folder / label / f"{number}.png", number)
+    return folder
+
+
+def draw(path: Path, seed: int) -> None:
+    pixels = np.random.default_rng([seed, len(path.parent.name)]).integers(
+        0, 256, (30, 40, 3), dtype=np.uint8
+    )
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def explore(model_folder, tmp_path, monkeypatch):
+    """Runs the command; returns the collection that the page would show."""
+    shown: list[Collection] = []
+
+    def serve() -> int:
+        folder = Settings.from_environment().collection
+        assert folder is not None
+        shown.append(load_collection(folder))
+        return 0
+
+    for variable in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "MERMED_MODEL", "MERMED_COLLECTION"):
+        monkeypatch.setenv(variable, "")  # so that what the command sets is undone
+    monkeypatch.setitem(sys.modules, "app.ui", SimpleNamespace(serve=serve))
+
+    def run(*options: object) -> Collection:
+        arguments = [
+            "explore",
+            "--model",
+            model_folder,
+            "--home",
+            tmp_path / "home",
+            "--modality",
+            "ct",
+            *options,
+        ]
+        assert main([str(argument) for argument in arguments]) == 0
+        return shown[-1]
+
+    return run
+
+
+def embedded(monkeypatch) -> list[int]:
+    """Returns a list to which the number of images in each batch of the encoder is added."""
+    counts: list[int] = []
+    plain = Embedder.embed_tensors
+
+    def counted(self, images, **options):
+        counts.append(len(images))
+        return plain(self, images, **options)
+
+    monkeypatch.setattr(Embedder, "embed_tensors", counted)
+    return counts
+
+
+def places(collection: Collection) -> dict[str, list[float]]:
+    return dict(zip(collection.records["case_id"], collection.coordinates.tolist(), strict=True))
+
+
+def test_a_folder_is_embedded_once_and_served(explore, images, monkeypatch, capsys):
+    first = explore(images)
+    assert len(first) == 8
+    assert set(first.values("label")) == {"mass", "normal"}
+    counts = embedded(monkeypatch)
+    again = explore(images)
+    assert counts == []
+    assert places(again) == places(first)
+    assert "8 cases known, 0 added, 0 gone" in capsys.readouterr().out
+
+
+def test_what_is_new_is_added_what_is_gone_is_erased_and_nothing_else_moves(
+    explore, images, monkeypatch, tmp_path
+):
+    before = places(explore(images))
+    (images / "mass" / "0.png").unlink()
+    draw(images / "mass" / "1.png", 77)  # another image under the name of one that is known
+    draw(images / "normal" / "new.png", 5)
+    counts = embedded(monkeypatch)
+    after = places(explore(images))
+    assert sum(counts) == 2
+    assert len(after) == 8
+    kept = [case for case in before if case in after and not case.endswith("mass/1.png")]
+    assert len(kept) == 6
+    assert [after[case] for case in kept] == [before[case] for case in kept]
+    assert not list((tmp_path / "home").glob("*.embeddings/*"))  # the vectors of who is gone stay nowhere
+
+
+def test_a_folder_with_other_images_altogether_is_built_anew(explore, images):
+    explore(images)
+    shutil.rmtree(images / "mass")
+    for number in range(4):
+        draw(images / "normal" / f"{number}.png", 100 + number)
+    assert len(explore(images)) == 4
+
+
+def test_other_folders_and_models_have_collections_of_their_own(explore, images, tmp_path):
+    shutil.copytree(images, tmp_path / "copy")
+    explore(images)
+    explore(tmp_path / "copy")
+    explore(images, tmp_path / "copy" / "mass", "--name", "both")
+    assert len([path for path in (tmp_path / "home").iterdir() if (path / "manifest.json").is_file()]) == 3
+
+
+def test_a_port_that_cannot_be_is_refused_before_anything_is_embedded(error_of, images, monkeypatch):
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "")
+    counts = embedded(monkeypatch)
+    code, sentence = error_of("explore", str(images), "--modality", "ct", "--port", "http")
+    assert code == 2
+    assert "GRADIO_SERVER_PORT is 'http'" in sentence
+    assert counts == []
