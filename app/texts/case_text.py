@@ -14,7 +14,7 @@ from .text import modality_name
 __all__ = ["labels", "licence", "none_near"]
 
 PICTURE_AT = "Picture at"
-GOOD, BAD = "Like it", "Not like it"
+GOOD, BAD = "More like it", "Less like it"
 SEARCH_AGAIN, CLEAR_MARKS = "Search again with these marks", "Clear the marks"
 REFINED = "Ordered by your marks. The numbers are still similarities to what you search with."
 
