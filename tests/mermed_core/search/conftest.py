@@ -29,11 +29,13 @@ _OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
 
 @pytest.fixture(scope="module")
 def stand_in() -> Iterator[str]:
-    """The address of a server that is none."""
+    """The address of a server that is none; other addresses still lead to servers."""
+    address, client, connect = "http://stand-in:19530", StandIn(), MilvusServer.connect
     with pytest.MonkeyPatch.context() as patch:
-        client = StandIn()
-        patch.setattr(MilvusServer, "connect", lambda _: client)
-        yield "http://stand-in:19530"
+        patch.setattr(
+            MilvusServer, "connect", lambda server: client if server.url == address else connect(server)
+        )
+        yield address
 
 
 @pytest.fixture(scope="session")
