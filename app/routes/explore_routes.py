@@ -1,6 +1,7 @@
 """The addresses from which the views of the map get records, orders, pictures and answers to questions."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,9 +18,11 @@ from ..components.case_rows import CaseRows
 from ..components.collection_map import EXPLORE, groups_of
 from ..selection import from_map
 from ..selection_files import FILES
+from .requests import body_of
 
 _MOST_ROWS = 2000  # asked for at once
 _MOST_TEXT = 200  # letters of a search
+_MOST_BYTES = 2**23  # of a request: a bit a case, of many millions, in base64
 _BINARY = "application/octet-stream"
 # What is made from the collection alone: the browser asks each time whether it still holds.
 _CHECKED = "private, no-cache"
@@ -97,7 +100,7 @@ def asked(name: str, answer: Answer) -> Route:
         if request.headers.get("Content-Type", "").partition(";")[0] != "application/json":
             raise HTTPException(415)
         try:
-            body = await request.json()
+            body = json.loads(await body_of(request, _MOST_BYTES))
         except ValueError as error:
             raise HTTPException(400) from error
         if not isinstance(body, dict):

@@ -24,6 +24,7 @@ from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
 
 from ..study import opened_study
+from .requests import body_of
 
 ADDRESS = "opened-picture"
 # The longest side of a picture that is sent; a region shows more.
@@ -45,9 +46,9 @@ def picture_route() -> Route:
     """
 
     async def send(request: Request) -> Response:
-        body = await request.body()
+        body = await body_of(request, _MOST_BYTES)
         try:
-            asked = json.loads(body[:_MOST_BYTES])
+            asked = json.loads(body)
             visit, stack, position = str(asked["visit"]), int(asked["stack"]), int(asked["position"])
             pack = thumbnail if asked.get("thumbnail") else text_boxes if asked.get("text") else packed
         except (KeyError, TypeError, ValueError):

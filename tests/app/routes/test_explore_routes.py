@@ -87,6 +87,8 @@ def test_a_form_of_another_site_cannot_ask(client):
     assert client.post(f"{AT}/search", content=b'{"text": ""}').status_code == 415
     headers = {"Content-Type": "application/json"}
     assert client.post(f"{AT}/search", content=b"{", headers=headers).status_code == 400
+    long = b'{"text": "' + b"a" * 2**23 + b'"}'
+    assert client.post(f"{AT}/search", content=long, headers=headers).status_code == 413
 
 
 def bits(rows: CaseRows, positions: list[int]) -> str:

@@ -79,3 +79,7 @@ def test_nobody_else_gets_a_picture_and_nonsense_gets_none():
     assert ask(visit=study.visit, stack=7, position=0).status_code == 422
     assert client.post(f"/{ADDRESS}", content=b"nothing").status_code == 400
     assert client.get(f"/{ADDRESS}").status_code == 405
+
+
+def test_a_request_that_is_longer_than_any_question_is_refused():
+    assert client.post(f"/{ADDRESS}", content=b" " * 3000).status_code == 413
