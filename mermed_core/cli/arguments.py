@@ -90,6 +90,18 @@ def add_log_level(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_pictures(parser: argparse.ArgumentParser) -> None:
+    """Adds --pictures, which may be repeated."""
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PLACE",
+        help="folder or parquet file with the pictures of a collection that keeps none; may be repeated",
+    )
+
+
 def add_served(parser: argparse.ArgumentParser) -> None:
     """Adds --model and --collection, which default to what the environment or else the package offers."""
     parser.add_argument(

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mermed_core.cli.arguments import positive
+from mermed_core.cli.arguments import add_pictures, positive
 
 if TYPE_CHECKING:
     from mermed_core.collections.quality.findings import CheckResult
@@ -56,14 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="column whose values are compared for drift, such as a date (default: %(default)s)",
     )
-    parser.add_argument(
-        "--pictures",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="PLACE",
-        help="folder or parquet file with the pictures of a collection that keeps none; may be repeated",
-    )
+    add_pictures(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import argparse
 import importlib
 from pathlib import Path
 
+from mermed_core.cli.arguments import add_pictures
 from mermed_core.cli.serve import page_package
 
 SUMMARY = "Write a collection as a page that opens without a server."
@@ -22,14 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--static", type=Path, required=True, metavar="FOLDER", help="the page; replaced as a whole"
     )
-    parser.add_argument(
-        "--pictures",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="PLACE",
-        help="folder or parquet file with the pictures of a collection that keeps none; may be repeated",
-    )
+    add_pictures(parser)
 
 
 def run(options: argparse.Namespace) -> None:
