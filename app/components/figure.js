@@ -18,11 +18,12 @@ element.addEventListener("input", (event) => {
   apply();
 });
 
-// On a phone the answer lies below the inputs: bring a new image into view, but not a new map of the same one.
+// On a phone the answer lies below the inputs: bring a new image into view, with what is said about its file above
+// it, but not a new map of the same one.
 let seen = null;
 function arrive() {
   const image = element.querySelector(".mm-base")?.src ?? null;
-  if (image && image !== seen && window.innerWidth < 700) element.scrollIntoView({ behavior: "smooth" });
+  if (image && image !== seen && window.innerWidth < 700) element.closest(".column").scrollIntoView({ behavior: "smooth" });
   seen = image;
 }
 

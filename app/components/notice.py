@@ -2,8 +2,16 @@
 
 from collections.abc import Sequence
 
+import gradio as gr
+
 from ..texts.text import SEARCHED_IN_PART
+from .html_parts import scripted_html
 from .templates import render
+
+
+def notice(elem_id: str) -> gr.HTML:
+    """Returns the component, empty; a problem that is written into it comes into view."""
+    return scripted_html("", elem_id, "notice.js")
 
 
 def problem(message: str) -> str:

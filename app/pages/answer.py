@@ -50,7 +50,7 @@ class Answer:
         self._missing = services.missing_collection
         self.query, self.chosen = query, chosen
         with gr.Column(scale=5, min_width=320):
-            self.notice = static_html("", "classify-notice")
+            self.notice = notice.notice("classify-notice")
             self.figure = scripted_html(figure.empty(), "classify-figure", "figure.js")
             self.checked = static_html("", "classify-map-check")
             with gr.Row():

@@ -42,7 +42,7 @@ class BatchPage:
                 self.stop = gr.Button(batch_text.STOP, visible=False, elem_id="batch-stop")
                 self.download = gr.Button(batch_text.DOWNLOAD, visible=False, elem_id="batch-download")
             with gr.Column(scale=9, min_width=320):
-                self.notice = static_html("", "batch-notice")
+                self.notice = notice.notice("batch-notice")
                 self.progress = static_html("", "batch-progress")
                 self.table = scripted_html(self._table(()), "batch-table", "batch_table.js")
         self._file_out = gr.Textbox(visible=False)

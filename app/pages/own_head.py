@@ -68,7 +68,7 @@ class OwnHeadPage:
                     self.add_ids = gr.Button(own.ADD_CASES, size="sm")
                 self.load_file = gr.File(label=own.LOAD, height=140, elem_id="own-load")
             with gr.Column(scale=5, min_width=300):
-                self.notice = static_html("", "own-notice")
+                self.notice = notice.notice("own-notice")
                 self.shelf = clickable_html(workbench_view(()), "own-shelf")
                 self.learn_button = gr.Button(own.LEARN, variant="primary", elem_id="own-learn")
             with gr.Column(scale=4, min_width=290):

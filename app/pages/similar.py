@@ -64,7 +64,7 @@ class SimilarPage:
                 with gr.Row():
                     self.filters = {column: self._filter(label, column) for label, column in FILTERS}
                     self.count = gr.Slider(4, _MOST, 12, step=4, label=text.RESULTS, min_width=180)
-                self.notice = static_html("", "similar-notice")
+                self.notice = notice.notice("similar-notice")
                 self.marked = static_html("", "similar-marked")
                 with gr.Row():
                     self.again = gr.Button(

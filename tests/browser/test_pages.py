@@ -354,3 +354,23 @@ def test_no_page_is_wider_than_the_window(page):
         expect(page.get_by_role("tab", name=name, exact=True)).to_have_attribute("aria-selected", "true")
         page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+@pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])
+@pytest.mark.parametrize(
+    ("tab", "field", "notice"),
+    [
+        ("Classify", "#classify-file", "#classify-notice"),
+        ("Similar cases", "#similar-file", "#similar-notice"),
+        ("Batch", "#batch-files", "#batch-notice"),
+        ("Your classifier", "#own-load", "#own-notice"),
+    ],
+)
+def test_a_refused_file_is_told_where_it_is_seen(page, tmp_path, tab, field, notice):
+    open_tab(page, tab)
+    wrong = tmp_path / "report.zip"
+    wrong.write_bytes(b"PK\x03\x04 cut short")
+    upload(page, wrong, field)
+    problem = page.locator(f"{notice} .mm-error")
+    expect(problem).to_be_visible()
+    expect(problem).to_be_in_viewport(ratio=0.9)
