@@ -7,7 +7,7 @@ patient. An encoder that never sees them cannot read them.
 from dataclasses import dataclass
 
 import numpy as np
-from skimage.measure import label, regionprops
+from scipy import ndimage
 
 # Grey levels by which pixels of an even border differ: black is noisy in scans and photographs, whereas other
 # colours this even are drawn, and skin is not.
@@ -18,6 +18,7 @@ _PAPER = 0.35  # share of the outermost pixels that are of one colour, where a p
 _RECTANGLE = 0.93  # share of its bounding box that a picture fills; an eye or a body fills less
 _SMALLEST = 0.08  # share of the image below which a picture is no picture
 _LINE = 512  # pixels of a line that are looked at
+_NEIGHBOURS = np.ones((3, 3), bool)  # of a pixel, across corners too
 _ROUNDS = 3  # a page around a padded picture
 
 
@@ -101,18 +102,27 @@ def _on_page(pixels: np.ndarray) -> Box:
     colour = _most_frequent(edge)
     if np.mean(_is_of(edge, colour)) < _PAPER:
         return whole
-    parts = [
-        part.bbox
-        for part in regionprops(label(~_is_of(small, colour)))
-        if part.area_bbox >= _SMALLEST * small.shape[0] * small.shape[1]
-        and part.area_filled >= _RECTANGLE * part.area_bbox
-    ]
+    parts = _rectangles(~_is_of(small, colour))
     if not parts:
         return whole
-    top, left = (min(box[axis] for box in parts) * step for axis in (0, 1))
-    bottom, right = (max(box[axis] for box in parts) * step for axis in (2, 3))
+    top, left = (min(box[axis].start for box in parts) * step for axis in (0, 1))
+    bottom, right = (max(box[axis].stop for box in parts) * step for axis in (0, 1))
     bottom, right = min(bottom, whole.height), min(right, whole.width)
     return Box(top, left, bottom - top, right - left)
+
+
+def _rectangles(mask: np.ndarray) -> list[tuple[slice, slice]]:
+    """Returns the bounding boxes of large connected parts of a mask (height, width) that fill them."""
+    parts = np.empty(mask.shape, np.int32)
+    ndimage.label(mask, _NEIGHBOURS, output=parts)
+    found = []
+    for number, box in enumerate(ndimage.find_objects(parts), 1):
+        area = parts[box].size
+        if area >= _SMALLEST * mask.size:  # most parts are specks
+            filled = np.asarray(ndimage.binary_fill_holes(parts[box] == number, _NEIGHBOURS))
+            if filled.sum() >= _RECTANGLE * area:
+                found.append(box)
+    return found
 
 
 def _is_of(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
@@ -123,6 +133,6 @@ def _is_of(pixels: np.ndarray, colour: np.ndarray) -> np.ndarray:
 
 def _most_frequent(pixels: np.ndarray) -> np.ndarray:
     """Returns the colour that most of the pixels (count, 3) have, more or less."""
-    coarse = pixels // _TOLERANCE
-    _, member = np.unique(coarse, axis=0, return_inverse=True)
-    return np.median(pixels[member.ravel() == np.bincount(member.ravel()).argmax()], axis=0)
+    levels = 255 // _TOLERANCE + 1
+    colours = (pixels.astype(np.int32) // _TOLERANCE) @ (levels**2, levels, 1)
+    return np.median(pixels[colours == np.bincount(colours).argmax()], axis=0)

@@ -5,12 +5,12 @@ import io
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from mermed_core.models.backbone import Backbone
 from mermed_core.models.model_folder import ModelConfig, fingerprint, load_model
 
 logger = logging.getLogger(__name__)
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 THUMBNAIL_SIDE = 160
 
@@ -115,7 +118,7 @@ def embed_manifest(
 ) -> Embeddings:
     """Embeds every image of a manifest once, with a progress bar; broken images are left out and named.
 
-    Images are read and prepared while the encoder works on those before them.
+    Images are read and prepared while the encoder works on others.
 
     Args:
         embedder: the model.
@@ -133,20 +136,16 @@ def embed_manifest(
     """
     images = _PreparedImages(embedder, manifest, neutral, thumbnails, augment)
     size = batch_size or batch_for(embedder.device)
-    batches = (
-        DataLoader(images, size, num_workers=workers, collate_fn=list) if workers else _ahead(images, size)
-    )
     vectors: list[np.ndarray] = []
     kept: list[_Prepared] = []
     broken: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         if bar is None:
             bar = stack.enter_context(tqdm(total=len(manifest), desc="embedding", unit="image", disable=None))
-        for batch in batches:
+        for batch, embedded in _embedded(embedder, images, size, workers, unit):
             good = [item for item in batch if item.image is not None]
-            prepared = [item.image for item in good if item.image is not None]
-            if prepared:
-                vectors.append(embedder.embed_tensors(torch.stack(prepared), unit=unit))
+            if embedded is not None:
+                vectors.append(embedded)
             kept += [replace(item, image=None) for item in good]
             for item in batch:
                 if item.image is None:
@@ -186,20 +185,47 @@ class _Prepared:
     reason: str = ""
 
 
-def _ahead(images: "_PreparedImages", batch_size: int) -> Iterable[list[_Prepared]]:
-    """Yields batches in order, while threads prepare those that come next; decoders need no Python lock."""
-    readers = max(1, min(_MOST_READERS, (os.cpu_count() or 1) - 1))
-    to_come = iter(range(len(images)))
-    # The encoder has the other cores: a reader's own tensors are small.
-    pool = ThreadPoolExecutor(readers, "reader", initializer=torch.set_num_threads, initargs=(1,))
+def _embedded(
+    embedder: Embedder, images: "_PreparedImages", size: int, workers: int, unit: bool
+) -> Iterator[tuple[list[_Prepared], np.ndarray | None]]:
+    """Yields batches in order with the vectors of their images that could be read; None where none could."""
+
+    def encoded(batch: list[_Prepared]) -> tuple[list[_Prepared], np.ndarray | None]:
+        good = [item.image for item in batch if item.image is not None]
+        return batch, embedder.embed_tensors(torch.stack(good), unit=unit) if good else None
+
+    if workers:
+        yield from map(encoded, DataLoader(images, size, num_workers=workers, collate_fn=list))
+    elif embedder.device.type == "cpu":
+        # A batch for each core takes 0.7 of the time of one batch on all of them, which wait for each other.
+        def read_and_encoded(rows: range) -> tuple[list[_Prepared], np.ndarray | None]:
+            return encoded([images[row] for row in rows])
+
+        parts = [range(start, min(start + size, len(images))) for start in range(0, len(images), size)]
+        yield from _in_order(read_and_encoded, parts, torch.get_num_threads(), _BATCHES_AHEAD)
+    else:
+        readers = max(1, min(_MOST_READERS, (os.cpu_count() or 1) - 1))
+        ahead = (1 + _BATCHES_AHEAD) * size // readers
+        read = _in_order(images.__getitem__, range(len(images)), readers, ahead)
+        while batch := list(islice(read, size)):
+            yield encoded(batch)
+
+
+def _in_order(
+    work: Callable[[Task], Result], tasks: Iterable[Task], threads: int, ahead: int
+) -> Iterator[Result]:
+    """Yields the results of tasks in order, `ahead` a thread before they are asked for.
+
+    Decoders and the encoder need no Python lock; a thread has one core, also for the encoder.
+    """
+    to_come = iter(tasks)
+    pool = ThreadPoolExecutor(threads, "embedding", initializer=torch.set_num_threads, initargs=(1,))
     try:
-        waiting: deque[Future[_Prepared]] = deque()
-        while True:
-            missing = (1 + _BATCHES_AHEAD) * batch_size - len(waiting)
-            waiting.extend(pool.submit(images.__getitem__, position) for position in islice(to_come, missing))
-            if not waiting:
-                return
-            yield [waiting.popleft().result() for _ in range(min(batch_size, len(waiting)))]
+        waiting = deque(pool.submit(work, task) for task in islice(to_come, threads * ahead))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(work, task) for task in islice(to_come, 1))
+            yield result
     finally:
         pool.shutdown(cancel_futures=True)
 
