@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from mermed_core.errors import SettingsError
 from mermed_core.files import BUNDLED_MODEL, DEFAULT_COLLECTION
+from mermed_core.languages.catalogue import ENGLISH, languages
 
 _LOCAL, _EVERYWHERE = "127.0.0.1", "0.0.0.0"
 
@@ -30,6 +31,12 @@ def _search_server(text: str) -> str:
     if text and (not text.startswith("milvus+http") or not parts.hostname):
         raise ValueError("write milvus+http://HOST:PORT")
     return text
+
+
+def _known_language(code: str) -> str:
+    if code not in languages():
+        raise ValueError(f"choose one of {', '.join(languages())}")
+    return code
 
 
 Folder = Annotated[Path, AfterValidator(_expanded)]
@@ -101,6 +108,14 @@ class Settings(BaseModel):
     port: Annotated[
         int, Field(alias="GRADIO_SERVER_PORT", description="Port of the page.", ge=1, le=65535)
     ] = 7860
+    language: Annotated[
+        str,
+        AfterValidator(_known_language),
+        Field(
+            alias="MERMED_LANGUAGE",
+            description="Language of the page, en or de; the page offers the others beside it.",
+        ),
+    ] = ENGLISH
     upload_folder: Annotated[
         Folder | None,
         Field(

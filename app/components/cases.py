@@ -37,7 +37,7 @@ def neighbour_grid(
     if not sentence and best < usual:
         sentence = case_text.none_near(best, usual)
     cards = [
-        _card(collection, hit.case, f"{hit.similarity:.2f}", marks) | {"hint": hint(hit.case.case_id)}
+        _card(collection, hit.case, text.decimal(hit.similarity), marks) | {"hint": hint(hit.case.case_id)}
         for hit in hits
     ]
     return _grid(cards, sentence=sentence)

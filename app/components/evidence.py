@@ -33,5 +33,5 @@ def _row(task: str, measured: TaskMetrics) -> dict[str, str]:
         "left": f"{left:.1f}",
         "right": f"{100 - right:.1f}",
         "point": f"{point:.1f}",
-        "value": f"{auroc:.3f}",
+        "value": text.decimals(auroc),
     }

@@ -3,7 +3,7 @@
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.map_check import MapCheck, is_at_edge, is_flat
 from mermed_core.records import Saliency
-from mermed_core.reports.case.wording import EDGE_MAP, FAINT_PEAK, FLAT_MAP, map_check
+from mermed_core.reports.case import wording
 
 from ..texts import answer_text, text
 from .pictures import heat_uri, picture_uri, scale_gradient
@@ -26,10 +26,13 @@ def figure(image: MedicalImage, saliency: Saliency | None = None, name: str = ""
         **values | {"heat": heat_uri(saliency.heat)},
         gradient=scale_gradient(),
         caption=text.heat_map(saliency.method, name, saliency.peak),
-        faint=saliency.peak < FAINT_PEAK,
+        faint=saliency.peak < wording.FAINT_PEAK,
         warnings=[
             words
-            for warned, words in ((is_flat(saliency.heat), FLAT_MAP), (is_at_edge(saliency.heat), EDGE_MAP))
+            for warned, words in (
+                (is_flat(saliency.heat), wording.FLAT_MAP),
+                (is_at_edge(saliency.heat), wording.EDGE_MAP),
+            )
             if warned
         ],
         words=answer_text,
@@ -40,5 +43,5 @@ def checked(check: MapCheck | None) -> str:
     """Returns what trying the heat map gave; "" without one."""
     if check is None:
         return ""
-    said = map_check(check.shuffled, check.before, check.after, like_shuffled=check.like_shuffled)
+    said = wording.map_check(check.shuffled, check.before, check.after, like_shuffled=check.like_shuffled)
     return render("map_check.html", said=said, doubtful=check.like_shuffled, words=answer_text)

@@ -16,7 +16,7 @@ from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collectio
 from mermed_core.data.validation import FILE
 from mermed_core.modalities import MODALITIES
 
-from ..texts import case_text, cluster_text, map_text
+from ..texts import case_text, cluster_text, map_text, text
 from .map_clusters import SPAN, MapClusters
 
 MISSING = 255
@@ -204,6 +204,6 @@ class MapColumns:
 
 def _colours(column: str, names: list[str]) -> list[str]:
     if column == "modality":
-        known = {modality.name: modality.colour for modality in MODALITIES.values()}
+        known = {text.modality_name(each.key): each.colour for each in MODALITIES.values()}
         return [known[name] for name in names]
     return [*PALETTE, *[""] * len(names)][: len(names)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import gradio as gr
 
-from ..texts.text import SEARCHED_IN_PART
+from ..texts import text
 from .html_parts import scripted_html
 from .templates import render
 
@@ -22,7 +22,7 @@ def problem(message: str) -> str:
 def search_in_part(recall: float) -> str:
     """Returns that not every nearest case is found, but a share of them, 0..1."""
     found = f"{int(recall * 1000) / 10:g} %"  # rounded down: what is promised is kept
-    return render("notice.html", problem="", kind="", notes=[SEARCHED_IN_PART.format(found=found)]).strip()
+    return file_notes("", [text.SEARCHED_IN_PART.format(found=found)])
 
 
 def file_notes(kind: str, notes: Sequence[str]) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from mermed_core.languages.say import in_readers_words, name_of
+
 from ..texts import text
 
 _FOLDER = Path(__file__).parent
@@ -16,6 +18,8 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _ENVIRONMENT.globals["t"] = text
+_ENVIRONMENT.filters["said"] = in_readers_words  # what the core says, such as how a file was read
+_ENVIRONMENT.filters["named"] = name_of
 
 
 def render(template: str, **values: Any) -> str:

@@ -60,7 +60,7 @@ def _finding(name: str, asked: str, measured: FindingMetrics) -> dict[str, Any]:
         "left": f"{100 * low:.1f}",
         "right": f"{100 * (1 - high):.1f}",
         "point": f"{100 * auroc:.1f}",
-        "value": f"{auroc:.2f}",
+        "value": text.decimal(auroc),
     }
 
 

@@ -19,8 +19,8 @@ from ..texts import case_text, text
 from ..uploads import Query
 from .answer import MODEL_QUEUE, Shown
 
-# A filter is a line here: its label, and the column of the collection that it filters.
-FILTERS = ((text.MODALITY, "modality"), (text.SOURCE, "source"), (text.LABEL, "label"))
+# A filter is a name here: of the column of the collection that it filters.
+FILTERS = ("modality", "source", "label")
 MY_IMAGE, A_CASE = "My image", "A case of the collection"  # what programs send; people read text.py's
 _MOST = 48
 # A longer list would only slow the page down; other ids can be typed.
@@ -62,7 +62,7 @@ class SimilarPage:
                 self.query_view = static_html("", "similar-query")
             with gr.Column(scale=9, min_width=320):
                 with gr.Row():
-                    self.filters = {column: self._filter(label, column) for label, column in FILTERS}
+                    self.filters = {column: self._filter(column) for column in FILTERS}
                     self.count = gr.Slider(4, _MOST, 12, step=4, label=text.RESULTS, min_width=180)
                 self.notice = notice.notice("similar-notice")
                 self.marked = static_html("", "similar-marked")
@@ -146,13 +146,13 @@ class SimilarPage:
             trigger_mode="always_last",
         )
 
-    def _filter(self, label: str, column: str) -> gr.Dropdown:
+    def _filter(self, column: str) -> gr.Dropdown:
         collection = self._predictor.collection
         named: list[Any] = []
         if collection is not None:
             values = collection.values(column)
             named = [(case_text.value_name(collection, column, value), value) for value in values]
-        return gr.Dropdown(named, multiselect=True, label=label, min_width=180)
+        return gr.Dropdown(named, multiselect=True, label=text.column_name(column), min_width=180)
 
     def _wire(self) -> None:
         self.searches(self.count.input)

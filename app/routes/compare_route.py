@@ -29,7 +29,7 @@ def compare_route(columns: MapColumns) -> Route:
 def _plain(columns: MapColumns, found: Comparison) -> dict[str, Any]:
     named = [
         {
-            "title": text.humanise(column.name),
+            "title": text.column_name(column.name),
             "values": [
                 {"name": _name(columns, column.name, value), "shares": shares}
                 for value, shares in column.values.items()

@@ -2,8 +2,11 @@
 
 from mermed_core.collections.collection import Collection
 from mermed_core.inference.comparison import Comparison
+from mermed_core.languages.say import speaks
 
 from . import case_text, text
+
+say = speaks(__name__)
 
 NEAREST, CONTRAST = "Most similar", "Same label / other label"
 ARRANGE = "Show"
@@ -11,12 +14,12 @@ ARRANGE = "Show"
 
 def same_label(name: str) -> str:
     """Heads the nearest cases of the class that the classifier answers."""
-    return f"Nearest cases labelled {name}"
+    return say("Nearest cases labelled {name}", name=name)
 
 
 def other_label(name: str, title: str) -> str:
     """Heads the nearest cases of the other classes of its label set."""
-    return f"Nearest with another label than {name} in {title}"
+    return say("Nearest with another label than {name} in {title}", name=name, title=title)
 
 
 NONE_LABELLED = "The collection has none."
@@ -31,7 +34,9 @@ CHECKED = "Does the map mean anything?"
 
 def method_name(name: str, pointing: float | None) -> str:
     """Returns a way of drawing heat maps with how often its peak was right, where that was measured."""
-    return name if pointing is None else f"{name} (peak in the finding in {pointing:.0%} of drawn images)"
+    if pointing is None:
+        return name
+    return say("{name} (peak in the finding in {share:.0%} of drawn images)", name=name, share=pointing)
 
 
 WHY, YOURS, CLOSE = "Why this case?", "Your image", "Close"
@@ -51,12 +56,16 @@ HERE = "your image"
 
 def why_this_case(collection: Collection, compared: Comparison) -> str:
     """Says which case an image is compared with and how similar they are."""
-    return f"{case_text.case_origin(collection, compared.case)}. Similarity {compared.similarity:.2f}."
+    return say(
+        "{case}. Similarity {similarity:.2f}.",
+        case=case_text.case_origin(collection, compared.case),
+        similarity=compared.similarity,
+    )
 
 
 def no_such_case(name: str) -> str:
     """Refuses a case that the collection does not have."""
-    return f"The collection has no case '{name}'."
+    return say("The collection has no case '{name}'.", name=name)
 
 
 def place_among(count: int, near: str) -> str:
@@ -66,10 +75,14 @@ def place_among(count: int, near: str) -> str:
         count: cases of the collection.
         near: key of the modality of the nearest case.
     """
-    nearest = text.modality_name(near)
-    return f"Among {count:,} known cases, nearest to {nearest}. The map itself is under {text.EXPLORE}."
+    return say(
+        "Among {count:,} known cases, nearest to {nearest}. The map itself is under {tab}.",
+        count=count,
+        nearest=text.modality_name(near),
+        tab=text.EXPLORE,
+    )
 
 
 def compare_with(case_id: str) -> str:
     """Says what pressing a case does."""
-    return f"{case_id}: compare with your image"
+    return say("{case_id}: compare with your image", case_id=case_id)

@@ -1,13 +1,17 @@
 """Every sentence that a visitor reads about many files at once. Templates reach this module as `batch`."""
 
+from mermed_core.languages.say import speaks, spoken
+
+say = speaks(__name__)
+
 TAB = "Batch"
 HOW = (
     "Many files, or ZIP archives of them, become a table: what each one is, its first finding and its "
-    "nearest known case. The first frame of a file is analysed. Nothing of it is stored."
+    "nearest known case, frame by frame. Nothing of it is stored."
 )
 DROP = "Drop files or ZIP archives"
 STOP, DOWNLOAD = "Stop and keep what is done", "Download the table (CSV)"
-HERE = "One line for each file appears here."
+HERE = "One line for each picture appears here."
 COLUMNS = (
     ("", ""),
     ("name", "File"),
@@ -16,6 +20,7 @@ COLUMNS = (
     ("finding", "First finding"),
     ("probability", "Probability"),
     ("similarity", "Nearest case"),
+    ("concerns", "Picture"),
     ("notes", "Notes"),
 )
 ANSWERS = {
@@ -23,6 +28,15 @@ ANSWERS = {
     "unlike": "Only the modality",
     "unknown": "No",
     "refused": "Could not be read",
+}
+GOOD_PICTURE = "Good"
+CONCERNS = {
+    "too_small": "too small",
+    "nearly_empty": "nearly empty",
+    "too_dark": "very dark",
+    "blurred": "blurred",
+    "of_a_screen": "photograph of a screen",
+    "fundus_cut": "edge cut off",
 }
 STOPPED = "Stopped."
 NOT_ELSEWHERE = "not shown to hold elsewhere"
@@ -32,14 +46,25 @@ FILE_NAME = "analyses.csv"
 def progress(done: int, total: int, rate: float, left: float | None) -> str:
     """Says how far a batch has come, how fast, and how long it will take."""
     if done >= total:
-        return f"{total} files done."
+        return say("{total} files done.", total=total)
     if left is None:
-        return f"0 of {total} files."
+        return say("0 of {total} files.", total=total)
     minutes, seconds = divmod(round(left), 60)
     remaining = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-    return f"{done} of {total} files, {rate:.1f} a second, about {remaining} left."
+    return say(
+        "{done} of {total} files, {rate:.1f} a second, about {remaining} left.",
+        done=done,
+        total=total,
+        rate=rate,
+        remaining=remaining,
+    )
+
+
+def frame(name: str, number: int, count: int) -> str:
+    """Names one of the frames of a file, counted from 1."""
+    return say("{name}, frame {number} of {count}", name=name, number=number, count=count)
 
 
 def sort_by(column: str) -> str:
     """Says what pressing the head of a column does."""
-    return f"Sort by {column.lower()}"
+    return say("Sort by {column}", column=column if spoken().nouns_are_capital else column.lower())

@@ -6,12 +6,15 @@ What this returns is plain text; the templates escape it.
 from urllib.parse import urlsplit
 
 from mermed_core.collections.collection import LABEL, Collection
+from mermed_core.languages.say import speaks
 from mermed_core.records import Case
-from mermed_core.reports.case.wording import labels, licence, none_near
+from mermed_core.reports.case.neighbour_wording import labels, licence, none_near
 
 from .text import modality_name
 
 __all__ = ["labels", "licence", "none_near"]
+
+say = speaks(__name__)
 
 PICTURE_AT = "Picture at"
 GOOD, BAD = "More like it", "Less like it"
@@ -30,8 +33,13 @@ def value_name(collection: Collection, column: str, value: object) -> str:
 
 def case_origin(collection: Collection, case: Case) -> str:
     """Returns what is known of a case."""
-    title = collection.source(case.source).title
-    return f"{labels(collection, case.labels)}: {modality_name(case.modality)}, {title}, case {case.case_id}"
+    return say(
+        "{labels}: {modality}, {title}, case {case_id}",
+        labels=labels(collection, case.labels),
+        modality=modality_name(case.modality),
+        title=collection.source(case.source).title,
+        case_id=case.case_id,
+    )
 
 
 def caption(collection: Collection, case: Case) -> str:
@@ -46,25 +54,29 @@ def site(home: str) -> str:
 
 def home_of(title: str) -> str:
     """Says where a link to a data set leads."""
-    return f"The home page of {title}, in a new tab"
+    return say("The home page of {title}, in a new tab", title=title)
 
 
 def mark(case_id: str) -> str:
     """Says what the two buttons below a case are for."""
-    return f"Is {case_id} what you look for?"
+    return say("Is {case_id} what you look for?", case_id=case_id)
 
 
 def marked(good: int, bad: int) -> str:
     """Says how many cases were marked."""
-    return f"Marked: {good} like what you look for, {bad} not."
+    return say("Marked: {good} like what you look for, {bad} not.", good=good, bad=bad)
 
 
 def find_similar(case_id: str) -> str:
     """Says what pressing a case does."""
-    return f"{case_id}: find similar cases"
+    return say("{case_id}: find similar cases", case_id=case_id)
 
 
 def cases_in(collection: Collection) -> str:
     """Returns the size of a collection, whether its cases are of patients, and whether it has pictures."""
-    kind = "computer-drawn cases, none of them of a patient" if collection.synthetic else "known cases"
-    return f"{len(collection):,} {kind}{'' if collection.has_pictures else ', without their pictures'}"
+    count = len(collection)
+    if collection.synthetic:
+        said = say("{count:,} computer-drawn cases, none of them of a patient", count=count)
+    else:
+        said = say("{count:,} known cases", count=count)
+    return said if collection.has_pictures else said + say(", without their pictures")

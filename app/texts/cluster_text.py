@@ -2,9 +2,12 @@
 
 from mermed_core.collections.cluster_names import ClusterName
 from mermed_core.collections.collection import Collection
+from mermed_core.languages.say import speaks
 
 from . import case_text
 from .text import modality_name
+
+say = speaks(__name__)
 
 _COARSE, _MIDDLE, _FINE = "clusters, coarse", "clusters, middle", "clusters, fine"
 PLACED = "place on the map"
@@ -31,8 +34,8 @@ def cluster_name(collection: Collection, name: ClusterName) -> str:
     """Returns the name of a cluster for people, such as "Melanoma / Naevus · HAM10000"."""
     labels = " / ".join(case_text.labels(collection, [label]) for label in name.labels)
     if labels and name.by_known:
-        labels = f"like {labels}"
+        labels = say("like {labels}", labels=labels)
     modality = modality_name(name.modality) if name.modality else ""
     source = collection.source(name.source).title if name.source else ""
-    said = " · ".join(part for part in (labels, modality, source) if part) or _MIXED
+    said = " · ".join(part for part in (labels, modality, source) if part) or say(_MIXED)
     return f"{said} {name.number}" if name.number else said

@@ -5,6 +5,9 @@ What this returns is plain text; the templates escape it.
 
 from mermed_core.imaging.archives import ARCHIVE_LIMITS, too_many
 from mermed_core.imaging.grey_values import Window
+from mermed_core.languages.say import speaks
+
+say = speaks(__name__)
 
 # Opening
 DROP = "Drop images, a folder, a ZIP or a DICOM study anywhere on this page"
@@ -19,6 +22,7 @@ REGION_TOO_SMALL = "The region is too small to be analysed. Draw a larger one."
 TOO_BUSY = (
     "Too many images of other visitors are open at the moment. Try again in some minutes, or with fewer."
 )
+DRAW_A_REGION = "A region that you draw is read at full size."
 INVERTED = "You exchanged dark and bright."
 
 # What is wrong with a picture
@@ -92,26 +96,35 @@ OPENER_SCRIPT = {
 
 def chosen_window(window: Window | None, inverted: bool) -> str:
     """Says how the visitor chose to see the grey values; without a window, as the file says."""
-    how = "Shown as the file says, but"
-    if window is not None:
-        how = (
-            f"Shown through the window that you chose (centre {window.centre:.6g}, width {window.width:.6g}),"
+    if window is None:
+        how = say("Shown as the file says, but")
+    else:
+        how = say(
+            "Shown through the window that you chose (centre {centre:.6g}, width {width:.6g}),",
+            centre=window.centre,
+            width=window.width,
         )
-    return f"{how} with low values {'bright' if inverted else 'dark'}."
+    if inverted:
+        return say("{how} with low values bright.", how=how)
+    return say("{how} with low values dark.", how=how)
 
 
 def region(width: int, height: int) -> str:
     """Says that a part of the picture is analysed."""
-    return f"Only the region that you drew is analysed ({width} × {height} px)."
+    return say(
+        "Only the region that you drew is analysed ({width} × {height} px).", width=width, height=height
+    )
 
 
 def covered(count: int) -> str:
     """Says that parts of the picture were made black."""
-    return "One part of the picture was blackened." if count == 1 else f"{count} parts were blackened."
+    if count == 1:
+        return say("One part of the picture was blackened.")
+    return say("{count} parts were blackened.", count=count)
 
 
 def left_out(count: int) -> str:
     """Says how many files were left out."""
     if count == 1:
-        return "One file is no image that can be read here and was left out."
-    return f"{count} files are no images that can be read here and were left out."
+        return say("One file is no image that can be read here and was left out.")
+    return say("{count} files are no images that can be read here and were left out.", count=count)

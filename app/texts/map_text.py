@@ -1,5 +1,9 @@
 """What a visitor reads on the map of the collection and beside it; templates reach it as `m`."""
 
+from mermed_core.languages.say import speaks
+
+say = speaks(__name__)
+
 COLOUR_BY = "Colour by"
 MAP, MAP_TOOLS, MAP_LOADING = "Map of the collection", "Tools of the map", "The map is loading…"
 MAP_MODES = (
@@ -26,6 +30,7 @@ MAP_KEYS = (
     "middle, Escape clears. The address of this page holds what you see."
 )
 MAP_SOFTWARE = "This browser offers no WebGL on a graphics card, so the processor draws the map."
+MAKING = "How far the computation is"
 LEGEND, LEGEND_SEARCH = "Legend: press an entry to select its cases", "Find in the legend"
 OTHER, NO_VALUE = "other", "no value"
 
@@ -114,23 +119,28 @@ MAP_SCRIPT = {
 
 def no_files(unknown: int, count: int) -> str:
     """Says that a table of images cannot be made because files have no names."""
-    return (
-        f"Of {unknown:,} of the {count:,} cases it is not known what their files are called; collect with "
-        "--keep file to keep the names."
+    return say(
+        "Of {unknown:,} of the {count:,} cases it is not known what their files are called; collect with "
+        "--keep file to keep the names.",
+        unknown=unknown,
+        count=count,
     )
 
 
 def too_many_pictures(most: int) -> str:
     """Says that there are too many pictures for one archive."""
-    return f"An archive holds at most {most:,} pictures; select fewer cases."
+    return say("An archive holds at most {most:,} pictures; select fewer cases.", most=most)
 
 
 def compared(first: int, second: int, auroc: float | None) -> str:
     """Says how many cases were compared, and whether their vectors can be told apart."""
-    counts = f"{first:,} beside {second:,} cases."
+    counts = say("{first:,} beside {second:,} cases.", first=first, second=second)
     if auroc is None:
-        return f"{counts} They are of too few patients to say whether their images can be told apart."
-    return (
-        f"{counts} A linear classifier of the vectors tells their images apart with an AUROC of {auroc:.2f} "
-        "in patients that it was not fitted on (0.5 is chance, 1 is always right)."
-    )
+        told = say("They are of too few patients to say whether their images can be told apart.")
+    else:
+        told = say(
+            "A linear classifier of the vectors tells their images apart with an AUROC of {auroc:.2f} "
+            "in patients that it was not fitted on (0.5 is chance, 1 is always right).",
+            auroc=auroc,
+        )
+    return f"{counts} {told}"

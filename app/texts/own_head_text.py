@@ -1,6 +1,9 @@
 """What a visitor reads about a classifier of their own. Templates reach this module as `own`."""
 
+from mermed_core.languages.say import in_readers_words, speaks
 from mermed_core.models.few_shot_head import FewShotAnswer, LeftOut
+
+say = speaks(__name__)
 
 TAB = "Your classifier"
 HOW = (
@@ -36,40 +39,46 @@ YOUR_FILE = "your image"
 
 def remove(caption: str, label: str) -> str:
     """Says what pressing the cross on a picture does."""
-    return f"Remove {caption} from {label}"
+    return say("Remove {caption} from {label}", caption=caption, label=label)
 
 
 def count(images: int) -> str:
     """Returns how many images a label has."""
-    return f"{images} image{'' if images == 1 else 's'}"
+    return say("1 image") if images == 1 else say("{images} images", images=images)
 
 
 def right_when_left_out(left_out: LeftOut) -> str:
     """Returns how often the classifier is right about images that it was made without."""
-    return f"{left_out.right} of {left_out.images} right"
+    return say("{right} of {images} right", right=left_out.right, images=left_out.images)
 
 
 def figure(left_out: LeftOut) -> str:
     """Returns the same as a share with its interval, beside what guessing gets."""
-    return (
-        f"{left_out.share:.0%} when left out (95% CI {left_out.low:.0%} to {left_out.high:.0%}). Always "
-        f"naming the most frequent label gets {left_out.guessing:.0%}."
+    return say(
+        "{share:.0%} when left out (95% CI {low:.0%} to {high:.0%}). Always naming the most frequent label "
+        "gets {guessing:.0%}.",
+        share=left_out.share,
+        low=left_out.low,
+        high=left_out.high,
+        guessing=left_out.guessing,
     )
 
 
 def taken(seconds: float) -> str:
     """Says how long it took."""
-    return f"Made in {seconds:.1f} s."
+    return say("Made in {seconds:.1f} s.", seconds=seconds)
 
 
 def unfamiliar(answer: FewShotAnswer) -> str:
     """Says that an image is unlike those that the classifier was made of."""
-    return (
+    return say(
         "No answer: this image is unlike those that the classifier was made of (similarity "
-        f"{answer.similarity:.2f}; theirs among themselves {answer.reach:.2f} or more)."
+        "{similarity:.2f}; theirs among themselves {reach:.2f} or more).",
+        similarity=answer.similarity,
+        reach=answer.reach,
     )
 
 
 def refused(name: str, problem: str) -> str:
     """Says why a file was not added."""
-    return f"{name}: {problem}"
+    return f"{name}: {in_readers_words(problem)}"

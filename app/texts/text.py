@@ -3,6 +3,7 @@
 Templates reach this module as `t`. What it returns is plain text; the templates escape it.
 """
 
+from mermed_core.languages.say import in_readers_words, name_of, speaks
 from mermed_core.modalities import MODALITIES
 from mermed_core.models.model_metrics import (
     Estimate,
@@ -11,18 +12,21 @@ from mermed_core.models.model_metrics import (
     TaskMetrics,
     UnseenSourceMetrics,
 )
-from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY
+from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY, Case
+from mermed_core.reports.case.neighbour_wording import NEAREST_ANYWAY
 from mermed_core.reports.case.wording import (
     COARSE_MAP,
     FAINT_MAP,
-    NEAREST_ANYWAY,
     NO_FINDINGS,
     UNKNOWN_IMAGE,
     YOU,
     auroc,
+    caveat,
     class_name,
+    decimal,
     header_modality,
     heat_map,
+    likelihood,
     modality_name,
     percent,
     read_as,
@@ -44,9 +48,11 @@ __all__ = [
     "YOU",
     "auroc",
     "class_name",
+    "decimal",
     "header_modality",
     "heat_map",
     "humanise",
+    "likelihood",
     "modality_name",
     "percent",
     "read_as",
@@ -56,8 +62,10 @@ __all__ = [
     "unlike",
 ]
 
+say = speaks(__name__)
+
 # The whole page
-TITLE = "MerMED-FM Explorer"
+TITLE, LANGUAGE = "MerMED-FM Explorer", "Language"
 TAGLINE = "One foundation model for seven kinds of medical image, with nothing to annotate."
 CLASSIFY, SIMILAR, EXPLORE, ABOUT = "Classify", "Similar cases", "Explore", "About"
 NO_COLLECTION = "No collection is loaded."
@@ -106,7 +114,7 @@ SIMILARITY = "cosine similarity"
 # Similar cases
 SEARCH_WITH, MY_IMAGE, A_CASE = "Search with", "My image", "A case in the collection"
 CASE, CASE_HINT = "Case", "Type to find an ID."
-SOURCE, LABEL, RESULTS = "Source", "Label", "Results"
+RESULTS = "Results"
 SEARCH_HERE = "Drop an image or choose a case, and the cases most like it appear here."
 YOUR_IMAGE = "Your image"
 
@@ -150,58 +158,83 @@ NO_CARD = "This model has no card."
 
 def unexpected(number: str) -> str:
     """Says that something went wrong that nobody foresaw, with the number under which the log has it."""
-    return (
-        f"Something unexpected happened (number {number}). Nothing of your image was kept. Try again; if it "
-        "happens again, give the number to whoever runs this page."
+    return say(
+        "Something unexpected happened (number {number}). Nothing of your image was kept. Try again; if it "
+        "happens again, give the number to whoever runs this page.",
+        number=number,
     )
 
 
 def measured_on(measured: TaskMetrics) -> str:
     """Returns what the AUROC of a label set was measured on, and what it cannot show."""
-    return f"{modality_name(measured.modality)}, {measured.n_test} test images. {measured.caveat}".strip()
+    said = say(
+        "{modality}, {images} test images.",
+        modality=modality_name(measured.modality),
+        images=measured.n_test,
+    )
+    return f"{said} {caveat(measured)}".strip()
 
 
 def whole_model(accuracy: float | None, accepted: float | None) -> str:
     """Returns how well the model knows modalities, and images of the sources that it was trained on."""
     sentences = []
     if accuracy is not None:
-        sentences.append(f"The modality of {accuracy:.2%} of the test images is identified correctly.")
+        sentences.append(
+            say("The modality of {share:.2%} of the test images is identified correctly.", share=accuracy)
+        )
     if accepted is not None:
-        sentences.append(f"{accepted:.1%} of them are accepted as images that the model knows.")
+        sentences.append(
+            say("{share:.1%} of them are accepted as images that the model knows.", share=accepted)
+        )
     return " ".join(sentences)
 
 
 def unseen_method(unseen: UnseenSourceMetrics) -> str:
     """Says how the model was asked about sources that it had not learned from."""
     sources = unseen.sources.values()
-    asked = f"Each of {len(sources)} sources was left out once, and the model was then asked about its images"
-    counted = f" ({sum(source.images for source in sources):,} in all)" if sources else ""
-    nearest = "This is the nearest to what you get with images of your own."
-    return f"{asked}{counted}. {nearest} {_seen(unseen)}".strip()
+    images = sum(source.images for source in sources)
+    counted = say(" ({images:,} in all)", images=images) if sources else ""
+    asked = say(
+        "Each of {sources} sources was left out once, and the model was then asked about its images"
+        "{counted}.",
+        sources=len(sources),
+        counted=counted,
+    )
+    nearest = say("This is the nearest to what you get with images of your own.")
+    return f"{asked} {nearest} {_seen(unseen)}".strip()
 
 
 def _seen(unseen: UnseenSourceMetrics) -> str:
     known = sum(source.in_pretraining for source in unseen.sources.values())
     if not known:
         return ""
-    which = "all of these" if known == len(unseen.sources) else f"{known} of these"
-    return f"The encoder beneath had learned from images of {which} sources, without their labels."
+    if known == len(unseen.sources):
+        return say(
+            "The encoder beneath had learned from images of all of these sources, without their labels."
+        )
+    return say(
+        "The encoder beneath had learned from images of {known} of these sources, without their labels.",
+        known=known,
+    )
 
 
 def unseen_findings(unseen: UnseenSourceMetrics) -> str:
     """Says how many findings were shown to hold in other sources' images."""
     aurocs = [each.auroc.value for classes in unseen.findings.values() for each in classes.values()]
     held = sum(value is not None and value >= HOLDS_FROM for value in aurocs)
-    return (
-        f"{held} of the {len(aurocs)} findings that two sources share hold in a source that they were not "
-        f"learned on (AUROC of {HOLDS_FROM:.2f} or more). Every other finding is marked where it is shown."
+    return say(
+        "{held} of the {findings} findings that two sources share hold in a source that they were not "
+        "learned on (AUROC of {holds_from:.2f} or more). Every other finding is marked where it is shown.",
+        held=held,
+        findings=len(aurocs),
+        holds_from=HOLDS_FROM,
     )
 
 
 def asked_about(title: str, measured: FindingMetrics, sources: dict[str, SourceMetrics]) -> str:
     """Returns the label set of a finding, and the sources that it was asked about."""
     names = ", ".join(source_name(name, sources.get(name)) for name in measured.sources)
-    return f"{title}; asked about {names}" if names else title
+    return say("{title}; asked about {names}", title=title, names=names) if names else title
 
 
 def source_name(name: str, source: SourceMetrics | None) -> str:
@@ -212,44 +245,65 @@ def source_name(name: str, source: SourceMetrics | None) -> str:
 def kind_name(kind: str) -> str:
     """Returns the name of an unknown kind for people: "brain_mri" becomes "Brain MRI"."""
     words = kind.replace("_", " ").split()
-    return humanise(" ".join(word.upper() if word in _ABBREVIATIONS else word for word in words))
+    return name_of(humanise(" ".join(word.upper() if word in _ABBREVIATIONS else word for word in words)))
 
 
 def share(estimate: Estimate) -> str:
     """Returns a measured share as a percentage."""
-    return NOT_DEFINED if estimate.value is None else f"{estimate.value:.1%}"
+    return NOT_DEFINED if estimate.value is None else say("{share:.1%}", share=estimate.value)
 
 
 def interval(estimate: Estimate) -> str:
     """Returns the 95 % interval of a share; "" where there is none."""
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"95% CI {100 * estimate.low:.1f} to {100 * estimate.high:.1f}"
+    return say("95% CI {low:.1f} to {high:.1f}", low=100 * estimate.low, high=100 * estimate.high)
 
 
 def auroc_elsewhere(estimate: Estimate) -> str:
     """Returns the AUROC of a finding in other sources' images with its interval."""
     if estimate.value is None:
         return NOT_DEFINED
-    ends = "" if not interval(estimate) else f" (95% CI {estimate.low:.2f} to {estimate.high:.2f})"
-    return f"AUROC {estimate.value:.2f}{ends}"
+    if not interval(estimate):
+        return say("AUROC {auroc:.2f}", auroc=estimate.value)
+    return say(
+        "AUROC {auroc:.2f} (95% CI {low:.2f} to {high:.2f})",
+        auroc=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+    )
+
+
+def decimals(value: float) -> str:
+    """Returns a number with three decimals."""
+    return say("{value:.3f}", value=value)
+
+
+def column_name(name: str) -> str:
+    """Returns the name of a column of a collection's records for people."""
+    return name_of(humanise(name))
+
+
+def case_label(case: Case) -> str:
+    """Returns the labels of a case as they are stored, for a table."""
+    return ", ".join(name_of(each) for each in case.labels) or say("unlabelled")
 
 
 def no_such_finding(name: str) -> str:
     """Refuses a finding that the model does not have."""
-    return f"This model has no finding '{name}'."
+    return say("This model has no finding '{name}'.", name=name)
 
 
 def no_such_example(name: str) -> str:
     """Refuses an example that does not exist."""
-    return f"There is no example '{name}'. Choose one of those shown."
+    return say("There is no example '{name}'. Choose one of those shown.", name=name)
 
 
 def example(name: str) -> str:
     """Describes an example's picture."""
-    return f"Example: {modality_name(name) if name in MODALITIES else humanise(name)}"
+    return say("Example: {name}", name=modality_name(name) if name in MODALITIES else humanise(name))
 
 
 def running_on(model: str, device: str) -> str:
     """Says which model answers, and where it runs."""
-    return f"{model}, running on {device}."
+    return say("{model}, running on {device}.", model=model, device=in_readers_words(device))

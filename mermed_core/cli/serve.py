@@ -21,14 +21,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     add_address(parser)
     add_served(parser)
+    parser.add_argument(
+        "--language", metavar="CODE", help="of the page: en or de; default: MERMED_LANGUAGE, else en"
+    )
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
-    """Adds --host and --port."""
+    """Adds --host, --port and --notes."""
     parser.add_argument(
         "--host", metavar="ADDRESS", help="default: GRADIO_SERVER_NAME, else 127.0.0.1; 0.0.0.0 is everywhere"
     )
     parser.add_argument("--port", metavar="PORT", help="default: GRADIO_SERVER_PORT, else 7860")
+    parser.add_argument(
+        "--notes",
+        action=argparse.BooleanOptionalAction,
+        help="let visitors tag cases and write notes beside the collection",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,6 +62,8 @@ def set_served(options: argparse.Namespace) -> None:
         "GRADIO_SERVER_PORT": options.port,
         "MERMED_MODEL": options.model,
         "MERMED_COLLECTION": options.collection,
+        "MERMED_NOTES": None if options.notes is None else int(options.notes),
+        "MERMED_LANGUAGE": getattr(options, "language", None),
     }
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     Settings.from_environment()  # refuses a wrong value before the page takes seconds to import

@@ -20,7 +20,7 @@ from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.inference.refinement import Marks
 from mermed_core.records import RESEARCH_ONLY, Analysis, Embedding, Familiarity, Neighbour, Saliency
-from mermed_core.reports.case.wording import FAINT_PEAK
+from mermed_core.reports.case import wording
 from mermed_core.search.filters import Filter
 
 ANSWERED, ABSTAINED = "answered", "abstained"
@@ -118,7 +118,7 @@ class AgentTools:
             reason = _REASONS.get(analysis.familiarity, "label_set_not_for_this_image")
             return {"status": ABSTAINED, "reason": reason, "use": RESEARCH_ONLY}, None
         saliency = self._predictor.explain(read, task=label_set, label=label, embedding=embedding)
-        faint = saliency.peak < FAINT_PEAK
+        faint = saliency.peak < wording.FAINT_PEAK
         said = {
             "status": ABSTAINED if faint else ANSWERED,
             "reason": "map_too_faint_to_mean_anything" if faint else "",

@@ -6,11 +6,9 @@ from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.neighbourhood import in_words
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Analysis, Embedding
-from mermed_core.reports.case import wording
+from mermed_core.reports.case import neighbour_wording, report_wording, wording
 from mermed_core.reports.case.case_report import CaseReport, near_cases
 from mermed_core.reports.case.findings import finding_sets
-
-_NO_COLLECTION = "No collection of known cases was loaded."
 
 
 def case_report(
@@ -63,10 +61,10 @@ def case_report(
 
 def _cases_note(predictor: Predictor, analysis: Analysis) -> str:
     if predictor.collection is None:
-        return _NO_COLLECTION
+        return report_wording.NO_COLLECTION
     if not analysis.in_distribution:
-        return wording.NEAREST_ANYWAY
+        return neighbour_wording.NEAREST_ANYWAY
     best = analysis.neighbours[0].similarity if analysis.neighbours else -1.0
     usual = predictor.collection.usual_similarity
-    far = wording.none_near(best, usual) if analysis.neighbours and best < usual else ""
+    far = neighbour_wording.none_near(best, usual) if analysis.neighbours and best < usual else ""
     return " ".join(filter(None, (far, *in_words(predictor, analysis))))

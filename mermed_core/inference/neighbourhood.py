@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Analysis, Embedding, Neighbour
-from mermed_core.reports.case import wording
+from mermed_core.reports.case import neighbour_wording, wording
 from mermed_core.search.filters import Filter
 
 _FEWEST_VOTERS = 3
@@ -108,9 +108,9 @@ def in_words(predictor: Predictor, analysis: Analysis) -> tuple[str, str]:
         }
         counts = [(names[label], count) for label, count in voted.counts.items()]
         title = wording.set_title(voted.task, metrics.tasks.get(voted.task))
-        said.append(wording.vote(counts, voted.cases, title))
+        said.append(neighbour_wording.vote(counts, voted.cases, title))
         if voted.disagrees:
-            doubt = wording.disagreement(names[voted.answer], counts[0][0])
+            doubt = neighbour_wording.disagreement(names[voted.answer], counts[0][0])
     return " ".join(filter(None, said)), doubt
 
 
@@ -119,4 +119,4 @@ def _nearness(predictor: Predictor, analysis: Analysis) -> str:
     if measured is None or not analysis.neighbours:
         return ""
     best = analysis.neighbours[0].similarity
-    return wording.closeness(measured.closer_than(best), measured.sharing(best))
+    return neighbour_wording.closeness(measured.closer_than(best), measured.sharing(best))

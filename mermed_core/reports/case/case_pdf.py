@@ -21,11 +21,11 @@ from reportlab.platypus import Flowable, KeepInFrame, Paragraph, Spacer, Table
 
 from mermed_core.imaging.fonts import font_file
 from mermed_core.imaging.overlay import fitted, heat_colours, laid_over
-from mermed_core.records import RESEARCH_ONLY
+from mermed_core.languages.say import spoken
+from mermed_core.reports.case import report_wording, wording
 from mermed_core.reports.case.case_report import PROGRAM, CaseReport, NearCase
 from mermed_core.reports.case.findings import FindingLine, FindingSet
 
-TITLE = "Report on one image"
 _PLAIN, _BOLD = "DejaVuSans", "DejaVuSans-Bold"
 _WIDTH, _HEIGHT = A4
 _MARGIN = 34.0
@@ -45,9 +45,9 @@ def render_pdf(report: CaseReport) -> bytes:
     """Returns the report as a PDF of one page; what does not fit is set smaller."""
     _register_fonts()
     buffer = io.BytesIO()
-    canvas = Canvas(buffer, pagesize=A4, lang="en")
-    canvas.setTitle(f"{TITLE}, {PROGRAM}")
-    canvas.setSubject(RESEARCH_ONLY)
+    canvas = Canvas(buffer, pagesize=A4, lang=spoken().code)
+    canvas.setTitle(f"{report_wording.TITLE}, {PROGRAM}")
+    canvas.setSubject(report_wording.RESEARCH_ONLY)
     canvas.setCreator(report.origin)
     top = _draw_head(canvas, report)
     top = _draw_pictures(canvas, report, top - _GAP)
@@ -90,11 +90,11 @@ def _draw_head(canvas: Canvas, report: CaseReport) -> float:
     top = _HEIGHT - _MARGIN
     canvas.setFillColor(_INK)
     canvas.setFont(_BOLD, 15)
-    canvas.drawString(_MARGIN, top - 12, TITLE)
+    canvas.drawString(_MARGIN, top - 12, report_wording.TITLE)
     canvas.setFont(_PLAIN, 8.5)
     canvas.setFillColor(_QUIET)
     canvas.drawRightString(_WIDTH - _MARGIN, top - 11, f"{PROGRAM} · {report.created:%Y-%m-%d %H:%M %Z}")
-    warning = _text(RESEARCH_ONLY, _style(9.5, _ALERT, bold=True))
+    warning = _text(report_wording.RESEARCH_ONLY, _style(9.5, _ALERT, bold=True))
     _, height = warning.wrapOn(canvas, _INNER - 16, 100)
     bottom = top - 24 - height - 10
     canvas.setFillColor(_GROUND)
@@ -110,7 +110,7 @@ def _draw_pictures(canvas: Canvas, report: CaseReport, top: float) -> float:
     small = fitted(report.pixels, _PICTURE_SIDE)
     left = _draw_picture(canvas, small, report.image_caption, _MARGIN, top, width)
     if report.heat is None:
-        note = _text("There is no heat map, since no findings are given.", _style(8, _QUIET))
+        note = _text(report_wording.NO_HEAT_MAP, _style(8, _QUIET))
         _, height = note.wrapOn(canvas, width, 200)
         note.drawOn(canvas, _MARGIN + width + _GAP, top - height)
         return left
@@ -143,10 +143,11 @@ def _draw_scale(canvas: Canvas, left: float, top: float) -> float:
     """Draws the colours of the heat map from less to more; returns the height that it takes."""
     canvas.setFont(_PLAIN, 7)
     canvas.setFillColor(_QUIET)
-    canvas.drawString(left, top - 9, "less")
+    canvas.drawString(left, top - 9, report_wording.LESS)
     ramp = heat_colours(np.linspace(0, 1, 128))[None]
-    canvas.drawImage(ImageReader(Image.fromarray(ramp)), left + 22, top - 9.5, 80, 6)
-    canvas.drawString(left + 107, top - 9, "more")
+    across = left + 4 + pdfmetrics.stringWidth(report_wording.LESS, _PLAIN, 7)
+    canvas.drawImage(ImageReader(Image.fromarray(ramp)), across, top - 9.5, 80, 6)
+    canvas.drawString(across + 85, top - 9, report_wording.MORE)
     return 12.0
 
 
@@ -168,7 +169,7 @@ def _answer(report: CaseReport) -> list[Flowable]:
     """Returns what the image is, how well its kind is known, and how it was read."""
     small = _style(7.5, _QUIET, after=3)
     said: list[Flowable] = [
-        *_heading("What the model sees"),
+        *_heading(report_wording.SEEN),
         _text(report.modality, _style(12, bold=True, after=2)),
     ]
     if report.region:
@@ -178,8 +179,8 @@ def _answer(report: CaseReport) -> list[Flowable]:
 
 def _findings(sets: Sequence[FindingSet]) -> list[Flowable]:
     if not sets:
-        return [*_heading("Findings"), _text("No findings are given for this image.", _style(8.5))]
-    return [*_heading("Findings"), *(part for each in sets for part in _finding_set(each))]
+        return [*_heading(report_wording.FINDINGS), _text(report_wording.NO_FINDINGS, _style(8.5))]
+    return [*_heading(report_wording.FINDINGS), *(part for each in sets for part in _finding_set(each))]
 
 
 def _finding_set(each: FindingSet) -> list[Flowable]:
@@ -191,7 +192,7 @@ def _finding_set(each: FindingSet) -> list[Flowable]:
         said.append(_text(each.elsewhere, _style(7.5, after=2)))
     said += [part for line in each.lines[:_LINES] for part in _finding_line(line)]
     if more := len(each.lines) - _LINES:
-        said += [_text(f"{more} less probable classes are left out here.", small)] * (more > 0)
+        said += [_text(report_wording.left_out(more), small)] * (more > 0)
     limits = " ".join(filter(None, (each.doubt, each.guarantee, each.evidence, each.warning)))
     return [*said, Spacer(1, 2), *[_text(limits, small)] * bool(limits), Spacer(1, 5)]
 
@@ -203,7 +204,7 @@ def _finding_line(line: FindingLine) -> list[Flowable]:
         _text(line.name, _style(8)),
         _Bar(line.probability, colour, 90),
         _text(line.percent, _style(8, bold=True)),
-        _text(str(line.likelihood), _style(7.5, _INK if line.holds else _QUIET)),
+        _text(wording.likelihood(line.likelihood), _style(7.5, _INK if line.holds else _QUIET)),
     ]
     width = (1 - _LEFT) * _INNER
     style = [("VALIGN", (0, 0), (-1, -1), "MIDDLE"), *_padding(0, 0.5)]
@@ -212,15 +213,16 @@ def _finding_line(line: FindingLine) -> list[Flowable]:
 
 def _cases(report: CaseReport) -> list[Flowable]:
     """Returns the nearest cases as a table."""
-    source = f" in “{report.collection}”" if report.collection else ""
-    said: list[Flowable] = _heading(f"Nearest known cases{source}")
+    said: list[Flowable] = _heading(report_wording.nearest_cases(report.collection))
     if report.cases_note:
         said.append(_text(report.cases_note, _style(7.5, after=2)))
     if not report.cases:
         return said
-    head = ("", "Similarity", "Label", "Modality", "Source", "Case")
     pictures = any(case.thumbnail for case in report.cases)
-    rows = [[_text(words, _style(7, _QUIET, bold=True)) for words in head], *map(_case, report.cases)]
+    rows = [
+        [_text(words, _style(7, _QUIET, bold=True)) for words in report_wording.CASE_COLUMNS],
+        *map(_case, report.cases),
+    ]
     widths = [26.0 if pictures else 0.0, 52.0, 110.0, 68.0, 178.0]
     table = Table(
         rows,
@@ -240,7 +242,7 @@ def _case(case: NearCase) -> list[Flowable | str]:
     origin = ", ".join(filter(None, (case.source, case.licence)))
     return [
         _Thumbnail(case.thumbnail) if case.thumbnail else "",
-        _text(f"{case.similarity:.2f}", style),
+        _text(wording.decimal(case.similarity), style),
         _text(case.label, style),
         _text(case.modality, style),
         _text(origin, style),
@@ -253,8 +255,8 @@ def _draw_foot(canvas: Canvas, report: CaseReport) -> None:
     canvas.line(_MARGIN, _MARGIN + 16, _WIDTH - _MARGIN, _MARGIN + 16)
     canvas.setFillColor(_QUIET)
     canvas.setFont(_PLAIN, 7)
-    canvas.drawString(_MARGIN, _MARGIN + 5, f"{report.origin}. Not checked by a person.")
-    canvas.drawString(_MARGIN, _MARGIN - 5, RESEARCH_ONLY)
+    canvas.drawString(_MARGIN, _MARGIN + 5, report_wording.unchecked(report.origin))
+    canvas.drawString(_MARGIN, _MARGIN - 5, report_wording.RESEARCH_ONLY)
 
 
 def _padding(across: float, up: float) -> list[tuple]:

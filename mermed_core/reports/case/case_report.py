@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mermed_core import __version__
-from mermed_core.records import RESEARCH_ONLY, Analysis, Familiarity, Neighbour, Saliency
-from mermed_core.reports.case import wording
+from mermed_core.languages.say import in_readers_words, spoken
+from mermed_core.records import Analysis, Familiarity, Neighbour, Saliency
+from mermed_core.reports.case import neighbour_wording, report_wording, wording
 from mermed_core.reports.case.findings import FindingSet
 from mermed_core.reports.text import humanise
 
@@ -102,7 +103,7 @@ class CaseReport:
     @property
     def familiarity(self) -> tuple[str, ...]:
         """How well the model knows images of this kind and why, in sentences."""
-        said = [self.analysis.reason]
+        said = [in_readers_words(self.analysis.reason)]
         if self.analysis.familiarity is Familiarity.UNLIKE:
             key = self.chosen or next(iter(self.analysis.modality))
             by = wording.THE_USER if self.chosen else ""
@@ -117,14 +118,13 @@ class CaseReport:
         stated = self.analysis.header_modality
         seen = next(iter(self.analysis.modality)) if self.analysis.in_distribution else None
         header = () if stated is None else (wording.header_modality(stated, seen),)
-        return (*header, *self.analysis.notes)
+        return (*header, *map(in_readers_words, self.analysis.notes))
 
     @property
     def image_caption(self) -> str:
         """What kind of file the image is of, how large it is, and which frame."""
         height, width = self.pixels.shape[:2]
-        frame = f", frame {self.frame} of {self.frames}" if self.frames > 1 else ""
-        return f"{self.kind}, {width} × {height} pixels{frame}"
+        return report_wording.image_caption(self.kind, width, height, self.frame, self.frames)
 
     @property
     def heat_caption(self) -> str:
@@ -138,15 +138,15 @@ class CaseReport:
     @property
     def origin(self) -> str:
         """Which program and model answered."""
-        cases = f"; cases of “{self.collection}”" if self.collection else ""
-        return f"{PROGRAM} {__version__}, model {self.analysis.model}{cases}"
+        return report_wording.origin(f"{PROGRAM} {__version__}", self.analysis.model, self.collection)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON: those of the analysis, and what the report adds to them."""
         heat = self.heat
         return {
             **self.analysis.to_dict(),
-            "intended_use": RESEARCH_ONLY,
+            "language": spoken().code,
+            "intended_use": report_wording.RESEARCH_ONLY,
             "created": self.created.isoformat(timespec="seconds"),
             "program": f"{PROGRAM} {__version__}",
             "image": {"kind": self.kind, "frame": self.frame, "frames": self.frames}
@@ -183,10 +183,10 @@ def _near_case(collection: "Collection", neighbour: Neighbour) -> NearCase:
     return NearCase(
         case.case_id,
         neighbour.similarity,
-        wording.labels(collection, case.labels),
+        neighbour_wording.labels(collection, case.labels),
         wording.modality_name(case.modality),
         facts.title,
-        wording.licence(facts.licence),
+        neighbour_wording.licence(facts.licence),
         facts.home,
         collection.thumbnail(case.case_id),
     )

@@ -28,7 +28,7 @@ from highdicom.sr import (
 from pydicom.sr.codedict import codes
 
 from mermed_core import __version__
-from mermed_core.records import RESEARCH_ONLY
+from mermed_core.records import RESEARCH_ONLY, Familiarity
 from mermed_core.reports.case import wording
 from mermed_core.reports.case.case_report import PROGRAM, CaseReport
 from mermed_core.reports.case.dicom_subject import Subject, new_uid
@@ -100,7 +100,7 @@ def _image_group(
             "familiarity",
             "Familiarity",
             f"familiarity:{analysis.familiarity}",
-            _FAMILIARITY[analysis.familiarity],
+            _familiarity(analysis.familiarity),
         ),
         ("modality", "Modality of the image", f"modality:{_seen(report)}", report.modality),
     ]
@@ -119,11 +119,11 @@ def _image_group(
     )
 
 
-_FAMILIARITY = {
-    "familiar": "Like images that the findings were learned on",
-    "unlike": "Unlike the images that the findings were learned on",
-    "unknown": wording.UNKNOWN_IMAGE,
-}
+def _familiarity(known: Familiarity) -> str:
+    if known is Familiarity.UNKNOWN:
+        return wording.UNKNOWN_IMAGE
+    like = "Like" if known is Familiarity.FAMILIAR else "Unlike the"
+    return f"{like} images that the findings were learned on"
 
 
 def _finding_group(

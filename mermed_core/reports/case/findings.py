@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from mermed_core.languages.say import in_readers_words
 from mermed_core.metrics.conformal import LEVEL, cases_needed
 from mermed_core.records import Analysis, Finding, Likelihood, caution_about
 from mermed_core.reports.case import wording
@@ -173,7 +174,7 @@ def _figures(
 def _shared_note(findings: list[Finding]) -> str:
     """Returns what stands once for a whole label set on other sources; "" where each finding says its own."""
     if not any(finding.holds_elsewhere for finding in findings):
-        return wording.sentence(caution_about(findings))
+        return wording.sentence(in_readers_words(caution_about(findings)))
     notes = {_note(finding) for finding in findings}
     return notes.pop() if len(notes) == 1 else ""
 
@@ -181,7 +182,7 @@ def _shared_note(findings: list[Finding]) -> str:
 def _note(finding: Finding) -> str:
     if finding.elsewhere is not None and finding.holds_elsewhere:
         return wording.held_elsewhere(finding.elsewhere)
-    return wording.sentence(finding.caution)
+    return wording.sentence(in_readers_words(finding.caution))
 
 
 def _no_better_than_chance(measured: "TaskMetrics | None") -> bool:

@@ -1,19 +1,21 @@
-"""What is said of one image, its findings and its nearest cases, on the page and in every report alike.
+"""What is said of one image and its findings, on the page and in every report alike.
 
 All of it is plain text; whoever puts it into HTML or a PDF escapes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mermed_core.languages.say import in_readers_words, name_of, speaks, spoken
 from mermed_core.metrics.binomial import wilson_interval
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Likelihood
 from mermed_core.reports.text import humanise
 
 if TYPE_CHECKING:
-    from mermed_core.collections.collection import Collection
     from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
+
+say = speaks(__name__)
 
 YOU, THE_USER = "you", "the user"  # who may have set a modality, as the page and as a report says it
 UNKNOWN_IMAGE = "Not an image the model recognises"
@@ -21,8 +23,6 @@ NO_FINDINGS = "The model has no findings for this kind of image."
 NO_VERDICT = "No verdict: on images it had never seen, the model told these apart no better than chance."
 FAINT_MAP = "Nothing in the image supports this finding, so the map means little."
 COARSE_MAP = "A rough guide to what drove the score, not an outline of the finding."
-NEAREST_ANYWAY = "The model does not recognise this image; these are merely the cases nearest to it."
-UNLABELLED = "Unlabelled"
 # Below this raw peak the map of a class is noise that was stretched to full scale.
 FAINT_PEAK = 1e-3
 _TURNED = 2  # further changes that turn an answer are counted instead
@@ -32,19 +32,29 @@ _NAMED = 4  # more possible classes are counted instead
 def percent(share: float) -> str:
     """Returns a share as a percentage that never claims certainty: at most >99%, at least <1%."""
     if share > 0.99:
-        return ">99%"
-    return "<1%" if share < 0.01 else f"{100 * share:.0f}%"
+        return say(">99%")
+    return say("<1%") if share < 0.01 else say("{share:.0f}%", share=100 * share)
+
+
+def decimal(value: float) -> str:
+    """Returns a number with two decimals."""
+    return say("{value:.2f}", value=value)
+
+
+def likelihood(word: Likelihood) -> str:
+    """Returns how likely a class is, in a word."""
+    return say(str(word))
 
 
 def class_name(metrics: "ModelMetrics", task: str, label: str) -> str:
     """Returns the name of a class for people: the one that the model states for it, else its label."""
     measured = metrics.tasks.get(task)
-    return humanise(measured.names.get(label, label) if measured else label)
+    return name_of(humanise(measured.names.get(label, label) if measured else label))
 
 
 def set_title(task: str, measured: "TaskMetrics | None") -> str:
     """Returns the name of a label set for people."""
-    return measured.title if measured and measured.title else humanise(task)
+    return name_of(measured.title if measured and measured.title else humanise(task))
 
 
 def verdict(names: Sequence[str], likelihoods: Sequence[Likelihood]) -> str:
@@ -58,11 +68,18 @@ def verdict(names: Sequence[str], likelihoods: Sequence[Likelihood]) -> str:
     likely = [name for name, word in words if word is Likelihood.LIKELY]
     possible = [name for name, word in words if word is not Likelihood.UNLIKELY]
     if likely:
-        return f"Likely: {likely[0]}"
+        return say("Likely: {name}", name=likely[0])
     if len(possible) > _NAMED:
-        return f"Possible: {len(possible)} of {len(names)}, first {possible[0]}"
+        return say(
+            "Possible: {possible} of {classes}, first {name}",
+            possible=len(possible),
+            classes=len(names),
+            name=possible[0],
+        )
     *first, last = possible
-    return f"Possible: {', '.join(first)} or {last}" if first else f"Possible: {last}"
+    if not first:
+        return say("Possible: {name}", name=last)
+    return say("Possible: {names} or {last}", names=", ".join(first), last=last)
 
 
 def guarantee(level: float, cases: Sequence[int]) -> str:
@@ -72,10 +89,13 @@ def guarantee(level: float, cases: Sequence[int]) -> str:
         level: share of the images of each class, 0..1.
         cases: patients of each class that the words are calibrated on, all of them enough.
     """
-    counts = f"{min(cases)}" if min(cases) == max(cases) else f"{min(cases)} to {max(cases)}"
-    return (
-        f"Of images of the sources it learned from, the right class is called likely or possible in "
-        f"{level:.0%} or more, class by class (calibrated on {counts} patients of each)."
+    fewest, most = min(cases), max(cases)
+    counts = str(fewest) if fewest == most else say("{low} to {high}", low=fewest, high=most)
+    return say(
+        "Of images of the sources it learned from, the right class is called likely or possible in "
+        "{level:.0%} or more, class by class (calibrated on {counts} patients of each).",
+        level=level,
+        counts=counts,
     )
 
 
@@ -87,9 +107,11 @@ def too_few(short: Sequence[tuple[str, int]], needed: int) -> str:
         needed: how many patients it takes.
     """
     names = ", ".join(f"{name} {count}" for name, count in short)
-    return (
-        f"Too few calibration patients for a promise, which takes {needed} ({names}): there the word follows "
-        "the probability alone (unlikely below 10%)."
+    return say(
+        "Too few calibration patients for a promise, which takes {needed} ({names}): there the word follows "
+        "the probability alone (unlikely below 10%).",
+        needed=needed,
+        names=names,
     )
 
 
@@ -102,14 +124,21 @@ NOT_CALIBRATED = (
 def share_of(found: int, count: int) -> str:
     """Returns a share of test images with its 95 % interval and the count: "92% (83 to 97), 61 of 66"."""
     if not count:
-        return "no test image"
+        return say("no test image")
     low, high = wilson_interval(found / count, count)
-    return f"{found / count:.0%} ({100 * low:.0f} to {100 * high:.0f}), {found} of {count}"
+    return say(
+        "{share:.0%} ({low:.0f} to {high:.0f}), {found} of {count}",
+        share=found / count,
+        low=100 * low,
+        high=100 * high,
+        found=found,
+        count=count,
+    )
 
 
 def held_elsewhere(auroc: float) -> str:
     """Says that a finding was shown to hold in other sources' images."""
-    return f"Held in other hospitals' images (AUROC {auroc:.2f})."
+    return say("Held in other hospitals' images (AUROC {auroc:.2f}).", auroc=auroc)
 
 
 def sentence(words: str) -> str:
@@ -120,7 +149,7 @@ def sentence(words: str) -> str:
 def region(name: str, modality: str) -> str:
     """Returns a region of the body for people; "" where the modality's name says it already."""
     name = name.replace("_", " ").strip()
-    return "" if name.lower() in modality_name(modality).lower() else name
+    return "" if name.lower() in MODALITIES[modality].name.lower() else name_of(name)
 
 
 def unlike(modality: str, shown_region: str, *, chosen_by: str = "") -> str:
@@ -132,17 +161,21 @@ def unlike(modality: str, shown_region: str, *, chosen_by: str = "") -> str:
         chosen_by: who set the modality, "" where it was detected.
     """
     name = _in_sentence(modality_name(modality))
-    most_likely = f", most likely of the {shown_region}" if shown_region else ""
-    begins = f"Read as {name}, {set_by(chosen_by)}" if chosen_by else f"This looks like {name}"
-    return (
-        f"{begins}{most_likely}, but unlike the images that the findings were learned on. "
-        "No findings are given."
+    if chosen_by:
+        begins = say("Read as {name}, {set_by}", name=name, set_by=set_by(chosen_by))
+    else:
+        begins = say("This looks like {name}", name=name)
+    if shown_region:
+        begins += say(", most likely of the {region}", region=shown_region)
+    return say(
+        "{begins}, but unlike the images that the findings were learned on. No findings are given.",
+        begins=begins,
     )
 
 
 def read_as(modality: str, who: str = YOU) -> str:
     """Says of an image that is not recognised which modality somebody had it read as."""
-    return f"Read as {_in_sentence(modality_name(modality))}, {set_by(who)}."
+    return say("Read as {name}, {set_by}.", name=_in_sentence(modality_name(modality)), set_by=set_by(who))
 
 
 def header_modality(stated: str, seen: str | None) -> str:
@@ -154,38 +187,62 @@ def header_modality(stated: str, seen: str | None) -> str:
     """
     name = _in_sentence(modality_name(stated))
     if seen is None:
-        return f"The file's header says {name}."
+        return say("The file's header says {name}.", name=name)
     if stated == seen:
-        return f"The file's header also says {name}."
-    return f"The file's header says {name}; the pixels look like {_in_sentence(modality_name(seen))}."
+        return say("The file's header also says {name}.", name=name)
+    seen_name = _in_sentence(modality_name(seen))
+    return say("The file's header says {name}; the pixels look like {seen}.", name=name, seen=seen_name)
 
 
 def poor_match(relevance: float) -> str:
     """Warns that an image is little like those that a label set was made for."""
-    return f"The image is only a {percent(relevance)} match for this set of findings; read it with caution."
+    return say(
+        "The image is only a {share} match for this set of findings; read it with caution.",
+        share=percent(relevance),
+    )
 
 
 def auroc(measured: "TaskMetrics") -> str:
     """Returns the AUROC of a label set with its interval."""
     if measured.auroc_low is None or measured.auroc_high is None:
-        return f"AUROC {measured.auroc:.2f} (no confidence interval: too few patients)"
-    return f"AUROC {measured.auroc:.2f} (95% CI {measured.auroc_low:.2f} to {measured.auroc_high:.2f})"
+        return say(
+            "AUROC {auroc:.2f} (no confidence interval: too few patients)",
+            auroc=measured.auroc,
+        )
+    return say(
+        "AUROC {auroc:.2f} (95% CI {low:.2f} to {high:.2f})",
+        auroc=measured.auroc,
+        low=measured.auroc_low,
+        high=measured.auroc_high,
+    )
 
 
 def auroc_on_test(measured: "TaskMetrics") -> str:
     """Returns the AUROC of a label set on its own source, on how many images, and what it cannot show."""
-    on_own = f"On held-out images of the same source: {auroc(measured)}, {measured.n_test} images."
-    return f"{on_own} {measured.caveat}".strip()
+    on_own = say(
+        "On held-out images of the same source: {auroc}, {images} images.",
+        auroc=auroc(measured),
+        images=measured.n_test,
+    )
+    return f"{on_own} {caveat(measured)}".strip()
+
+
+def caveat(measured: "TaskMetrics") -> str:
+    """Returns what the AUROC of a label set cannot show, "" where nothing is stated."""
+    return name_of(measured.caveat)
 
 
 def miscalibrated(error: float) -> str:
     """Warns of probabilities that mean little."""
-    return f"Do not rely on these probabilities: on the test images they were off by {error:.2f} on average."
+    return say(
+        "Do not rely on these probabilities: on the test images they were off by {error:.2f} on average.",
+        error=error,
+    )
 
 
 def heat_map(method: str, name: str, peak: float) -> str:
     """Says what a heat map shows."""
-    return f"{method} heat map for {name} (raw peak {peak:.2g})."
+    return say("{method} heat map for {name} (raw peak {peak:.2g}).", method=method, name=name, peak=peak)
 
 
 FLAT_MAP = "The map is high over most of the image, so it points nowhere."
@@ -202,11 +259,20 @@ def second_look(name: str, low: float, high: float, copies: int, turned: Sequenc
         copies: how many changed copies were looked at.
         turned: of each change that put another class first, its name and the name of that class.
     """
-    spread = f"{name} gets {percent(low)} to {percent(high)} under {copies} small changes to the image."
+    spread = say(
+        "{name} gets {low} to {high} under {copies} small changes to the image.",
+        name=name,
+        low=percent(low),
+        high=percent(high),
+        copies=copies,
+    )
     if not turned:
         return spread
-    which = "; ".join(f"with {change}, {other} comes first" for change, other in turned[:_TURNED])
-    more = f"; so do {len(turned) - _TURNED} more" if len(turned) > _TURNED else ""
+    which = "; ".join(
+        say("with {change}, {other} comes first", change=in_readers_words(change), other=other)
+        for change, other in turned[:_TURNED]
+    )
+    more = say("; so do {count} more", count=len(turned) - _TURNED) if len(turned) > _TURNED else ""
     return f"{spread} {which[:1].upper()}{which[1:]}{more}."
 
 
@@ -219,104 +285,38 @@ def map_check(shuffled: float, before: float, after: float, *, like_shuffled: bo
         after: the same with the hottest tenth of the image blurred.
         like_shuffled: whether the first is too high.
     """
-    verdict = (
-        "so it shows the image rather than the finding" if like_shuffled else "so it depends on the finding"
-    )
-    return (
-        f"With the weights of the finding shuffled, the map correlates with this one by ranks at "
-        f"{shuffled:.2f}, {verdict}. With its hottest tenth blurred, the probability "
-        f"{_change(before, after)}."
+    if like_shuffled:
+        verdict = say("so it shows the image rather than the finding")
+    else:
+        verdict = say("so it depends on the finding")
+    return say(
+        "With the weights of the finding shuffled, the map correlates with this one by ranks at "
+        "{shuffled:.2f}, {verdict}. With its hottest tenth blurred, the probability {change}.",
+        shuffled=shuffled,
+        verdict=verdict,
+        change=_change(before, after),
     )
 
 
 def _change(before: float, after: float) -> str:
     """Says from what to what a probability goes."""
     if percent(before) == percent(after):
-        return f"stays at {percent(before)}: the answer does not rest on that part alone"
-    return f"goes from {percent(before)} to {percent(after)}"
+        return say("stays at {share}: the answer does not rest on that part alone", share=percent(before))
+    return say("goes from {before} to {after}", before=percent(before), after=percent(after))
 
 
 def modality_name(key: str) -> str:
     """Returns the name of a modality for people."""
-    return MODALITIES[key].name
+    return name_of(MODALITIES[key].name)
 
 
 def _in_sentence(name: str) -> str:
-    """Returns a name for the middle of a sentence: "Ultrasound" gets small, "CT" stays."""
+    """Returns a name for the middle of a sentence: "Ultrasound" gets small in English, "CT" stays."""
+    if spoken().nouns_are_capital:
+        return name
     return name if name[1:2].isupper() else name[:1].lower() + name[1:]
 
 
 def set_by(who: str) -> str:
     """Says who set the modality."""
-    return f"set by {who}"
-
-
-def labels(collection: "Collection", names: Iterable[str] | None) -> str:
-    """Returns the labels of a case."""
-    known, given = collection.label_names, names if names is not None else ()
-    return ", ".join(humanise(known.get(name, name)) for name in given) or UNLABELLED
-
-
-def licence(stated: str) -> str:
-    """Returns the licence of a data set, "" where none is stated."""
-    return "licence unknown" if stated == "unknown" else stated
-
-
-def closeness(closer: float | None, sharing: float | None) -> str:
-    """Says what the similarity of the nearest case means; "" where too little is known.
-
-    Args:
-        closer: share of the pairs of cases with one label that are less similar.
-        sharing: share of pairs this similar that have their label in common.
-    """
-    said = []
-    if closer is not None:
-        said.append(
-            f"The nearest case is closer to the image than {percent(closer)} of pairs with one label are"
-        )
-    if sharing is not None:
-        said.append(f"of cases this close, {_of_ten(sharing)} in 10 share the label")
-    if not said:
-        return ""
-    first, *rest = said
-    return f"{first[:1].upper()}{'; '.join([first, *rest])[1:]}."
-
-
-def _of_ten(share: float) -> str:
-    """Returns a share in tenths, which never claims all or none."""
-    if share > 0.95:
-        return "more than 9"
-    return "fewer than 1" if share < 0.05 else f"{10 * share:.0f}"
-
-
-def vote(counts: Sequence[tuple[str, int]], cases: int, title: str) -> str:
-    """Says how the nearest cases vote in a label set.
-
-    Args:
-        counts: name of each class and its cases, the most frequent first.
-        cases: that were asked.
-        title: of the label set.
-    """
-    if not counts:
-        return (
-            f"None of the {cases} nearest cases belongs to the set {title}: they neither support nor deny it."
-        )
-    named = ", ".join(f"{count} {name}" for name, count in counts)
-    without = cases - sum(count for _, count in counts)
-    others = f", {without} of other sets" if without else ""
-    return f"Of the {cases} nearest cases in the set {title}: {named}{others}."
-
-
-def disagreement(answer: str, voted: str) -> str:
-    """Says that most of the nearest cases have another label than the classifier's answer."""
-    return (
-        f"The classifier puts {answer} first, but most of the nearest cases are {voted}. Trust neither alone."
-    )
-
-
-def none_near(best: float, usual: float) -> str:
-    """Says that the nearest cases are not near."""
-    return (
-        f"No similar case: the highest similarity is {best:.2f}, whereas nearly every case in this "
-        f"collection has another at {usual:.2f} or above."
-    )
+    return say("set by {who}", who=say(who))
