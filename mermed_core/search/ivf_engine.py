@@ -105,7 +105,7 @@ class IvfEngine(SearchEngine):
         candidates = self.lists.candidates(queries, count * self.settings.refine, probes)
         values = self._scan.values_at(queries, candidates)
         values, positions = self._scan.best(values, candidates, count)
-        if (positions[:, -1] < 0).any():  # the lists of some query held too few
+        if positions[:, -1].min() < 0:  # the lists of some query held too few
             short = np.flatnonzero(positions[:, -1] < 0)
             values[short], positions[short] = self._scan.nearest(queries[short], count)
         return Hits(values, positions, exact=False)

@@ -56,13 +56,15 @@ class Scan:
         compare = faiss.fvec_inner_products_by_idx if cosine else faiss.fvec_L2sqr_by_idx
         places = (faiss.swig_ptr(each) for each in (values, queries, self.vectors, positions))
         compare(*places, self.vectors.shape[1], *positions.shape)
-        values[positions < 0] = -np.inf if cosine else np.inf
+        if positions.size and positions.min() < 0:
+            values[positions < 0] = -np.inf if cosine else np.inf
         return values
 
     def best(self, values: np.ndarray, positions: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the best `count` of values and positions (queries, some), best first."""
         order = np.argsort(-values if self.metric == "cosine" else values, axis=1, kind="stable")[:, :count]
-        return np.take_along_axis(values, order, axis=1), np.take_along_axis(positions, order, axis=1)
+        rows = np.arange(len(order))[:, None]  # `take_along_axis` takes three times as long for one query
+        return values[rows, order], positions[rows, order]
 
     def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         values, positions = faiss.knn(queries, self.vectors, count, metric=_FAISS_METRIC[self.metric])
