@@ -23,7 +23,7 @@ class Services:
 
     Attributes:
         predictor: the model, with a collection where one could be loaded.
-        missing_collection: why no collection is loaded, "" where one is.
+        missing_collection: why images are compared with no cases, "" where they are.
     """
 
     predictor: Predictor
@@ -43,7 +43,7 @@ def load_services(settings: Settings) -> Services:
     try:
         server = MilvusServer.parse(settings.search, settings.search_token) if settings.search else None
         loaded = Predictor.load(settings.model, settings.collection, pictures=pictures, server=server)
-        services = Services(loaded)
+        services = Services(loaded, loaded.no_collection)
     except (CollectionError, SearchServerError) as error:
         logger.warning("no collection: %s", error)
         services = Services(Predictor.load(settings.model), str(error))

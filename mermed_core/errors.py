@@ -51,6 +51,10 @@ class ManifestError(MermedError):
         self.column = column
 
 
+class VectorsError(MermedError):
+    """A file of vectors cannot be used, or is not of the images that it comes with."""
+
+
 class SettingsError(MermedError):
     """An environment variable has a value that cannot be used; names the variable."""
 

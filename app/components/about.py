@@ -8,7 +8,7 @@ from .templates import render
 def about_card(services: Services) -> str:
     """Returns the model, the collection and the promise about privacy."""
     predictor = services.predictor
-    collection = predictor.collection
+    collection = predictor.explored
     return render(
         "about.html",
         model=text.running_on(predictor.model_name, predictor.device),

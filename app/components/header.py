@@ -7,7 +7,7 @@ from .templates import render
 
 def header(services: Services) -> str:
     """Returns the title, the research notice and the collection's banner."""
-    collection = services.predictor.collection
+    collection = services.predictor.explored
     return render(
         "header.html",
         collection=collection,

@@ -195,7 +195,8 @@ class Answer:
 
     def _similar(self, analysis: Analysis) -> str:
         if self._predictor.collection is None:
-            return cases.nothing(f"{text.NO_COLLECTION} {self._missing}")
+            nothing = "" if self._predictor.explored else text.NO_COLLECTION
+            return cases.nothing(f"{nothing} {self._missing}".strip())
         return neighbourhood.similar_cases(self._predictor, analysis)
 
     def arrange(self, query: Query | None, arranged: str, explained: str | None) -> str:

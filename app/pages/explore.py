@@ -38,7 +38,7 @@ class ExplorePage:
     """
 
     def __init__(self, services: Services, query: gr.State) -> None:
-        collection = services.predictor.collection
+        collection = services.predictor.explored
         self.cases: gr.HTML | None = None
         self.columns: MapColumns | None = None
         self.routes: list[BaseRoute] = []

@@ -45,7 +45,7 @@ class SimilarPage:
 
     def __init__(self, services: Services, query: gr.State) -> None:
         self._predictor = services.predictor
-        collection = services.predictor.collection
+        collection = services.predictor.explored
         self._hint = services.missing_collection or text.SEARCH_HERE
         self._query = query
         self._marking = gr.State(None, time_to_live=VISIT_SECONDS)
@@ -54,7 +54,9 @@ class SimilarPage:
             with gr.Column(scale=3, min_width=270):
                 self.file = gr.File(label=text.DROP_FILE, height=170, elem_id="similar-file")
                 self.by = gr.Radio(
-                    [(text.MY_IMAGE, MY_IMAGE), (text.A_CASE, A_CASE)], value=MY_IMAGE, label=text.SEARCH_WITH
+                    [(text.MY_IMAGE, MY_IMAGE), (text.A_CASE, A_CASE)],
+                    value=MY_IMAGE if self._predictor.collection or collection is None else A_CASE,
+                    label=text.SEARCH_WITH,
                 )
                 self.case = gr.Dropdown(
                     listed, value=None, label=text.CASE, allow_custom_value=True, info=text.CASE_HINT
@@ -86,7 +88,7 @@ class SimilarPage:
         **filters: list[Hashable],
     ) -> Shown:
         """Finds the most similar cases; each filter is a column with the values that it lets pass."""
-        collection = self._predictor.collection
+        collection = self._predictor.collection if by == MY_IMAGE else self._predictor.explored
         target = (query.embedding if query else None) if by == MY_IMAGE else case_id
         if collection is None or target is None:
             shown = {self.notice: "", self.query_view: "", self.results: cases.nothing(self._hint)}
@@ -147,7 +149,7 @@ class SimilarPage:
         )
 
     def _filter(self, column: str) -> gr.Dropdown:
-        collection = self._predictor.collection
+        collection = self._predictor.explored
         named: list[Any] = []
         if collection is not None:
             values = collection.values(column)

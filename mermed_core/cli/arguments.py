@@ -74,6 +74,17 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_vectors(parser: argparse.ArgumentParser) -> None:
+    """Adds --vectors."""
+    parser.add_argument(
+        "--vectors",
+        type=Path,
+        metavar="FILE",
+        help="vectors of the images that another encoder made, instead of embedding them: .npy in the order "
+        "of the table, or .npz, .parquet or .safetensors with case ids",
+    )
+
+
 def add_log_level(parser: argparse.ArgumentParser) -> None:
     """Adds --quiet and --verbose."""
     for flags, level, meaning in (

@@ -2,9 +2,21 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mermed_core.cli import collect_changes, push
-from mermed_core.cli.arguments import DATA_HELP, DATASETS_HELP, add_splits, add_workers, of_splits
+from mermed_core.cli.arguments import (
+    DATA_HELP,
+    DATASETS_HELP,
+    add_splits,
+    add_vectors,
+    add_workers,
+    of_splits,
+)
+
+if TYPE_CHECKING:
+    from mermed_core.collections.collection import Collection
+    from mermed_core.data.manifest import Manifest
 
 SUMMARY = "Embed images once and write a collection to search and explore; change one in place."
 DETAILS = """\
@@ -15,6 +27,9 @@ DETAILS = """\
 
 A collection holds records, vectors, a map and small pictures of the images. A folder of images that has no
 folders for the modalities needs --modality.
+
+With --vectors no model is run: the vectors of another encoder become a map with its clusters, checks and
+neighbours, and no image of a visitor is searched among them.
 
 With --no-pictures it can be handed on where its images may not be: the page then draws a placeholder and says
 where the picture can be had, and who has the images shows them with MERMED_PICTURES.
@@ -58,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", type=Path, metavar="FOLDER", help="keeps embeddings, so that none is made twice"
     )
     parser.add_argument("--datasets", type=Path, metavar="FILE", help=DATASETS_HELP)
+    add_vectors(parser)
     add_workers(parser)
 
 
@@ -67,38 +83,62 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ModelError: there is no usable model.
         ManifestError: the images or the facts about their sets cannot be used.
+        VectorsError: the vectors cannot be used, or are not those of the images.
         OccupiedError: the folder to write to holds something else.
     """
-    from mermed_core.collections.store import build_collection
     from mermed_core.data.phantoms import SYNTHETIC_PREFIX
     from mermed_core.data.sources.opener import open_manifests
     from mermed_core.fitting.datasets import DATASETS, read_datasets
+
+    if missing := [flag for flag in ("--data", "--out") if getattr(options, flag[2:]) is None]:
+        options.refuse(f"the following arguments are required: {', '.join(missing)}")
+    stated: dict[str, Any] = {
+        "name": options.name or options.out.resolve().name,
+        "text": options.text,
+        "sources": read_datasets(options.datasets or DATASETS),
+        "keep": options.keep,
+        "pictures": options.pictures,
+    }
+    whole = open_manifests(options.data, modality=options.modality)
+    manifest = of_splits(whole, options.split)
+    stated["synthetic"] = bool(manifest.frame["source"].str.startswith(SYNTHETIC_PREFIX).all())
+    build = _of_vectors if options.vectors else _embedded
+    collection = build(options, whole, manifest, stated)
+    print(f"{len(collection)} cases{'' if options.pictures else ', no pictures,'} in {options.out}")
+    for reason, count in manifest.left_out.items():
+        print(f"left out: {count} ({reason})")
+
+
+def _embedded(
+    options: argparse.Namespace, _: "Manifest", manifest: "Manifest", stated: dict[str, Any]
+) -> "Collection":
+    from mermed_core.collections.store import build_collection
     from mermed_core.models.embedder import Embedder
     from mermed_core.models.embedding_cache import EmbeddingCache
     from mermed_core.models.heads import HEADS_FOLDER
     from mermed_core.models.retrieval_space import load_retrieval_space
     from mermed_core.settings import Settings
 
-    if missing := [flag for flag in ("--data", "--out") if getattr(options, flag[2:]) is None]:
-        options.refuse(f"the following arguments are required: {', '.join(missing)}")
     model = options.model or Settings.from_environment().model
-    datasets = read_datasets(options.datasets or DATASETS)
     embedder = Embedder.load(model)
-    manifest = of_splits(open_manifests(options.data, modality=options.modality), options.split)
-    collection = build_collection(
+    return build_collection(
         options.out,
         embedder,
         manifest,
         space=load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim),
-        name=options.name or options.out.resolve().name,
-        text=options.text,
-        synthetic=bool(manifest.frame["source"].str.startswith(SYNTHETIC_PREFIX).all()),
-        sources=datasets,
-        keep=options.keep,
-        pictures=options.pictures,
         cache=EmbeddingCache(options.cache / "vectors") if options.cache else None,
         workers=options.workers,
+        **stated,
     )
-    print(f"{len(collection)} cases{'' if options.pictures else ', no pictures,'} in {options.out}")
-    for reason, count in manifest.left_out.items():
-        print(f"left out: {count} ({reason})")
+
+
+def _of_vectors(
+    options: argparse.Namespace, whole: "Manifest", manifest: "Manifest", stated: dict[str, Any]
+) -> "Collection":
+    from mermed_core.collections.foreign_vectors import build_from_vectors
+    from mermed_core.data.vector_file import read_vectors
+
+    vectors = read_vectors(options.vectors)
+    rows = vectors.rows_of(whole.frame["case_id"])  # the file is of the whole table, whatever is taken of it
+    chosen = whole.frame["case_id"].isin(manifest.frame["case_id"]).to_numpy(bool)
+    return build_from_vectors(options.out, manifest, vectors, rows[chosen], **stated)

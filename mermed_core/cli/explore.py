@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mermed_core.cli import serve
-from mermed_core.cli.arguments import DATA_HELP, add_workers
+from mermed_core.cli.arguments import DATA_HELP, add_vectors, add_workers
 
 if TYPE_CHECKING:
     from mermed_core.data.manifest import Manifest
@@ -18,10 +18,14 @@ SUMMARY = "Embed images of your own and serve the page that explores them."
 DETAILS = """\
     mermed explore path/to/images --modality cxr
     mermed explore hospital.csv --port 8080
+    mermed explore path/to/images --modality cxr --vectors theirs.npz
 
 The images become a collection in --home that is kept. The next start embeds only what is new there, takes out
 what is gone, and leaves every other point of the map where it was; a start that was stopped goes on where it
-was. The folder of the collection is printed: `mermed collect` changes it and `mermed export` hands it on."""
+was. The folder of the collection is printed: `mermed collect` changes it and `mermed export` hands it on.
+
+With --vectors nothing is embedded: vectors that another encoder made become the map, its clusters, checks and
+neighbours. The page then compares no image of a visitor with them, as its own model makes others."""
 HOME = Path("~/.cache/mermed/explored")
 
 
@@ -38,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", type=Path, metavar="FOLDER", help="default: MERMED_MODEL, else the bundled model"
     )
+    add_vectors(parser)
     serve.add_address(parser)
     add_workers(parser)
 
@@ -48,32 +53,66 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ModelError: there is no usable model.
         ManifestError: the images cannot be used.
+        VectorsError: the vectors cannot be used, or are not those of the images.
         CollectionError: the kept collection is damaged, or another command changes it.
     """
     from mermed_core.data.sources.opener import open_manifests
+
+    options.collection = None
+    serve.set_served(options)  # refuses a wrong port before images are embedded
+    bring = _from_vectors if options.vectors else _from_images
+    bring(options, open_manifests(options.data, modality=options.modality))
+    print(options.collection, flush=True)
+    return serve.run(options)
+
+
+def _from_images(options: argparse.Namespace, manifest: "Manifest") -> None:
+    """Embeds what is new of some images, and takes out what is gone."""
     from mermed_core.models.embedder import Embedder
     from mermed_core.models.heads import HEADS_FOLDER
     from mermed_core.models.retrieval_space import load_retrieval_space
     from mermed_core.settings import Settings
 
-    options.collection = None
-    serve.set_served(options)  # refuses a wrong port before images are embedded
     model = options.model or Settings.from_environment().model
     embedder = Embedder.load(model)
     space = load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim)
-    manifest = open_manifests(options.data, modality=options.modality)
-    made_by = space.fingerprint(embedder.fingerprint)
-    options.collection = options.home.expanduser() / _name(options.data, options.modality, made_by)
+    options.collection = _place(options, space.fingerprint(embedder.fingerprint))
     _bring_up_to_date(options, embedder, space, manifest)
-    print(options.collection, flush=True)
-    return serve.run(options)
 
 
-def _name(data: list[str], modality: str | None, made_by: str) -> str:
-    """Returns the folder's name for these images as this model sees them."""
-    sources = [str(Path(spec).resolve()) if Path(spec).exists() else spec for spec in data]
-    stated = json.dumps([sources, modality, made_by])
-    return hashlib.sha256(stated.encode()).hexdigest()[:16]
+def _from_vectors(options: argparse.Namespace, manifest: "Manifest") -> None:
+    """Makes the collection of vectors from elsewhere, unless it is there."""
+    from mermed_core.collections.foreign_vectors import build_from_vectors, fingerprint, holds
+    from mermed_core.data.vector_file import read_vectors
+
+    vectors = read_vectors(options.vectors)
+    rows = vectors.rows_of(manifest.frame["case_id"])
+    options.collection = _place(options, fingerprint(vectors))
+    if holds(options.collection, manifest):
+        print(f"{len(manifest)} cases known")
+        return
+    collection = build_from_vectors(options.collection, manifest, vectors, rows, **_stated(options, manifest))
+    print(f"{len(collection)} cases")
+
+
+def _place(options: argparse.Namespace, made_by: str) -> Path:
+    """Returns the folder that keeps these images as this model, or other vectors, see them."""
+    sources = [str(Path(spec).resolve()) if Path(spec).exists() else spec for spec in options.data]
+    stated = json.dumps([sources, options.modality, made_by])
+    return options.home.expanduser() / hashlib.sha256(stated.encode()).hexdigest()[:16]
+
+
+def _stated(options: argparse.Namespace, manifest: "Manifest") -> dict[str, Any]:
+    """Returns what a new collection states about itself."""
+    from mermed_core.data.phantoms import SYNTHETIC_PREFIX
+    from mermed_core.fitting.datasets import DATASETS, read_datasets
+
+    return {
+        "name": options.name or Path(options.data[0]).resolve().name,
+        "text": "",
+        "synthetic": bool(manifest.frame["source"].str.startswith(SYNTHETIC_PREFIX).all()),
+        "sources": read_datasets(DATASETS),
+    }
 
 
 def _bring_up_to_date(
@@ -82,33 +121,18 @@ def _bring_up_to_date(
     from mermed_core.collections.changes import add_cases, clear_cache, gone_from, remove_cases
     from mermed_core.collections.stated import MANIFEST
     from mermed_core.collections.store import build_collection
-    from mermed_core.data.phantoms import SYNTHETIC_PREFIX
-    from mermed_core.fitting.datasets import DATASETS, read_datasets
     from mermed_core.models.embedding_cache import EmbeddingCache
 
     folder = options.collection
     blocks = folder.with_name(f"{folder.name}.embeddings")
-    shared: dict[str, Any] = {
-        "space": space,
-        "sources": read_datasets(DATASETS),
-        "cache": EmbeddingCache(blocks),
-        "workers": options.workers,
-    }
+    stated = _stated(options, manifest)
+    made: dict[str, Any] = {"space": space, "cache": EmbeddingCache(blocks), "workers": options.workers}
     gone, known = gone_from(folder, manifest) if (folder / MANIFEST).is_file() else ([], 0)
     if len(gone) < known:
         if gone:
             remove_cases(folder, cases=gone)
-        added = add_cases(folder, embedder, manifest, **shared)
+        added = add_cases(folder, embedder, manifest, sources=stated["sources"], **made)
         print(f"{added.there} cases known, {added.cases} added, {len(gone)} gone")
     else:
-        collection = build_collection(
-            folder,
-            embedder,
-            manifest,
-            name=options.name or Path(options.data[0]).resolve().name,
-            text="",
-            synthetic=bool(manifest.frame["source"].str.startswith(SYNTHETIC_PREFIX).all()),
-            **shared,
-        )
-        print(f"{len(collection)} cases")
+        print(f"{len(build_collection(folder, embedder, manifest, **stated, **made))} cases")
     clear_cache(blocks)  # it only lets a start that was stopped go on, and would outlive a patient's removal

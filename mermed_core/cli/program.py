@@ -42,13 +42,22 @@ from mermed_core.errors import (
     MermedError,
     RecipeError,
     SettingsError,
+    VectorsError,
 )
 from mermed_core.modalities import UnknownModalityError
 
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 # The input itself cannot be used; every other error is of something that the input needs.
-_REFUSED_ERRORS = (FewShotError, ImageError, ManifestError, RecipeError, SettingsError, UnknownModalityError)
+_REFUSED_ERRORS = (
+    FewShotError,
+    ImageError,
+    ManifestError,
+    RecipeError,
+    SettingsError,
+    UnknownModalityError,
+    VectorsError,
+)
 
 _COMMANDS = {
     "use a model": (serve, explore, analyse, head, mcp, collect, check, export, atlas, doctor),

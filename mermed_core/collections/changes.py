@@ -18,6 +18,7 @@ from mermed_core.collections.case_columns import CHECKSUM, FRAME, CaseColumns, F
 from mermed_core.collections.collection import filter_masks
 from mermed_core.collections.folder import FolderChange, changing, open_folder
 from mermed_core.collections.map_file import MapData
+from mermed_core.collections.pictures import image_contents
 from mermed_core.collections.projection import place_each
 from mermed_core.collections.segment import SEGMENT_ROWS, THUMBNAILS, Segment
 from mermed_core.collections.sources import source_facts
@@ -26,7 +27,6 @@ from mermed_core.collections.store import (
     case_columns,
     draw_map,
     embedded,
-    image_checksums,
     plain_facts,
     write_segments,
 )
@@ -202,16 +202,10 @@ def clear_cache(folder: Path) -> int:
 def gone_from(folder: Path, manifest: Manifest) -> tuple[list[str], int]:
     """Returns the ids of the cases whose image a manifest does not hold, and how many cases there are."""
     columns = case_columns(open_folder(folder))
-    there = set(_contents(manifest))
+    there = set(image_contents(manifest))
     contents = zip(columns[CHECKSUM], columns[FRAME], strict=True)
     ids = zip(columns["case_id"], contents, strict=True)
     return [str(case_id) for case_id, content in ids if content not in there], len(columns)
-
-
-def _contents(manifest: Manifest) -> list[tuple[str, int]]:
-    """Returns checksum and frame of each image, by which it is known whatever it is called."""
-    frames = manifest.frame[FRAME] if FRAME in manifest.frame else [0] * len(manifest)
-    return [(checksum, int(frame)) for checksum, frame in zip(image_checksums(manifest), frames, strict=True)]
 
 
 def _new_images(change: FolderChange, manifest: Manifest) -> Manifest:
@@ -222,7 +216,7 @@ def _new_images(change: FolderChange, manifest: Manifest) -> Manifest:
     """
     columns = case_columns(change.opened)
     held = set(zip(columns[CHECKSUM], columns[FRAME], strict=True))
-    new = manifest.select(np.array([content not in held for content in _contents(manifest)], bool))
+    new = manifest.select(np.array([content not in held for content in image_contents(manifest)], bool))
     taken = new.frame["case_id"].isin(columns["case_id"])
     if taken.any():
         raise ManifestError(

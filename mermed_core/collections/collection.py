@@ -55,6 +55,7 @@ class Description:
         synthetic: whether its images are drawn rather than of patients.
         fingerprint: of the model and the retrieval space that made the vectors.
         sources: what is known of the data sets that the cases come from, by source.
+        encoder: which vectors they are where no model of this program made them; "" where one did.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Description:
     synthetic: bool
     fingerprint: str
     sources: Mapping[str, SourceFacts] = field(default_factory=dict)
+    encoder: str = ""
 
 
 class Thumbnails(Protocol):
@@ -108,6 +110,8 @@ class Collection:
         synthetic: whether its images are drawn rather than of patients.
         fingerprint: of the model and the retrieval space that made the vectors.
         sources: what is known of the data sets that the cases come from, by source.
+        encoder: which vectors they are where no model of this program made them, so that only cases can be
+            compared with each other; "" where one did.
         cases: the records, column by column: `CASE_COLUMNS` (labels is a list of names) and any further ones,
             of which `file`, `frame` and `checksum` say which picture is the case's.
         vectors: (cases, dim) float32, unit norm, in the space in which images are compared; indexed like an
@@ -134,6 +138,7 @@ class Collection:
         self.synthetic = description.synthetic
         self.fingerprint = description.fingerprint
         self.sources = description.sources
+        self.encoder = description.encoder
         self.cases = records if isinstance(records, CaseColumns) else CaseColumns.of(records)
         self.vectors = vectors
         self.map = coordinates if isinstance(coordinates, MapData) else MapData.computed(coordinates)
@@ -154,6 +159,16 @@ class Collection:
     def __len__(self) -> int:
         """Returns the number of cases."""
         return len(self.cases)
+
+    @property
+    def foreign(self) -> str:
+        """Why no image can be compared with the cases, as a sentence; "" where a model made their vectors."""
+        if not self.encoder:
+            return ""
+        return (
+            f"The vectors of “{self.name}” were made elsewhere ({self.encoder}), so that its cases can be "
+            "compared with each other, but no image with them."
+        )
 
     @property
     def records(self) -> pd.DataFrame:
@@ -226,7 +241,7 @@ class Collection:
         return names
 
     def thumbnail(self, case_id: str) -> bytes | None:
-        """Returns a case's picture as JPEG bytes, longest side at most `embedder.THUMBNAIL_SIDE` px, if any.
+        """Returns a case's picture as JPEG bytes, longest side at most `THUMBNAIL_SIDE` px, if any.
 
         Raises:
             CollectionError: the collection has no such case.

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from mermed_core.collections.case_columns import FRAME
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.data.sources.parquet_files import parquet_files
@@ -18,8 +19,8 @@ from mermed_core.data.validation import FILE
 from mermed_core.errors import ImageError, ManifestError
 from mermed_core.files import checksum
 from mermed_core.imaging.reader import read_image
+from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.modalities import MODALITY_KEYS
-from mermed_core.models.embedder import make_thumbnail
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,19 @@ def picture_checksum(encoded: bytes | Path) -> str:
     """
     digest = checksum(encoded) if isinstance(encoded, Path) else hashlib.sha256(encoded).hexdigest()
     return digest[:CHECKSUM_DIGITS]
+
+
+def image_checksums(manifest: Manifest) -> list[str]:
+    """Returns the checksum of the encoded image of each row, see `picture_checksum`."""
+    of_file = lru_cache(maxsize=1)(picture_checksum)  # a file of many frames is read once
+    sources = (manifest.image_source(row) for row in range(len(manifest)))
+    return [of_file(source) if isinstance(source, Path) else picture_checksum(source) for source in sources]
+
+
+def image_contents(manifest: Manifest) -> list[tuple[str, int]]:
+    """Returns checksum and frame of each image, by which it is known whatever it is called."""
+    frames = manifest.frame[FRAME] if FRAME in manifest.frame else [0] * len(manifest)
+    return [(checksum, int(frame)) for checksum, frame in zip(image_checksums(manifest), frames, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ class Pictures:
         self._thumbnail = lru_cache(maxsize=_HELD)(self._make)
 
     def thumbnail(self, wanted: Wanted) -> bytes | None:
-        """Returns a case's picture as JPEG bytes, at most `embedder.THUMBNAIL_SIDE` px long, None without."""
+        """Returns a case's picture as JPEG bytes, at most `THUMBNAIL_SIDE` px long, None without."""
         try:
             return self._thumbnail(wanted)
         except _MissingError:  # an error, so that it is looked for again: a disk may come back

@@ -91,6 +91,7 @@ class Stated(_Stated):
         text: what it holds.
         synthetic: whether its images are drawn.
         fingerprint: of the model and the retrieval space that made the vectors.
+        encoder: see `Description.encoder`.
         sources: facts about the data sets, see `SourceFacts`.
         cases: how many there are.
         dim: numbers of a vector.
@@ -107,6 +108,7 @@ class Stated(_Stated):
     text: str
     synthetic: bool
     fingerprint: str
+    encoder: str = ""
     sources: dict[str, Any]
     cases: int
     dim: int
@@ -120,7 +122,7 @@ class Stated(_Stated):
     @property
     def description(self) -> Description:
         """What the collection states about itself; raises CollectionError where it is no such thing."""
-        return Description(self.name, self.text, self.synthetic, self.fingerprint, self.facts)
+        return Description(self.name, self.text, self.synthetic, self.fingerprint, self.facts, self.encoder)
 
     @property
     def facts(self) -> dict[str, SourceFacts]:

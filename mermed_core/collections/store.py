@@ -7,7 +7,6 @@ search index beside them (`search.stored`), which is made again where it is miss
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from mermed_core.collections.collection import Collection, Description, filter_m
 from mermed_core.collections.folder import FolderWriter, OpenFolder, open_folder
 from mermed_core.collections.map_file import MapData
 from mermed_core.collections.on_server import engine_on_server
-from mermed_core.collections.pictures import Pictures, picture_checksum
+from mermed_core.collections.pictures import Pictures, image_checksums
 from mermed_core.collections.projection import NEIGHBOURS, compute_map
 from mermed_core.collections.segment import SEGMENT_ROWS, JoinedThumbnails
 from mermed_core.collections.sources import SourceFacts, source_facts
@@ -46,7 +45,8 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError, ManifestError
 from mermed_core.files import check_replaceable, write_folder
-from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest, make_thumbnail
+from mermed_core.imaging.thumbnails import make_thumbnail
+from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.retrieval_space import RetrievalSpace
 from mermed_core.search.milvus_server import MilvusServer
@@ -99,7 +99,7 @@ def build_collection(
     description = Description(name, text, synthetic, space.fingerprint(embedder.fingerprint), known)
     parts = embedded(embedder, manifest, pictures=pictures, cache=cache, workers=workers)
     frame, left_out = manifest.frame, manifest.left_out
-    return _write(folder, parts, frame, description, left_out, space=space, keep=keep, pictures=pictures)
+    return write_parts(folder, parts, frame, description, left_out, space=space, keep=keep, pictures=pictures)
 
 
 def write_collection(
@@ -133,7 +133,7 @@ def write_collection(
     check_replaceable(folder, MANIFEST)
     frame, left_out = embeddings.manifest.frame, embeddings.manifest.left_out
     parts = iter([embeddings])
-    return _write(folder, parts, frame, description, left_out, space=space, keep=keep, pictures=pictures)
+    return write_parts(folder, parts, frame, description, left_out, space=space, keep=keep, pictures=pictures)
 
 
 def load_collection(
@@ -268,7 +268,7 @@ def draw_map(vectors: StoredVectors, coordinates: np.ndarray | None = None) -> M
     return replace(drawn, columns=cluster_columns(near.positions))
 
 
-def _write(
+def write_parts(
     folder: Path,
     parts: Iterator[Embeddings],
     frame: pd.DataFrame,
@@ -279,6 +279,18 @@ def _write(
     keep: Sequence[str],
     pictures: bool,
 ) -> Collection:
+    """Writes the collection of images that come in parts; see `write_collection`.
+
+    Args:
+        folder: the place.
+        parts: in order, each of some images.
+        frame: the table of all images, those that cannot be read among them.
+        description: what the collection states about itself.
+        left_out: how many files or rows are no case, by reason.
+        space: projects the vectors.
+        keep: further columns that are kept.
+        pictures: keep thumbnails.
+    """
     segments: list[StatedSegment] = []
     broken: dict[str, str] = {}
     with write_folder(folder) as staging:
@@ -325,6 +337,7 @@ def write_whole(
         text=description.text,
         synthetic=description.synthetic,
         fingerprint=description.fingerprint,
+        encoder=description.encoder,
         sources=facts,
         cases=len(vectors),
         dim=dim,
@@ -358,13 +371,6 @@ def _records(manifest: Manifest, sources: Mapping[str, SourceFacts], keep: Seque
             CHECKSUM: image_checksums(manifest),
         }
     )
-
-
-def image_checksums(manifest: Manifest) -> list[str]:
-    """Returns the checksum of the encoded image of each row, see `pictures.picture_checksum`."""
-    of_file = lru_cache(maxsize=1)(picture_checksum)  # a file of many frames is read once
-    sources = (manifest.image_source(row) for row in range(len(manifest)))
-    return [of_file(source) if isinstance(source, Path) else picture_checksum(source) for source in sources]
 
 
 def _thumbnails(manifest: Manifest, made: Sequence[bytes]) -> Iterator[bytes]:

@@ -61,10 +61,13 @@ class Predictor:
     """A model folder and, where given, a collection, ready to answer; thread-safe.
 
     Attributes:
+        embedder, parts: the encoder, and what was fitted on it.
         model_name: name and fingerprint for people.
         card: the model card in Markdown, without its front matter.
         metrics: what was measured of the model; empty where nothing was.
-        collection: the known cases, or None.
+        collection: the known cases that images are compared with, or None.
+        explored: the same, or a collection whose vectors another encoder made, so that no image can be
+            compared with its cases.
         device: where the encoder runs, in words.
     """
 
@@ -77,14 +80,15 @@ class Predictor:
         card: str = "",
         metrics: ModelMetrics | None = None,
     ) -> None:
-        self._embedder = embedder
-        self._parts = parts
-        if collection is not None and not self.made(collection):
+        self.embedder = embedder
+        self.parts = parts
+        if collection is not None and not collection.foreign and not self.made(collection):
             raise CollectionError(
                 f"The collection '{collection.name}' was made by another model; build it again with this one."
             )
         self._explainer = Explainer(embedder)
-        self.collection = collection
+        self.explored = collection
+        self.collection = None if collection is not None and collection.foreign else collection
         self.card = card
         self.metrics = metrics or ModelMetrics()
         self.model_name = f"{embedder.config.name} {embedder.fingerprint[:8]}"
@@ -124,12 +128,12 @@ class Predictor:
     @property
     def tasks(self) -> tuple[LabelSet, ...]:
         """The label sets that this model has heads for."""
-        return tuple(LabelSet(head.task, head.kind, head.classes) for head in self._parts.heads.findings)
+        return tuple(LabelSet(head.task, head.kind, head.classes) for head in self.parts.heads.findings)
 
     @property
     def heads(self) -> HeadSet:
         """The heads, with what their classes mean in the collection and what they were calibrated on."""
-        return self._parts.heads
+        return self.parts.heads
 
     @cached_property
     def closeness(self) -> Closeness | None:
@@ -141,9 +145,14 @@ class Predictor:
         return collection.fingerprint == self.fingerprint
 
     @property
+    def no_collection(self) -> str:
+        """Why images are compared with no cases, as a sentence; "" where they are."""
+        return _NO_COLLECTION if self.explored is None else self.explored.foreign
+
+    @property
     def fingerprint(self) -> str:
         """What identifies the vectors in which images are compared: of the encoder and the projection."""
-        return self._parts.space.fingerprint(self._embedder.fingerprint)
+        return self.parts.space.fingerprint(self.embedder.fingerprint)
 
     def read(self, source: bytes | Path, frame: int = 0) -> MedicalImage:
         """Reads an image file; raises a kind of ImageError that says what is wrong with it."""
@@ -168,9 +177,9 @@ class Predictor:
         if first.chosen == chosen:
             return first
         vector = first.neutral
-        if not self._embedder.preprocessing_is_shared:
-            vector = self._embedder.embed(_shown(image.pixels, first.negative), chosen)
-        retrieval = self._parts.space.project(vector[None])[0]
+        if not self.embedder.preprocessing_is_shared:
+            vector = self.embedder.embed(_shown(image.pixels, first.negative), chosen)
+        retrieval = self.parts.space.project(vector[None])[0]
         return replace(first, chosen=chosen, vector=vector, retrieval=retrieval)
 
     def _first_pass(self, image: MedicalImage) -> Embedding:
@@ -179,7 +188,7 @@ class Predictor:
         notes = image.notes
         if negative:
             notes = (*notes, _NEGATIVE)
-        box = self._embedder.config.preprocessing.picture(image.pixels)
+        box = self.embedder.config.preprocessing.picture(image.pixels)
         framed = box.height * box.width < _FRAMED * image.pixels.shape[0] * image.pixels.shape[1]
         if framed and not box.frame_is_dark(image.pixels):
             notes = (*notes, _FRAME)
@@ -189,10 +198,10 @@ class Predictor:
 
     def _neutral(self, pixels: np.ndarray) -> tuple[np.ndarray, bool]:
         """Returns the vector made without assuming a modality, and whether the image is a negative."""
-        neutral = self._embedder.embed(pixels, None)
-        if self._parts.heads.negative(neutral) <= _SURELY_NEGATIVE or not is_grey(pixels):
+        neutral = self.embedder.embed(pixels, None)
+        if self.parts.heads.negative(neutral) <= _SURELY_NEGATIVE or not is_grey(pixels):
             return neutral, False
-        return self._embedder.embed(_shown(pixels, True), None), True
+        return self.embedder.embed(_shown(pixels, True), None), True
 
     def analyse(self, image: MedicalImage | Embedding, *, neighbours: int = 8) -> Analysis:
         """Says everything about one image.
@@ -202,10 +211,10 @@ class Predictor:
             neighbours: how many similar cases to find.
         """
         embedding = self._embedded(image)
-        logits = self._parts.heads.get(MODALITY_TASK).logits(embedding.neutral[None])[0]
+        logits = self.parts.heads.get(MODALITY_TASK).logits(embedding.neutral[None])[0]
         recognised = next(iter(embedding.modality))
-        passed, reason = self._parts.detector.judge(embedding.neutral, logits, recognised)
-        regions = self._parts.heads.regions(embedding.chosen, embedding.vector) if passed else {}
+        passed, reason = self.parts.detector.judge(embedding.neutral, logits, recognised)
+        regions = self.parts.heads.regions(embedding.chosen, embedding.vector) if passed else {}
         findings = self._findings(embedding, regions) if passed else ()
         familiarity = Familiarity.FAMILIAR if findings else Familiarity.UNLIKE
         if passed and not findings:
@@ -244,7 +253,7 @@ class Predictor:
         Raises:
             ModelError: the model has no such label set or class, or there is no such method.
         """
-        head = self._parts.heads.get(task)
+        head = self.parts.heads.get(task)
         if label not in head.classes:
             raise ModelError(f"The label set '{task}' has no class '{label}'.")
         if method not in METHODS:
@@ -266,7 +275,7 @@ class Predictor:
 
     def direction(self, retrieval: np.ndarray) -> np.ndarray:
         """Returns the direction (width,) of embeddings that leads towards a retrieval vector (dim,)."""
-        basis = self._parts.space.basis
+        basis = self.parts.space.basis
         return retrieval if basis is None else retrieval @ basis
 
     def similar(
@@ -291,13 +300,15 @@ class Predictor:
             CollectionError: there is no collection, or no such case.
             SearchError: the filter names a column that the collection does not have.
         """
-        vector = self.retrieval_vector(query)
-        if self.collection is None:
-            raise CollectionError(_NO_COLLECTION)
-        without = self.collection.case(query) if isinstance(query, str) else None
+        of_case = isinstance(query, str)
+        collection = self.explored if of_case else self.collection
+        if collection is None:
+            raise CollectionError(self.no_collection)
+        without = collection.case(query) if of_case else None
+        vector = collection.vectors[collection.position(query)] if of_case else self.retrieval_vector(query)
         if marks:
-            return nearest_refined(self.collection, vector, count, marks, where=where, without=without)
-        return self.collection.nearest(vector, count, where=where, without=without)
+            return nearest_refined(collection, vector, count, marks, where=where, without=without)
+        return collection.nearest(vector, count, where=where, without=without)
 
     def retrieval_vector(self, query: MedicalImage | Embedding | str) -> np.ndarray:
         """Returns the unit vector (dim,) by which an image, or a case by its id, is compared.
@@ -308,7 +319,7 @@ class Predictor:
         if not isinstance(query, str):
             return self._embedded(query).retrieval
         if self.collection is None:
-            raise CollectionError(_NO_COLLECTION)
+            raise CollectionError(self.no_collection)
         return self.collection.vectors[self.collection.position(query)]
 
     def place(self, image: MedicalImage | Embedding) -> MapPoint | None:
@@ -320,15 +331,15 @@ class Predictor:
 
     def _modality(self, neutral: np.ndarray) -> dict[str, float]:
         """Returns the probability of each modality, highest first."""
-        head = self._parts.heads.get(MODALITY_TASK)
+        head = self.parts.heads.get(MODALITY_TASK)
         shares = head.probabilities(neutral[None])[0]
         return {head.classes[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
     def _findings(self, embedding: Embedding, regions: dict[str, float]) -> tuple[Finding, ...]:
         """Returns the findings of every label set whose scope the image is in, the surest scope first."""
-        near = self._parts.detector.near(embedding.neutral[None])[0]
-        relevance = {scope.task: scope.relevance(near, regions) for scope in self._parts.scopes}
-        own = [head for head in self._parts.heads.findings if head.modality == embedding.chosen]
+        near = self.parts.detector.near(embedding.neutral[None])[0]
+        relevance = {scope.task: scope.relevance(near, regions) for scope in self.parts.scopes}
+        own = [head for head in self.parts.heads.findings if head.modality == embedding.chosen]
         within = [
             head
             for head in own

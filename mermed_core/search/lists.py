@@ -73,9 +73,13 @@ class Lists:
     def keeping(self, kept: np.ndarray) -> Self:
         """Takes vectors out; those kept move up. These lists must not be used any more.
 
+        The centre of a list that is left empty is the mean of vectors that are gone, or the only one itself: it
+        is replaced by the centre of another list.
+
         Args:
             kept: mask (rows,).
         """
+        empty = np.setdiff1d(np.arange(len(self)), self.list_of[kept])
         selector = faiss.IDSelectorBatch(np.flatnonzero(~kept))  # pyright: ignore[reportCallIssue]
         self.index.remove_ids(selector)
         position = np.cumsum(kept) - 1
@@ -83,6 +87,10 @@ class Lists:
             if size := self.index.invlists.list_size(number):
                 ids = faiss.rev_swig_ptr(self.index.invlists.get_ids(number), size)
                 ids[:] = position[ids]
+        if kept.any():
+            quantiser = faiss.downcast_index(self.index.quantizer)
+            centres = faiss.rev_swig_ptr(quantiser.get_xb(), self.centres.size).reshape(self.centres.shape)
+            centres[empty] = centres[self.list_of[kept][0]]
         return self.of(self.index, self.spread)
 
     def __len__(self) -> int:

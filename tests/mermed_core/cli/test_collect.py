@@ -76,6 +76,26 @@ def test_named_columns_are_kept_and_what_is_left_out_is_said(collect, pictures, 
     }
 
 
+def test_vectors_of_the_whole_table_serve_for_a_split_of_it(scans, tmp_path):
+    values = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    np.save(tmp_path / "theirs.npy", values)
+    options = [
+        "--vectors",
+        tmp_path / "theirs.npy",
+        "--split",
+        "test",
+        "--keep",
+        "age",
+        "--out",
+        tmp_path / "m",
+    ]
+    assert main([str(each) for each in ("collect", "--data", scans, *options)]) == 0
+    collection = load_collection(tmp_path / "m")
+    unit = values[20:] / np.linalg.norm(values[20:], axis=1, keepdims=True)
+    assert collection.records["age"].astype(int).tolist() == list(range(40, 60))
+    np.testing.assert_allclose(collection.vectors[:] @ collection.vectors[:].T, unit @ unit.T, atol=0.03)
+
+
 def test_phantoms_are_called_synthetic_unless_real_images_are_among_them(collect, pictures):
     collection = collect("--data", "phantoms:1", "--name", "Drawn", "--text", "By us.")
     assert (collection.name, collection.description, collection.synthetic) == ("Drawn", "By us.", True)

@@ -126,6 +126,36 @@ def test_other_folders_and_models_have_collections_of_their_own(explore, images,
     assert len([path for path in (tmp_path / "home").iterdir() if (path / "manifest.json").is_file()]) == 3
 
 
+def test_vectors_from_elsewhere_are_explored_without_a_model_run(
+    explore, images, monkeypatch, tmp_path, capsys
+):
+    ids = [f"images/{label}/{number}.png" for label in ("normal", "mass") for number in range(4)]
+    values = np.random.default_rng(0).normal(size=(8, 400))
+    np.savez(tmp_path / "theirs.npz", vectors=values, case_ids=ids)
+    counts = embedded(monkeypatch)
+    first = explore(images, "--vectors", tmp_path / "theirs.npz")
+    assert counts == []
+    assert "theirs.npz, 400 numbers" in first.encoder
+    order = [ids.index(case_id) for case_id in first.records["case_id"]]
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    centred = (unit - unit.mean(axis=0))[order]  # eight vectors have seven components, which keep all of this
+    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(first.vectors[:] @ first.vectors[:].T, centred @ centred.T, atol=0.03)
+    assert places(explore(images, "--vectors", tmp_path / "theirs.npz")) == places(first)
+    assert "8 cases known" in capsys.readouterr().out
+    np.savez(tmp_path / "theirs.npz", vectors=values[::-1], case_ids=ids)
+    assert places(explore(images, "--vectors", tmp_path / "theirs.npz")) != places(first)
+    assert not explore(images).encoder  # the model's own vectors of the same images are another collection
+
+
+def test_vectors_of_other_images_are_refused(error_of, images, tmp_path):
+    np.save(tmp_path / "theirs.npy", np.ones((7, 5)))
+    options = ["--modality", "ct", "--vectors", str(tmp_path / "theirs.npy")]
+    code, sentence = error_of("explore", str(images), *options, "--home", str(tmp_path / "home"))
+    assert code == 2
+    assert "7 vectors, and the table has 8 images" in sentence
+
+
 def test_a_port_that_cannot_be_is_refused_before_anything_is_embedded(error_of, images, monkeypatch):
     monkeypatch.setenv("GRADIO_SERVER_PORT", "")
     counts = embedded(monkeypatch)

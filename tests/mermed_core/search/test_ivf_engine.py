@@ -3,6 +3,7 @@
 import json
 import logging
 
+import faiss
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from mermed_core.search import ivf_engine, stored, tuning
 from mermed_core.search.engine import Metric
 from mermed_core.search.faiss_engine import FaissEngine
 from mermed_core.search.ivf_engine import IvfEngine, Settings
+from mermed_core.search.lists import Lists
 from mermed_core.search.quantised import QuantisedVectors, StoredVectors
 from mermed_core.search.stored import index_files, open_engine, update_index
 from mermed_core.search.tuning import build_ivf, recall
@@ -213,3 +215,15 @@ def test_a_full_disk_leaves_the_index_in_memory(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(stored, "write_json", full)
     assert isinstance(open_engine(made()[0], tmp_path, "one", on_gpu=False), IvfEngine)
     assert "No space left" in caplog.text
+
+
+def test_the_centre_of_a_list_goes_with_its_last_vector():
+    vectors = made()[0][:4]
+    lists = Lists.build(vectors)  # as many lists as vectors: each centre is one of them
+    assert {centre.tobytes() for centre in lists.centres} == {vector.tobytes() for vector in vectors}
+    kept = np.array([True, False, True, True])
+    after = lists.keeping(kept)
+    written = faiss.serialize_index(after.index).tobytes()
+    assert [vector.tobytes() in written for vector in vectors] == kept.tolist()
+    assert vectors[1].tobytes() not in after.centres.tobytes()
+    assert after.candidates(vectors[[0, 2, 3]], 1, 4)[:, 0].tolist() == [0, 1, 2]
