@@ -1,7 +1,6 @@
 """Images to unit vectors: one image or a whole manifest, through the model folder's own preprocessing."""
 
 import contextlib
-import io
 import logging
 import os
 from collections import deque
@@ -14,13 +13,13 @@ from typing import Self, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.device import choose_device
 from mermed_core.errors import ImageError, ManifestError
+from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.model_folder import ModelConfig, fingerprint, load_model
 
@@ -28,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-THUMBNAIL_SIDE = 160
 
 # Images in one forward pass. On a CPU the maps of more do not stay in its cache (measured: 64 take 1.4 times
 # as long an image as 16); a GPU waits for its host with fewer.
@@ -164,15 +161,6 @@ def embed_manifest(
 def batch_for(device: torch.device) -> int:
     """Returns how many images are embedded at once where nobody says it."""
     return _BATCH_ON_CPU if device.type == "cpu" else _BATCH_ON_GPU
-
-
-def make_thumbnail(pixels: np.ndarray, side: int = THUMBNAIL_SIDE) -> bytes:
-    """Returns pixels (height, width, 3) uint8 as JPEG bytes, longest side at most `side` px."""
-    image = Image.fromarray(pixels)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
 
 
 @dataclass(frozen=True)

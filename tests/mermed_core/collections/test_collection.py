@@ -13,8 +13,8 @@ from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.store import load_collection
 from mermed_core.errors import CollectionError, SearchError
 from mermed_core.files import BUNDLED_COLLECTION
+from mermed_core.imaging.thumbnails import THUMBNAIL_SIDE
 from mermed_core.modalities import MODALITY_KEYS
-from mermed_core.models.embedder import THUMBNAIL_SIDE
 from mermed_core.records import Case
 from mermed_core.search import ivf_engine, stored
 from mermed_core.search.faiss_engine import FaissEngine

@@ -9,7 +9,8 @@ from PIL import Image
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError, ModelError
-from mermed_core.models.embedder import THUMBNAIL_SIDE, embed_manifest, make_thumbnail
+from mermed_core.imaging.thumbnails import make_thumbnail
+from mermed_core.models.embedder import embed_manifest
 from mermed_core.models.preprocessing import paper_normalisation
 
 
@@ -60,15 +61,6 @@ def test_nothing_readable_is_a_sentence(embedder):
     frame = pd.DataFrame({"image": [b"no image"], "modality": "ct", "source": "made_up"})
     with pytest.raises(ManifestError, match="Not one image"):
         embed_manifest(embedder, Manifest.from_frame(frame))
-
-
-@pytest.mark.parametrize(("shape", "shown"), [((400, 800, 3), (80, 160)), ((20, 10, 3), (20, 10))])
-def test_thumbnails_keep_their_shape_and_never_grow(shape, shown):
-    data = make_thumbnail(np.zeros(shape, np.uint8))
-    image = Image.open(io.BytesIO(data))
-    assert image.format == "JPEG"
-    assert (image.height, image.width) == shown
-    assert max(image.size) <= THUMBNAIL_SIDE
 
 
 def test_a_folder_without_a_model_is_a_sentence(tmp_path, embedder):
