@@ -67,6 +67,10 @@ class RefusedDownloadError(DownloadError):
     """A file is not fetched or not kept, whenever it is tried: too large, or not the one that was meant."""
 
 
+class StudyServerError(MermedError):
+    """A DICOMweb server cannot be reached, refuses, has no such study, or sends something else."""
+
+
 class RecipeError(MermedError):
     """A training recipe has an unknown key or a value out of range."""
 

@@ -1,6 +1,7 @@
 """Every environment variable that the program reads, in one typed place."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
@@ -11,8 +12,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from mermed_core.errors import SettingsError
 from mermed_core.files import BUNDLED_MODEL, DEFAULT_COLLECTION
 from mermed_core.languages.catalogue import ENGLISH, languages
+from mermed_core.urls import without_secrets
 
 _LOCAL, _EVERYWHERE = "127.0.0.1", "0.0.0.0"
+THIS_MACHINE = (_LOCAL, "localhost", "::1")
+_NAME = re.compile(r"[^\W_][\w .-]{0,39}")
 
 
 def _expanded(path: Path) -> Path:
@@ -39,8 +43,37 @@ def _known_language(code: str) -> str:
     return code
 
 
+def _named_addresses(value: object) -> object:
+    """Reads NAME=ADDRESS, with a comma between two, as pairs."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=")[::2] for part in value.split(",") if part.strip()]
+    named = tuple((name.strip(), address.strip().rstrip("/")) for name, address in pairs)
+    for name, address in named:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                "write NAME=https://HOST/PATH, a name of letters and digits, a comma between two"
+            )
+        _check_address(address)
+    if len(dict(named)) < len(named):
+        raise ValueError("every server needs a name of its own")
+    return named
+
+
+def _check_address(address: str) -> None:
+    """Raises ValueError for an address that is not encrypted, unless it is of this machine, or holds more."""
+    parts = urlsplit(address)
+    encrypted = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in THIS_MACHINE)
+    if not encrypted or not parts.hostname:
+        raise ValueError("an address must begin with https:// (http:// only for 127.0.0.1 or localhost)")
+    _ = parts.port  # raises ValueError where it is no number
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("an address must have neither user, password, query nor fragment")
+
+
 Folder = Annotated[Path, AfterValidator(_expanded)]
 Folders = Annotated[tuple[Folder, ...], BeforeValidator(_listed)]
+Addresses = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_named_addresses)]
 
 
 class Settings(BaseModel):
@@ -121,6 +154,24 @@ class Settings(BaseModel):
         Field(
             alias="GRADIO_TEMP_DIR",
             description="Folder that uploads pass through before they are read and deleted. By default a "
+    dicomweb: Annotated[
+        Addresses,
+        Field(
+            alias="MERMED_DICOMWEB",
+            description="DICOMweb servers that a visitor may open a study from, by the names that the page "
+            "gives them: NAME=https://HOST/PATH, with a comma between two. Nothing is fetched from anywhere "
+            "else, and without it nothing at all.",
+        ),
+    ] = ()
+    dicomweb_token: Annotated[
+        str,
+        Field(
+            alias="MERMED_DICOMWEB_TOKEN",
+            description="What opens those servers: NAME=USER:PASSWORD or NAME=TOKEN, with a comma between "
+            "two.",
+            repr=False,
+        ),
+    ] = ""
             "private one is made, in memory where there is room, and removed when the page stops.",
         ),
     ] = None
@@ -195,7 +246,8 @@ class Settings(BaseModel):
             first = error.errors()[0]
             problem = first["msg"].replace("Input should", "it should", 1).removeprefix("Value error, ")
             raise SettingsError(
-                f"The environment variable {first['loc'][0]} is '{first['input']}'; {problem}."
+                f"The environment variable {first['loc'][0]} is '{without_secrets(str(first['input']))}'; "
+                f"{problem}."
             ) from error
 
 

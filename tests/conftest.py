@@ -1,6 +1,9 @@
 """Skips tests whose marker asks for something that is not here; property tests draw the same each time."""
 
 import os
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -35,3 +38,63 @@ def _has_cuda() -> bool:
     import torch  # slow to import, so only where a test needs it
 
     return torch.cuda.is_available()
+
+
+class ScriptedServer(ThreadingHTTPServer):
+    """Answers every GET as a test tells it to, well or badly.
+
+    Attributes:
+        answer: gets the handler of each request, and writes what it likes.
+        asked: path and headers of each request so far.
+        over: set when the server stops; whoever keeps a client waiting waits for it.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _ScriptedHandler)
+        self.answer: Callable[[BaseHTTPRequestHandler], None] = lambda handler: handler.send_error(404)
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def sends(self, body: bytes, kind: str, status: int = 200, **headers: str) -> None:
+        """Makes every answer from now on the same."""
+
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(status)
+            stated = {"Content-Type": kind, "Content-Length": str(len(body))} | headers
+            for name, value in stated.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+            handler.wfile.write(body)
+
+        self.answer = answer
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of clients that hang up."""
+
+
+class _ScriptedHandler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, ScriptedServer)
+        self.server.asked.append((self.path, dict(self.headers)))
+        self.server.answer(self)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keeps the output of the tests clean."""
+
+
+@pytest.fixture
+def scripted_server() -> Iterator[ScriptedServer]:
+    """A web server on this machine that does as it is told."""
+    with ScriptedServer() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()

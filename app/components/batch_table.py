@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mermed_core.inference.batch import BatchRow, Pace
+from mermed_core.languages.say import in_readers_words
 from mermed_core.models.model_metrics import ModelMetrics
 
 from ..texts import batch_text, text
@@ -15,7 +16,7 @@ def progress_bar(pace: Pace | None, stopped: str = "") -> str:
     """Returns how far the work has come; "" where none was begun."""
     if pace is None:
         return _render("progress", total=0)
-    said = batch_text.progress(pace.done, pace.total, pace.rate, pace.seconds_left)
+    said = batch_text.progress(int(pace.done), pace.total, pace.rate, pace.seconds_left)
     return _render(
         "progress",
         total=pace.total,
@@ -25,20 +26,30 @@ def progress_bar(pace: Pace | None, stopped: str = "") -> str:
 
 
 def batch_table(rows: Sequence[BatchRow], metrics: ModelMetrics) -> str:
-    """Returns a line for each file."""
+    """Returns a line for each picture."""
     return _render("table", rows=[_row(row, metrics) for row in rows])
 
 
 def _row(row: BatchRow, metrics: ModelMetrics) -> dict[str, Any]:
     analysis = row.analysis
-    known = {"name": row.name, "answer": row.answer, "known": batch_text.ANSWERS[row.answer]}
+    name = batch_text.frame(row.name, row.frame + 1, row.frames) if row.frames > 1 else row.name
+    known = {"name": name, "answer": row.answer, "known": batch_text.ANSWERS[row.answer]}
     empty = dict.fromkeys(
         ("modality", "finding", "doubt", "probability", "percent", "nearest", "similarity"), ""
     )
     if analysis is None:
-        return {**known, **empty, "picture": "", "notes": row.problem}
+        return {
+            **known,
+            **empty,
+            "picture": "",
+            "concerns": "",
+            "notes": " ".join(map(in_readers_words, row.notes)),
+        }
     picture = picture_uri(row.picture) if row.picture is not None else ""
-    said = {**known, **empty, "picture": picture, "notes": " ".join(analysis.notes)}
+    said = {**known, **empty, "picture": picture, "notes": " ".join(map(in_readers_words, row.notes))}
+    said["concerns"] = (
+        ", ".join(batch_text.CONCERNS[each] for each in row.concerns) or batch_text.GOOD_PICTURE
+    )
     if analysis.in_distribution:
         said["modality"] = text.modality_name(next(iter(analysis.modality)))
     if analysis.findings:
@@ -48,7 +59,8 @@ def _row(row: BatchRow, metrics: ModelMetrics) -> dict[str, Any]:
         said["doubt"] = "" if finding.holds_elsewhere else batch_text.NOT_ELSEWHERE
     if analysis.neighbours:
         nearest = analysis.neighbours[0]
-        said["nearest"], said["similarity"] = nearest.case.label, f"{nearest.similarity:.2f}"
+        said["nearest"] = text.case_label(nearest.case)
+        said["similarity"] = text.decimal(nearest.similarity)
     return said
 
 

@@ -69,7 +69,7 @@ class BatchPage:
         }
         for row in analyse_files(self._predictor, files):
             rows = (*rows, row)
-            pace.done = len(rows)
+            pace.count(row)
             shown = self._state(rows, pace)
             if len(rows) > _GROWTH * sent:
                 shown[self.table], sent = self._table(rows), len(rows)

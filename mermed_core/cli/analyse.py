@@ -26,6 +26,7 @@ DETAILS = """\
     mermed analyse scan.dcm --report scan.pdf --report scan.json
     mermed analyse scan.dcm --dicom-out results --same-study
     mermed analyse my/images --csv answers.csv
+    mermed analyse 1.2.840.113619.2 --dicomweb PACS
 
 With --json the answer is one object: modality, familiarity (familiar; unlike: of the modality, but unlike
 what the findings were learned on; unknown), in_distribution, region, region_probability, reason, findings
@@ -36,8 +37,8 @@ header_modality (what the DICOM header says). No other part of a header is read 
 preliminary and unverified). They name no patient and are a study of their own, unless --same-study says
 that the file's patient and study are to be read from its header and named in them.
 
---csv takes a folder, at any depth, or a ZIP archive, and writes a line for each file; of a file with frames
-the first is analysed. Ctrl-C keeps what is done."""
+--csv takes a folder, at any depth, or a ZIP archive, and writes a line for each frame of each file (of a file
+at most 100), with what is wrong with the picture, such as too_dark or blurred. Ctrl-C keeps what is done."""
 
 _RECOGNISED = {
     Familiarity.FAMILIAR: "yes",
@@ -65,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="analyse many files and write a table")
+    parser.add_argument(
+        "--dicomweb",
+        metavar="NAME",
+        help="a server of MERMED_DICOMWEB: instead of a file, name a study of it by its StudyInstanceUID, "
+        "accession number or patient; without --csv the middle image of its first series is analysed",
+    )
     parser.add_argument(
         "--report",
         type=report_file,
@@ -97,20 +104,41 @@ def run(options: argparse.Namespace) -> None:
         ImageError: the file cannot be read as an image.
         ModelError: there is no usable model.
         CollectionError: the collection that was asked for cannot be loaded.
+        StudyServerError: the server that was asked for has no such study, or does not answer.
     """
     # Before the seconds that loading takes: a wrong option is said at once.
-    subject = _subject(options)
+    study = _study(options)
+    source = _first(study) if study else options.file
+    subject = _subject(options, source)
     predictor = load_served(options.model, options.collection)
     if options.csv:
-        from mermed_core.cli.many_files import analyse_into
+        from mermed_core.cli.many_files import analyse_into, files_in
 
-        analyse_into(options.csv, predictor, options.file)
+        files = [(f"{number}.dcm", data) for number, data in enumerate(study, 1)] or files_in(options.file)
+        analyse_into(options.csv, predictor, files)
     else:
-        _analyse_one(options, predictor, subject)
+        _analyse_one(options, predictor, source, subject)
 
 
-def _analyse_one(options: argparse.Namespace, predictor: "Predictor", subject: "Subject | None") -> None:
-    image = predictor.read(options.file, options.frame - 1)
+def _study(options: argparse.Namespace) -> list[bytes]:
+    """Returns the images of the study that a server is asked for; none where none is."""
+    if not options.dicomweb:
+        return []
+    from mermed_core.cli.study_server import fetched_study
+
+    return fetched_study(options.dicomweb, str(options.file))
+
+
+def _first(study: list[bytes]) -> bytes:
+    from mermed_core.cli.study_server import first_view
+
+    return first_view(study)
+
+
+def _analyse_one(
+    options: argparse.Namespace, predictor: "Predictor", source: bytes | Path, subject: "Subject | None"
+) -> None:
+    image = predictor.read(source, options.frame - 1)
     embedding = predictor.embed(image, modality=options.modality)
     analysis = predictor.analyse(embedding, neighbours=options.neighbours)
     if options.report or options.dicom_out:
@@ -134,7 +162,7 @@ def report_file(text: str) -> Path:
     return path
 
 
-def _subject(options: argparse.Namespace) -> "Subject | None":
+def _subject(options: argparse.Namespace, source: bytes | Path) -> "Subject | None":
     """Returns whom DICOM files are about; None for nobody."""
     if not options.same_study:
         return None
@@ -142,7 +170,7 @@ def _subject(options: argparse.Namespace) -> "Subject | None":
         raise SettingsError("--same-study says what --dicom-out FOLDER writes; give both.")
     from mermed_core.reports.case.dicom_subject import Subject
 
-    return Subject.of_file(options.file)
+    return Subject.of_file(source)
 
 
 def _own_answer(predictor: "Predictor", path: Path, embedding: Embedding) -> "FewShotAnswer":

@@ -1,6 +1,6 @@
 """DICOM files to RGB pixels, as the file says that they should be shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -19,13 +19,17 @@ from mermed_core.imaging.dicom_header import (
     number,
     parse_dicom,
     text,
+    tile_grid,
 )
 from mermed_core.imaging.dicom_modality import header_modality
 from mermed_core.imaging.dicom_pixels import StoredValues, read_stored_values
+from mermed_core.imaging.dicom_slide import read_tiles, slide_size
 from mermed_core.imaging.dicom_tables import apply_palette, read_grey_table
+from mermed_core.imaging.frames import Box
 from mermed_core.imaging.geometry import true_proportion
 from mermed_core.imaging.grey_values import Decoded, Values, Window
-from mermed_core.imaging.limits import Limits
+from mermed_core.imaging.limits import Limits, check_size, too_large
+from mermed_core.imaging.slides import FullSize, fitting, on_level, region_note, size_note
 from mermed_core.imaging.windowing import scale_to_bytes, stretch_ends
 
 _YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
@@ -36,15 +40,74 @@ _MOST_WINDOWS = 8  # of those that a file states
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
-def read_dicom(data: bytes, frame: int, limits: Limits) -> Decoded:
-    """Reads one frame.
+def read_dicom(data: bytes, frame: int, limits: Limits, copies: Sequence[bytes] = ()) -> Decoded:
+    """Reads one frame; of a slide, all tiles of the largest of its files that may be read.
+
+    Args:
+        data: the file.
+        frame: which frame, from 0.
+        limits: on what is read.
+        copies: files of the same slide at smaller sizes, the largest first.
 
     Raises:
         ImageError: no pixels, too large, no such frame, compressed in a way that is not read, or damaged.
     """
+    size = slide_size(data)
+    if size is None:
+        return _read_part(data, frame, limits)
+    sizes = [size, *filter(None, map(slide_size, copies))]
+    chosen = fitting(sizes, limits)
+    if chosen is None:
+        raise too_large(size[1], size[0], limits)
+    read = _read_part((data, *copies)[chosen], frame, limits)
+    if chosen == 0:
+        return read
+    said = size_note(sizes, chosen, _micrometres(data, limits))
+    full = FullSize(*size, said) if read.pixels.shape[:2] == sizes[chosen] else None
+    return replace(read, notes=(said, *read.notes), full=full)
+
+
+def read_dicom_region(
+    data: bytes, region: Box, limits: Limits, copies: Sequence[bytes] = ()
+) -> tuple[np.ndarray, str]:
+    """Returns a region of a slide that is too large to be read whole, and a note at which size it was read.
+
+    Args:
+        data: the file.
+        region: inside it, in pixels.
+        limits: on the pixels of the region; a larger one is read of a copy.
+        copies: files of the same slide at smaller sizes, the largest first.
+
+    Returns:
+        Pixels (height, width, 3) uint8 or deep grey values (height, width).
+    """
+    sizes = [size for size in map(slide_size, (data, *copies)) if size is not None]
+    chosen = fitting(sizes, limits, region) if sizes else None
+    if chosen is None:
+        raise too_large(region.width, region.height, limits)
+    part = on_level(region, sizes[0], sizes[chosen])
+    read = _read_part((data, *copies)[chosen], 0, limits, part)
+    values = read.pixels if read.values is None else read.values.values
+    return values, region_note(sizes, chosen, _micrometres(data, limits))
+
+
+def _micrometres(data: bytes, limits: Limits) -> float | None:
+    """Returns how wide a pixel is, None where the file does not say it."""
+    _, millimetres = _pixel_size(parse_dicom(data, limits), 0)
+    return None if millimetres is None else 1000 * millimetres
+
+
+def _read_part(data: bytes, frame: int, limits: Limits, part: Box | None = None) -> Decoded:
+    """Reads one frame, or the tiles of a slide or of a part of it."""
     dataset = parse_dicom(data, limits)
     frames = check_header(dataset, frame, limits)
-    stored = read_stored_values(dataset, frame, frames)
+    grid = tile_grid(dataset)
+    if grid is None:
+        stored = read_stored_values(dataset, frame, frames)
+    else:
+        part = part or Box(0, 0, grid.height, grid.width)
+        check_size(part.width, part.height, limits)
+        stored = read_tiles(dataset, grid, part)
     values, size = None, _pixel_size(dataset, frame)
     modality = header_modality(text(dataset, "Modality"), text(dataset, "BodyPartExamined"))
     if stored.values.ndim == 3 or stored.photometric == "PALETTE COLOR":

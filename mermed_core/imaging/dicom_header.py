@@ -6,6 +6,7 @@ Only the elements listed here are read at all, so that nothing else can reach a 
 import io
 import math
 import zlib
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import pydicom
@@ -26,11 +27,14 @@ from mermed_core.imaging.limits import Limits, check_frame, check_size
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _COLOURS = ("Red", "Green", "Blue")
+MATRIX = ("TotalPixelMatrixRows", "TotalPixelMatrixColumns", "DimensionOrganizationType")
+"""What says that the frames of a file are the tiles of one picture."""
 _KEYWORDS = [
     *PIXELS,
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
     *("Modality", "BodyPartExamined"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PlanarConfiguration"),
+    *MATRIX,
     *("PhotometricInterpretation", "PresentationLUTShape", "BurnedInAnnotation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
     *("PixelPaddingValue", "PixelPaddingRangeLimit"),
@@ -71,7 +75,7 @@ def count_dicom_frames(file: BinaryIO, limits: Limits) -> int:
     """
     _check_deflated(file, limits)
     file.seek(0)
-    tags: list[str] = ["Rows", "Columns", "NumberOfFrames"]
+    tags: list[str] = ["Rows", "Columns", "NumberOfFrames", *MATRIX]
     dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
     if not (number(dataset, "Rows") and number(dataset, "Columns")):
         raise NoPixelsError(_NO_PICTURE)
@@ -137,8 +141,55 @@ def functional_group(dataset: Dataset, frame: int, macro: str) -> Dataset | None
     return None
 
 
-def _frames(dataset: Dataset) -> int:
+@dataclass(frozen=True)
+class TileGrid:
+    """A picture whose tiles are the frames of a file, row by row, as microscopes of slides write it.
+
+    Source: DICOM PS3.3, C.7.6.17.3 (TILED_FULL).
+
+    Attributes:
+        height: of the picture in pixels; the tiles at its end may reach beyond it.
+        width: of the picture in pixels.
+        tile_height: in pixels.
+        tile_width: in pixels.
+    """
+
+    height: int
+    width: int
+    tile_height: int
+    tile_width: int
+
+    @property
+    def down(self) -> int:
+        """How many tiles lie below each other."""
+        return -(-self.height // self.tile_height)
+
+    @property
+    def across(self) -> int:
+        """How many tiles lie beside each other."""
+        return -(-self.width // self.tile_width)
+
+
+def tile_grid(dataset: Dataset) -> TileGrid | None:
+    """Returns how the frames of a file make one picture, None where each is one of its own."""
+    stated = [int(number(dataset, keyword) or 0) for keyword in (*MATRIX[:2], "Rows", "Columns")]
+    if min(stated) < 1:
+        return None
+    grid = TileGrid(*stated)
+    tiles, frames = grid.down * grid.across, stored_frames(dataset)
+    organised = text(dataset, "DimensionOrganizationType")
+    # Further focal planes and optical paths follow the tiles of the first.
+    full = frames >= tiles if organised == "TILED_FULL" else not organised and frames == tiles > 1
+    return grid if full else None
+
+
+def stored_frames(dataset: Dataset) -> int:
+    """Returns how many frames the file holds, whatever they are."""
     return max(1, int(number(dataset, "NumberOfFrames") or 1))
+
+
+def _frames(dataset: Dataset) -> int:
+    return 1 if tile_grid(dataset) else stored_frames(dataset)
 
 
 def _check_deflated(file: BinaryIO, limits: Limits) -> None:

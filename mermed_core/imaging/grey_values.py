@@ -1,12 +1,13 @@
 """Grey values of more than 8 bits, kept so that a person can choose the window that they are seen through."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from mermed_core.imaging.colours import STRETCHED, is_deep
+from mermed_core.imaging.slides import FullSize
 from mermed_core.imaging.windowing import scale_to_bytes, stretch_ends, window_to_bytes
 
 # Codes from 1; 0 stands for where there is no image.
@@ -75,6 +76,7 @@ class Decoded:
         notes: sentences for the person who looks at it.
         values: of the same height and width, where the frame is grey and has more than 8 bits.
         modality: our key of the modality that a header names.
+        full: of a picture of which only a smaller copy was read.
     """
 
     pixels: np.ndarray
@@ -82,6 +84,7 @@ class Decoded:
     notes: tuple[str, ...]
     values: Values | None = None
     modality: str | None = None
+    full: FullSize | None = None
 
 
 def decoded(
@@ -159,6 +162,12 @@ class GreyValues:
             given.hounsfield,
             given.notes,
         )
+
+    def with_values(self, values: np.ndarray) -> Self:
+        """Returns other values (height, width) of the picture in the same codes; those beyond are clipped."""
+        steps = np.rint((values.astype(np.float64) - self.lowest) / self.step) + 1
+        codes = np.where(np.isfinite(steps), np.clip(steps, 1, len(self.curve) - 1), 0)
+        return replace(self, codes=codes.astype(np.uint16))
 
     def shown(self, window: Window | None, inverted: bool) -> np.ndarray:
         """Returns pixels (height, width, 3) uint8.

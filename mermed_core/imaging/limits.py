@@ -34,7 +34,12 @@ def check_size(width: int, height: int, limits: Limits) -> None:
     if width < 1 or height < 1:
         raise DamagedImageError("The file states an image without width or height. Export it again.")
     if width * height > limits.max_pixels:
-        raise ImageTooLargeError(
-            f"The image has {width} × {height} pixels; at most {limits.max_pixels / 1e6:.0f} million are "
-            "read. Save a smaller version."
-        )
+        raise too_large(width, height, limits)
+
+
+def too_large(width: int, height: int, limits: Limits) -> ImageTooLargeError:
+    """Returns the error for more pixels than are read."""
+    return ImageTooLargeError(
+        f"The image has {width} × {height} pixels; at most {limits.max_pixels / 1e6:.0f} million are "
+        "read. Save a smaller version."
+    )

@@ -4,6 +4,7 @@ The kind is decided by the content, never by the name. Whatever is wrong with a 
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -19,16 +20,26 @@ from mermed_core.errors import (
     ImageTooLargeError,
     UnsupportedFormatError,
 )
-from mermed_core.imaging.dicom import read_dicom
+from mermed_core.imaging.dicom import read_dicom, read_dicom_region
 from mermed_core.imaging.dicom_header import count_dicom_frames
+from mermed_core.imaging.frames import Box
 from mermed_core.imaging.grey_values import GreyValues
 from mermed_core.imaging.kinds import HEAD_BYTES, image_kind, refusal
 from mermed_core.imaging.limits import LIMITS, Limits
 from mermed_core.imaging.pictures import count_picture_frames, read_picture
-from mermed_core.imaging.tiff import read_tiff
+from mermed_core.imaging.slides import FullSize
+from mermed_core.imaging.tiff import read_tiff, read_tiff_region
 from mermed_core.imaging.tiff_directories import count_pages
 
-__all__ = ["LIMITS", "Limits", "MedicalImage", "count_frames", "looks_like_image", "read_image"]
+__all__ = [
+    "LIMITS",
+    "Limits",
+    "MedicalImage",
+    "count_frames",
+    "looks_like_image",
+    "read_image",
+    "read_region",
+]
 
 
 @dataclass(frozen=True)
@@ -43,6 +54,8 @@ class MedicalImage:
         notes: sentences for the person who looks at it, such as how it was windowed; never of the patient.
         header_modality: our key of the modality that a DICOM header names, a hint; None where it names none.
         grey: the deep grey values that the pixels were made of, where they were asked for and there are any.
+        full: where the picture is too large to be read whole, so that the pixels are of a smaller copy, and
+            `read_region` reads parts of it.
     """
 
     pixels: np.ndarray
@@ -52,10 +65,23 @@ class MedicalImage:
     notes: tuple[str, ...]
     header_modality: str | None = None
     grey: GreyValues | None = None
+    full: FullSize | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the whole picture in its own pixels, of which fewer may have been read."""
+        return (
+            (self.full.height, self.full.width) if self.full else (self.pixels.shape[0], self.pixels.shape[1])
+        )
 
 
 def read_image(
-    source: bytes | Path, *, frame: int = 0, limits: Limits = LIMITS, keep_grey: bool = False
+    source: bytes | Path,
+    *,
+    frame: int = 0,
+    limits: Limits = LIMITS,
+    keep_grey: bool = False,
+    copies: Sequence[bytes] = (),
 ) -> MedicalImage:
     """Reads one image of a file.
 
@@ -69,6 +95,7 @@ def read_image(
         frame: which frame or page, from 0.
         limits: on bytes, pixels and frames; checked before pixels are decoded.
         keep_grey: whether grey values of more than 8 bits are kept, for another window.
+        copies: files of the same slide at smaller sizes, the largest first, as DICOM keeps them.
 
     Raises:
         ImageError: one of its kinds, with a sentence that says what is wrong.
@@ -79,7 +106,7 @@ def read_image(
         raise refusal(data)
     try:
         if kind == "DICOM":
-            read = read_dicom(data, frame, limits)
+            read = read_dicom(data, frame, limits, copies)
         elif kind == "TIFF":
             read = read_tiff(data, frame, limits)
         else:
@@ -88,7 +115,42 @@ def read_image(
     except Exception as error:
         raise _sentence(error, kind) from error
     pixels = np.ascontiguousarray(read.pixels)
-    return MedicalImage(pixels, read.frames, frame, kind, read.notes, read.modality, grey)
+    return MedicalImage(pixels, read.frames, frame, kind, read.notes, read.modality, grey, read.full)
+
+
+def read_region(
+    source: bytes,
+    region: Box,
+    *,
+    frame: int = 0,
+    limits: Limits = LIMITS,
+    copies: Sequence[bytes] = (),
+) -> tuple[np.ndarray, str]:
+    """Reads a region of a picture that is too large to be read whole (`MedicalImage.full`).
+
+    Args:
+        source: the file's bytes.
+        region: inside the picture, in pixels of its full size.
+        frame: which frame or page, from 0.
+        limits: on the pixels of the region; a larger one is read of a smaller copy.
+        copies: files of the same slide at smaller sizes, the largest first.
+
+    Returns:
+        Pixels (height, width, 3) uint8 or deep grey values (height, width), and a note at which size they
+        were read.
+
+    Raises:
+        ImageError: the file is damaged there, or of no kind that holds such pictures.
+    """
+    kind = image_kind(source[:HEAD_BYTES])
+    if kind not in ("TIFF", "DICOM"):
+        raise refusal(source)
+    try:
+        if kind == "DICOM":
+            return read_dicom_region(source, region, limits, copies)
+        return read_tiff_region(source, frame, region, limits)
+    except Exception as error:
+        raise _sentence(error, kind) from error
 
 
 def count_frames(source: bytes | Path, *, limits: Limits = LIMITS) -> int:

@@ -8,13 +8,16 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from mermed_core.imaging.dicom_header import number
+from mermed_core.imaging.dicom_header import MATRIX, number, tile_grid
 from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
 
 _TAGS = (
-    *("SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "Rows", "Columns"),
+    *("SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "Rows", "Columns", "NumberOfFrames", *MATRIX),
+    "ImageType",
     *("ImagePositionPatient", "ImageOrientationPatient"),
 )
+
+_OTHER_PARTS = ("LABEL", "OVERVIEW")  # pictures of the glass, beside those of what lies on it
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,10 @@ def _place(data: bytes) -> _Place | None:
         return None
     if not series:
         return None
+    if grid := tile_grid(header):  # the sizes of one slide, the largest first
+        shown = [each for each in _OTHER_PARTS if each in (header.get("ImageType") or ())]
+        key = (series, "slide", *shown)
+        return _Place(key, number(header, "SeriesNumber") or 0.0, -float(grid.width), 0.0)
     facing = _numbers(header, "ImageOrientationPatient", 6)
     at = _numbers(header, "ImagePositionPatient", 3)
     along = None

@@ -2,39 +2,46 @@
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from mermed_core.errors import DamagedImageError, UnsupportedFormatError
 from mermed_core.imaging.colours import Pixels, colour_to_rgb, grey_to_rgb, is_deep, over_black, to_srgb
+from mermed_core.imaging.frames import Box
 from mermed_core.imaging.geometry import true_proportion, upright
 from mermed_core.imaging.grey_values import Decoded, decoded
-from mermed_core.imaging.jpeg_headers import read_codestream
-from mermed_core.imaging.limits import Limits, check_frame, check_size
+from mermed_core.imaging.limits import Limits, check_frame, check_size, too_large
 from mermed_core.imaging.pictures import image_to_rgb
-from mermed_core.imaging.tiff_directories import CUT_OFF, count_pages
+from mermed_core.imaging.slides import FullSize, fitting, on_level, region_note, size_note
+from mermed_core.imaging.tiff_directories import picture_pages, read_pages
+from mermed_core.imaging.tiff_slide import levels, micrometres, size_of
+from mermed_core.imaging.tiff_values import (
+    BITS,
+    COLOUR_MAP,
+    ICC_PROFILE,
+    ORIENTATION,
+    PALETTE,
+    PHOTOMETRIC,
+    RGB,
+    WHITE_IS_ZERO,
+    X_RESOLUTION,
+    Y_RESOLUTION,
+    YCBCR,
+    page_values,
+    read_values,
+)
 from mermed_core.imaging.windowing import scale_to_bytes
 
-if TYPE_CHECKING:
-    from tifffile import TiffPage
-
-_BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLE_FORMAT = 258, 262, 274, 339
-_X_RESOLUTION, _Y_RESOLUTION, _COLOUR_MAP, _ICC_PROFILE = 282, 283, 320, 34675
-_TAGS = (_PHOTOMETRIC, _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _COLOUR_MAP, _ICC_PROFILE)
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6  # values of _PHOTOMETRIC
-_ON_ITS_SIDE = (5, 6, 7, 8)  # values of _ORIENTATION
-_JPEG, _JPEG2000 = (7,), (33003, 33005, 34712)
-# None, LZW, Deflate (two numbers), PackBits, LZMA, Zstandard (two numbers).
-_BYTE_COMPRESSIONS = (1, 5, 8, 32946, 32773, 34925, 34926, 50000)
+_SAMPLE_FORMAT = 339
+_ON_ITS_SIDE = (5, 6, 7, 8)  # values of ORIENTATION
 _STRAIGHT_ALPHA, _PREMULTIPLIED_ALPHA = 2, 1  # values of ExtraSamples
-_RARE = "This TIFF file is of a rare kind. Save it in grey or RGB without compression, or as PNG."
 
 
-def read_tiff(data: bytes, page: int, limits: Limits) -> Decoded:
-    """Reads one page.
+def read_tiff(data: bytes, frame: int, limits: Limits) -> Decoded:
+    """Reads one page; of one that is too large, its largest copy that is not.
 
     Pillow reads what has at most 8 bits a channel, and tifffile all else: Pillow swaps no bytes of compressed
     numbers, and takes some types for others.
@@ -42,14 +49,77 @@ def read_tiff(data: bytes, page: int, limits: Limits) -> Decoded:
     Raises:
         ImageError: too large, no such page, cut off, or of a kind that is not read.
     """
-    pages = count_pages(data, limits)
-    check_frame(page, pages, limits)
-    shown = (f"Page {page + 1} of {pages} is shown.",) if pages > 1 else ()
+    page, frames, large = _found(data, frame, limits)
+    shown = (f"Page {frame + 1} of {frames} is shown.",) if frames > 1 else ()
+    if large:
+        return _read_slide(data, page, limits, shown, frames)
     plain = _read_plain(data, page, limits)
     if plain:
-        return decoded(plain[0], (*plain[1], *shown), pages)
-    values, notes, white_is_zero = _read_numbers(data, page, limits)
-    return decoded(values, (*notes, *shown), pages, white_is_zero=white_is_zero)
+        return decoded(plain[0], (*plain[1], *shown), frames)
+    values, tags, extra = read_values(data, page, limits)
+    pixels, notes = _as_picture(values, tags, extra)
+    pixels, proportion = true_proportion(pixels, *_pixel_size(tags), limits)
+    pixels = upright(pixels, tags.get(ORIENTATION))
+    return decoded(pixels, (*notes, *proportion, *shown), frames, white_is_zero=_white_is_zero(tags))
+
+
+def read_tiff_region(data: bytes, frame: int, region: Box, limits: Limits) -> tuple[np.ndarray, str]:
+    """Returns a region of a page that is too large to be read whole, and a note at which level it was read.
+
+    Args:
+        data: the file.
+        frame: which picture.
+        region: inside it, in pixels of its full size.
+        limits: on the pixels of the region; a larger one is read of a smaller copy.
+
+    Returns:
+        Pixels (height, width, 3) uint8 or deep grey values (height, width).
+    """
+    import tifffile
+
+    page, _, _ = _found(data, frame, limits)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        found = levels(file, page)
+        sizes = [size_of(each) for each in found]
+        number = fitting(sizes, limits, region)
+        if number is None:
+            raise too_large(region.width, region.height, limits)
+        part = on_level(region, sizes[0], sizes[number])
+        pixels, _ = _as_picture(*page_values(data, found[number], limits, part))
+        return pixels, region_note(sizes, number, micrometres(found[0]))
+
+
+def _found(data: bytes, frame: int, limits: Limits) -> tuple[int, int, bool]:
+    """Returns on which page a picture is, how many there are, and whether it is too large to read whole."""
+    pages = read_pages(data, limits)
+    pictures = picture_pages(pages)
+    frames = len(pages) if len(pages) > limits.max_frames else len(pictures)
+    check_frame(frame, frames, limits)
+    page = pages[pictures[frame]]
+    return pictures[frame], frames, page.height * page.width > limits.max_pixels
+
+
+def _read_slide(data: bytes, page: int, limits: Limits, shown: tuple[str, ...], frames: int) -> Decoded:
+    """Reads the largest copy of a page that may be read."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        found = levels(file, page)
+        sizes = [size_of(each) for each in found]
+        number = fitting(sizes, limits)
+        if number is None:
+            raise too_large(sizes[0][1], sizes[0][0], limits)
+        values, tags, extra = page_values(data, found[number], limits)
+        width = micrometres(found[0])
+    pixels, notes = _as_picture(values, tags, extra)
+    pixels, proportion = true_proportion(pixels, *_pixel_size(tags), limits)
+    orientation = tags.get(ORIENTATION, 1)
+    as_stored = not proportion and orientation not in range(2, 9)
+    said = size_note(sizes, number, width)
+    full = FullSize(*sizes[0], said) if as_stored else None
+    notes = (*notes, *proportion, *shown)
+    read = decoded(upright(pixels, orientation), notes, frames, white_is_zero=_white_is_zero(tags))
+    return replace(read, notes=(said, *read.notes), full=full)
 
 
 def _read_plain(data: bytes, page: int, limits: Limits) -> Pixels | None:
@@ -61,7 +131,7 @@ def _read_plain(data: bytes, page: int, limits: Limits) -> Pixels | None:
             tags = dict(image.tag_v2) if isinstance(image, TiffImageFile) else {}
             if not _is_plain(tags):
                 return None
-            orientation = tags.get(_ORIENTATION)
+            orientation = tags.get(ORIENTATION)
             pixels, notes = image_to_rgb(image)  # upright by itself
             pixels, proportion = true_proportion(pixels, *_pixel_size(tags, orientation), limits)
             return pixels, (*notes, *proportion)
@@ -71,8 +141,8 @@ def _read_plain(data: bytes, page: int, limits: Limits) -> Pixels | None:
 
 def _is_plain(tags: Mapping[int, Any]) -> bool:
     """Tells from tags whether a page's channels are unsigned, of at most 8 bits, and its palette usual."""
-    bits, sample_format = (int(np.max(tags.get(tag, 1))) for tag in (_BITS, _SAMPLE_FORMAT))
-    palette = tags.get(_COLOUR_MAP)
+    bits, sample_format = (int(np.max(tags.get(tag, 1))) for tag in (BITS, _SAMPLE_FORMAT))
+    palette = tags.get(COLOUR_MAP)
     usual = palette is None or int(np.max(palette, initial=0)) > 255
     return bits <= 8 and sample_format == 1 and usual
 
@@ -80,40 +150,37 @@ def _is_plain(tags: Mapping[int, Any]) -> bool:
 def _pixel_size(tags: Mapping[int, Any], orientation: Any = None) -> tuple[float | None, float | None]:
     """Returns a pixel's height and width as the resolution means them; both of the page as it is turned."""
     try:
-        height, width = 1 / float(tags[_Y_RESOLUTION]), 1 / float(tags[_X_RESOLUTION])
+        height, width = 1 / float(tags[Y_RESOLUTION]), 1 / float(tags[X_RESOLUTION])
     except (ArithmeticError, KeyError, TypeError, ValueError):
         return None, None
     return (width, height) if orientation in _ON_ITS_SIDE else (height, width)
 
 
-def _read_numbers(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, tuple[str, ...], bool]:
-    """Reads a page of numbers of any type, compressed or not.
+def _white_is_zero(tags: Mapping[int, Any]) -> bool:
+    return tags[PHOTOMETRIC] == WHITE_IS_ZERO
 
-    Returns:
-        Pixels (height, width, 3) uint8 or deep grey values (height, width), notes, and whether low grey
-        values are bright.
-    """
-    values, tags, extra = read_values(data, page, limits)
-    photometric, bits = tags[_PHOTOMETRIC], tags[_BITS]
-    white_is_zero = photometric == _WHITE_IS_ZERO
+
+def _as_picture(values: np.ndarray, tags: Mapping[int, Any], extra: int | None) -> Pixels:
+    """Returns what `read_values` gave as pixels (height, width, 3) uint8 or deep grey values."""
+    photometric, bits = tags[PHOTOMETRIC], tags[BITS]
     notes: tuple[str, ...] = ()
     if extra == _STRAIGHT_ALPHA and values.dtype.kind == "u":
         values, notes = over_black(values[..., :-1], values[..., -1])
     elif extra is not None and extra != _PREMULTIPLIED_ALPHA:
         notes = ("Further channels of the file are not shown.",)
-    if photometric == _PALETTE and _COLOUR_MAP in tags:
-        pixels, chosen = _through_palette(values[..., 0], tags[_COLOUR_MAP]), ()
-    elif photometric in (_RGB, _YCBCR):
+    if photometric == PALETTE and COLOUR_MAP in tags:
+        return _through_palette(values[..., 0], tags[COLOUR_MAP]), notes
+    if photometric in (RGB, YCBCR):
         pixels, chosen = colour_to_rgb(values[..., :3], bits if bits % 8 else None)
-        image, converted = to_srgb(Image.fromarray(pixels), tags.get(_ICC_PROFILE))
-        pixels, chosen = np.asarray(image), (*chosen, *converted)
-    else:
-        grey = values[..., 0]
-        if bits < 8 and grey.dtype == np.uint8:
-            grey = scale_to_bytes(grey, 0, float((1 << bits) - 1))
-        pixels, chosen = (grey, ()) if is_deep(grey) else grey_to_rgb(grey, white_is_zero=white_is_zero)
-    pixels, proportion = true_proportion(pixels, *_pixel_size(tags), limits)
-    return upright(pixels, tags.get(_ORIENTATION)), (*chosen, *notes, *proportion), white_is_zero
+        image, converted = to_srgb(Image.fromarray(pixels), tags.get(ICC_PROFILE))
+        return np.asarray(image), (*chosen, *converted, *notes)
+    grey = values[..., 0]
+    if bits < 8 and grey.dtype == np.uint8:
+        grey = scale_to_bytes(grey, 0, float((1 << bits) - 1))
+    if is_deep(grey):
+        return grey, notes
+    pixels, chosen = grey_to_rgb(grey, white_is_zero=_white_is_zero(tags))
+    return pixels, (*chosen, *notes)
 
 
 def _through_palette(indices: np.ndarray, palette: Any) -> np.ndarray:
@@ -121,67 +188,3 @@ def _through_palette(indices: np.ndarray, palette: Any) -> np.ndarray:
     table = np.asarray(palette).reshape(3, -1).T
     top = 255 if int(table.max(initial=0)) < 256 else 65535
     return scale_to_bytes(table[np.clip(indices.astype(np.int64), 0, len(table) - 1)], 0, top)
-
-
-def read_values(data: bytes, page: int, limits: Limits) -> tuple[np.ndarray, dict[int, Any], int | None]:
-    """Returns a page's values (height, width, samples), its tags by number, and what a further sample means.
-
-    The third is None where no sample is further, and else the first value of ExtraSamples; samples after that
-    one are left out.
-
-    Raises:
-        UnsupportedFormatError: compressed in a rare way, or neither grey, palette nor RGB.
-        DamagedImageError: shorter than it says.
-    """
-    import tifffile  # slow to import, and few files need it
-
-    with tifffile.TiffFile(io.BytesIO(data)) as file:
-        chosen = file.pages[page].aspage()
-        height, width = chosen.imagelength, chosen.imagewidth
-        check_size(width, height * chosen.imagedepth, limits)
-        _check_kind(chosen)
-        _check_segments(data, chosen, limits)
-        values = chosen.asarray(maxworkers=1, squeeze=False)
-        tags = {tag.code: _simple(tag.value) for tag in chosen.tags if tag.code in _TAGS}
-        tags |= {_PHOTOMETRIC: int(chosen.photometric), _BITS: int(np.max(chosen.bitspersample))}
-        extra, samples = chosen.extrasamples, chosen.samplesperpixel
-    # From (separate samples, depth, height, width, interleaved samples) to samples last.
-    values = np.moveaxis(values[:, 0], 0, -1).reshape(height, width, -1)
-    colours = 3 if tags[_PHOTOMETRIC] in (_RGB, _YCBCR) else 1
-    if values.shape[2] != samples or samples < colours:
-        raise DamagedImageError(CUT_OFF)
-    if samples == colours:
-        return values, tags, None
-    return values[..., : colours + 1], tags, int(extra[0]) if extra else 0
-
-
-def _check_kind(page: "TiffPage") -> None:
-    """Raises UnsupportedFormatError for a page whose numbers or colours are not read here."""
-    compressions = (*_BYTE_COMPRESSIONS, *_JPEG, *_JPEG2000)
-    photometrics = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE)
-    read = page.photometric in photometrics or (page.photometric == _YCBCR and page.compression in _JPEG)
-    if page.imagedepth != 1 or page.compression not in compressions or not read:
-        raise UnsupportedFormatError(_RARE)
-    if page.dtype is None or page.dtype.kind not in "buif":
-        raise UnsupportedFormatError(_RARE)
-
-
-def _check_segments(data: bytes, page: "TiffPage", limits: Limits) -> None:
-    """Raises for strips or tiles that are missing, outside the file, or would unpack to more than is read."""
-    if page.is_tiled:
-        check_size(page.tilewidth, page.tilelength, limits)
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    inside = all(0 < start <= len(data) - length and length > 0 for start, length in segments)
-    if not inside or len(segments) < int(np.prod(page.chunked)):
-        raise DamagedImageError(CUT_OFF)
-    if page.compression in (*_JPEG, *_JPEG2000):
-        for start, length in segments:
-            about = read_codestream(data[start : start + length])
-            check_size(about.width, about.height, limits)
-
-
-def _simple(value: Any) -> Any:
-    """Returns a tag's value; a fraction, which tifffile gives as two numbers, as one."""
-    if isinstance(value, tuple) and len(value) == 2 and value[1]:
-        return value[0] / value[1]
-    return value

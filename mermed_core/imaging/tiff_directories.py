@@ -1,6 +1,7 @@
-"""The directories of a TIFF file, one for each page, counted before any reader copies what they point to."""
+"""The directories of a TIFF file, one for each page, looked at before a reader copies what they point to."""
 
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from mmap import mmap
 
@@ -14,6 +15,11 @@ _NESTED = (34665, 34853, 40965)  # EXIF, GPS, interoperability: directories that
 _NEEDED = (258, 273, 279, 320, 324, 325, 339)
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _TYPE_BYTES |= {16: 8, 17: 8, 18: 8}  # of BigTIFF
+_WHOLE = (1, 3, 4, 13, 16, 18)  # types of whole numbers without a sign
+_SUBFILE, _WIDTH, _HEIGHT, _DESCRIPTION = 254, 256, 257, 270
+_LOOKED_AT = (_SUBFILE, _WIDTH, _HEIGHT, _DESCRIPTION)
+_REDUCED = 1  # bit of _SUBFILE
+_APERIO = b"Aperio"
 _OVERLAP = "The TIFF file's directories overlap, as they never should. Export it again."
 
 
@@ -26,8 +32,41 @@ class _Layout:
     offset: struct.Struct
 
 
+@dataclass(frozen=True)
+class Page:
+    """What a directory says of its page; 0 where it does not say it.
+
+    Attributes:
+        height: in pixels.
+        width: in pixels.
+        reduced: it is a smaller copy or a preview of another page.
+        aperio: a scanner of slides wrote it, whose further pages are copies, previews and the slide's label.
+    """
+
+    height: int
+    width: int
+    reduced: bool
+    aperio: bool
+
+
 def count_pages(data: bytes | mmap, limits: Limits) -> int:
-    """Returns the number of pages, or one more than the limits allow where there are more still.
+    """Returns the number of pages that are pictures of their own; errors are those of `read_pages`."""
+    pages = read_pages(data, limits)
+    return len(pages) if len(pages) > limits.max_frames else len(picture_pages(pages))
+
+
+def picture_pages(pages: Sequence[Page]) -> list[int]:
+    """Returns the positions of the pages that are pictures of their own, the first among them.
+
+    Copies and previews are not, and neither is the label of a slide, on which a patient may be named.
+    """
+    first = pages[:1]
+    copies = any(page.aperio for page in first)
+    return [i for i, page in enumerate(pages) if i == 0 or not (page.reduced or copies)]
+
+
+def read_pages(data: bytes | mmap, limits: Limits) -> list[Page]:
+    """Returns the pages, or one more than the limits allow where there are more still.
 
     Raises:
         DamagedImageError: a directory lies outside the file; or directories or their values overlap, so that
@@ -37,39 +76,59 @@ def count_pages(data: bytes | mmap, limits: Limits) -> int:
     packed = ("Q", "HHQQ", "Q") if big else ("H", "HHLL", "L")
     layout = _Layout(*(struct.Struct(order + kinds) for kinds in packed))
     entries_left = len(data) // layout.entry.size
-    pages: set[int] = set()
+    pages: dict[int, Page] = {}
     try:
-        (page,) = layout.offset.unpack_from(data, 8 if big else 4)
-        while page and page not in pages and len(pages) <= limits.max_frames:
-            pages.add(page)
-            entries, page = _follow(data, page, layout, entries_left)
-            entries_left -= entries
+        (place,) = layout.offset.unpack_from(data, 8 if big else 4)
+        while place and place not in pages and len(pages) <= limits.max_frames:
+            directory, used = _follow(data, place, layout, entries_left)
+            pages[place], place = _page(data, directory.values), directory.following
+            entries_left -= used
     except (struct.error, OverflowError) as error:  # the latter for a place beyond 2**63
         raise DamagedImageError(CUT_OFF) from error
-    return len(pages)
+    return list(pages.values())
 
 
-def _follow(data: bytes | mmap, page: int, layout: _Layout, entries_left: int) -> tuple[int, int]:
-    """Returns how many entries a page's directory and those nested in it have, and where the next page is."""
-    used, following, nested = _directory(data, page, layout)
+def _page(data: bytes | mmap, values: Mapping[int, int]) -> Page:
+    start = values.get(_DESCRIPTION, len(data))
+    return Page(
+        values.get(_HEIGHT, 0),
+        values.get(_WIDTH, 0),
+        bool(values.get(_SUBFILE, 0) & _REDUCED),
+        data[start : start + len(_APERIO)] == _APERIO,
+    )
+
+
+def _follow(data: bytes | mmap, place: int, layout: _Layout, entries_left: int) -> tuple["_Directory", int]:
+    """Returns a page's directory, and how many entries it and those nested in it have."""
+    directory = _directory(data, place, layout)
+    used, nested = directory.count, list(directory.nested)
     while nested:
-        entries, _, inner = _directory(data, nested.pop(), layout)
-        used, nested = used + entries, nested + inner
+        inner = _directory(data, nested.pop(), layout)
+        used, nested = used + inner.count, nested + inner.nested
         if used > entries_left:
             break
     if used > entries_left:
         raise DamagedImageError(_OVERLAP)
-    return used, following
+    return directory, used
 
 
-def _directory(data: bytes | mmap, position: int, layout: _Layout) -> tuple[int, int, list[int]]:
-    """Returns the number of entries of a directory, the place of the next, and the places of nested ones."""
+@dataclass(frozen=True)
+class _Directory:
+    """How many entries, where the next directory is and those nested in it, and the values looked at."""
+
+    count: int
+    following: int
+    nested: list[int]
+    values: dict[int, int]
+
+
+def _directory(data: bytes | mmap, position: int, layout: _Layout) -> _Directory:
     (count,) = layout.count.unpack_from(data, position)
     start = position + layout.count.size
     end = start + count * layout.entry.size
     if end > len(data):
         raise struct.error("the directory ends outside the file")
-    size, nested = 0, []
+    size, nested, values = 0, [], {}
     for tag, kind, number, value in layout.entry.iter_unpack(data[start:end]):
         length = number * _TYPE_BYTES.get(kind, 0)
         size += length
@@ -77,8 +136,19 @@ def _directory(data: bytes | mmap, position: int, layout: _Layout) -> tuple[int,
             raise DamagedImageError(CUT_OFF)  # readers take the usual value where one is missing
         if tag in _NESTED:
             nested.append(value)
+        if tag in _LOOKED_AT:
+            values[tag] = _inline(kind, value, layout)
     if size > len(data):
         raise DamagedImageError(_OVERLAP)
     # Pillow forgives a last directory that ends without saying that no other follows.
     (following,) = layout.offset.unpack_from(data, end) if end + layout.offset.size <= len(data) else (0,)
-    return count, following, nested
+    return _Directory(count, following, nested, values)
+
+
+def _inline(kind: int, value: int, layout: _Layout) -> int:
+    """Returns a value that stands in its entry: a short one fills the entry's first bytes."""
+    size = _TYPE_BYTES.get(kind, 0)
+    if kind not in _WHOLE or size >= layout.offset.size:
+        return value
+    order = "big" if layout.offset.format.startswith(">") else "little"
+    return int.from_bytes(value.to_bytes(layout.offset.size, order)[:size], order)

@@ -1,5 +1,6 @@
-"""Many files at once: one row for each, whether it could be read or not, and all of them as a table."""
+"""Many files at once: one row for each frame, whether it could be read or not, and all of them as a table."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +13,14 @@ import pandas as pd
 from mermed_core.data.file_tree import walk_files
 from mermed_core.errors import ImageError
 from mermed_core.imaging.archives import is_archive, unpack
+from mermed_core.imaging.checks import concerns
 from mermed_core.imaging.overlay import fitted
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Analysis
 
 REFUSED = "refused"
+MOST_FRAMES = 100
+"""Frames of one file that are analysed."""
 _SIDE = 96  # of the small picture of a row
 _ARCHIVE_BYTES = 4  # tell an archive
 _NEIGHBOURS = 1
@@ -27,26 +31,43 @@ File = tuple[str, bytes | Path]
 
 @dataclass(frozen=True, eq=False, repr=False)  # no log can hold it
 class BatchRow:
-    """What is said of one file.
+    """What is said of one picture: of a file, or of one of its frames.
 
     Attributes:
         name: of the file.
-        analysis: None where the file was refused.
+        analysis: None where the picture was refused.
         problem: why it was refused, "" where it was not.
-        frames: how many pictures the file has; the first is analysed.
-        picture: (height, width, 3) uint8, at most 96 px long; None where the file was refused.
+        frame: which of the file's pictures it is, from 0.
+        frames: how many pictures the file has; of more than `MOST_FRAMES` only the first are analysed.
+        picture: (height, width, 3) uint8, at most 96 px long; None where it was refused.
+        concerns: what is wrong with the picture, see `imaging.checks`.
     """
 
     name: str
     analysis: Analysis | None
     problem: str = ""
+    frame: int = 0
     frames: int = 1
     picture: np.ndarray | None = None
+    concerns: tuple[str, ...] = ()
 
     @property
     def answer(self) -> str:
         """How well the model knows the image (familiar, unlike, unknown), or "refused"."""
         return str(self.analysis.familiarity) if self.analysis else REFUSED
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on how the picture was read, why it was not, and what of the file was left out."""
+        said = self.analysis.notes if self.analysis else (self.problem,)
+        if self.done == 1 and self.frames > MOST_FRAMES:
+            said = (*said, f"Only the first {MOST_FRAMES} of the file's {self.frames} frames are analysed.")
+        return said
+
+    @property
+    def done(self) -> float:
+        """The share of the file that is analysed with this row, 1 with its last one."""
+        return (self.frame + 1) / min(self.frames, MOST_FRAMES)
 
 
 @dataclass
@@ -55,13 +76,18 @@ class Pace:
 
     Attributes:
         total: files in all.
-        done: files so far.
+        done: files so far, with a share for a file that is under way.
         began: when it began, in seconds of a clock that never goes back.
     """
 
     total: int
-    done: int = 0
+    done: float = 0
     began: float = field(default_factory=time.monotonic)
+
+    def count(self, row: BatchRow) -> None:
+        """Counts a row; those of one file come one after the other."""
+        begun = math.ceil(self.done) - 1 if self.done % 1 else self.done
+        self.done = begun + row.done
 
     @property
     def rate(self) -> float:
@@ -89,21 +115,36 @@ def files_of(path: Path) -> list[File]:
 
 
 def analyse_files(predictor: Predictor, files: Iterable[File]) -> Iterator[BatchRow]:
-    """Yields a row for each file as soon as it is analysed; a file that cannot be read stops nothing."""
+    """Yields a row for each frame of each file as soon as it is analysed; a refused one stops nothing."""
     for name, source in files:
-        try:
-            image = predictor.read(source)
-            analysis = predictor.analyse(image, neighbours=_NEIGHBOURS)
-        except ImageError as error:
-            yield BatchRow(name, None, str(error))
-        else:
-            yield BatchRow(name, analysis, "", image.frames, fitted(image.pixels, _SIDE))
+        frame, frames = 0, 1
+        while frame < min(frames, MOST_FRAMES):
+            row = _row(predictor, name, source, frame, frames)
+            frame, frames = frame + 1, row.frames
+            yield row
+
+
+def _row(predictor: Predictor, name: str, source: bytes | Path, frame: int, frames: int) -> BatchRow:
+    """Returns what is said of one frame; `frames` is how many the file has as far as is known."""
+    try:
+        image = predictor.read(source, frame)
+    except ImageError as error:
+        return BatchRow(name, None, str(error), frame, frames)
+    embedding = predictor.embed(image)
+    return BatchRow(
+        name,
+        predictor.analyse(embedding, neighbours=_NEIGHBOURS),
+        frame=frame,
+        frames=image.frames,
+        picture=fitted(image.pixels, _SIDE),
+        concerns=concerns(image.pixels, embedding.chosen),
+    )
 
 
 def table_of(rows: Sequence[BatchRow]) -> pd.DataFrame:
-    """Returns one line for each file: what it is, its first finding, its nearest case, how it was read."""
+    """Returns one line for each row: what it is, its first finding, its nearest case, how it was read."""
     table = pd.DataFrame([_line(row) for row in rows], columns=list(_line(BatchRow("", None))))
-    return table.astype({"frames": "Int64"})
+    return table.astype({"frame": "Int64", "frames": "Int64"})
 
 
 def _line(row: BatchRow) -> dict[str, Any]:
@@ -125,8 +166,10 @@ def _line(row: BatchRow) -> dict[str, Any]:
         "nearest_case": nearest.case.case_id if nearest else "",
         "nearest_label": nearest.case.label if nearest else "",
         "similarity": _rounded(nearest.similarity if nearest else None),
+        "concerns": " ".join(row.concerns),
+        "frame": row.frame + 1 if analysis else None,
         "frames": row.frames if analysis else None,
-        "notes": row.problem or (" ".join(analysis.notes) if analysis else ""),
+        "notes": " ".join(row.notes),
         "model": analysis.model if analysis else "",
     }
 

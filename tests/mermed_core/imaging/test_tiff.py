@@ -13,7 +13,7 @@ from PIL import Image
 from mermed_core.errors import DamagedImageError, ImageTooLargeError, UnsupportedFormatError
 from mermed_core.imaging.limits import LIMITS, Limits
 from mermed_core.imaging.reader import read_image
-from mermed_core.imaging.tiff import read_values
+from mermed_core.imaging.tiff_values import read_values
 
 RAMP = (np.arange(20 * 36).reshape(20, 36) * 5).astype(np.int64)
 RGB = np.random.default_rng(0).integers(0, 256, (20, 36, 3), dtype=np.uint8)

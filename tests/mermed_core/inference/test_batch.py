@@ -9,7 +9,7 @@ from PIL import Image
 
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
 from mermed_core.errors import DamagedImageError
-from mermed_core.inference.batch import REFUSED, Pace, analyse_files, files_of, table_of
+from mermed_core.inference.batch import REFUSED, BatchRow, Pace, analyse_files, files_of, table_of
 from mermed_core.reports.spreadsheet import to_csv
 
 
@@ -77,3 +77,61 @@ def test_the_pace_says_how_long_the_rest_takes(monkeypatch):
 
 def test_an_empty_table_has_its_columns():
     assert "probability" in table_of([]).columns
+
+
+def frames(count: int) -> bytes:
+    pages = [
+        Image.fromarray(draw_phantom("ct", FINDINGS["ct"][0], seed=i, size=64).pixels) for i in range(count)
+    ]
+    buffer = io.BytesIO()
+    pages[0].save(buffer, "TIFF", save_all=True, append_images=pages[1:])
+    return buffer.getvalue()
+
+
+def test_a_file_with_frames_gives_a_row_for_each_and_says_where_some_are_left_out(predictor, monkeypatch):
+    files = [("stack.tiff", frames(3)), ("a.png", png("ct"))]
+    rows = list(analyse_files(predictor, files))
+    assert [(row.name, row.frame, row.frames) for row in rows] == [
+        *(("stack.tiff", number, 3) for number in range(3)),
+        ("a.png", 0, 1),
+    ]
+    alone = predictor.analyse(predictor.read(files[0][1], 2), neighbours=1)
+    assert rows[2].analysis is not None
+    assert rows[2].analysis.modality == alone.modality
+    assert table_of(rows)["frame"].tolist() == [1, 2, 3, 1]
+    monkeypatch.setattr("mermed_core.inference.batch.MOST_FRAMES", 2)
+    rows = list(analyse_files(predictor, files))
+    assert len(rows) == 3
+    assert rows[1].notes[-1] == "Only the first 2 of the file's 3 frames are analysed."
+    assert "Only the first" not in " ".join((*rows[0].notes, *rows[2].notes))
+
+
+def test_a_frame_that_cannot_be_read_stops_no_other(predictor, monkeypatch):
+    read = predictor.read
+
+    def fails(source, frame=0):
+        if frame == 1:
+            raise DamagedImageError("This frame is damaged.")
+        return read(source, frame)
+
+    monkeypatch.setattr(predictor, "read", fails)
+    rows = list(analyse_files(predictor, [("stack.tiff", frames(3))]))
+    assert [row.problem for row in rows] == ["", "This frame is damaged.", ""]
+    assert rows[1].notes == ("This frame is damaged.",)
+
+
+def test_what_is_wrong_with_a_picture_is_a_column(predictor):
+    buffer = io.BytesIO()
+    Image.new("L", (100, 100), 7).save(buffer, "PNG")
+    rows = list(analyse_files(predictor, [("dark.png", buffer.getvalue()), ("a.png", png("ct"))]))
+    assert rows[0].concerns == ("nearly_empty",)
+    assert table_of(rows)["concerns"].tolist() == ["nearly_empty", " ".join(rows[1].concerns)]
+
+
+def test_the_pace_counts_files_frame_by_frame():
+    pace = Pace(3)
+    told = []
+    for frame, count in ((0, 1), (0, 3), (1, 3), (2, 3), (0, 2), (1, 2)):
+        pace.count(BatchRow("a", None, frame=frame, frames=count))
+        told.append(round(pace.done, 2))
+    assert told == [1, 1.33, 1.67, 2, 2.5, 3]
