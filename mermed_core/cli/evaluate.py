@@ -93,6 +93,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unknown", type=Path, metavar="PATH", help=UNKNOWN_HELP)
     parser.add_argument("--label-sets", type=Path, metavar="FILE", help=LABEL_SETS_HELP)
     parser.add_argument("--datasets", type=Path, metavar="FILE", help=DATASETS_HELP)
+    parser.add_argument(
+        "--without-copies",
+        type=Path,
+        metavar="FILE",
+        help="leave out the test images that the leakage.csv of `mermed check --out` flags as copies of "
+        "images in another split",
+    )
     add_workers(parser)
     _add_protocol_options(parser)
 
@@ -145,6 +152,7 @@ def run(options: argparse.Namespace) -> None:
         OccupiedError: the folder holds something else.
     """
     from mermed_core.data.sources.opener import open_manifests
+    from mermed_core.evaluation.copies import without_copies
     from mermed_core.evaluation.encoders import open_encoder
     from mermed_core.evaluation.report import RESULTS, write_report
     from mermed_core.evaluation.runner import evaluate
@@ -158,6 +166,8 @@ def run(options: argparse.Namespace) -> None:
     plan = _plan(options)
     encoders = [open_encoder(spec) for spec in options.encoder]
     manifest = open_manifests(options.data)
+    if options.without_copies:
+        manifest = without_copies(manifest, options.without_copies)
     cache = options.cache or out.with_name(out.name + ".cache")
     evaluation = evaluate(
         encoders,

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,10 +45,11 @@ def milvus_lite(tmp_path_factory) -> Iterator[str]:
     port = _free_port()
     folder = tmp_path_factory.mktemp("milvus-lite")
     command = [str(program), "server", "--data-dir", str(folder), "--host", "127.0.0.1", "--port", str(port)]
-    with (folder.parent / "milvus-lite.log").open("wb") as log:
+    place = folder.parent / "milvus-lite.log"
+    with place.open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=_alone())
     try:
-        _wait(server, lambda: _answers(port))
+        _wait(server, lambda: _answers(port), place)
         yield f"http://127.0.0.1:{port}"
     finally:
         _end(server)
@@ -67,7 +68,7 @@ def milvus(tmp_path_factory) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_alone())
     try:
-        _wait(server, place.exists)
+        _wait(server, place.exists, folder / "log")
         with _forwarded(str(place)) as port:
             yield f"http://127.0.0.1:{port}"
     finally:
@@ -129,11 +130,12 @@ def _answers(port: int) -> bool:
         return any_socket.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _wait(server: subprocess.Popen[bytes], ready) -> None:
+def _wait(server: subprocess.Popen[bytes], ready: Callable[[], bool], log: Path) -> None:
     end = time.monotonic() + _SECONDS
     while not ready():
         if server.poll() is not None or time.monotonic() > end:
-            pytest.skip("the server does not start here")
+            said = log.read_text(encoding="utf-8", errors="replace")[-2000:]
+            pytest.fail(f"the server does not start; it said: {said}")
         time.sleep(0.1)
 
 
