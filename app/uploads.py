@@ -183,7 +183,12 @@ def use_private_folder(folder: Path | None = None) -> None:
     if folder is not None:
         os.environ[FOLDER_VARIABLE] = str(folder)
         return
+    os.environ[FOLDER_VARIABLE] = str(private_folder("mermed-uploads-"))
+
+
+def private_folder(prefix: str) -> Path:
+    """Makes a folder that nobody else may open, in memory where there is room; it is removed at exit."""
     in_memory = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
-    own = tempfile.mkdtemp(prefix="mermed-uploads-", dir=_MEMORY if in_memory else None)
-    os.environ[FOLDER_VARIABLE] = own
+    own = tempfile.mkdtemp(prefix=prefix, dir=_MEMORY if in_memory else None)
     atexit.register(shutil.rmtree, own, ignore_errors=True)
+    return Path(own)

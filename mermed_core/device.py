@@ -1,10 +1,14 @@
 """Which device does the work; the choice is logged."""
 
 import logging
+import os
+import threading
 
 import torch
 
 logger = logging.getLogger(__name__)
+
+_NICE = 10
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -19,3 +23,9 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({torch.get_num_threads()} threads)"
+
+
+def let_others_first() -> None:
+    """Lowers the priority of this thread, and of those that it starts, where the system knows such a thing."""
+    if hasattr(os, "setpriority"):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

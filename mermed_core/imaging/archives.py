@@ -1,10 +1,12 @@
-"""ZIP archives unpacked in memory, within limits that a bomb cannot pass."""
+"""ZIP archives unpacked in memory or into a folder, within limits that a bomb cannot pass."""
 
 import io
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from mermed_core.errors import DamagedImageError, ImageTooLargeError, UnsupportedFormatError
 
@@ -39,23 +41,56 @@ def unpack(data: bytes, limits: ArchiveLimits = ARCHIVE_LIMITS) -> list[tuple[st
         UnsupportedFormatError: it has a password, or is packed in a rare way.
         DamagedImageError: cut off, or a checksum is wrong.
     """
+    with _opened(data) as archive:
+        return [(PurePosixPath(_path(entry)).name, each) for entry, each in _contents(archive, limits)]
+
+
+def unpack_into(folder: Path, data: bytes, limits: ArchiveLimits = ARCHIVE_LIMITS) -> int:
+    """Writes the files of a ZIP archive below an empty folder, as `unpack` reads them; returns how many.
+
+    Nothing is written beside the folder: a file whose path leads upwards is left out, and what is a link in the
+    archive becomes a plain file.
+
+    Raises:
+        ImageTooLargeError: more files or bytes than the limits allow.
+        UnsupportedFormatError: it has a password, or is packed in a rare way.
+        DamagedImageError: cut off, a checksum is wrong, or the names of its files cannot be written.
+    """
+    count = 0
+    with _opened(data) as archive:
+        for entry, content in _contents(archive, limits):
+            parts = [part for part in PurePosixPath(_path(entry)).parts if part not in ("/", "..")]
+            target = folder.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            count += 1
+    return count
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[zipfile.ZipFile]:
+    """Opens an archive; what is wrong with it becomes a sentence."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            entries = sorted((each for each in archive.infolist() if _is_file(each)), key=_path)
-            if len(entries) > limits.max_files:
-                raise too_many(limits)
-            found, left = [], limits.max_bytes
-            for entry in entries:
-                content = _content(archive, entry, left, limits)
-                left -= len(content)
-                found.append((PurePosixPath(_path(entry)).name, content))
+            yield archive
     except (NotImplementedError, RuntimeError) as error:
         raise UnsupportedFormatError(
             "The ZIP archive has a password or is packed in a rare way. Unpack it and choose the images."
         ) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise DamagedImageError("The ZIP archive is damaged or cut off. Pack or send it again.") from error
-    return found
+
+
+def _contents(archive: zipfile.ZipFile, limits: ArchiveLimits) -> Iterator[tuple[zipfile.ZipInfo, bytes]]:
+    """Yields the files of an archive with their bytes, in the order of their paths."""
+    entries = sorted((each for each in archive.infolist() if _is_file(each)), key=_path)
+    if len(entries) > limits.max_files:
+        raise too_many(limits)
+    left = limits.max_bytes
+    for entry in entries:
+        content = _content(archive, entry, left, limits)
+        left -= len(content)
+        yield entry, content
 
 
 def too_many(limits: ArchiveLimits) -> ImageTooLargeError:

@@ -4,7 +4,7 @@ import zipfile
 import pytest
 
 from mermed_core.errors import DamagedImageError, ImageTooLargeError, UnsupportedFormatError
-from mermed_core.imaging.archives import ArchiveLimits, is_archive, unpack
+from mermed_core.imaging.archives import ArchiveLimits, is_archive, unpack, unpack_into
 
 
 def packed(files: dict[str, bytes]) -> bytes:
@@ -47,3 +47,19 @@ def test_a_damaged_archive_and_one_with_a_password_get_a_sentence():
     locked[6] |= 1
     with pytest.raises(UnsupportedFormatError, match="password"):
         unpack(bytes(locked))
+
+
+def test_into_a_folder_nothing_is_written_beside_it(tmp_path):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    files = {"a/1.png": b"one", "/etc/2.png": b"two", "../3.png": b"no", "a\\4.png": b"four", "a/.h": b"no"}
+    assert unpack_into(folder, packed(files)) == 3
+    written = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.png")}
+    assert written == {"here/a/1.png": b"one", "here/etc/2.png": b"two", "here/a/4.png": b"four"}
+
+
+def test_a_bomb_is_not_written_either(tmp_path):
+    with pytest.raises(ImageTooLargeError, match="too much"):
+        unpack_into(tmp_path, packed({"zeros": bytes(2_000_000)}), ArchiveLimits(max_bytes=1_000_000))
+    with pytest.raises(DamagedImageError, match="Pack or send"):
+        unpack_into(tmp_path, packed({"a": b"file", "a/b": b"below a file"}))

@@ -1,0 +1,206 @@
+"""Pages of their own for collections that visitors made: each at an address that only its visitor knows."""
+
+import asyncio
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from mermed_core.collections.collection import Collection
+from mermed_core.errors import CollectionError
+
+from .services import VISIT_SECONDS
+from .texts import own_collection_text
+from .uploads import private_folder
+
+ADDRESS = "own"
+_MOST = 16  # pages at a time: each holds a collection and a page's components in memory
+_SWEEP_SECONDS = 60.0
+
+Build = Callable[[Collection], FastAPI]
+"""Builds the page that explores a collection."""
+
+
+@dataclass(eq=False)
+class _Page:
+    """A page, and how much it is used.
+
+    Attributes:
+        app: answers.
+        folder: of the collection.
+        room: of the visitor, which is deleted with the page.
+        used: when a request of it last began or ended, by a clock that never goes back.
+        open: requests under way; a page that is looked at has one that lasts.
+        ready, ended: of its life within the server's loop.
+    """
+
+    app: FastAPI
+    folder: Path
+    room: Path
+    used: float
+    open: int = 0
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    life: "asyncio.Task[None] | None" = None
+    loop: asyncio.AbstractEventLoop | None = None
+
+
+class OwnPages:
+    """Keeps visitors' collections, each with a page, until they are forgotten. Thread-safe.
+
+    A page stays while somebody has it open and `VISIT_SECONDS` longer; then the collection is deleted, unless
+    the host keeps collections.
+
+    Args:
+        build: makes a page; called by one thread at a time.
+        kept: where collections stay; None where they go with the visit.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self, build: Build, kept: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._build = build
+        self._kept = kept
+        self._clock = clock
+        self._root: Path | None = None
+        self._pages: dict[str, _Page] = {}
+        self._lock, self._building = threading.Lock(), threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    @property
+    def keeps(self) -> bool:
+        """Whether collections stay when the visit is over."""
+        return self._kept is not None
+
+    def room(self) -> Path:
+        """Returns a new empty folder for what a visitor brings: private, in memory where there is room."""
+        with self._lock:
+            if self._root is None:
+                self._root = private_folder("mermed-own-")
+            folder = self._root / secrets.token_hex(16)
+            folder.mkdir(mode=0o700)
+            return folder
+
+    def place(self, room: Path, name: str) -> Path:
+        """Returns where the collection of a room's visitor is to be written."""
+        if self._kept is None:
+            return room / "collection"
+        return self._kept.expanduser() / f"{name}-{room.name[:8]}"
+
+    def check_free(self) -> None:
+        """Makes sure that there may be one more page; raises CollectionError where there are too many."""
+        self.sweep()
+        with self._lock:
+            if len(self._pages) >= _MOST:
+                raise CollectionError(own_collection_text.FULL)
+
+    def add(self, collection: Collection, folder: Path, room: Path) -> str:
+        """Makes the page of a collection; returns its address, relative to the page that the visitor is on.
+
+        Args:
+            collection: of the visitor.
+            folder: where it is.
+            room: of the visitor; it is deleted with the page.
+
+        Raises:
+            CollectionError: there are as many pages as may be.
+        """
+        self.check_free()
+        with self._building:
+            app = self._build(collection)
+        token = secrets.token_urlsafe(24)
+        with self._lock:
+            self._pages[token] = _Page(app, folder, room, self._clock())
+            self._wait()
+        return f"{ADDRESS}/{token}/"
+
+    def forget(self, address: str) -> None:
+        """Closes a page and deletes its collection, also a kept one; does nothing where it is gone."""
+        page = self._close(address.strip("/").rpartition("/")[2])
+        if page is not None:
+            shutil.rmtree(page.folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Closes pages that nobody has used for `VISIT_SECONDS`."""
+        late = self._clock() - VISIT_SECONDS
+        with self._lock:
+            gone = [token for token, page in self._pages.items() if not page.open and page.used < late]
+        for token in gone:
+            self._close(token)
+
+    def route(self) -> Mount:
+        """Returns the route below which the pages are."""
+        return Mount(f"/{ADDRESS}/{{token}}", app=self._answer)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._lock:
+            page = self._pages.get(scope["path_params"]["token"])
+            if page is not None:
+                page.open += 1
+                page.used = self._clock()
+        if page is None:
+            await PlainTextResponse(own_collection_text.GONE, 404)(scope, receive, send)
+            return
+        try:
+            await self._alive(page)
+            await page.app(_within(scope), receive, send)
+        finally:
+            with self._lock:
+                page.open -= 1
+                page.used = self._clock()
+
+    async def _alive(self, page: _Page) -> None:
+        """Starts a page with its first request, as a server starts an app."""
+        if page.life is None:
+            page.loop = asyncio.get_running_loop()
+            page.life = asyncio.create_task(_live(page))
+        await page.ready.wait()
+
+    def _close(self, token: str) -> _Page | None:
+        """Ends a page and deletes its visitor's room; returns it, None where there was none."""
+        with self._lock:
+            page = self._pages.pop(token, None)
+        if page is not None:
+            if page.loop is not None and not page.loop.is_closed():
+                page.loop.call_soon_threadsafe(page.ended.set)
+            shutil.rmtree(page.room, ignore_errors=True)
+        return page
+
+    def _wait(self) -> None:
+        """Sweeps again later, as long as there are pages."""
+        if self._timer is None:
+            self._timer = threading.Timer(_SWEEP_SECONDS, self._swept)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _swept(self) -> None:
+        self.sweep()
+        with self._lock:
+            self._timer = None
+            if self._pages:
+                self._wait()
+
+
+async def _live(page: _Page) -> None:
+    try:
+        async with page.app.router.lifespan_context(page.app):
+            page.ready.set()
+            await page.ended.wait()
+    finally:
+        page.ready.set()  # whoever waits for a page that cannot start gets its error instead
+
+
+def _within(scope: Scope) -> Scope:
+    """Returns a request with the whole path that it was sent to, also where a proxy took a part away."""
+    if scope["path"].startswith(scope["root_path"]):
+        return scope
+    return {**scope, "path": scope["app_root_path"] + scope["path"]}

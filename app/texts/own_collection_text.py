@@ -1,0 +1,72 @@
+"""Every sentence for a visitor who brings images of their own; templates reach this module as `own`."""
+
+from mermed_core.languages.say import speaks
+
+say = speaks(__name__)
+
+TAB = "Your images"
+HOW = (
+    "Your images become a map to explore: their clusters, copies, outliers and doubtful labels. Pack a "
+    "folder of them as a ZIP archive; folders in it name modality and label (MODALITY/LABEL/image.png)."
+)
+PRIVATE = (
+    "Nothing of them stays: the archive is deleted when its images are embedded, the collection 30 minutes "
+    "after its page was last open. Only whoever has the address of that page can open it."
+)
+KEPT = (
+    "This server keeps the collections that are made here, with small pictures of the images. Only whoever "
+    "has the address of its page can open one, but who runs the server can see all of them."
+)
+ABOUT = "Images that you bring to “Your images” become a collection."
+DROP = "Drop a ZIP archive of images"
+FOLDER = "Or name a folder of the server"
+FOLDER_HINT = "A folder that this server opens for its visitors, or one in it."
+MODALITY = "Modality"
+AS_STATED = "As folders or DICOM headers say"
+START, STOP = "Explore these images", "Stop and keep what is embedded"
+GO_ON, TAKE_PART, FORGET = "Go on", "Explore what is embedded", "Forget these images"
+HERE = "Your map appears here."
+NOTHING_CHOSEN = "Drop a ZIP archive first."
+NOTHING_NAMED = "Drop a ZIP archive or name a folder first."
+NO_ARCHIVE = "This is no ZIP archive. Pack the images, or a folder of them, as one."
+NOT_OPEN = "The folder is not there, or it is none that this server opens for its visitors."
+WAITING = "Your images are next, as soon as those of others are done."
+DRAWING = "Computing the map…"
+STOPPED = "Stopped."
+FORGOTTEN = "Your images and all that was made of them are deleted."
+FULL = "Too many visitors explore images of their own at the moment. Try again in some minutes."
+GONE = "This page is gone: collections of visitors are deleted 30 minutes after they were last open."
+OPEN = "Open the map"
+OWN_PAGE = "These are your own images. This page is gone 30 minutes after you close it."
+OWN_PAGE_KEPT = "These are your own images, which this server keeps."
+BACK = "Back to the page where they came from"
+
+
+def unpacked(name: str, files: int) -> str:
+    """Says that an archive was opened."""
+    return say("{files:,} files in {name}.", files=files, name=name)
+
+
+def progress(done: int, total: int, rate: float, left: float | None) -> str:
+    """Says how far the embedding is, how fast it is, and how long it will take."""
+    if left is None:
+        return say("{done:,} of {total:,} images.", done=done, total=total)
+    minutes, seconds = divmod(round(left), 60)
+    remaining = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    return say(
+        "{done:,} of {total:,} images, {rate:.1f} a second, about {remaining} left.",
+        done=done,
+        total=total,
+        rate=rate,
+        remaining=remaining,
+    )
+
+
+def made(cases: int, broken: int, left_out: int) -> str:
+    """Says what became of the images."""
+    said = say("{cases:,} images are on the map.", cases=cases)
+    if broken:
+        said += " " + say("{broken:,} could not be read.", broken=broken)
+    if left_out:
+        said += " " + say("{files:,} files are no images.", files=left_out)
+    return said

@@ -1,0 +1,174 @@
+"""Pages of visitors' collections: found by their address alone, gone with their last use, and all of them."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.routing import Router
+from starlette.testclient import TestClient
+
+from app import own_pages
+from app.own_pages import OwnPages
+from app.services import VISIT_SECONDS
+from mermed_core.errors import CollectionError
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def events() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def build(events):
+    def make(collection: Any) -> FastAPI:
+        @asynccontextmanager
+        async def life(_):
+            events.append(f"{collection.name} begins")
+            yield
+            events.append(f"{collection.name} ends")
+
+        app = FastAPI(lifespan=life)
+
+        @app.get("/cases")
+        def cases(request: Request) -> dict[str, str]:
+            return {"of": collection.name, "root": request.scope["root_path"]}
+
+        return app
+
+    return make
+
+
+def added(pages: OwnPages, name: str = "mine") -> tuple[str, Path]:
+    room = pages.room()
+    folder = pages.place(room, name)
+    folder.mkdir(parents=True)
+    collection: Any = SimpleNamespace(name=name)
+    return pages.add(collection, folder, room), folder
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def _private(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(own_pages, "private_folder", lambda prefix: tmp_path / prefix)
+    (tmp_path / "mermed-own-").mkdir()
+
+
+def test_a_page_is_found_by_its_address_and_by_nothing_else(build, events):
+    pages = OwnPages(build)
+    address, _ = added(pages)
+    other, _ = added(pages, "other")
+    assert address != other
+    assert len(address) > 32
+    with TestClient(Router([pages.route()])) as client:
+        assert client.get(f"/{address}cases").json() == {"of": "mine", "root": f"/{address}".rstrip("/")}
+        assert client.get(f"/{address}cases").status_code == 200
+        assert client.get(f"/{other}cases").json()["of"] == "other"
+        gone = client.get("/own/guessed/cases")
+        assert gone.status_code == 404
+        assert "is gone" in gone.text
+    assert events == ["mine begins", "other begins"]
+
+
+def test_behind_a_proxy_that_takes_a_part_of_the_path_away(build):
+    pages = OwnPages(build)
+    address, _ = added(pages)
+    with TestClient(Router([pages.route()]), root_path="/explorer") as client:
+        assert client.get(f"/{address}cases").json()["root"] == f"/explorer/{address}".rstrip("/")
+
+
+def test_a_page_goes_with_all_its_files_when_nobody_used_it(build, clock):
+    pages = OwnPages(build, clock=clock)
+    address, folder = added(pages)
+    (folder / "vectors").write_bytes(b"patient")
+    with TestClient(Router([pages.route()])) as client:
+        clock.now = VISIT_SECONDS - 1
+        assert client.get(f"/{address}cases").status_code == 200
+        clock.now = 2 * VISIT_SECONDS - 2
+        pages.sweep()
+        assert folder.exists()
+        clock.now = 2 * VISIT_SECONDS
+        pages.sweep()
+        assert not folder.parent.exists()
+        assert client.get(f"/{address}cases").status_code == 404
+
+
+def test_a_page_that_is_open_stays(build, clock):
+    pages = OwnPages(build, clock=clock)
+    address, folder = added(pages)
+    token = address.strip("/").rpartition("/")[2]
+
+    async def look() -> None:
+        scope = {
+            "type": "http",
+            "path_params": {"token": token},
+            "path": "/x",
+            "root_path": "",
+            "method": "GET",
+        }
+        scope |= {"app_root_path": "", "headers": [], "query_string": b""}
+        sent = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(_: Any) -> None:
+            clock.now = 10 * VISIT_SECONDS  # the answer lasts
+            pages.sweep()
+            sent.set()
+
+        await pages._answer(scope, receive, send)
+        assert sent.is_set()
+
+    asyncio.run(look())
+    assert folder.exists()
+    clock.now += VISIT_SECONDS + 1
+    pages.sweep()
+    assert not folder.exists()
+
+
+def test_what_its_visitor_forgets_is_gone_at_once_also_where_the_host_keeps_collections(
+    build, tmp_path, events
+):
+    kept = OwnPages(build, tmp_path / "kept")
+    address, folder = added(kept)
+    assert folder.parent == tmp_path / "kept"
+    with TestClient(Router([kept.route()])) as client:
+        client.get(f"/{address}cases")
+        kept.forget(address)
+        kept.forget(address)
+        assert client.get(f"/{address}cases").status_code == 404
+    assert not folder.exists()
+    assert not list((tmp_path / "mermed-own-").iterdir())
+
+
+def test_a_kept_collection_stays_when_its_page_goes(build, tmp_path, clock):
+    pages = OwnPages(build, tmp_path / "kept", clock)
+    _, folder = added(pages)
+    clock.now = VISIT_SECONDS + 1
+    pages.sweep()
+    assert folder.is_dir()
+    assert not list((tmp_path / "mermed-own-").iterdir())
+
+
+def test_there_are_only_so_many_at_a_time(build, monkeypatch):
+    monkeypatch.setattr(own_pages, "_MOST", 1)
+    pages = OwnPages(build)
+    added(pages)
+    with pytest.raises(CollectionError, match="Too many visitors"):
+        added(pages)
