@@ -1,11 +1,13 @@
 """What the pages share: the predictor, loaded from where the settings say."""
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from mermed_core.collections.pictures import Pictures
+from mermed_core.data.dicomweb import DicomwebServer, dicomweb_servers
 from mermed_core.errors import CollectionError, ManifestError, SearchServerError, SettingsError
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
@@ -23,11 +25,13 @@ class Services:
 
     Attributes:
         predictor: the model, with a collection where one could be loaded.
-        missing_collection: why images are compared with no cases, "" where they are.
+        missing_collection: why no collection is loaded, "" where one is.
+        dicomweb: the servers that a study may be opened from, by their names.
     """
 
     predictor: Predictor
     missing_collection: str = ""
+    dicomweb: Mapping[str, DicomwebServer] = field(default_factory=dict)
 
 
 def load_services(settings: Settings) -> Services:
@@ -37,16 +41,16 @@ def load_services(settings: Settings) -> Services:
 
     Raises:
         ModelError: there is no usable model.
-        SettingsError: a place where pictures should be had has none.
+        SettingsError: a place where pictures should be had has none, or the tokens of servers cannot be read.
     """
-    pictures = _pictures(settings)
+    pictures, dicomweb = _pictures(settings), dicomweb_servers(settings)
     try:
         server = MilvusServer.parse(settings.search, settings.search_token) if settings.search else None
         loaded = Predictor.load(settings.model, settings.collection, pictures=pictures, server=server)
-        services = Services(loaded, loaded.no_collection)
+        services = Services(loaded, dicomweb=dicomweb)
     except (CollectionError, SearchServerError) as error:
         logger.warning("no collection: %s", error)
-        services = Services(Predictor.load(settings.model), str(error))
+        services = Services(Predictor.load(settings.model), str(error), dicomweb)
     _warm_up(services.predictor)
     logger.info("model %s on %s", services.predictor.model_name, services.predictor.device)
     return services

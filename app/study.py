@@ -14,11 +14,13 @@ import numpy as np
 from mermed_core.errors import ImageError, ImageTooLargeError
 from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, too_many, unpack
 from mermed_core.imaging.dicom_pixels_only import pixels_only
+from mermed_core.imaging.dicom_slide import slide_copies
 from mermed_core.imaging.frames import Box
 from mermed_core.imaging.grey_values import Window
 from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
-from mermed_core.imaging.reader import MedicalImage, count_frames, read_image
+from mermed_core.imaging.reader import MedicalImage, count_frames, read_image, read_region
 from mermed_core.imaging.series import group_series
+from mermed_core.imaging.slides import on_level
 
 from .texts import input_text
 
@@ -31,10 +33,17 @@ _SMALLEST_REGION = 16
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a file: the file's bytes, without a header that names anybody, and the frame."""
+    """One picture of a file: the file's bytes, without a header that names anybody, and the frame.
+
+    Attributes:
+        data: of the file.
+        frame: which of its frames it is.
+        copies: files of the same slide at smaller sizes, the largest first.
+    """
 
     data: bytes = field(repr=False)
     frame: int
+    copies: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,9 +96,8 @@ class Study:
         self.visit = secrets.token_urlsafe(32)
         self.stacks = tuple(stacks)
         self.notes = notes
-        self.size = sum(
-            len(data) for data in {id(p.data): p.data for s in stacks for p in s.pictures}.values()
-        )
+        held = {id(data): data for s in stacks for p in s.pictures for data in (p.data, *p.copies)}
+        self.size = sum(map(len, held.values()))
         self._decoded: OrderedDict[tuple[int, int], MedicalImage] = OrderedDict()
         self._lock = Lock()
 
@@ -105,7 +113,7 @@ class Study:
                 self._decoded.move_to_end((stack, position))
                 return found
             picture = self._picture(stack, position)
-            image = read_image(picture.data, frame=picture.frame, keep_grey=True)
+            image = read_image(picture.data, frame=picture.frame, keep_grey=True, copies=picture.copies)
             self._decoded[stack, position] = image
             while len(self._decoded) > 1 and sum(map(_bytes, self._decoded.values())) > _DECODED_BYTES:
                 self._decoded.popitem(last=False)
@@ -114,27 +122,36 @@ class Study:
     def seen(self, view: View) -> MedicalImage:
         """Returns a picture as a view shows it: through its window, with what is covered black, and cut.
 
+        Of a picture that is too large to be read whole, a region is read at its full size.
+
         Raises:
             ImageError: there is no such picture, or it cannot be read; or the region is too small.
         """
         image = self.read(view.stack, view.position)
-        pixels, notes = image.pixels, image.notes
-        grey, asked = image.grey, view.inverted
-        if grey is not None and (view.window is not None or asked not in (None, grey.inverted)):
-            inverted = grey.inverted if asked is None else asked
-            pixels = grey.shown(view.window, inverted)
-            notes = tuple(note for note in notes if note not in grey.notes)
-            notes = (input_text.chosen_window(view.window, inverted), *notes)
-        elif grey is None and asked:
-            pixels, notes = 255 - pixels, (input_text.INVERTED, *notes)
+        held = Box(0, 0, *image.size)  # what the pixels show
+        region = held if view.region is None else _within(view.region, image.size)
+        if image.full is not None and view.region is not None:
+            image, held = self._enlarged(view, image, region), region
+        pixels, notes = _windowed(image, view)
+        if image.full is not None:
+            notes = (*notes, input_text.DRAW_A_REGION)
         if view.covered:
-            pixels = _blackened(pixels, view.covered)
+            pixels = _blackened(pixels, view.covered, held)
             notes = (*notes, input_text.covered(len(view.covered)))
         if view.region is not None:
-            region = _within(view.region, pixels.shape)
-            pixels = np.ascontiguousarray(region.cut(pixels))
+            pixels = pixels if held == region else np.ascontiguousarray(region.cut(pixels))
             notes = (input_text.region(region.width, region.height), *notes)
         return replace(image, pixels=pixels, notes=notes, grey=None)
+
+    def _enlarged(self, view: View, image: MedicalImage, region: Box) -> MedicalImage:
+        """Returns a region of a picture of which only a smaller copy was read."""
+        picture = self._picture(view.stack, view.position)
+        values, said = read_region(picture.data, region, frame=picture.frame, copies=picture.copies)
+        whole = image.full.notes if image.full else ()
+        notes = (*said, *(each for each in image.notes if each not in whole))
+        grey = image.grey.with_values(values) if image.grey is not None else None
+        pixels = values if grey is None else grey.shown(None, grey.inverted)
+        return replace(image, pixels=pixels, notes=notes, grey=grey, full=None)
 
     def _picture(self, stack: int, position: int) -> Picture:
         if 0 <= stack < len(self.stacks) and 0 <= position < len(self.stacks[stack].pictures):
@@ -222,12 +239,28 @@ def _within(box: Box, shape: tuple[int, ...]) -> Box:
     return Box(top, left, bottom - top, right - left)
 
 
-def _blackened(pixels: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
+def _windowed(image: MedicalImage, view: View) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns pixels as the visitor wants grey values shown, and the notes on them."""
+    grey, asked = image.grey, view.inverted
+    if grey is not None and (view.window is not None or asked not in (None, grey.inverted)):
+        inverted = grey.inverted if asked is None else asked
+        notes = tuple(note for note in image.notes if note not in grey.notes)
+        return grey.shown(view.window, inverted), (input_text.chosen_window(view.window, inverted), *notes)
+    if grey is None and asked:
+        return 255 - image.pixels, (input_text.INVERTED, *image.notes)
+    return image.pixels, image.notes
+
+
+def _blackened(pixels: np.ndarray, boxes: Sequence[Box], held: Box) -> np.ndarray:
+    """Returns pixels with boxes of the picture black; they show the part of it that is held."""
     pixels = pixels.copy()
     for box in boxes:
-        pixels[
-            max(0, box.top) : max(0, box.top + box.height), max(0, box.left) : max(0, box.left + box.width)
-        ] = 0
+        top, left = max(box.top, held.top), max(box.left, held.left)
+        bottom = min(box.top + box.height, held.top + held.height)
+        right = min(box.left + box.width, held.left + held.width)
+        if bottom > top and right > left:
+            inside = Box(top - held.top, left - held.left, bottom - top, right - left)
+            on_level(inside, (held.height, held.width), (pixels.shape[0], pixels.shape[1])).cut(pixels)[:] = 0
     return pixels
 
 
@@ -258,8 +291,11 @@ def _without_header(data: bytes) -> bytes:
 
 
 def _stack(files: Sequence[tuple[str, bytes, int]]) -> Stack:
-    pictures = tuple(Picture(data, frame) for _, data, frames in files for frame in range(frames))
     name, *others = (name for name, _, _ in files)
+    if sizes := slide_copies([data for _, data, _ in files]):
+        data, *copies = (files[position][1] for position in sizes)
+        return Stack(name, (Picture(data, 0, tuple(copies)),))
+    pictures = tuple(Picture(data, frame) for _, data, frames in files for frame in range(frames))
     # The middle of a series shows more than its end.
     return Stack(name, pictures, len(pictures) // 2 if others else 0)
 

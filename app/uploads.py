@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Embedding
 
+from .made import Made
 from .study import Study, View, open_study
-from .texts.text import UPLOAD_INCOMPLETE
+from .texts import text
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 # The longest side that a visitor's image keeps in memory; the encoder sees far less.
@@ -43,12 +44,14 @@ class Query:
         embedding: of the image; every page answers from it.
         study: everything that was opened with it.
         view: what of the study the image is.
+        made: what was made for the image already.
     """
 
     image: MedicalImage
     embedding: Embedding
     study: Study
     view: View
+    made: Made = field(default_factory=Made, init=False)
 
     def at_view(self, predictor: Predictor, view: View, modality: str | None = None) -> "Query":
         """Returns what another view of the study shows; raises a kind of ImageError if it cannot be read."""
@@ -74,7 +77,7 @@ def open_upload(predictor: Predictor, path: str, modality: str | None = None) ->
     Raises:
         ImageError: one of its kinds, with a sentence for the page.
     """
-    return _opened(predictor, [(Path(path).name, take(path))], modality)
+    return open_fetched(predictor, [(Path(path).name, take(path))], modality)
 
 
 def open_sent(predictor: Predictor, paths: Sequence[str], modality: str | None = None) -> Query:
@@ -89,11 +92,23 @@ def open_sent(predictor: Predictor, paths: Sequence[str], modality: str | None =
         ImageError: one of its kinds, with a sentence for the page.
     """
     if not paths or not all(_is_upload(Path(path)) for path in paths):
-        raise DamagedImageError(UPLOAD_INCOMPLETE)
-    return _opened(predictor, [(Path(path).name, take(path)) for path in paths], modality)
+        raise DamagedImageError(text.UPLOAD_INCOMPLETE)
+    return open_fetched(predictor, [(Path(path).name, take(path)) for path in paths], modality)
 
 
-def _opened(predictor: Predictor, files: Sequence[tuple[str, bytes]], modality: str | None) -> Query:
+def open_fetched(
+    predictor: Predictor, files: Sequence[tuple[str, bytes]], modality: str | None = None
+) -> Query:
+    """Embeds the first picture of files that are in memory; of DICOM files no header stays.
+
+    Args:
+        predictor: embeds.
+        files: name and bytes of each.
+        modality: key of the modality that the visitor set; None detects it.
+
+    Raises:
+        ImageError: one of its kinds, with a sentence for the page.
+    """
     study = open_study(files)
     return _seen(predictor, study, View(position=study.stacks[0].start), modality)
 
@@ -120,7 +135,7 @@ def take(path: str) -> bytes:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise DamagedImageError(UPLOAD_INCOMPLETE) from error
+        raise DamagedImageError(text.UPLOAD_INCOMPLETE) from error
     if _is_upload(file):
         folder = Path(os.environ[FOLDER_VARIABLE])
         file.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from mermed_core.records import Saliency
 from mermed_core.reports.case import wording
 
 from ..texts import answer_text, text
-from .pictures import heat_uri, picture_uri, scale_gradient
+from .pictures import heat_uri, scale_gradient
 from .templates import render
 
 
@@ -15,10 +15,17 @@ def empty() -> str:
     return render("figure.html", picture=None)
 
 
-def figure(image: MedicalImage, saliency: Saliency | None = None, name: str = "") -> str:
-    """Returns the image, with the heat map for a class of that name where one is given."""
+def figure(image: MedicalImage, saliency: Saliency | None = None, name: str = "", *, picture: str) -> str:
+    """Returns the image, with the heat map for a class of that name where one is given.
+
+    Args:
+        image: what the model saw.
+        saliency: the heat map.
+        name: of the class that it is for.
+        picture: the image as a data URI, which is made once for all heat maps.
+    """
     height, width = image.pixels.shape[:2]
-    values = {"picture": picture_uri(image.pixels), "ratio": f"{width / height:.4f}", "heat": ""}
+    values = {"picture": picture, "ratio": f"{width / height:.4f}", "heat": ""}
     if saliency is None:
         return render("figure.html", **values)
     return render(

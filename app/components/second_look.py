@@ -7,15 +7,13 @@ from mermed_core.inference.second_look import SecondLook
 from mermed_core.models.model_metrics import ModelMetrics
 from mermed_core.reports.case import wording
 
-from ..texts import answer_text, text
+from ..texts import text
 from .templates import render
 
 
 def second_look_card(looks: Sequence[SecondLook], metrics: ModelMetrics) -> str:
     """Returns the spread of each label set and whether its answer holds; "" without findings."""
-    return render(
-        "second_look.html", words=answer_text, looks=[_look(each, metrics) for each in looks]
-    ).strip()
+    return render("second_look.html", words=wording, looks=[_look(each, metrics) for each in looks]).strip()
 
 
 def _look(look: SecondLook, metrics: ModelMetrics) -> dict[str, Any]:
@@ -23,6 +21,7 @@ def _look(look: SecondLook, metrics: ModelMetrics) -> dict[str, Any]:
     name = text.class_name(metrics, look.task, look.label)
     return {
         "stable": look.stable,
+        "verdict": wording.STABLE if look.stable else wording.UNSTABLE,
         "said": wording.second_look(name, look.low, look.high, look.copies, turned),
         "low": f"{100 * look.low:.1f}",
         "right": f"{100 * (1 - look.high):.1f}",

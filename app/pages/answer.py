@@ -9,15 +9,18 @@ from gradio.events import Dependency
 from mermed_core.errors import CollectionError
 from mermed_core.inference.case_report import case_report
 from mermed_core.inference.comparison import compare
-from mermed_core.inference.map_check import check_map
+from mermed_core.inference.map_check import MapCheck, check_map
 from mermed_core.inference.neighbourhood import contrast
-from mermed_core.inference.second_look import second_look
+from mermed_core.inference.second_look import SecondLook, second_look
+from mermed_core.languages.catalogue import ENGLISH
+from mermed_core.languages.say import speaking, spoken
 from mermed_core.models.cam import DEFAULT, METHODS
 from mermed_core.records import Analysis, Finding, Saliency
 
 from ..components import cases, figure, findings, modality, neighbourhood, notice
 from ..components.comparison import comparison_view
 from ..components.html_parts import clickable_html, picked_name, scripted_html, static_html
+from ..components.pictures import picture_uri
 from ..components.place import place
 from ..components.report_file import KINDS, report_file
 from ..components.second_look import second_look_card
@@ -108,7 +111,7 @@ class Answer:
         metrics, image = self._predictor.metrics, query.image
         return {
             self.notice: notice.file_notes(image.kind, analysis.notes),
-            self.figure: figure.figure(image),
+            self.figure: figure.figure(image, picture=self._picture(query)),
             self.modality: modality.modality_card(analysis, chosen or None),
             self.findings: findings.findings_card(analysis, self._predictor.tasks, metrics, first or ""),
             self.explained: gr.update(
@@ -136,25 +139,33 @@ class Answer:
         if query is None:
             return {self.figure: figure.empty(), self.checked: ""}
         if not explained:
-            return {self.figure: figure.figure(query.image), self.checked: ""}
+            return {self.figure: figure.figure(query.image, picture=self._picture(query)), self.checked: ""}
         saliency = self._map(query, explained, method)
         name = text.class_name(self._predictor.metrics, saliency.task, saliency.label)
-        return {self.figure: figure.figure(query.image, saliency, name), self.checked: ""}
+        shown = figure.figure(query.image, saliency, name, picture=self._picture(query))
+        return {self.figure: shown, self.checked: ""}
 
     def check(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> str:
         """Tries whether the heat map that is shown means anything."""
         if query is None or not explained:
             return ""
         saliency = self._map(query, explained, method)
-        return figure.checked(check_map(self._predictor, query.image, query.embedding, saliency))
+
+        def tried() -> MapCheck:
+            return check_map(self._predictor, query.image, query.embedding, saliency)
+
+        return figure.checked(query.made.once(("check", explained, method), tried))
 
     def look_again(self, query: Query | None) -> str:
         """Asks about the same image under small changes."""
         if query is None:
             return ""
         analysis = self._predictor.analyse(query.embedding, neighbours=1)
-        looks = second_look(self._predictor, query.image, query.embedding, analysis)
-        return second_look_card(looks, self._predictor.metrics)
+
+        def looked() -> tuple[SecondLook, ...]:
+            return second_look(self._predictor, query.image, query.embedding, analysis)
+
+        return second_look_card(query.made.once("second look", looked), self._predictor.metrics)
 
     def compare(self, query: Query | None, case_id: str) -> str:
         """Shows why a case is similar: both pictures with what speaks for the likeness; "" closes it."""
@@ -167,11 +178,19 @@ class Answer:
             raise gr.Error(answer_text.no_such_case(case_id), print_exception=False) from error
         return comparison_view(collection, query.image, found)
 
+    def _picture(self, query: Query) -> str:
+        """Returns the image as a data URI."""
+        return query.made.once("picture", lambda: picture_uri(query.image.pixels))
+
     def _map(self, query: Query, explained: str, method: str) -> Saliency:
         task, label = self._class_of(explained)
-        return self._predictor.explain(
-            query.image, task=task, label=label, embedding=query.embedding, method=method
-        )
+
+        def drawn() -> Saliency:
+            return self._predictor.explain(
+                query.image, task=task, label=label, embedding=query.embedding, method=method
+            )
+
+        return query.made.once(("map", explained, method), drawn)
 
     def _methods(self) -> list[tuple[str, str]]:
         """Returns the ways of drawing heat maps, the best pointing one first, with their names for people."""
@@ -183,15 +202,19 @@ class Answer:
         """Returns the report on the visitor's image as a file for the browser; "" without an image."""
         if query is None:
             return ""
-        report = case_report(
-            self._predictor,
-            query.image,
-            query.embedding,
-            chosen=chosen or None,
-            explained=self._class_of(explained) if explained else None,
-            neighbours=NEIGHBOURS,
-        )
-        return report_file(report, kind)
+        # An archive's other readers expect what DICOM says in English, which its codes are in as well.
+        with speaking(ENGLISH if kind == "dicom" else spoken().code):
+            report = case_report(
+                self._predictor,
+                query.image,
+                query.embedding,
+                chosen=chosen or None,
+                explained=self._class_of(explained) if explained else None,
+                neighbours=NEIGHBOURS,
+                looks=query.made.get("second look", ()),
+                check=query.made.get(("check", explained, DEFAULT), None),
+            )
+            return report_file(report, kind)
 
     def _similar(self, analysis: Analysis) -> str:
         if self._predictor.collection is None:

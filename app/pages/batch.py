@@ -11,6 +11,7 @@ import gradio as gr
 from mermed_core.errors import MermedError
 from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, too_many, unpack
 from mermed_core.inference.batch import BatchRow, File, Pace, analyse_files, table_of
+from mermed_core.languages.say import in_readers_words
 from mermed_core.reports.spreadsheet import to_csv
 
 from ..components import notice
@@ -92,7 +93,7 @@ class BatchPage:
         try:
             return to_csv(table_of(list(analyse_files(self._predictor, opened(paths)))))
         except MermedError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(in_readers_words(str(error)), print_exception=False) from error
 
     def _state(self, rows: tuple[BatchRow, ...], pace: Pace) -> Shown:
         return {self._rows: rows, self._pace: pace, self.progress: progress_bar(pace)}

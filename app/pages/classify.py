@@ -1,10 +1,11 @@
 """Classify: images in; of the one that is looked at, what the model says out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
+from mermed_core.data.dicomweb import DicomwebServer
 from mermed_core.errors import MermedError
 from mermed_core.imaging.checks import concerns
 from mermed_core.modalities import MODALITIES
@@ -18,24 +19,25 @@ from ..study import view_of
 from ..texts import input_text, text
 from ..uploads import Query, open_sent, open_upload
 from .answer import MODEL_QUEUE, NEIGHBOURS, Answer, Shown
-
-_MODALITIES = [(text.DETECT, ""), *((item.name, item.key) for item in MODALITIES.values())]
+from .study_servers import StudyServers
 
 
 class ClassifyPage:
     """The components of the page and what happens on them; what was shown stays where a file is refused."""
 
     def __init__(self, services: Services, query: gr.State) -> None:
-        self._predictor = services.predictor
+        self.predictor = services.predictor
         self.query = query
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=300):
-                self._build_inputs()
+                self.servers = self._build_inputs(services.dicomweb)
             self.answer = Answer(services, query, self.chosen)
         self.answer.build_cases()
         self.notice = self.answer.notice
         self.outputs: list[gr.Component] = [self.query, *self.answer.outputs, self.viewer]
         self._wire()
+        if self.servers is not None:
+            self.servers.wire(self)
 
     def opens(self, source: gr.File | gr.Image, event: Callable[..., Any], api_name: str) -> None:
         """Lets a file component open an image here, from whichever page it stands on."""
@@ -61,48 +63,49 @@ class ClassifyPage:
         """Opens an uploaded file and says everything about it; "" detects the modality."""
         if not path:
             return {self.notice: ""}
-        return self._show(lambda: open_upload(self._predictor, path, chosen or None), chosen)
+        return self.show(lambda: open_upload(self.predictor, path, chosen or None), chosen)
 
     def open_files(self, chosen: str, event: gr.EventData) -> Shown:
         """Opens the files that the page sent: pictures, archives, a folder or a study."""
         paths = sent_paths(event.paths)
-        return self._show(lambda: open_sent(self._predictor, paths, chosen or None), chosen)
+        return self.show(lambda: open_sent(self.predictor, paths, chosen or None), chosen)
 
     def change_view(self, query: Query | None, chosen: str, event: gr.EventData) -> Shown:
         """Answers for another file, slice, window or region of what was opened."""
         if query is None:
             return {self.notice: ""}
-        return self._show(lambda: query.at_view(self._predictor, view_of(event.view), chosen or None), chosen)
+        return self.show(lambda: query.at_view(self.predictor, view_of(event.view), chosen or None), chosen)
 
     def open_example(self, name: str, chosen: str) -> Shown:
         """Opens one of the bundled examples by its name."""
 
         def opened() -> Query:
-            return open_upload(self._predictor, str(examples.example_path(name)), chosen or None)
+            return open_upload(self.predictor, str(examples.example_path(name)), chosen or None)
 
-        return self._show(opened, chosen)
+        return self.show(opened, chosen)
 
     def change_frame(self, query: Query | None, frame: int, chosen: str) -> Shown:
         """Goes to another frame of the same file, counted from 1 as people do."""
         if query is None:
             return {self.notice: ""}
-        return self._show(lambda: query.at_frame(self._predictor, int(frame) - 1, chosen or None), chosen)
+        return self.show(lambda: query.at_frame(self.predictor, int(frame) - 1, chosen or None), chosen)
 
     def change_modality(self, query: Query | None, chosen: str) -> Shown:
         """Reads the same image as one of another modality; "" detects it."""
         if query is None:
             return {self.notice: ""}
-        return self._show(lambda: query.read_as(self._predictor, chosen or None), chosen)
+        return self.show(lambda: query.read_as(self.predictor, chosen or None), chosen)
 
     def analyse(self, path: str) -> dict[str, Any]:
         """Returns everything about one uploaded file as JSON, for programs: {"error": …} if it is refused."""
         try:
-            query = open_upload(self._predictor, path)
-            return self._predictor.analyse(query.embedding, neighbours=NEIGHBOURS).to_dict()
+            query = open_upload(self.predictor, path)
+            return self.predictor.analyse(query.embedding, neighbours=NEIGHBOURS).to_dict()
         except MermedError as error:
             return {"error": str(error)}
 
-    def _show(self, opened: Callable[[], Query], chosen: str) -> Shown:
+    def show(self, opened: Callable[[], Query], chosen: str) -> Shown:
+        """Says everything about an image that is opened, or what is wrong with it."""
         try:
             query = opened()
             shown = self.answer.show(query, chosen)
@@ -113,7 +116,8 @@ class ClassifyPage:
         seen = viewer_value(query.study, query.view)
         return {self.query: query, self.viewer: seen, **shown, self.notice: said}
 
-    def _build_inputs(self) -> None:
+    def _build_inputs(self, dicomweb: Mapping[str, DicomwebServer]) -> StudyServers | None:
+        """Lays out the ways in; returns the one that only a host can open, None where none did."""
         self._opener = opener()
         self.viewer = viewer()
         with gr.Accordion(text.PASTE_OR_CAMERA, open=False):
@@ -127,7 +131,13 @@ class ClassifyPage:
                 height=220,
                 alt_text=text.CAMERA_ALT,
             )
-        self.chosen = gr.Dropdown(_MODALITIES, value="", label=text.MODALITY, info=text.MODALITY_HINT)
+        servers = StudyServers(dicomweb) if dicomweb else None
+        self.chosen = gr.Dropdown(
+            [(text.DETECT, ""), *((text.modality_name(key), key) for key in MODALITIES)],
+            value="",
+            label=text.MODALITY,
+            info=text.MODALITY_HINT,
+        )
         self._examples = clickable_html(examples.examples(), "classify-examples")
         self._example = gr.Textbox(visible=False)
         # The ways in for programs: a file to look at, one of its frames; and one JSON object about a file.
@@ -135,6 +145,7 @@ class ClassifyPage:
         self.frame = gr.Number(1, precision=0, label=text.FRAME, visible=False)
         self._program_file = gr.File(visible=False)
         self._program_answer = gr.JSON(visible=False)
+        return servers
 
     def _wire(self) -> None:
         self.opens(self._file, self._file.upload, "classify")

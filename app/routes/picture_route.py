@@ -22,6 +22,8 @@ from mermed_core.imaging.burned_text import find_text
 from mermed_core.imaging.grey_values import WINDOWS_OF_CT, GreyValues, Window
 from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
+from mermed_core.imaging.slides import on_level
+from mermed_core.languages.say import in_readers_words
 
 from ..study import opened_study
 from .requests import body_of
@@ -59,7 +61,7 @@ def picture_route() -> Route:
         try:
             image = await run_in_threadpool(study.read, stack, position)
         except ImageError as error:
-            return Response(str(error), 422, _HEADERS, "text/plain; charset=utf-8")
+            return Response(in_readers_words(str(error)), 422, _HEADERS, "text/plain; charset=utf-8")
         content = await run_in_threadpool(pack, image)
         return Response(content, headers=_HEADERS, media_type=_MEDIA_TYPES[pack.__name__])
 
@@ -73,7 +75,8 @@ def thumbnail(image: MedicalImage) -> bytes:
 
 def text_boxes(image: MedicalImage) -> bytes:
     """Returns where text is burned into a picture, as a JSON list of boxes in its own pixels."""
-    return json.dumps([asdict(box) for box in find_text(image.pixels)]).encode()
+    shape = image.pixels.shape[0], image.pixels.shape[1]
+    return json.dumps([asdict(on_level(box, shape, image.size)) for box in find_text(image.pixels)]).encode()
 
 
 def packed(image: MedicalImage) -> bytes:
@@ -82,7 +85,7 @@ def packed(image: MedicalImage) -> bytes:
     The content is a PNG, or for deep grey values their codes (2 bytes each, row by row), and then the curve
     by which the file wants them shown (a byte for each code).
     """
-    height, width = image.pixels.shape[:2]
+    height, width = image.size
     about: dict[str, Any] = {"fullWidth": width, "fullHeight": height}
     if image.grey is None:
         pixels = fitted(image.pixels, SENT_SIDE)

@@ -24,9 +24,6 @@ def other_label(name: str, title: str) -> str:
 
 NONE_LABELLED = "The collection has none."
 
-SECOND_LOOK = "A second look"
-STABLE = "The answer holds."
-UNSTABLE = "The answer is unstable: do not lean on it."
 METHOD = "Method"
 SHOW_MAP = "Show the map"
 CHECKED = "Does the map mean anything?"

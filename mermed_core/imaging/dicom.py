@@ -29,7 +29,7 @@ from mermed_core.imaging.frames import Box
 from mermed_core.imaging.geometry import true_proportion
 from mermed_core.imaging.grey_values import Decoded, Values, Window
 from mermed_core.imaging.limits import Limits, check_size, too_large
-from mermed_core.imaging.slides import FullSize, fitting, on_level, region_note, size_note
+from mermed_core.imaging.slides import FullSize, fitting, on_level, region_notes, size_notes
 from mermed_core.imaging.windowing import scale_to_bytes, stretch_ends
 
 _YBR_FULL = ("YBR_FULL", "YBR_FULL_422")
@@ -62,15 +62,15 @@ def read_dicom(data: bytes, frame: int, limits: Limits, copies: Sequence[bytes] 
     read = _read_part((data, *copies)[chosen], frame, limits)
     if chosen == 0:
         return read
-    said = size_note(sizes, chosen, _micrometres(data, limits))
+    said = size_notes(sizes, chosen, _micrometres(data, limits))
     full = FullSize(*size, said) if read.pixels.shape[:2] == sizes[chosen] else None
-    return replace(read, notes=(said, *read.notes), full=full)
+    return replace(read, notes=(*said, *read.notes), full=full)
 
 
 def read_dicom_region(
     data: bytes, region: Box, limits: Limits, copies: Sequence[bytes] = ()
-) -> tuple[np.ndarray, str]:
-    """Returns a region of a slide that is too large to be read whole, and a note at which size it was read.
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns a region of a slide that is too large to be read whole, and notes on the level that it is of.
 
     Args:
         data: the file.
@@ -88,7 +88,7 @@ def read_dicom_region(
     part = on_level(region, sizes[0], sizes[chosen])
     read = _read_part((data, *copies)[chosen], 0, limits, part)
     values = read.pixels if read.values is None else read.values.values
-    return values, region_note(sizes, chosen, _micrometres(data, limits))
+    return values, region_notes(sizes, chosen, _micrometres(data, limits))
 
 
 def _micrometres(data: bytes, limits: Limits) -> float | None:

@@ -125,7 +125,7 @@ def read_region(
     frame: int = 0,
     limits: Limits = LIMITS,
     copies: Sequence[bytes] = (),
-) -> tuple[np.ndarray, str]:
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Reads a region of a picture that is too large to be read whole (`MedicalImage.full`).
 
     Args:
@@ -136,8 +136,8 @@ def read_region(
         copies: files of the same slide at smaller sizes, the largest first.
 
     Returns:
-        Pixels (height, width, 3) uint8 or deep grey values (height, width), and a note at which size they
-        were read.
+        Pixels (height, width, 3) uint8 or deep grey values (height, width), and notes on the level at which
+        they were read.
 
     Raises:
         ImageError: the file is damaged there, or of no kind that holds such pictures.

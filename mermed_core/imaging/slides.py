@@ -19,12 +19,12 @@ class FullSize:
     Attributes:
         height: in pixels.
         width: in pixels.
-        note: a sentence on which copy was read, which holds no longer for a region.
+        notes: sentences on which copy was read, which hold no longer for a region.
     """
 
     height: int
     width: int
-    note: str
+    notes: tuple[str, ...]
 
 
 def fitting(levels: Sequence[Size], limits: Limits, region: Box | None = None) -> int | None:
@@ -66,7 +66,7 @@ def paste(onto: np.ndarray, tile: np.ndarray, top: int, left: int) -> None:
     onto[first:bottom, side:right] = tile[first - top : bottom - top, side - left : right - left]
 
 
-def size_note(levels: Sequence[Size], number: int, micrometres: float | None) -> str:
+def size_notes(levels: Sequence[Size], number: int, micrometres: float | None) -> tuple[str, ...]:
     """Says at which level a picture is shown that is too large at full size.
 
     Args:
@@ -75,21 +75,24 @@ def size_note(levels: Sequence[Size], number: int, micrometres: float | None) ->
         micrometres: that a pixel is wide at full size, None where unknown.
     """
     (full_height, full_width), (height, width) = levels[0], levels[number]
-    at = each = ""
-    if micrometres is not None:
-        at, each = f" of {micrometres:.3g} µm", f" of {micrometres * full_width / width:.3g} µm"
-    return (
-        f"The picture has {full_width:,} × {full_height:,} pixels{at}, too many to be read at once; shown is "
-        f"level {number + 1} of {len(levels)}, {width:,} × {height:,} pixels{each}."
+    said = (
+        f"The picture has {full_width:,} × {full_height:,} pixels, too many to be read at once; shown is "
+        f"level {number + 1} of {len(levels)}, {width:,} × {height:,} pixels.",
     )
+    if micrometres is None:
+        return said
+    shown = micrometres * full_width / width
+    return (*said, f"A pixel is {micrometres:.3g} µm wide at full size and {shown:.3g} µm as shown.")
 
 
-def region_note(levels: Sequence[Size], number: int, micrometres: float | None) -> str:
-    """Says at which level a region is read; arguments are those of `size_note`."""
-    each = ""
-    if micrometres is not None:
-        each = f", {micrometres * levels[0][1] / levels[number][1]:.3g} µm per pixel"
-    if number == 0:
-        return f"The region was read at full size{each}."
-    level = f"level {number + 1} of {len(levels)}"
-    return f"The region is too large to be read at full size; it was read at {level}{each}."
+def region_notes(levels: Sequence[Size], number: int, micrometres: float | None) -> tuple[str, ...]:
+    """Says at which level a region is read; arguments are those of `size_notes`."""
+    said = ("The region was read at full size.",)
+    if number:
+        said = (
+            f"The region is too large to be read at full size; it was read at level {number + 1} of "
+            f"{len(levels)}.",
+        )
+    if micrometres is None:
+        return said
+    return (*said, f"A pixel of it is {micrometres * levels[0][1] / levels[number][1]:.3g} µm wide.")

@@ -15,7 +15,7 @@ from mermed_core.imaging.geometry import true_proportion, upright
 from mermed_core.imaging.grey_values import Decoded, decoded
 from mermed_core.imaging.limits import Limits, check_frame, check_size, too_large
 from mermed_core.imaging.pictures import image_to_rgb
-from mermed_core.imaging.slides import FullSize, fitting, on_level, region_note, size_note
+from mermed_core.imaging.slides import FullSize, fitting, on_level, region_notes, size_notes
 from mermed_core.imaging.tiff_directories import picture_pages, read_pages
 from mermed_core.imaging.tiff_slide import levels, micrometres, size_of
 from mermed_core.imaging.tiff_values import (
@@ -63,8 +63,10 @@ def read_tiff(data: bytes, frame: int, limits: Limits) -> Decoded:
     return decoded(pixels, (*notes, *proportion, *shown), frames, white_is_zero=_white_is_zero(tags))
 
 
-def read_tiff_region(data: bytes, frame: int, region: Box, limits: Limits) -> tuple[np.ndarray, str]:
-    """Returns a region of a page that is too large to be read whole, and a note at which level it was read.
+def read_tiff_region(
+    data: bytes, frame: int, region: Box, limits: Limits
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns a region of a page that is too large to be read whole, and notes on the level that it is of.
 
     Args:
         data: the file.
@@ -86,7 +88,7 @@ def read_tiff_region(data: bytes, frame: int, region: Box, limits: Limits) -> tu
             raise too_large(region.width, region.height, limits)
         part = on_level(region, sizes[0], sizes[number])
         pixels, _ = _as_picture(*page_values(data, found[number], limits, part))
-        return pixels, region_note(sizes, number, micrometres(found[0]))
+        return pixels, region_notes(sizes, number, micrometres(found[0]))
 
 
 def _found(data: bytes, frame: int, limits: Limits) -> tuple[int, int, bool]:
@@ -115,11 +117,11 @@ def _read_slide(data: bytes, page: int, limits: Limits, shown: tuple[str, ...], 
     pixels, proportion = true_proportion(pixels, *_pixel_size(tags), limits)
     orientation = tags.get(ORIENTATION, 1)
     as_stored = not proportion and orientation not in range(2, 9)
-    said = size_note(sizes, number, width)
+    said = size_notes(sizes, number, width)
     full = FullSize(*sizes[0], said) if as_stored else None
     notes = (*notes, *proportion, *shown)
     read = decoded(upright(pixels, orientation), notes, frames, white_is_zero=_white_is_zero(tags))
-    return replace(read, notes=(said, *read.notes), full=full)
+    return replace(read, notes=(*said, *read.notes), full=full)
 
 
 def _read_plain(data: bytes, page: int, limits: Limits) -> Pixels | None:

@@ -1,14 +1,18 @@
 """The report on one image: asks the predictor everything that a report says."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from mermed_core.imaging.reader import MedicalImage
+from mermed_core.inference.map_check import MapCheck
 from mermed_core.inference.neighbourhood import in_words
 from mermed_core.inference.predictor import Predictor
+from mermed_core.inference.second_look import SecondLook
 from mermed_core.records import Analysis, Embedding
 from mermed_core.reports.case import neighbour_wording, report_wording, wording
 from mermed_core.reports.case.case_report import CaseReport, near_cases
 from mermed_core.reports.case.findings import finding_sets
+from mermed_core.reports.case.trials import Look, MapTrial
 
 
 def case_report(
@@ -20,6 +24,8 @@ def case_report(
     explained: tuple[str, str] | None = None,
     neighbours: int = 8,
     analysis: Analysis | None = None,
+    looks: Sequence[SecondLook] = (),
+    check: MapCheck | None = None,
 ) -> CaseReport:
     """Returns the report on one image.
 
@@ -31,6 +37,8 @@ def case_report(
         explained: label set and class that the heat map is for; None takes the first finding.
         neighbours: how many similar cases.
         analysis: of the embedding, where it is there already.
+        looks: second looks at the image, where they were taken.
+        check: what trying the heat map of the explained class gave, where it was tried.
 
     Raises:
         ModelError: the model has no such label set or class.
@@ -56,7 +64,23 @@ def case_report(
         cases_note=_cases_note(predictor, analysis),
         collection=collection.name if collection else "",
         created=datetime.now().astimezone(),
+        looks=tuple(_look(predictor, each) for each in looks),
+        map_trial=None if check is None else _trial(check),
     )
+
+
+def _look(predictor: Predictor, look: SecondLook) -> Look:
+    def name(label: str) -> str:
+        return wording.class_name(predictor.metrics, look.task, label)
+
+    turned = tuple((change, name(label)) for change, label in look.turned)
+    return Look(
+        look.task, look.label, name(look.label), look.low, look.high, look.copies, turned, look.stable
+    )
+
+
+def _trial(check: MapCheck) -> MapTrial:
+    return MapTrial(check.shuffled, check.before, check.after, check.like_shuffled)
 
 
 def _cases_note(predictor: Predictor, analysis: Analysis) -> str:

@@ -4,12 +4,16 @@ import zipfile
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from app.study import View, open_study, opened_study, view_of
+from app.texts.input_text import DRAW_A_REGION
 from mermed_core.errors import ImageError, UnsupportedFormatError
 from mermed_core.imaging.frames import Box
 from mermed_core.imaging.grey_values import Window
+from mermed_core.imaging.limits import Limits
+from mermed_core.imaging.reader import read_image, read_region
 
 
 def png(level: int, size: tuple[int, int] = (40, 60)) -> bytes:
@@ -105,3 +109,49 @@ def test_what_the_page_asks_for_is_read_or_refused():
             view_of(wrong)
     with pytest.raises(ImageError):
         open_study([("a.png", png(9))]).seen(View(stack=1))
+
+
+@pytest.fixture
+def slide(monkeypatch) -> tuple[np.ndarray, bytes]:
+    """A picture of 300 × 200 px with copies nested in it, of which at most 20,000 px may be read at once."""
+    limits = Limits(max_pixels=20_000)
+    for read in (read_image, read_region):
+        monkeypatch.setitem(read.__kwdefaults__, "limits", limits)
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as file:
+        file.write(pixels, subifds=1, photometric="rgb", tile=(64, 64), metadata=None)
+        file.write(pixels[::2, ::2], subfiletype=1, photometric="rgb", tile=(64, 64), metadata=None)
+    return pixels, buffer.getvalue()
+
+
+def test_a_slide_opens_at_the_level_that_fits_and_a_region_comes_at_full_size(slide):
+    pixels, data = slide
+    study = open_study([("slide.svs", data)])
+    whole = study.seen(View())
+    np.testing.assert_array_equal(whole.pixels, pixels[::2, ::2])
+    assert "level 2 of 2" in whole.notes[0]
+    assert DRAW_A_REGION in whole.notes
+    part = study.seen(View(region=Box(150, 210, 80, 70)))
+    np.testing.assert_array_equal(part.pixels, pixels[150:200, 210:280])
+    assert part.notes[0] == "Only the region that you drew is analysed (70 × 50 px)."
+    assert "at full size" in part.notes[1]
+    assert not any("level 2" in note for note in part.notes)
+    assert part.full is None
+    large = study.seen(View(region=Box(0, 0, 200, 290), inverted=True))
+    np.testing.assert_array_equal(large.pixels, 255 - pixels[::2, :290:2])
+    assert any("too large to be read at full size" in note for note in large.notes)
+
+
+def test_what_is_covered_is_black_on_every_level_of_a_slide(slide):
+    pixels, data = slide
+    study = open_study([("slide.svs", data)])
+    covered = (Box(160, 200, 21, 31), Box(0, 0, 10, 10))
+    whole = study.seen(View(covered=covered)).pixels
+    assert not whole[80:91, 100:116].any()
+    assert whole[79, 100:116].any()
+    assert whole[80:91, 116].any()
+    part = study.seen(View(covered=covered, region=Box(150, 210, 50, 70))).pixels
+    expected = pixels[150:200, 210:280].copy()
+    expected[10:31, :21] = 0
+    np.testing.assert_array_equal(part, expected)

@@ -22,6 +22,7 @@ from reportlab.platypus import Flowable, KeepInFrame, Paragraph, Spacer, Table
 from mermed_core.imaging.fonts import font_file
 from mermed_core.imaging.overlay import fitted, heat_colours, laid_over
 from mermed_core.languages.say import spoken
+from mermed_core.records import Likelihood
 from mermed_core.reports.case import report_wording, wording
 from mermed_core.reports.case.case_report import PROGRAM, CaseReport, NearCase
 from mermed_core.reports.case.findings import FindingLine, FindingSet
@@ -174,7 +175,11 @@ def _answer(report: CaseReport) -> list[Flowable]:
     ]
     if report.region:
         said.append(_text(report.region, _style(9, after=3)))
-    return [*said, *(_text(each, small) for each in (*report.familiarity, *report.remarks))]
+    said += [_text(each, small) for each in (*report.familiarity, *report.remarks)]
+    if report.looks:
+        said += [Spacer(1, 4), *_heading(wording.SECOND_LOOK)]
+        said += [_text(f"{each.verdict} {each.said}", small) for each in report.looks]
+    return said
 
 
 def _findings(sets: Sequence[FindingSet]) -> list[Flowable]:
@@ -204,11 +209,16 @@ def _finding_line(line: FindingLine) -> list[Flowable]:
         _text(line.name, _style(8)),
         _Bar(line.probability, colour, 90),
         _text(line.percent, _style(8, bold=True)),
-        _text(wording.likelihood(line.likelihood), _style(7.5, _INK if line.holds else _QUIET)),
+        _text(_likelihood(line.likelihood), _style(7.5, _INK if line.holds else _QUIET)),
     ]
-    width = (1 - _LEFT) * _INNER
+    words = max(pdfmetrics.stringWidth(_likelihood(word), _PLAIN, 7.5) for word in Likelihood)
+    width = (1 - _LEFT) * _INNER - 98 - 34 - words
     style = [("VALIGN", (0, 0), (-1, -1), "MIDDLE"), *_padding(0, 0.5)]
-    return [Table([row], colWidths=[width - 176, 98, 34, 44], style=style, hAlign="LEFT"), *note]
+    return [Table([row], colWidths=[width, 98, 34, words + 1], style=style, hAlign="LEFT"), *note]
+
+
+def _likelihood(word: Likelihood) -> str:
+    return wording.likelihood(word).replace("\u00ad", "")  # the library would draw a soft hyphen
 
 
 def _cases(report: CaseReport) -> list[Flowable]:

@@ -12,6 +12,7 @@ from mermed_core.languages.say import in_readers_words, spoken
 from mermed_core.records import Analysis, Familiarity, Neighbour, Saliency
 from mermed_core.reports.case import neighbour_wording, report_wording, wording
 from mermed_core.reports.case.findings import FindingSet
+from mermed_core.reports.case.trials import Look, MapTrial
 from mermed_core.reports.text import humanise
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class CaseReport:
         cases_note: that they are not near, or why there are none; "" where nothing is to be said.
         collection: name of the collection that they come from, "" without one.
         created: when the report was made, with its time zone.
+        looks: what second looks gave, of each label set; empty where none was taken.
+        map_trial: what trying the heat map gave, None where it was not tried.
     """
 
     pixels: np.ndarray
@@ -84,6 +87,8 @@ class CaseReport:
     cases_note: str
     collection: str
     created: datetime
+    looks: tuple[Look, ...] = ()
+    map_trial: MapTrial | None = None
 
     @property
     def modality(self) -> str:
@@ -133,7 +138,8 @@ class CaseReport:
             return ""
         said = [wording.heat_map(self.heat.method, self.heat_class, self.heat.peak)]
         said += [wording.FAINT_MAP] * (self.heat.peak < wording.FAINT_PEAK)
-        return " ".join([*said, wording.COARSE_MAP])
+        tried = [self.map_trial.said] if self.map_trial else []
+        return " ".join([*said, wording.COARSE_MAP, *tried])
 
     @property
     def origin(self) -> str:
@@ -158,7 +164,9 @@ class CaseReport:
             "heat_map": None
             if heat is None
             else {"task": heat.task, "label": heat.label, "method": heat.method, "peak": heat.peak}
-            | {"caption": self.heat_caption},
+            | {"caption": self.heat_caption}
+            | {"trial": self.map_trial.to_dict() if self.map_trial else None},
+            "second_look": [each.to_dict() for each in self.looks],
             "collection": self.collection,
             "neighbours": [case.to_dict() for case in self.cases],
         }

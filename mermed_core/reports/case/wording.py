@@ -19,6 +19,11 @@ say = speaks(__name__)
 
 YOU, THE_USER = "you", "the user"  # who may have set a modality, as the page and as a report says it
 UNKNOWN_IMAGE = "Not an image the model recognises"
+LIKELIHOODS = {
+    Likelihood.LIKELY: "likely",
+    Likelihood.POSSIBLE: "possible",
+    Likelihood.UNLIKELY: "unlikely",
+}
 NO_FINDINGS = "The model has no findings for this kind of image."
 NO_VERDICT = "No verdict: on images it had never seen, the model told these apart no better than chance."
 FAINT_MAP = "Nothing in the image supports this finding, so the map means little."
@@ -43,7 +48,7 @@ def decimal(value: float) -> str:
 
 def likelihood(word: Likelihood) -> str:
     """Returns how likely a class is, in a word."""
-    return say(str(word))
+    return say(LIKELIHOODS[word])
 
 
 def class_name(metrics: "ModelMetrics", task: str, label: str) -> str:
@@ -245,6 +250,9 @@ def heat_map(method: str, name: str, peak: float) -> str:
     return say("{method} heat map for {name} (raw peak {peak:.2g}).", method=method, name=name, peak=peak)
 
 
+SECOND_LOOK = "A second look"
+STABLE = "The answer holds."
+UNSTABLE = "The answer is unstable: do not lean on it."
 FLAT_MAP = "The map is high over most of the image, so it points nowhere."
 EDGE_MAP = "The map is hottest at the border of the image, where no finding is expected."
 

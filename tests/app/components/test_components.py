@@ -292,9 +292,9 @@ def test_every_note_on_how_an_image_was_read_is_shown():
 
 def test_a_faint_map_says_so():
     saliency = Saliency(np.zeros((20, 30), np.float32), 0.0, "retina", "drusen", "Grad-CAM")
-    assert "means little" in figure.figure(IMAGE, saliency, "Drusen")
+    assert "means little" in figure.figure(IMAGE, saliency, "Drusen", picture="")
     strong = Saliency(np.ones((20, 30), np.float32), 0.4, "retina", "drusen", "Grad-CAM")
-    assert "means little" not in figure.figure(IMAGE, strong, "Drusen")
+    assert "means little" not in figure.figure(IMAGE, strong, "Drusen", picture="")
 
 
 @pytest.mark.parametrize(("best", "far"), [(0.59, True), (0.61, False)])
@@ -328,7 +328,7 @@ def pages_with(value: str, collection: Collection) -> list[str]:
     case = Case(value, "ct", (value,), value, value, value)
     return [
         findings.findings_card(analysis(*found), [LabelSet(value, "multiclass", (value,))], metrics),
-        figure.figure(IMAGE, saliency, value),
+        figure.figure(IMAGE, saliency, value, picture=""),
         cases.neighbour_grid(collection_of([value], [(value,)]), [Neighbour(case, 0.5)]),
         cases.nothing(value),
         query_view.case_view(collection_of([value], [(value,)]), value),

@@ -1,5 +1,7 @@
 """The answer half of the page: second look, tried maps, vote and contrast, one case beside the image."""
 
+import base64
+import json
 import re
 
 import gradio as gr
@@ -105,3 +107,37 @@ def test_without_a_collection_nothing_is_compared_or_placed():
     assert shown[page.answer.place] == ""
     assert page.answer.compare(shown[page.query], "case") == ""
     assert shown[page.answer.arranged]["visible"] is False
+
+
+def test_nothing_is_computed_twice_and_a_report_repeats_what_was_shown(services, monkeypatch):
+    with gr.Blocks():
+        page = ClassifyPage(services, gr.State(None))
+    opened = page.open_example("oct", "")
+    query, picked, other = (
+        opened[page.query],
+        *[value for _, value in opened[page.answer.explained]["choices"][:2]],
+    )
+    drawn = []
+    explain = Predictor.explain
+    monkeypatch.setattr(
+        Predictor, "explain", lambda self, *a, **b: drawn.append(b["label"]) or explain(self, *a, **b)
+    )
+
+    def report() -> dict:
+        return json.loads(base64.b64decode(json.loads(page.answer.report("json", query, picked, ""))["data"]))
+
+    before = report()
+    assert (before["second_look"], before["heat_map"]["trial"]) == ([], None)
+    drawn.clear()
+    shown = [page.answer.explain(query, each)[page.answer.figure] for each in (picked, other, picked)]
+    page.answer.check(query, picked)
+    assert len(drawn) == 2
+    assert shown[0] == shown[2] != shown[1]
+    looked = page.answer.look_again(query)
+    assert page.answer.look_again(query) == looked
+    after = report()
+    assert all(each["said"].split(". ")[0] in looked for each in after["second_look"])
+    assert after["second_look"]
+    assert after["heat_map"]["trial"]["said"].split(",")[0] in page.answer.check(query, picked)
+    again = query.read_as(services.predictor, "ct")  # another answer, of which nothing was made
+    assert again.made is not query.made

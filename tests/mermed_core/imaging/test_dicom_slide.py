@@ -99,16 +99,18 @@ def test_the_level_that_fits_is_shown_and_a_region_comes_at_full_size(files):
     image = read_image(first, limits=LIMITS, copies=copies)
     np.testing.assert_array_equal(image.pixels, SLIDE[::2, ::2])
     assert image.size == (HIGH, WIDE)
-    assert image.notes[0] == (
-        "The picture has 110 × 70 pixels of 0.25 µm, too many to be read at once; shown is level 2 of 3, "
-        "55 × 35 pixels of 0.5 µm."
+    assert image.notes[:2] == (
+        "The picture has 110 × 70 pixels, too many to be read at once; shown is level 2 of 3, "
+        "55 × 35 pixels.",
+        "A pixel is 0.25 µm wide at full size and 0.5 µm as shown.",
     )
-    region, note = read_region(first, Box(20, 60, 40, 50), limits=LIMITS, copies=copies)
+    region, notes = read_region(first, Box(20, 60, 40, 50), limits=LIMITS, copies=copies)
     np.testing.assert_array_equal(region, SLIDE[20:60, 60:110])
-    assert note == "The region was read at full size, 0.25 µm per pixel."
-    region, note = read_region(first, Box(0, 0, HIGH, WIDE), limits=LIMITS, copies=copies)
+    assert notes == ("The region was read at full size.", "A pixel of it is 0.25 µm wide.")
+    region, notes = read_region(first, Box(0, 0, HIGH, WIDE), limits=LIMITS, copies=copies)
     np.testing.assert_array_equal(region, SLIDE[::2, ::2])
-    assert "level 2 of 3, 0.5 µm per pixel" in note
+    assert "read at level 2 of 3." in notes[0]
+    assert notes[1] == "A pixel of it is 0.5 µm wide."
 
 
 def test_without_a_copy_that_fits_it_is_too_large(files):

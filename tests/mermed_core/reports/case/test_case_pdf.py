@@ -9,6 +9,7 @@ from pypdf import PdfReader
 
 from mermed_core.records import RESEARCH_ONLY, Familiarity
 from mermed_core.reports.case.case_pdf import render_pdf
+from mermed_core.reports.case.trials import Look, MapTrial
 
 
 def page_of(data: bytes):
@@ -81,3 +82,12 @@ def test_text_from_elsewhere_is_shown_as_it_is(make_report, label):
     case = replace(report.cases[0], label=label, case_id=label, source=label)
     shown = "".join(words(render_pdf(make_report(cases=(case,)))).split())
     assert "".join(label.split()) in shown
+
+
+def test_what_trying_the_answer_gave_stands_on_the_one_page(make_report):
+    look = Look("colon", "malignant", "Malignant", 0.81, 0.95, 7, (("darker", "Benign"),), False)
+    report = make_report(looks=(look,) * 3, map_trial=MapTrial(0.1, 0.93, 0.4, False))
+    text = words(render_pdf(report))
+    assert f"A second look {look.verdict} {look.said}" in text
+    assert "the probability goes from 93% to 40%." in text
+    assert "A second look" not in words(render_pdf(make_report()))

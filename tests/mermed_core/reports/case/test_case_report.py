@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 from mermed_core.records import RESEARCH_ONLY, Familiarity
+from mermed_core.reports.case.trials import Look, MapTrial
 from mermed_core.reports.case.wording import FAINT_PEAK, UNKNOWN_IMAGE
 
 
@@ -46,3 +47,23 @@ def test_json_holds_all_that_is_said_and_no_pixels(make_report):
     assert values["neighbours"][0]["source"] == "GlaS <b>"
     assert "thumbnail" not in values["neighbours"][0]
     assert values["modality"] == {"pathology": 0.97, "dermatology": 0.03}
+
+
+LOOKS = (
+    Look("colon", "malignant", "Malignant", 0.81, 0.95, 7, (), True),
+    Look("tissue", "gland", "Gland", 0.2, 0.9, 7, (("darker", "Stroma"),), False),
+)
+
+
+def test_what_trying_the_answer_gave_is_in_the_report_where_it_was_tried(make_report):
+    plain = make_report().to_dict()
+    assert plain["second_look"] == []
+    assert plain["heat_map"]["trial"] is None
+    assert "shuffled" not in make_report().heat_caption
+    tried = make_report(looks=LOOKS, map_trial=MapTrial(0.1, 0.93, 0.4, False))
+    values = json.loads(json.dumps(tried.to_dict()))
+    assert values["second_look"][0]["said"].startswith("The answer holds. Malignant gets 81% to 95% under 7")
+    assert "With darker, Stroma comes first" in values["second_look"][1]["said"]
+    assert values["second_look"][1]["stable"] is False
+    assert values["heat_map"]["trial"]["after"] == 0.4
+    assert tried.heat_caption.endswith("the probability goes from 93% to 40%.")
