@@ -4,19 +4,25 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 from gradio.block_function import BlockFunction
 from gradio.routes import App
-from starlette.routing import BaseRoute
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount
 
 from mermed_core.errors import MermedError
 from mermed_core.incidents import record_incident
+from mermed_core.languages.catalogue import ENGLISH, languages
+from mermed_core.languages.say import in_readers_words, speaking, spoken
 from mermed_core.settings import Settings
 
 from . import theme
-from .components.header import header
+from .components.header import LanguageLink, header, language_links
 from .components.html_parts import static_html
 from .pages.about import AboutPage
 from .pages.answer import MODEL_QUEUE, Shown
@@ -27,6 +33,7 @@ from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from .routes.picture_route import picture_route
 from .services import VISIT_SECONDS, Services, load_services
+from .speaking import Speaking
 from .texts import batch_text, own_head_text, text
 from .uploads import keep_uploads_apart, use_private_folder
 
@@ -52,29 +59,63 @@ SAFE_LAUNCH: dict[str, Any] = {
 }
 
 
+# Those of them that a page has which another page serves below an address of its own.
+_SAFE_MOUNT = ("run_history", "enable_monitoring", "footer_links", "max_file_size", "show_error")
+_SAFE_MOUNT += ("ssr_mode", "pwa", "mcp_server")
+
+
 class Explorer(gr.Blocks):
     """The page, served with addresses of its own beside Gradio's; an error that nobody foresaw gets a number.
 
     Attributes:
         routes: the addresses; anybody who may open the page may open them.
+        language: the code of the language that the page is built and answers in.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.routes: list[BaseRoute] = []
+        self.language = spoken().code
 
-    def launch(self, **options: Any) -> tuple[App, str, str | None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Serves the page; options are those of `gr.Blocks.launch`."""
-        return super().launch(app_kwargs={"routes": self.routes}, **options)
+    def launch(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, others: Sequence["Explorer"] = (), **options: Any
+    ) -> tuple[App, str, str | None]:
+        """Serves the page, and others below the codes of their languages.
+
+        Args:
+            others: the page in other languages.
+            options: those of `gr.Blocks.launch`.
+        """
+        apps = {page.language: page.mounted() for page in others}
+        mounts = [Mount(f"/{code}", app) for code, app in apps.items()]
+        served = self._served()
+        served["app_kwargs"] |= {"routes": [*mounts, *self.routes], "lifespan": _alive(list(apps.values()))}
+        return super().launch(**served, **options)
+
+    def mounted(self) -> FastAPI:
+        """Returns the page as an app that another one serves below an address of its own."""
+        self.state_session_capacity = _VISITS
+        options = {name: SAFE_LAUNCH[name] for name in _SAFE_MOUNT}
+        looks = {"theme": theme.theme(), "css_paths": list(theme.STYLE_SHEETS)}
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        return gr.mount_gradio_app(app, self, "/", **self._served(), **looks, **options)
+
+    def _served(self) -> dict[str, Any]:
+        speaks = Middleware(Speaking, self.language)
+        return {"app_kwargs": {"routes": self.routes, "middleware": [speaks]}}
 
     async def process_api(self, block_fn: BlockFunction | int, *given: Any, **named: Any) -> dict[str, Any]:
         """Runs a handler; whatever it raises reaches the visitor as a sentence, without trace or path."""
+        with speaking(self.language):
+            return await self._process(block_fn, *given, **named)
+
+    async def _process(self, block_fn: BlockFunction | int, *given: Any, **named: Any) -> dict[str, Any]:
         try:
             return await super().process_api(block_fn, *given, **named)
         except gr.Error:
             raise
         except MermedError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            raise gr.Error(in_readers_words(str(error)), print_exception=False) from None
         except Exception as error:
             handler = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
             number = record_incident(error, str(handler.api_name))
@@ -88,14 +129,38 @@ _OPEN_FROM_ADDRESS = """() => {
 }"""
 
 
-def build_app(services: Services) -> gr.Blocks:
-    """Builds the pages over one predictor."""
+def _alive(apps: Sequence[FastAPI]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Returns the life of an app during which others are alive, which are mounted in it."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for app in apps:
+                await stack.enter_async_context(app.router.lifespan_context(app))
+            yield
+
+    return lifespan
+
+
+def build_app(services: Services, language: str = ENGLISH, served: Sequence[str] = ()) -> Explorer:
+    """Builds the pages over one predictor.
+
+    Args:
+        services: who answers.
+        language: code of the language of all that is said.
+        served: codes of the languages that a visitor can change between, that of the first address first.
+    """
+    with speaking(language):
+        return _build(services, language_links(language, served))
+
+
+def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
     keep_uploads_apart()
     with Explorer(
         title=text.TITLE, analytics_enabled=False, delete_cache=(300, 900), fill_width=True
     ) as blocks:
         query = gr.State(None, time_to_live=VISIT_SECONDS)
-        static_html(header(services), "header")
+        static_html(header(services, links), "header")
         with gr.Tabs(selected="classify", overflow_behavior="wrap") as tabs:
             with gr.Tab(text.CLASSIFY, id="classify", render_children=True):
                 classify = ClassifyPage(services, query)
@@ -116,7 +181,8 @@ def build_app(services: Services) -> gr.Blocks:
         if explore.columns is not None:
             blocks.routes.extend(explore.routes)
             blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(text.EXPLORE))
-    return blocks.queue(max_size=_QUEUE, api_open=False)
+    blocks.queue(max_size=_QUEUE, api_open=False)
+    return blocks
 
 
 def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:
@@ -188,7 +254,9 @@ def serve() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the upload folder is removed then too
     logger.info("serving on http://%s:%d (stop with Ctrl-C)", options["server_name"], options["server_port"])
     try:
-        build_app(services).launch(**options)
+        codes = sorted(languages(), key=lambda code: code != settings.language)
+        page, *others = (build_app(services, code, codes) for code in codes)
+        page.launch(others, **options)
     except OSError as error:
         return _failed(f"{error} If another program uses the port, choose one: GRADIO_SERVER_PORT=7861")
     return 0

@@ -10,7 +10,7 @@ How to add a sentence:
 4. Read a sentence as `module.NAME` when it is needed: `from .texts.module import NAME`, a default argument or
    a constant of another module would keep the English.
 
-That is all: what German has no words for yet stays English on the German page, and
-`tests/app/texts/test_german.py` names it. Its words go into `mermed_core/languages/de.toml`, below the name of
-the module. docs/languages.md tells how another language is added.
+That is all: what German has no words for yet stays English on the German page, and the tests in
+`tests/app/texts/test_german.py` name it. Its words go into `mermed_core/languages/de.toml`, below the name
+of the module. docs/languages.md tells how another language is added.
 """

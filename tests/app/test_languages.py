@@ -1,0 +1,84 @@
+"""The page in German: built, answered and served beside the English one, each to its own visitors."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+
+from app.components.header import language_links
+from app.services import Services
+from app.ui import build_app, launch_options
+from mermed_core.settings import Settings
+
+SETTINGS = Settings.from_environment({})
+
+
+@pytest.fixture(scope="module")
+def page(services: Services, uploads) -> Iterator[str]:
+    """An English page with the German one beside it."""
+    english, german = (build_app(services, code, ("en", "de")) for code in ("en", "de"))
+    options = launch_options(SETTINGS) | {"server_port": None, "prevent_thread_lock": True}
+    _, url, _ = english.launch([german], **options)
+    yield url
+    english.close()
+
+
+def labels(blocks: Any) -> set[str]:
+    return {str(part["props"].get("label")) for part in blocks.get_config_file()["components"]}
+
+
+def test_every_label_of_the_page_is_in_its_language(services):
+    english, german = (labels(build_app(services, code)) for code in ("en", "de"))
+    assert {"Classify", "Modality", "Explore"} <= english
+    assert {"Klassifizieren", "Modalität", "Erkunden"} <= german
+    assert not german & {
+        "Classify",
+        "Modality",
+        "Explore",
+        "Source",
+        "Colour by",
+        "Drop files or ZIP archives",
+    }
+
+
+def test_each_page_says_its_language_and_leads_to_the_other(page):
+    for address, code, other in ((page, "en", "de/"), (f"{page}de/", "de", "../")):
+        answer = httpx.get(address)
+        assert answer.headers["Content-Language"] == code
+        assert f'lang="{code}"' in answer.text.partition("<body")[0]
+        assert f'href=\\"{other}\\"' in answer.text
+
+
+def test_links_are_relative_to_the_page_that_they_are_on():
+    (down,), (up,) = (language_links(code, ("de", "en")) for code in ("de", "en"))
+    assert (down.code, down.name, down.address) == ("en", "English", "en/")
+    assert (up.code, up.name, up.address) == ("de", "Deutsch", "../")
+    assert language_links("en", ()) == []
+
+
+def test_an_answer_is_in_the_language_of_the_page(page, ct_file):
+    said = {}
+    for code, address in (("en", page), ("de", f"{page}de/")):
+        client = Client(address, verbose=False)
+        said[code] = json.dumps(client.predict(handle_file(ct_file), "", api_name="/classify"))
+    assert "window" in said["en"]
+    assert "Fenster" not in said["en"]
+    assert "Gezeigt durch das eigene Fenster der Datei (Zentrum 40, Breite 400" in said["de"]
+
+
+def test_a_file_that_is_refused_is_refused_in_german(page, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    client = Client(f"{page}de/", verbose=False)
+    said = json.dumps(client.predict(handle_file(broken), "", api_name="/classify"), ensure_ascii=False)
+    assert "ist beschädigt, abgeschnitten oder von seltener Art. Exportieren oder senden" in said
+
+
+def test_the_addresses_beside_gradio_answer_in_their_page_s_language(page):
+    answers = [httpx.get(f"{page}{where}explore-data/facts/0").json() for where in ("", "de/")]
+    english, german = ({group["name"] for group in answer["groups"]} for answer in answers)
+    assert "Chest X-ray" in english
+    assert "Röntgen-Thorax" in german
