@@ -17,6 +17,7 @@ from mermed_core.cli import (
     atlas,
     check,
     collect,
+    compare_maps,
     doctor,
     draw_examples,
     embed,
@@ -60,7 +61,7 @@ _REFUSED_ERRORS = (
 )
 
 _COMMANDS = {
-    "use a model": (serve, explore, analyse, head, mcp, collect, check, export, atlas, doctor),
+    "use a model": (serve, explore, analyse, head, mcp, collect, check, compare_maps, export, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
     "prepare": (embed, pack_shards, import_official, draw_examples),
