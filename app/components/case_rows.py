@@ -10,7 +10,7 @@ from mermed_core.collections.collection import CASE_COLUMNS, CHECKSUM, FRAME, LA
 from mermed_core.data.validation import FILE
 
 from ..texts import case_text
-from ..texts.text import humanise, modality_name
+from ..texts.text import column_name, modality_name
 from .map_columns import MapColumns
 
 CASE, MODALITY = "case", "modality_name"
@@ -34,7 +34,7 @@ class CaseRows:
         if FILE not in records:
             del self._plain["file"]
         names = {CASE: CASE, LABEL: LABEL, MODALITY: "modality", **{name: name for name in self._plain}}
-        self.titles = {name: humanise(title) for name, title in names.items()}
+        self.titles = {name: column_name(title) for name, title in names.items()}
 
     def rows(self, points: Sequence[object]) -> list[dict[str, str]]:
         """Returns what is known of some points; what is no point has an empty row.

@@ -29,7 +29,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
   function told({ running, complete, failed, step, seconds_left: left, checks }) {
     if (failed) return filled("check_failed", failed);
     if (!running) return complete ? "" : checks.length ? sentences.check_stopped : sentences.check_idle;
-    return left === null ? filled("checking", step) : filled("checking_left", step, left.toLocaleString("en"));
+    return left === null ? filled("checking", step) : filled("checking_left", step, left.toLocaleString(document.documentElement.lang));
   }
 
   function list(checks) {
@@ -39,7 +39,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
       button.dataset.found = name;
       button.ariaPressed = String(name === result?.name);
       button.textContent = `${title} `;
-      button.append(Object.assign(document.createElement("small"), { textContent: filled("flagged", flagged.toLocaleString("en"), listed.toLocaleString("en")) }));
+      button.append(Object.assign(document.createElement("small"), { textContent: filled("flagged", flagged.toLocaleString(document.documentElement.lang), listed.toLocaleString(document.documentElement.lang)) }));
       return button;
     });
     part(".mm-check-list").replaceChildren(...buttons);
@@ -62,7 +62,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     if (wanted === "reason") all.sort((a, b) => a.reason.localeCompare(b.reason) || b.score - a.score);
     const keep = { open: (it) => !decided[keyOf(it)], accepted: (it) => decided[keyOf(it)] === "accepted", flagged: (it) => it.flagged }[part(".mm-check-show").value];
     shown = keep ? all.filter(keep) : all;
-    part(".mm-check-count").textContent = filled("suspects", shown.length.toLocaleString("en"), all.length.toLocaleString("en"));
+    part(".mm-check-count").textContent = filled("suspects", shown.length.toLocaleString(document.documentElement.lang), all.length.toLocaleString(document.documentElement.lang));
     rows.show(shown.length);
   }
 

@@ -85,7 +85,7 @@ async function select(wanted) {
 
 function tell() {
   const count = flags.reduce((sum, flag) => sum + flag, 0);
-  const [few, all] = [count, cases].map((number) => number.toLocaleString("en"));
+  const [few, all] = [count, cases].map((number) => number.toLocaleString(document.documentElement.lang));
   part(".mm-map-count").textContent = steps.length ? sentences.chosen.replace("{}", few).replace("{}", all) : sentences.all.replace("{}", all);
   bar.show(steps, count, cases);
   views.show(steps.length ? flags : null, count);

@@ -62,7 +62,7 @@ def map_html(rows: CaseRows, *, served: bool = True) -> str:
         rows: of the collection.
         served: whether there is a server that answers what needs one, such as the checks.
     """
-    names = [(index, text.humanise(name)) for index, name in enumerate(rows.columns.names)]
+    names = [(index, text.column_name(name)) for index, name in enumerate(rows.columns.names)]
     shown = rows.columns.names.index("label")
     drawings = {key: drawing(key) for key in MODALITIES}
     return render(
@@ -91,7 +91,7 @@ def map_props(rows: CaseRows) -> dict[str, Any]:
         "columns": ADDRESS,
         "explore": EXPLORE,
         "version": version(columns.collection),
-        "names": [{"name": name, "title": text.humanise(name)} for name in columns.names],
+        "names": [{"name": name, "title": text.column_name(name)} for name in columns.names],
         "listed": list(rows.titles),
         "titles": rows.titles,
         "palette": PALETTE,

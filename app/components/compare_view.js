@@ -22,7 +22,7 @@ function compareView(box, { data, sentences, on }) {
       const line = document.createElement("p");
       const [label, first, second] = ["span", "small", "small"].map((tag) => document.createElement(tag));
       label.textContent = name;
-      [first, second].forEach((node, at) => (node.textContent = shares[at].toLocaleString("en", { style: "percent", maximumFractionDigits: 1 })));
+      [first, second].forEach((node, at) => (node.textContent = shares[at].toLocaleString(document.documentElement.lang, { style: "percent", maximumFractionDigits: 1 })));
       line.append(label, bar(shares[0], "a"), first, bar(shares[1], "b"), second);
       card.append(line);
     }

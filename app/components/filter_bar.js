@@ -4,7 +4,7 @@ const FIRST_COLUMNS = ["modality", "source", "label"]; // in the order in which 
 // `steps` lead to the selection; `on` has change(steps).
 function filterBar(box, { data, columns, sentences, on }) {
   const [sentence, field] = [box.querySelector(".mm-sentence"), box.querySelector(".mm-find")];
-  const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+  const number = new Intl.NumberFormat(document.documentElement.lang, { maximumSignificantDigits: 4 });
   let steps = [];
 
   const filled = (name, ...values) => values.reduce((text, value) => text.replace("{}", () => value), sentences[name]);
@@ -13,7 +13,7 @@ function filterBar(box, { data, columns, sentences, on }) {
   async function words({ what, numbers, text }) {
     if (what === "text") return { rank: 6, text: filled("holding", text) };
     if (what === "around") return { rank: 5, text: sentences.outlined };
-    if (what === "points") return { rank: 4, text: numbers.length === 1 ? sentences.one : filled("some", numbers.length.toLocaleString("en")) };
+    if (what === "points") return { rank: 4, text: numbers.length === 1 ? sentences.one : filled("some", numbers.length.toLocaleString(document.documentElement.lang)) };
     const [column, from, to] = numbers;
     const { name, title } = columns[column];
     const { groups, limits } = await data.facts(column);
@@ -57,7 +57,7 @@ function filterBar(box, { data, columns, sentences, on }) {
       return undefined;
     });
     flush();
-    const tally = filled("tally", count.toLocaleString("en"), all.toLocaleString("en"));
+    const tally = filled("tally", count.toLocaleString(document.documentElement.lang), all.toLocaleString(document.documentElement.lang));
     sentence.replaceChildren(...nodes.flatMap((node) => [node, " "]).slice(0, -1), ...(nodes.length ? [", "] : []), tally);
   }
 
@@ -88,7 +88,7 @@ function filterBar(box, { data, columns, sentences, on }) {
       const text = steps.findLast(({ what }) => what === "text")?.text ?? "";
       if (document.activeElement !== field) field.value = text;
       if (steps.length) return say(count, all);
-      return sentence.replaceChildren(filled("all_cases", all.toLocaleString("en")));
+      return sentence.replaceChildren(filled("all_cases", all.toLocaleString(document.documentElement.lang)));
     },
   };
 }

@@ -3,7 +3,7 @@ const BINS = 24; // of a column of numbers
 
 function histogram(box, { data, ramp, codes, sentences, onPress }) {
   const [field, list] = [box.querySelector("select"), box.querySelector(".mm-bars")];
-  const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+  const number = new Intl.NumberFormat(document.documentElement.lang, { maximumSignificantDigits: 4 });
   let [flags, shown] = [null, 0];
 
   // What is counted together: a group, or a span of numbers; each with the first and last code of its cases.
@@ -31,7 +31,7 @@ function histogram(box, { data, ramp, codes, sentences, onPress }) {
     track.style.setProperty("--all", all / most);
     track.style.setProperty("--chosen", (some ? chosen : all) / most);
     if (span.colour) track.style.setProperty("--colour", span.colour);
-    count.textContent = some ? `${chosen.toLocaleString("en")} / ${all.toLocaleString("en")}` : all.toLocaleString("en");
+    count.textContent = some ? `${chosen.toLocaleString(document.documentElement.lang)} / ${all.toLocaleString(document.documentElement.lang)}` : all.toLocaleString(document.documentElement.lang);
     button.append(name, track, count);
     button.addEventListener("click", (event) => onPress(shown, span, event));
     return button;

@@ -32,7 +32,7 @@ function huesOf({ groups, limits }, { palette, ramp, codes, grey }, present) {
 function mapLegend(box, { sentences, ramp, onPress }) {
   const [field, list] = [box.querySelector("input"), box.querySelector("ul")];
   const css = (hue) => `rgb(${hue & 255} ${(hue >> 8) & 255} ${(hue >> 16) & 255})`;
-  const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+  const number = new Intl.NumberFormat(document.documentElement.lang, { maximumSignificantDigits: 4 });
 
   function entry(group) {
     const [item, button, name, count] = ["li", "button", "span", "small"].map((tag) => document.createElement(tag));
@@ -40,7 +40,7 @@ function mapLegend(box, { sentences, ramp, onPress }) {
     button.dataset.code = group.code;
     button.title = sentences.press.replace("{}", group.name);
     name.textContent = group.name; // as text: a name never becomes markup
-    count.textContent = group.count.toLocaleString("en");
+    count.textContent = group.count.toLocaleString(document.documentElement.lang);
     button.append(document.createElement("i"), name, count);
     item.append(button);
     return item;
@@ -83,8 +83,8 @@ function mapLegend(box, { sentences, ramp, onPress }) {
         button.ariaPressed = String(Boolean(selectedOf) && selectedOf[code] === counts.get(code));
         button.classList.toggle("mm-unlit", Boolean(selectedOf) && !selectedOf[code]);
         button.lastChild.textContent = selectedOf?.[code]
-          ? `${selectedOf[code].toLocaleString("en")} / ${counts.get(code).toLocaleString("en")}`
-          : counts.get(code).toLocaleString("en");
+          ? `${selectedOf[code].toLocaleString(document.documentElement.lang)} / ${counts.get(code).toLocaleString(document.documentElement.lang)}`
+          : counts.get(code).toLocaleString(document.documentElement.lang);
       }
     },
   };

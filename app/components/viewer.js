@@ -10,7 +10,7 @@ const held = new Map();
 
 const ask = (what) => fetch(address, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what) });
 const say = (sentence, ...words) => words.reduce((text, word) => text.replace("{}", word), sentences[sentence]);
-const number = (amount) => Number(amount.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 3 });
+const number = (amount) => Number(amount.toPrecision(4)).toLocaleString(document.documentElement.lang, { maximumFractionDigits: 3 });
 const stackOf = (which) => value.stacks[which.stack];
 const named = (stack) => (stack.count > 1 ? say("file", stack.name, stack.count) : stack.name);
 

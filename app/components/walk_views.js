@@ -66,7 +66,7 @@ function walkViews(box, { data, cases, drawing, props, sentences, on }) {
     // `selected`: a flag a point, of which `count` are set; null stands for all cases.
     show(selected, count) {
       flags = selected;
-      part(".mm-walk-count").textContent = sentences.shown.replace("{}", (selected ? count : cases).toLocaleString("en"));
+      part(".mm-walk-count").textContent = sentences.shown.replace("{}", (selected ? count : cases).toLocaleString(document.documentElement.lang));
       return Promise.all([arrange(), spread.show(flags)]);
     },
   };

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 
 from mermed_core.collections.cluster_names import known_cases
 from mermed_core.errors import MermedError
+from mermed_core.languages.say import in_readers_words
 
 from .. import selection
 from ..check_job import CheckJob
@@ -50,7 +51,7 @@ class ExplorePage:
         self._query = query
         self.columns = self._columns = MapColumns(collection, known_cases(collection))
         self.colour = gr.Radio(
-            [(text.humanise(name), name) for name in self._columns.names],
+            [(text.column_name(name), name) for name in self._columns.names],
             value="modality",
             label=map_text.COLOUR_BY,
         )
@@ -101,7 +102,7 @@ class ExplorePage:
         try:
             return selection.from_text(self._collection, selected)
         except MermedError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(in_readers_words(str(error)), print_exception=False) from error
 
     def _wire(self) -> None:
         draws: dict[str, Any] = {

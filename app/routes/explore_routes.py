@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mermed_core.errors import MermedError
+from mermed_core.languages.say import in_readers_words
 
 from ..components.case_rows import CaseRows
 from ..components.collection_map import EXPLORE, groups_of
@@ -108,7 +109,7 @@ def asked(name: str, answer: Answer) -> Route:
         try:
             return await run_in_threadpool(answer, body)
         except MermedError as error:
-            raise HTTPException(400, str(error)) from error
+            raise HTTPException(400, in_readers_words(str(error))) from error
 
     return Route(f"/{EXPLORE}/{name}", send, methods=["POST"])
 
