@@ -4,8 +4,9 @@
     python tests/benchmarks/bench_explorer.py --cases 20000      # seconds, at a size that says little
 
 Each section is a module with a function that prints its tables and returns its figures. The last line is
-JSON. Vectors are made from those of the bundled atlas; nothing else is needed. hnswlib and usearch are
-measured where they are installed; the program itself uses neither.
+JSON. Vectors are made from those of the bundled atlas. hnswlib and usearch are measured where they are
+installed; the program itself uses neither. Two sections need more: `draw` the folder that regl-scatterplot
+was installed in (see bench_map.py), and `quality` the real sets of MERMED_DATA.
 """
 
 import argparse
@@ -17,16 +18,22 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import bench_map
+import bench_quality
 import explorer_embed
 import explorer_map
 import explorer_open
 import explorer_search
+
+from mermed_core.settings import Settings
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "search": lambda options: explorer_search.measure(options.cases, options.beside),
     "open": lambda options: explorer_open.measure(options.cases),
     "embed": lambda options: explorer_embed.measure(options.images),
     "map": lambda options: explorer_map.measure(options.map_cases, not options.without_umap),
+    "draw": lambda options: bench_map.measure(options.points, 3, options.regl),
+    "quality": lambda options: bench_quality.measure(options.data, options.cache, seed=2026),
 }
 
 
@@ -42,8 +49,18 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=192, help="images that are embedded")
     parser.add_argument("--map-cases", type=int, default=20_000, help="cases of the map")
     parser.add_argument("--without-umap", action="store_true", help="umap-learn takes an hour at a million")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="these sections")
+    parser.add_argument("--points", type=int, default=100_000, help="points that are drawn")
+    parser.add_argument("--regl", type=Path, metavar="FOLDER", help="where regl-scatterplot was installed")
+    parser.add_argument("--cache", type=Path, default=Path("runs/evaluation"), help="keeps embeddings")
+    parser.add_argument(
+        "--only", nargs="+", choices=SECTIONS, help="these sections; default: all that can run"
+    )
     options = parser.parse_args()
+    options.data = Settings.from_environment().data
+    able = {"draw": options.regl is not None, "quality": options.data is not None}
+    if unable := [name for name in options.only or () if not able.get(name, True)]:
+        parser.error(f"{unable[0]} needs {'--regl' if unable[0] == 'draw' else 'MERMED_DATA'}")
+    options.only = options.only or [name for name in SECTIONS if able.get(name, True)]
     figures: dict[str, float] = {}
     for name in options.only:
         figures.update(SECTIONS[name](options))

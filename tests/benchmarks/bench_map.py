@@ -16,7 +16,6 @@ import json
 import shutil
 import statistics
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from playwright.sync_api import Browser, Page, Route, sync_playwright
@@ -85,6 +84,27 @@ def measured(browser: Browser, side: str, count: int, npm: Path | None) -> dict[
     return result
 
 
+def measure(count: int, runs: int, npm: Path | None) -> dict[str, float]:
+    """Prints a line for each page, and returns medians, with ratios where there is regl-scatterplot."""
+    sides = (*SIDES, *["regl"] * (npm is not None))
+    measured_on: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
+        for _ in range(runs):  # by turns, so that other work on the machine meets all alike
+            for side in sides:
+                measured_on[side].append(measured(browser, side, count, npm))
+        browser.close()
+    results = {
+        side: {name: statistics.median(run[name] for run in each) for name in each[0]}
+        for side, each in measured_on.items()
+    }
+    ours = results["pixels"]
+    figures = {"points": count, "runs": runs, **ours}
+    if npm is not None:
+        figures |= {f"{name}_ratio": ours[name] / results["regl"][name] for name in MEASURES}
+    return figures | {f"webgl_{name}": results["webgl"][name] for name in MEASURES}
+
+
 def main() -> None:
     """Prints a table, and one line of JSON."""
     parser = argparse.ArgumentParser(
@@ -94,24 +114,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--regl", type=Path, help="folder of node_modules/; without it no ratios")
     options = parser.parse_args()
-    sides = (*SIDES, *["regl"] * (options.regl is not None))
-    runs: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        for _ in range(options.runs):  # by turns, so that other work on the machine meets all alike
-            for side in sides:
-                runs[side].append(measured(browser, side, options.points, options.regl))
-        browser.close()
-    results = {
-        side: {name: statistics.median(run[name] for run in each) for name in each[0]}
-        for side, each in runs.items()
-    }
-    ours = results["pixels"]
-    line: dict[str, Any] = {"points": options.points, "runs": options.runs, **ours}
-    if options.regl:
-        line |= {f"{name}_ratio": round(ours[name] / results["regl"][name], 4) for name in MEASURES}
-    line |= {f"webgl_{name}": results["webgl"][name] for name in MEASURES}
-    print(json.dumps({name: round(value, 4) for name, value in line.items()}))
+    figures = measure(options.points, options.runs, options.regl)
+    print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
 if __name__ == "__main__":
