@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from pathlib import Path, PurePosixPath
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.sources.confined import open_confined
+from mermed_core.data.validation import SPLITS, split_name
 from mermed_core.errors import ManifestError, UnsupportedFormatError
 from mermed_core.imaging.archives import ArchiveLimits, is_archive, unpack_into
+from mermed_core.modalities import UnknownModalityError, modality_key
 
 from .texts import own_collection_text
 
@@ -83,7 +86,28 @@ def from_archive(name: str, data: bytes, room: Path) -> tuple[OwnImages, int]:
     free = shutil.disk_usage(room).free - _SPARE
     limits = ArchiveLimits(LIMITS.max_files, min(LIMITS.max_bytes, max(0, free)))
     count = unpack_into(folder, data, limits)
+    _unwrap(folder)
     return OwnImages(stem, stem, folder, room), count
+
+
+def _unwrap(folder: Path) -> None:
+    """Moves up what lies in the one folder of an archive, which is there when a folder was packed as a whole.
+
+    A folder that says something, the modality or the split, stays.
+    """
+    while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir() and not _says(inside[0].name):
+        wrapper = inside[0].rename(folder / secrets.token_hex(8))
+        for path in wrapper.iterdir():
+            path.rename(folder / path.name)
+        wrapper.rmdir()
+
+
+def _says(name: str) -> bool:
+    """Returns whether the name of a folder says the modality or the split."""
+    try:
+        return bool(modality_key(name))
+    except UnknownModalityError:
+        return split_name(name) in SPLITS
 
 
 def from_folder(typed: str, allowed: Sequence[Path]) -> OwnImages:

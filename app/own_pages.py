@@ -1,6 +1,7 @@
 """Pages of their own for collections that visitors made: each at an address that only its visitor knows."""
 
 import asyncio
+import logging
 import secrets
 import shutil
 import threading
@@ -20,6 +21,8 @@ from mermed_core.errors import CollectionError
 from .services import VISIT_SECONDS
 from .texts import own_collection_text
 from .uploads import private_folder
+
+logger = logging.getLogger(__name__)
 
 ADDRESS = "own"
 _MOST = 16  # pages at a time: each holds a collection and a page's components in memory
@@ -90,11 +93,9 @@ class OwnPages:
             folder.mkdir(mode=0o700)
             return folder
 
-    def place(self, room: Path, name: str) -> Path:
+    def place(self, room: Path) -> Path:
         """Returns where the collection of a room's visitor is to be written."""
-        if self._kept is None:
-            return room / "collection"
-        return self._kept.expanduser() / f"{name}-{room.name[:8]}"
+        return room / "collection" if self._kept is None else self._kept / f"own-{room.name[:12]}"
 
     def check_free(self) -> None:
         """Makes sure that there may be one more page; raises CollectionError where there are too many."""
@@ -117,6 +118,8 @@ class OwnPages:
         self.check_free()
         with self._building:
             app = self._build(collection)
+        if self.keeps:
+            logger.info("a visitor's collection is kept in '%s'", folder)
         token = secrets.token_urlsafe(24)
         with self._lock:
             self._pages[token] = _Page(app, folder, room, self._clock())

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -20,18 +21,36 @@ VISIT_SECONDS = 1800  # how long what a visitor opened or made stays in memory a
 
 
 @dataclass(frozen=True)
+class Bringing:
+    """What visitors may bring images of their own from, and what becomes of them.
+
+    Attributes:
+        folders: of the server, in or below which they may name one; empty for none.
+        kept: where the collections stay; None where they are deleted.
+    """
+
+    folders: tuple[Path, ...] = ()
+    kept: Path | None = None
+
+
+@dataclass(frozen=True)
 class Services:
     """What every page needs.
 
     Attributes:
         predictor: the model, with a collection where one could be loaded.
-        missing_collection: why no collection is loaded, "" where one is.
+        missing_collection: why images are compared with no cases, "" where they are.
         dicomweb: the servers that a study may be opened from, by their names.
+        bringing: None where visitors may not bring a collection of their own.
+        own: whether the server keeps the visitor's own collection that these pages are of; None where it is
+            none.
     """
 
     predictor: Predictor
     missing_collection: str = ""
     dicomweb: Mapping[str, DicomwebServer] = field(default_factory=dict)
+    bringing: Bringing | None = None
+    own: bool | None = None
 
 
 def load_services(settings: Settings) -> Services:
@@ -44,13 +63,14 @@ def load_services(settings: Settings) -> Services:
         SettingsError: a place where pictures should be had has none, or the tokens of servers cannot be read.
     """
     pictures, dicomweb = _pictures(settings), dicomweb_servers(settings)
+    bringing = Bringing(settings.folders, settings.kept_collections) if settings.own_collections else None
     try:
         server = MilvusServer.parse(settings.search, settings.search_token) if settings.search else None
         loaded = Predictor.load(settings.model, settings.collection, pictures=pictures, server=server)
-        services = Services(loaded, dicomweb=dicomweb)
+        services = Services(loaded, loaded.no_collection, dicomweb, bringing)
     except (CollectionError, SearchServerError) as error:
         logger.warning("no collection: %s", error)
-        services = Services(Predictor.load(settings.model), str(error), dicomweb)
+        services = Services(Predictor.load(settings.model), str(error), dicomweb, bringing)
     _warm_up(services.predictor)
     logger.info("model %s on %s", services.predictor.model_name, services.predictor.device)
     return services

@@ -15,8 +15,10 @@ from gradio.routes import App
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
+from mermed_core.collections.collection import Collection
 from mermed_core.errors import MermedError
 from mermed_core.incidents import record_incident
+from mermed_core.inference.own_collection import with_collection
 from mermed_core.languages.catalogue import ENGLISH, languages
 from mermed_core.languages.say import in_readers_words, speaking, spoken
 from mermed_core.settings import Settings
@@ -24,17 +26,19 @@ from mermed_core.settings import Settings
 from . import theme
 from .components.header import LanguageLink, header, language_links
 from .components.html_parts import static_html
+from .own_pages import OwnPages
 from .pages.about import AboutPage
 from .pages.answer import MODEL_QUEUE, Shown
 from .pages.batch import BatchPage
 from .pages.classify import ClassifyPage
 from .pages.explore import ExplorePage
+from .pages.own_collection import OwnCollectionPage
 from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from .routes.picture_route import picture_route
 from .services import VISIT_SECONDS, Services, load_services
 from .speaking import Speaking
-from .texts import batch_text, own_head_text, text
+from .texts import batch_text, own_collection_text, own_head_text, text
 from .uploads import keep_uploads_apart, use_private_folder
 
 logger = logging.getLogger(__name__)
@@ -124,8 +128,9 @@ class Explorer(gr.Blocks):
 
 # A map that nobody looked at yet is not on the page: its tab is opened where the address holds a view of it.
 _OPEN_FROM_ADDRESS = """() => {
-  const isTab = (button) => button.textContent.trim() === %s;
-  if (location.hash.startsWith("#map=")) [...document.querySelectorAll("[role=tab]")].find(isTab)?.click();
+  const wanted = Object.entries(%s).find(([start]) => location.hash.startsWith(start))?.[1];
+  const isTab = (button) => button.textContent.trim() === wanted;
+  if (wanted) [...document.querySelectorAll("[role=tab]")].find(isTab)?.click();
 }"""
 
 
@@ -140,6 +145,12 @@ def _alive(apps: Sequence[FastAPI]) -> Callable[[FastAPI], AbstractAsyncContextM
             yield
 
     return lifespan
+
+
+def build_pages(services: Services, first: str) -> list[Explorer]:
+    """Builds the page in all languages, one of them first; each leads to the others."""
+    codes = sorted(languages(), key=lambda code: code != first)
+    return [build_app(services, code, codes) for code in codes]
 
 
 def build_app(services: Services, language: str = ENGLISH, served: Sequence[str] = ()) -> Explorer:
@@ -161,13 +172,17 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
     ) as blocks:
         query = gr.State(None, time_to_live=VISIT_SECONDS)
         static_html(header(services, links), "header")
-        with gr.Tabs(selected="classify", overflow_behavior="wrap") as tabs:
+        first = "classify" if services.own is None else "explore"
+        with gr.Tabs(selected=first, overflow_behavior="wrap") as tabs:
             with gr.Tab(text.CLASSIFY, id="classify", render_children=True):
                 classify = ClassifyPage(services, query)
             with gr.Tab(text.SIMILAR, id="similar", render_children=True):
                 similar = SimilarPage(services, query)
             with gr.Tab(text.EXPLORE, id="explore", render_children=True):
                 explore = ExplorePage(services, query)
+            if services.bringing is not None:
+                with gr.Tab(own_collection_text.TAB, id="own_collection", render_children=True):
+                    blocks.routes.append(_bring(services))
             with gr.Tab(batch_text.TAB, id="batch", render_children=True):
                 BatchPage(services)
             with gr.Tab(own_head_text.TAB, id="own_head", render_children=True):
@@ -180,9 +195,25 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
         blocks.routes.append(picture_route())
         if explore.columns is not None:
             blocks.routes.extend(explore.routes)
-            blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(text.EXPLORE))
+        titles = {"#map=": text.EXPLORE, "#own": own_collection_text.TAB}
+        blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(titles))
     blocks.queue(max_size=_QUEUE, api_open=False)
     return blocks
+
+
+def _bring(services: Services) -> BaseRoute:
+    """Lays out the page for images of one's own; returns the route of the pages that come of them."""
+    bringing, language = services.bringing, spoken().code
+    assert bringing is not None
+
+    def build(collection: Collection) -> FastAPI:
+        """Builds the pages over a visitor's collection."""
+        predictor = with_collection(services.predictor, collection)
+        return build_app(Services(predictor, own=bringing.kept is not None), language).mounted()
+
+    pages = OwnPages(build, bringing.kept)
+    OwnCollectionPage(services.predictor, pages, bringing.folders)
+    return pages.route()
 
 
 def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:
@@ -254,8 +285,7 @@ def serve() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the upload folder is removed then too
     logger.info("serving on http://%s:%d (stop with Ctrl-C)", options["server_name"], options["server_port"])
     try:
-        codes = sorted(languages(), key=lambda code: code != settings.language)
-        page, *others = (build_app(services, code, codes) for code in codes)
+        page, *others = build_pages(services, settings.language)
         page.launch(others, **options)
     except OSError as error:
         return _failed(f"{error} If another program uses the port, choose one: GRADIO_SERVER_PORT=7861")

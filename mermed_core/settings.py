@@ -104,6 +104,30 @@ class Settings(BaseModel):
             "picture comes from the first place that has it.",
         ),
     ] = ()
+    own_collections: Annotated[
+        bool,
+        Field(
+            alias="MERMED_OWN_COLLECTIONS",
+            description="1 lets visitors explore images of their own: a ZIP archive becomes a collection with "
+            "a page that only its visitor can find. It is deleted 30 minutes after the page was last open.",
+        ),
+    ] = False
+    folders: Annotated[
+        Folders,
+        Field(
+            alias="MERMED_FOLDERS",
+            description="Folders of this machine, with a colon between two: where visitors may bring images "
+            "of their own, they may also name a folder in or below one of these. No other is opened.",
+        ),
+    ] = ()
+    kept_collections: Annotated[
+        Folder | None,
+        Field(
+            alias="MERMED_KEPT_COLLECTIONS",
+            description="Folder in which the collections that visitors make stay, with small pictures of "
+            "their images, instead of being deleted.",
+        ),
+    ] = None
     search: Annotated[
         str,
         AfterValidator(_search_server),
@@ -266,6 +290,8 @@ def markdown_table() -> str:
 
 def _default(value: object) -> str:
     bundled = {BUNDLED_MODEL: "the bundled model", DEFAULT_COLLECTION: "the bundled collection"}
+    if value is False:
+        return "off"
     if value is None or value in ("", ()):
         return "none"
     return bundled[value] if isinstance(value, Path) and value in bundled else f"`{value}`"

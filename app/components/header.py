@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mermed_core.languages.catalogue import languages
 
 from ..services import Services
-from ..texts import case_text
+from ..texts import case_text, own_collection_text
 from .templates import render
 
 
@@ -48,5 +48,7 @@ def header(services: Services, links: Sequence[LanguageLink] = ()) -> str:
         links=links,
         collection=collection,
         missing=services.missing_collection,
+        own=services.own,
+        words=own_collection_text,
         cases="" if collection is None else case_text.cases_in(collection),
     )

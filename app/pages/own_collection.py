@@ -180,7 +180,7 @@ class OwnCollectionPage:
         gathering, images = work.gathering, work.images
         assert gathering is not None
         drawing = progress_bar(gathering.done, gathering.total, own_collection_text.DRAWING)
-        yield self._shown(work, drawing)
+        yield {**self._shown(work, drawing), self.forget: gr.update(visible=False)}
         work.address = self._quietly(self._page, gathering, images)
         images.forget()
         said = own_collection_text.made(
@@ -191,7 +191,7 @@ class OwnCollectionPage:
 
     def _page(self, gathering: Gathering, images: OwnImages) -> str:
         room = images.room or self._pages.room()
-        folder = self._pages.place(room, images.name)
+        folder = self._pages.place(room)
         return self._pages.add(gathering.write(folder, images.name), folder, room)
 
     def _quietly(self, job: Callable[..., Any], *given: Any) -> Any:

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ DETAILS = """\
     mermed explore path/to/images --modality cxr
     mermed explore hospital.csv --port 8080
     mermed explore path/to/images --modality cxr --vectors theirs.npz
+    mermed explore                      the page takes a ZIP archive, or a folder in the one you are in
 
 The images become a collection in --home that is kept. The next start embeds only what is new there, takes out
 what is gone, and leaves every other point of the map where it was; a start that was stopped goes on where it
@@ -31,7 +33,10 @@ HOME = Path("~/.cache/mermed/explored")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("data", nargs="+", metavar="SPEC", help=DATA_HELP)
+    parser.add_argument(
+        "data", nargs="*", metavar="SPEC", help=f"{DATA_HELP}. Without one the page asks for it"
+    )
+    parser.set_defaults(refuse=parser.error)
     parser.add_argument(
         "--modality", metavar="NAME", help="modality of images that do not state theirs, such as ct or cxr"
     )
@@ -60,9 +65,30 @@ def run(options: argparse.Namespace) -> int:
 
     options.collection = None
     serve.set_served(options)  # refuses a wrong port before images are embedded
+    if not options.data:
+        return _ask_on_the_page(options)
     bring = _from_vectors if options.vectors else _from_images
     bring(options, open_manifests(options.data, modality=options.modality))
     print(options.collection, flush=True)
+    return serve.run(options)
+
+
+def _ask_on_the_page(options: argparse.Namespace) -> int:
+    """Serves a page that takes archives and folders, and keeps what comes of them."""
+    from mermed_core.settings import THIS_MACHINE, Settings
+
+    settings = Settings.from_environment()
+    if options.vectors:
+        options.refuse("--vectors needs the images that they are of")
+    defaults = {
+        "MERMED_OWN_COLLECTIONS": "1",
+        "MERMED_KEPT_COLLECTIONS": str(options.home.expanduser()),
+    }
+    if settings.host in THIS_MACHINE:  # others are shown no folder without being told so
+        defaults["MERMED_FOLDERS"] = str(Path.cwd())
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    print(f"http://{settings.host}:{settings.port}/#own", flush=True)
     return serve.run(options)
 
 

@@ -46,11 +46,24 @@ def test_folders_in_an_archive_say_modality_and_label_and_its_name_stands_nowher
     assert not room.exists()
 
 
+@pytest.mark.parametrize("top", ["", "My scans/", "My scans/export/"])
+def test_the_folder_that_was_packed_as_a_whole_says_nothing(room, top):
+    images, _ = from_archive("a.zip", packed({f"{top}ct/mass/1.png": PICTURE}), room)
+    assert images.manifest(None).frame["case_id"].tolist() == ["images/ct/mass/1.png"]
+
+
+def test_a_folder_within_that_is_called_as_the_one_around_it_is_kept(room):
+    images, _ = from_archive(
+        "a.zip", packed({"export/export/1.png": PICTURE, "export/a/1.png": PICTURE}), room
+    )
+    assert images.manifest("ct").frame["labels"].tolist() == [["a"], ["export"]]
+
+
 def test_no_path_in_an_archive_leads_out_of_the_room(room):
     data = packed({"../evil.png": PICTURE, "/etc/evil.png": PICTURE, "a/../../evil.png": PICTURE})
     images, _ = from_archive("a.zip", data, room)
     written = [path.relative_to(room) for path in room.rglob("*") if path.is_file()]
-    assert written == [Path("images/etc/evil.png")]
+    assert written == [Path("images/evil.png")]  # what was packed with a whole path, within the room
     assert len(images.manifest("ct")) == 1
     assert not list(room.parent.glob("*.png"))
 

@@ -52,7 +52,7 @@ def build(events):
 
 def added(pages: OwnPages, name: str = "mine") -> tuple[str, Path]:
     room = pages.room()
-    folder = pages.place(room, name)
+    folder = pages.place(room)
     folder.mkdir(parents=True)
     collection: Any = SimpleNamespace(name=name)
     return pages.add(collection, folder, room), folder

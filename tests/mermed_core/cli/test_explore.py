@@ -13,7 +13,7 @@ from mermed_core.cli import main
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.store import load_collection
 from mermed_core.models.embedder import Embedder
-from mermed_core.settings import Settings
+from mermed_core.settings import VARIABLES, Settings
 
 
 @pytest.fixture
@@ -154,6 +154,25 @@ def test_vectors_of_other_images_are_refused(error_of, images, tmp_path):
     code, sentence = error_of("explore", str(images), *options, "--home", str(tmp_path / "home"))
     assert code == 2
     assert "7 vectors, and the table has 8 images" in sentence
+
+
+def test_without_a_folder_the_page_asks_for_it(model_folder, tmp_path, monkeypatch, capsys, error_of):
+    for variable in VARIABLES:
+        monkeypatch.setenv(variable, "")  # so that what the command sets is undone
+        monkeypatch.delenv(variable)
+    found = []
+    served = SimpleNamespace(serve=lambda: found.append(Settings.from_environment()) or 0)
+    monkeypatch.setitem(sys.modules, "app.ui", served)
+    monkeypatch.chdir(tmp_path)
+    place = ["--model", str(model_folder), "--home", str(tmp_path / "home")]
+    assert main(["explore", *place, "--port", "7899"]) == 0
+    assert "http://127.0.0.1:7899/#own" in capsys.readouterr().out
+    assert found[0].own_collections
+    assert found[0].folders == (tmp_path,)
+    assert found[0].kept_collections == tmp_path / "home"
+    code, sentence = error_of("explore", "--vectors", "theirs.npz")
+    assert code == 2
+    assert "needs the images" in sentence
 
 
 def test_a_port_that_cannot_be_is_refused_before_anything_is_embedded(error_of, images, monkeypatch):

@@ -1,0 +1,225 @@
+"""Images of a visitor's own: unpacked, embedded a few at a time, stopped and taken up again, and explored."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from app.own_pages import OwnPages
+from app.pages.own_collection import OwnCollectionPage, Work
+from app.services import Bringing
+from app.texts import own_collection_text
+from app.ui import build_app, launch_options
+from mermed_core.collections import store
+from mermed_core.collections.store import build_collection, load_collection
+from mermed_core.data.sources.opener import open_manifest
+from mermed_core.inference import own_collection
+from mermed_core.settings import Settings
+
+IMAGES = 40
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_map() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "compute_map", lambda vectors, _: vectors[:, :2].copy())
+        yield
+
+
+def png(seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def archive(tmp_path) -> Path:
+    path = tmp_path / "Doe Jane.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for number in range(IMAGES):
+            file.writestr(f"ct/{'mass' if number % 2 else 'normal'}/{number:02d}.png", png(number))
+        file.writestr("ct/mass/broken.png", b"no image")
+        file.writestr("notes.txt", b"notes")
+    return path
+
+
+@pytest.fixture
+def allowed(tmp_path) -> Path:
+    folder = tmp_path / "allowed"
+    (folder / "scans").mkdir(parents=True)
+    for number in range(3):
+        (folder / "scans" / f"{number}.png").write_bytes(png(number))
+    return folder
+
+
+@pytest.fixture
+def pages() -> OwnPages:
+    made = OwnPages(lambda collection: collection)  # pyright: ignore[reportArgumentType]
+    made.made = []  # pyright: ignore[reportAttributeAccessIssue]
+    return made
+
+
+@pytest.fixture
+def page(services, pages, allowed) -> OwnCollectionPage:
+    with gr.Blocks():
+        return OwnCollectionPage(services.predictor, pages, (allowed,))
+
+
+def unpacked(page: OwnCollectionPage, archive: Path) -> Work:
+    return page.unpack(None, str(archive))[page._work]
+
+
+def collection_of(pages: OwnPages):
+    (only,) = pages._pages.values()
+    return only.app, only
+
+
+def test_an_archive_becomes_the_collection_that_the_command_makes(page, pages, services, archive, tmp_path):
+    with zipfile.ZipFile(archive) as file:
+        file.extractall(tmp_path / "images")
+    shown = page.unpack(None, str(archive))
+    assert "42 files in Doe Jane." in shown[page.progress]
+    work = shown[page._work]
+    said = [step[page.progress] for step in page.run(work, "", "")]
+    assert any(re.search(r"16 of 41 images, .* a second, about \d+ s left", each) for each in said)
+    made, kept = collection_of(pages)
+    assert len(made) == IMAGES
+    assert made.name == "Doe Jane"
+    assert "Doe" not in " ".join(made.records["case_id"])
+    assert load_collection(kept.folder).name == "Doe Jane"
+    assert not work.images.folder.exists()  # the images themselves are gone
+    predictor = services.predictor
+    manifest = open_manifest(tmp_path / "images")
+    options = {"space": predictor.parts.space, "name": "", "text": "", "synthetic": False}
+    expected = build_collection(tmp_path / "expected", predictor.embedder, manifest, **options)
+    assert made.records["case_id"].tolist() == expected.records["case_id"].tolist()
+    assert made.records["labels"].tolist() == expected.records["labels"].tolist()
+    np.testing.assert_allclose(made.vectors[:], expected.vectors[:], atol=0.01)
+    assert made.thumbnail_at(3) == expected.thumbnail_at(3)
+    assert made.fingerprint == expected.fingerprint
+
+
+def test_the_card_says_what_was_made_and_leads_to_the_page(page, pages, archive):
+    *_, last = page.run(unpacked(page, archive), "", "")
+    card = last[page.result]
+    assert "40 images are on the map. 1 could not be read. 1 files are no images." in card
+    (address,) = re.findall(r'href="(own/[^"]+/)"', card)
+    assert address == last[page._work].address
+    assert last[page.forget]["visible"] is True
+    gone = page.forgets(last[page._work])
+    assert own_collection_text.FORGOTTEN in gone[page.result]
+    assert pages._pages == {}
+
+
+def test_stopped_it_keeps_what_is_embedded_and_goes_on(page, pages, archive, services, monkeypatch):
+    embedded = []
+    embed = services.predictor.embedder.embed_tensors
+    monkeypatch.setattr(
+        services.predictor.embedder,
+        "embed_tensors",
+        lambda images, **options: (embedded.append(len(images)), embed(images, **options))[1],
+    )
+    work = unpacked(page, archive)
+    running = page.run(work, "", "")
+    next(running)
+    next(running)
+    running.close()
+    stopped = page.stopped(work)
+    assert "Stopped. 16 of 41 images." in stopped[page.progress]
+    assert stopped[page.go_on]["visible"] is True
+    assert stopped[page.part]["visible"] is True
+    list(page.resume(work))
+    assert len(collection_of(pages)[0]) == IMAGES
+    assert sum(embedded) == IMAGES  # none of them twice
+
+
+def test_what_is_embedded_can_be_explored_without_the_rest(page, pages, archive):
+    work = unpacked(page, archive)
+    running = page.run(work, "", "")
+    next(running)
+    next(running)
+    running.close()
+    *_, last = page.take_part(work)
+    assert "16 images are on the map" in last[page.result] or "15 images" in last[page.result]
+    assert len(collection_of(pages)[0]) == work.gathering.embedded
+
+
+def test_a_folder_that_the_host_opens_is_left_as_it_is(page, pages, allowed):
+    *_, last = page.run(None, "scans", "ct")
+    assert "3 images are on the map" in last[page.result]
+    assert len(list((allowed / "scans").iterdir())) == 3
+    assert set(collection_of(pages)[0].records["modality"]) == {"ct"}
+
+
+def test_what_cannot_be_used_is_a_sentence(page, archive, allowed, tmp_path, monkeypatch):
+    def problem(*given):
+        *_, last = page.run(*given)
+        return last[page.notice]
+
+    assert own_collection_text.NOTHING_NAMED in problem(None, "", "")
+    assert "none that this server opens" in problem(None, "/etc", "ct")
+    assert "names no modality" in problem(None, "scans", "") or "no modality" in problem(None, "scans", "")
+    (tmp_path / "picture.zip").write_bytes(png(0))
+    refused = page.unpack(None, str(tmp_path / "picture.zip"))
+    assert own_collection_text.NO_ARCHIVE in refused[page.notice]
+    monkeypatch.setattr(own_collection, "MOST_IMAGES", 10)
+    assert "41 images, and a collection that is made on the page" in problem(unpacked(page, archive), "", "")
+
+
+def test_a_visit_that_is_over_leaves_nothing_unpacked(page, archive):
+    work = unpacked(page, archive)
+    room = work.images.room
+    assert room.is_dir()
+    page._work.delete_callback(work)
+    assert not room.exists()
+
+
+@pytest.fixture(scope="module")
+def own_address(services, uploads, tmp_path_factory) -> Iterator[tuple[str, Path]]:
+    """A served page that takes images, and where a folder of the server lies."""
+    folder = tmp_path_factory.mktemp("allowed")
+    for number in range(5):
+        (folder / f"{number}.png").write_bytes(png(number))
+    blocks = build_app(replace(services, bringing=Bringing((folder,))))
+    options = launch_options(Settings()) | {"server_port": None, "prevent_thread_lock": True}
+    yield blocks.launch(**options)[1].rstrip("/"), folder
+    blocks.close()
+
+
+def test_the_new_page_explores_the_visitors_images_and_nobody_elses(own_address, uploads, archive):
+    address, _ = own_address
+    client = Client(address, verbose=False)
+    client.predict(handle_file(archive), api_name="/own_unpack")
+    assert [file for file in uploads.rglob("*") if file.is_file() and file.stat().st_size > 0] == []
+    shown = client.predict("", "", api_name="/own_explore")
+    (own,) = re.findall(r'href="(own/[^"]+/)"', str(shown))
+    with httpx.Client(base_url=f"{address}/{own}") as visitor:
+        start = visitor.get("")
+        assert start.status_code == 200
+        assert "Doe Jane" in start.text
+        assert "40 known cases" in start.text
+        assert own_collection_text.OWN_PAGE in start.text
+        assert "own-archive" not in start.text  # the page that takes images is the one they came from
+        rows = visitor.post("explore-data/records", json={"points": [0, 1, 2]})
+        assert rows.status_code == 200
+        assert len(rows.json()) >= 1
+        assert visitor.get("config").json()["root"] == f"{address}/{own}".rstrip("/")
+    assert len(Client(f"{address}/{own}", verbose=False).predict("", api_name="/selection")) >= 0
+    assert httpx.get(f"{address}/own/guess/").status_code == 404
+    with httpx.Client(base_url=address) as host:  # the host's own collection is what it was
+        assert "Doe Jane" not in host.get("/").text
+
+
+def test_off_unless_the_host_says_so(address):
+    assert "own-archive" not in httpx.get(address).text
+    assert httpx.get(f"{address}/own/guess/").status_code == 404
