@@ -146,6 +146,24 @@ class Settings(BaseModel):
             repr=False,
         ),
     ] = ""
+    dicomweb: Annotated[
+        Addresses,
+        Field(
+            alias="MERMED_DICOMWEB",
+            description="DICOMweb servers that a visitor may open a study from, by the names that the page "
+            "gives them: NAME=https://HOST/PATH, with a comma between two. Nothing is fetched from anywhere "
+            "else, and without it nothing at all.",
+        ),
+    ] = ()
+    dicomweb_token: Annotated[
+        str,
+        Field(
+            alias="MERMED_DICOMWEB_TOKEN",
+            description="What opens those servers: NAME=USER:PASSWORD or NAME=TOKEN, with a comma between "
+            "two.",
+            repr=False,
+        ),
+    ] = ""
     unknown: Annotated[
         Folder | None,
         Field(
@@ -178,24 +196,6 @@ class Settings(BaseModel):
         Field(
             alias="GRADIO_TEMP_DIR",
             description="Folder that uploads pass through before they are read and deleted. By default a "
-    dicomweb: Annotated[
-        Addresses,
-        Field(
-            alias="MERMED_DICOMWEB",
-            description="DICOMweb servers that a visitor may open a study from, by the names that the page "
-            "gives them: NAME=https://HOST/PATH, with a comma between two. Nothing is fetched from anywhere "
-            "else, and without it nothing at all.",
-        ),
-    ] = ()
-    dicomweb_token: Annotated[
-        str,
-        Field(
-            alias="MERMED_DICOMWEB_TOKEN",
-            description="What opens those servers: NAME=USER:PASSWORD or NAME=TOKEN, with a comma between "
-            "two.",
-            repr=False,
-        ),
-    ] = ""
             "private one is made, in memory where there is room, and removed when the page stops.",
         ),
     ] = None
