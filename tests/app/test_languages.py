@@ -10,7 +10,7 @@ from gradio_client import Client, handle_file
 
 from app.components.header import language_links
 from app.services import Services
-from app.ui import build_app, launch_options
+from app.ui import build_app, build_pages, launch_options
 from mermed_core.settings import Settings
 
 SETTINGS = Settings.from_environment({})
@@ -19,7 +19,7 @@ SETTINGS = Settings.from_environment({})
 @pytest.fixture(scope="module")
 def page(services: Services, uploads) -> Iterator[str]:
     """An English page with the German one beside it."""
-    english, german = (build_app(services, code, ("en", "de")) for code in ("en", "de"))
+    english, german = build_pages(services, "en")
     options = launch_options(SETTINGS) | {"server_port": None, "prevent_thread_lock": True}
     _, url, _ = english.launch([german], **options)
     yield url

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.services import load_services
-from app.ui import build_app, launch_options
+from app.ui import build_pages, launch_options
 from app.uploads import FOLDER_VARIABLE
 from mermed_core.settings import Settings
 
@@ -41,10 +41,10 @@ def serve(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterator
     served = []
 
     def start(settings: Settings) -> str:
-        blocks = build_app(load_services(settings))
+        blocks, *others = build_pages(load_services(settings), settings.language)
         options = launch_options(settings) | {"server_port": None, "prevent_thread_lock": True}
         served.append(blocks)
-        return blocks.launch(**options)[1]
+        return blocks.launch(others, **options)[1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(FOLDER_VARIABLE, str(tmp_path_factory.mktemp("uploads")))

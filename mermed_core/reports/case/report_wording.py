@@ -1,6 +1,6 @@
 """What only the report on one image says: its headings, and what it is."""
 
-from mermed_core.languages.say import speaks
+from mermed_core.languages.say import name_of, speaks
 from mermed_core.records import RESEARCH_ONLY
 
 __all__ = ["RESEARCH_ONLY"]
@@ -24,7 +24,9 @@ def left_out(count: int) -> str:
 def nearest_cases(collection: str) -> str:
     """Heads the nearest cases; without a collection "" is its name."""
     return (
-        say("Nearest known cases in “{name}”", name=collection) if collection else say("Nearest known cases")
+        say("Nearest known cases in “{name}”", name=name_of(collection))
+        if collection
+        else say("Nearest known cases")
     )
 
 
@@ -37,7 +39,7 @@ def image_caption(kind: str, width: int, height: int, frame: int, frames: int) -
 def origin(program: str, model: str, collection: str) -> str:
     """Says which program and model answered, and whose cases it compared with, "" for none."""
     said = say("{program}, model {model}", program=program, model=model)
-    return said + say("; cases of “{name}”", name=collection) if collection else said
+    return said + say("; cases of “{name}”", name=name_of(collection)) if collection else said
 
 
 def unchecked(by: str) -> str:
