@@ -21,17 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     add_address(parser)
     add_served(parser)
-    parser.add_argument(
-        "--language", metavar="CODE", help="of the page: en or de; default: MERMED_LANGUAGE, else en"
-    )
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
-    """Adds --host, --port and --notes."""
+    """Adds --host, --port, --language and --notes."""
     parser.add_argument(
         "--host", metavar="ADDRESS", help="default: GRADIO_SERVER_NAME, else 127.0.0.1; 0.0.0.0 is everywhere"
     )
     parser.add_argument("--port", metavar="PORT", help="default: GRADIO_SERVER_PORT, else 7860")
+    parser.add_argument(
+        "--language", metavar="CODE", help="of the page: en or de; default: MERMED_LANGUAGE, else en"
+    )
     parser.add_argument(
         "--notes",
         action=argparse.BooleanOptionalAction,
@@ -63,7 +63,7 @@ def set_served(options: argparse.Namespace) -> None:
         "MERMED_MODEL": options.model,
         "MERMED_COLLECTION": options.collection,
         "MERMED_NOTES": None if options.notes is None else int(options.notes),
-        "MERMED_LANGUAGE": getattr(options, "language", None),
+        "MERMED_LANGUAGE": options.language,
     }
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})
     Settings.from_environment()  # refuses a wrong value before the page takes seconds to import

@@ -47,6 +47,13 @@ def test_places_of_pictures_are_a_list_with_colons():
         Settings.from_environment({"MERMED_PICTURES": "/data:~nobody-here/x"})
 
 
+def test_the_page_speaks_a_language_that_there_is():
+    assert Settings.from_environment({}).language == "en"
+    assert Settings.from_environment({"MERMED_LANGUAGE": "de"}).language == "de"
+    with pytest.raises(SettingsError, match="MERMED_LANGUAGE is 'tlh'; choose one of en, de"):
+        Settings.from_environment({"MERMED_LANGUAGE": "tlh"})
+
+
 def test_a_space_listens_everywhere_unless_an_address_is_given():
     assert Settings.from_environment({"SPACE_ID": "a/b"}).host == "0.0.0.0"
     assert Settings.from_environment({"SPACE_ID": "a/b", "GRADIO_SERVER_NAME": "::1"}).host == "::1"

@@ -18,7 +18,13 @@ def served(monkeypatch):
         starts.append(Settings.from_environment())
         return 0
 
-    for variable in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "MERMED_MODEL", "MERMED_COLLECTION"):
+    for variable in (
+        "GRADIO_SERVER_NAME",
+        "GRADIO_SERVER_PORT",
+        "MERMED_MODEL",
+        "MERMED_COLLECTION",
+        "MERMED_LANGUAGE",
+    ):
         monkeypatch.setenv(variable, "")  # so that what the command sets is undone
     monkeypatch.setitem(sys.modules, "app.ui", SimpleNamespace(serve=serve))
     return starts
@@ -37,6 +43,14 @@ def test_options_win_over_the_environment(served, monkeypatch, tmp_path):
     (start,) = served
     assert (start.host, start.port) == ("0.0.0.0", 8002)
     assert (start.model, str(start.collection)) == (tmp_path, "mine")
+
+
+def test_the_page_speaks_the_language_that_is_asked_for(served, error_of):
+    assert main(["serve", "--language", "de"]) == 0
+    assert [start.language for start in served] == ["de"]
+    code, sentence = error_of("serve", "--language", "tlh")
+    assert code == 2
+    assert "MERMED_LANGUAGE is 'tlh'; choose one of en, de" in sentence
 
 
 def test_a_port_that_cannot_be_is_refused(served, error_of):
