@@ -1,4 +1,4 @@
-"""The checks of the collection in the background: one at a time, with progress, and they can be cancelled."""
+"""What takes long on the whole collection, in the background: the measures of its cases, and its checks."""
 
 import logging
 import os
@@ -7,21 +7,28 @@ import time
 from typing import Any
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.quality.case_measures import CaseMeasures, measure_cases
 from mermed_core.collections.quality.check import check_collection
 from mermed_core.collections.quality.findings import CheckResult
+from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.watch import Watch
 
 logger = logging.getLogger(__name__)
 
 _NICE = 10  # visitors come first
+_PATIENCE = 120.0  # seconds since anybody last asked for the measures after which nobody waits for them
+_MOST_KEPT = 200_000  # cases whose neighbours stay in memory, some 120 MB, for whatever is wanted next
 
 
 class _CancelledError(Exception):
-    """The checks are not wanted any more."""
+    """What is being made is not wanted any more."""
 
 
 class CheckJob(Watch):
-    """Runs the checks once for all visitors and keeps what they find in memory. Thread-safe.
+    """Measures the cases and runs the checks once for all visitors; keeps what comes of it. Thread-safe.
+
+    Both need the neighbours of all cases, which are searched once. The measures come first, as they take
+    seconds and the checks minutes.
 
     Args:
         collection: what is checked.
@@ -31,35 +38,51 @@ class CheckJob(Watch):
         self._collection = collection
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._neighbours: Neighbourhood | None = None
+        self._measures: CaseMeasures | None = None
         self._results: dict[str, CheckResult] = {}
-        self._cancelled = self._complete = False
+        self._complete = False
+        self._wish: object | None = None  # of whoever wants the checks; each start is another one
+        self._granting: object | None = None  # the wish that is being fulfilled
+        self._asked = float("-inf")  # when the measures were last asked for
         self._step, self._total, self._done, self._since = "", 0, 0, 0.0
         self._failed = ""
 
     def start(self) -> None:
         """Starts the checks unless they run or are done already."""
         with self._lock:
-            if self._running() or self._complete:
-                return
-            self._cancelled, self._failed, self._results = False, "", {}
-            self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
-            self._thread.start()
+            if not self._complete and self._wish is None:
+                self._wish = object()
+                self._go_on()
+
+    def measure(self) -> None:
+        """Starts measuring the cases unless that runs or is done already."""
+        with self._lock:
+            self._asked = time.monotonic()
+            if self._measures is None:
+                self._go_on()
+
+    def measures(self) -> CaseMeasures | None:
+        """Returns the measures of the cases, None before they are there; who asks waits for them."""
+        self._asked = time.monotonic()
+        return self._measures
 
     def cancel(self) -> None:
         """Stops the checks at their next step; what was found until then stays."""
-        self._cancelled = True
+        self._wish = None
 
     def wait(self) -> None:
-        """Returns when no check runs."""
+        """Returns when nothing is being made."""
         if (thread := self._thread) is not None:
             thread.join()
 
     def state(self) -> dict[str, Any]:
-        """Returns how far the checks are and which results are there, as plain values."""
+        """Returns how far the work is, whether it is for the checks, and their results, as plain values."""
         elapsed = time.monotonic() - self._since
         share = self._done / self._total if self._total else None
         return {
-            "running": self._running(),
+            "running": self._wish is not None,
+            "busy": self._thread is not None,
             "complete": self._complete,
             "failed": self._failed,
             "step": self._step,
@@ -96,23 +119,57 @@ class CheckJob(Watch):
         self._stop_if_cancelled()
 
     def _stop_if_cancelled(self) -> None:
-        if self._cancelled:
+        checking = self._granting is not None
+        if self._granting is not self._wish if checking else not self._anything_wanted():
             raise _CancelledError
 
-    def _running(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+    def _anything_wanted(self) -> bool:
+        return self._wish is not None or self._measures_wanted()
+
+    def _measures_wanted(self) -> bool:
+        return self._measures is None and time.monotonic() - self._asked < _PATIENCE
+
+    def _go_on(self) -> None:
+        """Lets a thread make what is wanted; one that runs comes to it by itself."""
+        self._failed = ""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
+            self._thread.start()
 
     def _run(self) -> None:
         _be_nice()
-        try:
-            for result in check_collection(self._collection, watch=self):
+        while self._wanted():
+            try:
+                self._make()
+            except _CancelledError:
+                logger.info("the checks were cancelled")
+            except Exception as error:
+                logger.exception("the checks failed")
+                self._failed, self._wish, self._asked = type(error).__name__, None, float("-inf")
+            finally:
+                self._granting = None
+
+    def _wanted(self) -> bool:
+        """Returns whether there is more to make; otherwise the thread has ended."""
+        with self._lock:
+            wanted = self._anything_wanted()
+            if not wanted:
+                self._thread = None
+            return wanted
+
+    def _make(self) -> None:
+        neighbours = self._neighbours or Neighbourhood.of(self._collection, watch=self)
+        if len(self._collection) <= _MOST_KEPT:
+            self._neighbours = neighbours
+        if self._measures is None:
+            self.begin("measures of the cases", 0)
+            self._measures = measure_cases(self._collection, neighbours)
+        self._granting = self._wish
+        if self._granting is not None:
+            self._results = {}
+            for result in check_collection(self._collection, neighbours=neighbours, watch=self):
                 self._results[result.name] = result
-            self._complete = True
-        except _CancelledError:
-            logger.info("the checks were cancelled")
-        except Exception as error:
-            logger.exception("the checks failed")
-            self._failed = type(error).__name__
+            self._complete, self._wish = True, None
 
 
 def _be_nice() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import Collection
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
@@ -33,13 +34,17 @@ class SelectionFile:
     content: bytes
 
 
-def table_file(collection: Collection, positions: np.ndarray) -> SelectionFile:
-    """Returns the cases in some rows as CSV for a spreadsheet."""
-    text = case_table.to_csv(case_table.frame(collection, positions))
+def table_file(
+    collection: Collection, positions: np.ndarray, written: Annotations | None = None
+) -> SelectionFile:
+    """Returns the cases in some rows as CSV for a spreadsheet, with what is written about them."""
+    text = case_table.to_csv(case_table.frame(collection, positions, written))
     return SelectionFile("cases.csv", "text/csv", text.encode())
 
 
-def manifest_file(collection: Collection, positions: np.ndarray) -> SelectionFile:
+def manifest_file(
+    collection: Collection, positions: np.ndarray, _: Annotations | None = None
+) -> SelectionFile:
     """Returns the cases in some rows as a table of images that `mermed evaluate --data` reads.
 
     Paths are the names of the images' own files: the table is to lie in the folder of the images.
@@ -58,7 +63,9 @@ def manifest_file(collection: Collection, positions: np.ndarray) -> SelectionFil
     return SelectionFile("manifest.csv", "text/csv", table.to_csv(index=False).encode())
 
 
-def pictures_file(collection: Collection, positions: np.ndarray) -> SelectionFile:
+def pictures_file(
+    collection: Collection, positions: np.ndarray, written: Annotations | None = None
+) -> SelectionFile:
     """Returns the small pictures of the cases in some rows as a ZIP, with their table.
 
     Raises:
@@ -74,13 +81,13 @@ def pictures_file(collection: Collection, positions: np.ndarray) -> SelectionFil
             found += 1
             safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in str(case_id))
             archive.writestr(f"pictures/{number:05}_{safe}.jpg", picture)
-        archive.writestr("cases.csv", table_file(collection, positions).content)
+        archive.writestr("cases.csv", table_file(collection, positions, written).content)
     if not found:
         raise CollectionError(map_text.NO_PICTURES)
     return SelectionFile("pictures.zip", "application/zip", buffer.getvalue())
 
 
-FILES: dict[str, Callable[[Collection, np.ndarray], SelectionFile]] = {
+FILES: dict[str, Callable[[Collection, np.ndarray, Annotations | None], SelectionFile]] = {
     "table": table_file,
     "manifest": manifest_file,
     "pictures": pictures_file,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mermed_core.collections.collection import Collection
 from mermed_core.collections.pictures import Pictures
 from mermed_core.data.dicomweb import DicomwebServer, dicomweb_servers
 from mermed_core.errors import CollectionError, ManifestError, SearchServerError, SettingsError
@@ -14,6 +15,9 @@ from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.search.milvus_server import MilvusServer
 from mermed_core.settings import Settings
+
+from .check_job import CheckJob
+from .shared_notes import SharedNotes
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ class Services:
         missing_collection: why images are compared with no cases, "" where they are.
         dicomweb: the servers that a study may be opened from, by their names.
         bringing: None where visitors may not bring a collection of their own.
+        notes: the tags and notes beside the collection; None where there is none.
         own: whether the server keeps the visitor's own collection that these pages are of; None where it is
             none.
     """
@@ -51,6 +56,12 @@ class Services:
     dicomweb: Mapping[str, DicomwebServer] = field(default_factory=dict)
     bringing: Bringing | None = None
     own: bool | None = None
+    notes: SharedNotes | None = None
+    _checks: dict[int, CheckJob] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def checks_of(self, collection: Collection) -> CheckJob:
+        """Returns the one job that checks a collection, whichever page asks for it, in whatever language."""
+        return self._checks.setdefault(id(collection), CheckJob(collection))
 
 
 def load_services(settings: Settings) -> Services:
@@ -67,7 +78,8 @@ def load_services(settings: Settings) -> Services:
     try:
         server = MilvusServer.parse(settings.search, settings.search_token) if settings.search else None
         loaded = Predictor.load(settings.model, settings.collection, pictures=pictures, server=server)
-        services = Services(loaded, loaded.no_collection, dicomweb, bringing)
+        notes = SharedNotes(settings.collection, writable=settings.notes)
+        services = Services(loaded, loaded.no_collection, dicomweb, bringing, notes=notes)
     except (CollectionError, SearchServerError) as error:
         logger.warning("no collection: %s", error)
         services = Services(Predictor.load(settings.model), str(error), dicomweb, bringing)

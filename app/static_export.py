@@ -2,14 +2,19 @@
 
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
+from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.cluster_names import known_cases
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.quality.case_measures import measure_cases
+from mermed_core.collections.quality.neighbourhood import Neighbourhood
+from mermed_core.collections.quality.watch import Watch
 from mermed_core.files import check_replaceable, write_folder
 
 from .components.case_rows import CaseRows
@@ -24,18 +29,23 @@ _CHUNK = 1000  # records of a file, and pictures of a folder
 _MOST_CHUNKS = 100  # of records that are read when the page opens; of more each when it is needed
 
 
-def write_static(folder: Path, collection: Collection) -> None:
+def write_static(
+    folder: Path, collection: Collection, written: Annotations | None = None, *, watch: Watch | None = None
+) -> None:
     """Writes the page; what stood in the folder stays until all is done.
 
     Args:
         folder: the place.
         collection: its map, records and small pictures are written, its vectors are not.
+        written: tags and notes, which are written too where there are any.
+        watch: is told of the progress of what takes long.
 
     Raises:
         OccupiedError: the folder holds something other than such a page.
     """
     check_replaceable(folder, MARK)
-    rows = CaseRows(MapColumns(collection, known_cases(collection)))
+    measures = measure_cases(collection, Neighbourhood.of(collection, watch=watch))
+    rows = CaseRows(MapColumns(collection, known_cases(collection), lambda: measures, _source(written)))
     with write_folder(folder) as staging:
         (staging / "data").mkdir()
         pictured = _write_pictures(staging / "pictures", rows)
@@ -44,6 +54,10 @@ def write_static(folder: Path, collection: Collection) -> None:
         styles = [script(f"{name}.css") for name in _STYLES]
         (staging / "style.css").write_text("\n".join(styles), encoding="utf-8")
         (staging / "index.html").write_text(_page(rows), encoding="utf-8")
+
+
+def _source(written: Annotations | None) -> Callable[[], Annotations] | None:
+    return (lambda: written) if written is not None and written.cases else None
 
 
 def _page(rows: CaseRows) -> str:

@@ -104,6 +104,14 @@ class Settings(BaseModel):
             "picture comes from the first place that has it.",
         ),
     ] = ()
+    notes: Annotated[
+        bool,
+        Field(
+            alias="MERMED_NOTES",
+            description="1 lets visitors tag cases and write notes on them, which are kept in the folder of "
+            "the collection and read by whoever opens the page.",
+        ),
+    ] = False
     own_collections: Annotated[
         bool,
         Field(

@@ -12,6 +12,7 @@ from mermed_core.data.validation import FILE
 from ..texts import case_text
 from ..texts.text import column_name, modality_name
 from .map_columns import MapColumns
+from .map_tags import NOTE, TAGS
 
 CASE, MODALITY = "case", "modality_name"
 _PLAIN = (("source", "source"), ("group", "group"), ("split", "split"), ("file", FILE))
@@ -34,6 +35,8 @@ class CaseRows:
         if FILE not in records:
             del self._plain["file"]
         names = {CASE: CASE, LABEL: LABEL, MODALITY: "modality", **{name: name for name in self._plain}}
+        self._written = tuple(name for name in (TAGS, NOTE) if columns.tags.there and name not in names)
+        names |= {name: name for name in self._written}
         self.titles = {name: column_name(title) for name, title in names.items()}
 
     def rows(self, points: Sequence[object]) -> list[dict[str, str]]:
@@ -63,19 +66,22 @@ class CaseRows:
         """
         found = np.ones(len(self._collection), bool)
         for word in text.lower().split():
-            found &= np.logical_or.reduce([part.str.contains(word, regex=False) for part in self._searched])
+            parts = [part.str.contains(word, regex=False) for part in self._searched]
+            found &= np.logical_or.reduce([*parts, self.columns.tags.holding(word)])
         return found[self.columns.order]
 
     def _rows(self, positions: np.ndarray) -> Iterator[dict[str, str]]:
         records = self._collection.records.iloc[positions]
         for row in records.to_dict("records"):
             labels = row["labels"]
+            written = self.columns.tags.of_case(str(row["case_id"])) if self._written else {}
             yield {
                 CASE: str(row["case_id"]),
                 LABEL: case_text.labels(self._collection, tuple(labels if labels is not None else ())),
                 "modality": str(row["modality"]),
                 MODALITY: modality_name(row["modality"]),
                 **{name: self._value(name, row[column]) for name, column in self._plain.items()},
+                **{name: written[name] for name in self._written},
             }
 
     def _value(self, name: str, value: object) -> str:
@@ -86,6 +92,8 @@ class CaseRows:
     def _ranks(self, name: str) -> np.ndarray:
         if name == LABEL:
             values = self._labels
+        elif name in self._written:
+            values = self.columns.tags.texts(name).replace("", None)
         elif name == MODALITY:
             values = self._collection.records["modality"].map(self._modalities)
         else:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import Collection
 from mermed_core.data.validation import FILE
 from mermed_core.reports.spreadsheet import to_csv
@@ -15,11 +16,19 @@ from ..texts.text import modality_name
 __all__ = ["frame", "to_csv"]
 
 
-def frame(collection: Collection, positions: Sequence[int] | np.ndarray) -> pd.DataFrame:
-    """Returns one row for each case in these rows of the collection, with its place on the map."""
+def frame(
+    collection: Collection, positions: Sequence[int] | np.ndarray, written: Annotations | None = None
+) -> pd.DataFrame:
+    """Returns one row for each case in these rows of the collection, with its place on the map.
+
+    Args:
+        collection: whose cases they are.
+        positions: rows of the collection.
+        written: tags, which get a bar between two, and notes; without them there are no columns of them.
+    """
     records = collection.records.iloc[list(positions)]
     places = collection.coordinates[list(positions)].astype(float).round(3)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "case": list(records["case_id"]),
             "modality": [modality_name(key) for key in records["modality"]],
@@ -32,3 +41,7 @@ def frame(collection: Collection, positions: Sequence[int] | np.ndarray) -> pd.D
             "y": places[:, 1],
         }
     )
+    if written is not None:
+        table["tags"] = ["|".join(written.tags_of(case)) for case in table["case"]]
+        table["note"] = [written.notes.get(case, "") for case in table["case"]]
+    return table

@@ -19,11 +19,12 @@ function countsOf(codes, selected) {
 const opened = (point, id, event) => (event.altKey ? step("points", [point], "remove") : trigger("select", { pick: id, point }));
 const views = walkViews(part(".mm-walk"), {
   data, cases, drawing, props, sentences,
-  on: { open: opened, point: ring, span: pressedSpan, light: (points) => step("points", points, "new"), selection, address, restore },
+  on: { open: opened, point: ring, span: pressedSpan, light: (points) => step("points", points, "new"), selection, address, restore, tagged, changed },
 });
 const bar = filterBar(part(".mm-filter"), { data, columns: props.names, sentences, on: { change: select } });
 selectionExport(part(".mm-walk"), { data, sentences, bits: () => selection(false).bits });
 const legend = mapLegend(part(".mm-legend"), { sentences, ramp, onPress: press });
+data.making?.(making);
 const hover = mapTip(part(".mm-tip"), element, stage, { data, drawing });
 
 async function begin() {
@@ -51,15 +52,36 @@ function undrawn(why) {
   views.open("list");
 }
 
-async function colour() {
-  if (!map?.count || !props.value) return;
-  const value = props.value;
-  const codes = await data.column(value.column);
-  if (value.column !== props.value.column) return; // another was asked for in the meantime
-  if (shown?.column !== value.column) legend.show(value);
+async function colour({ again = false } = {}) {
+  if (!map?.count || !props.value) return undefined;
+  let value = props.value;
+  let codes;
+  try {
+    codes = await data.column(value.column);
+    if (value.pending || again) value = { ...value, pending: false, ...(await data.facts(value.column)) };
+  } catch (error) {
+    if (!value.pending) throw error;
+    return value.column === props.value.column && legend.say(sentences.failed.replace("{}", error.message));
+  }
+  if (value.column !== props.value.column) return undefined; // another was asked for in the meantime
+  if (again || shown?.column !== value.column) legend.show(value);
+  legend.say(value.about);
   shown = value;
   repaint({ codes });
   part(".mm-map-wait").hidden = true;
+  return undefined;
+}
+
+// How far the server is with a column that takes long.
+function making(state) {
+  const [box, bar] = [part(".mm-making"), part(".mm-making progress")];
+  box.hidden = !state;
+  if (!state) return;
+  bar.max = state.total || 1;
+  if (state.total) bar.value = state.done;
+  else bar.removeAttribute("value");
+  const { step, seconds_left: left } = state;
+  box.querySelector("small").textContent = left === null ? sentences.made.replace("{}", step) : sentences.made_left.replace("{}", step).replace("{}", left);
 }
 
 function repaint({ codes = map.codes, selected = map.selected }) {
@@ -74,8 +96,16 @@ function repaint({ codes = map.codes, selected = map.selected }) {
 
 // Selects what some steps lead to, in every view.
 async function select(wanted) {
+  const before = steps;
   steps = wanted;
-  const found = await flagsAfter(wanted, cases, { within: map.within, data });
+  let found;
+  try {
+    found = await flagsAfter(wanted, cases, { within: map.within, data });
+  } catch (error) {
+    if (steps === wanted) steps = before;
+    legend.say(sentences.failed.replace("{}", error.message));
+    return;
+  }
   if (steps !== wanted) return; // another was asked for in the meantime
   flags = found;
   if (map.count) repaint({ selected: flags });
@@ -106,6 +136,17 @@ function press(code, pressed, event) {
 function pressedSpan(column, { from, to }, event) {
   const how = held(event) ?? (way === "new" && steps.length ? "keep" : null);
   return from === to ? step("class", [column, from], how) : step("span", [column, from, to], how);
+}
+
+// Selects the cases that have a tag, or a note where it is "".
+function tagged(tag) {
+  const how = steps.length ? way : "new";
+  return select([...(how === "new" ? [] : steps), { how, what: "given", text: tag }]);
+}
+// People wrote something: what shows it is drawn anew.
+async function changed() {
+  if (props.rewritten.includes(shown?.column)) await colour({ again: true });
+  await select([...steps]);
 }
 
 // What is selected, or everything else, in words and as bits; without a selection all cases.
@@ -186,7 +227,8 @@ async function restore(written = location.hash) {
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest(".mm-map-tools button");
-  if (!button || !map?.count) return;
+  if (!button || !map?.count) return undefined;
+  if (button.closest(".mm-making")) return data.giveUp();
   const turn = (name) => {
     for (const other of element.querySelectorAll(`button[data-${name}]`)) other.ariaPressed = String(other === button);
     return button.dataset[name];
@@ -201,6 +243,7 @@ element.addEventListener("click", (event) => {
     nearer: () => map.lookAt({ zoom: map.view.zoom * 1.5 }),
     farther: () => map.lookAt({ zoom: map.view.zoom / 1.5 }),
   })[button.dataset.do]();
+  return undefined;
 });
 
 watch("value", () => {

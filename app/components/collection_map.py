@@ -11,7 +11,7 @@ from mermed_core.modalities import MODALITIES
 from mermed_core.records import MapPoint
 
 from ..routes.columns_route import ADDRESS
-from ..texts import cluster_text, map_text, text
+from ..texts import cluster_text, map_text, measure_text, note_text, text
 from .case_rows import CaseRows
 from .drawing import drawing
 from .map_columns import MISSING, OTHER, PALETTE, MapColumns
@@ -35,6 +35,7 @@ _SCRIPTS = (
     "selection_export.js",
     "checks_view.js",
     "compare_view.js",
+    "notes_view.js",
     "saved_views.js",
     "walk_views.js",
     "collection_map.js",
@@ -68,7 +69,9 @@ def map_html(rows: CaseRows, *, served: bool = True) -> str:
     return render(
         "collection_map.html",
         m=map_text,
+        n=note_text,
         served=served,
+        noted=served and rows.columns.tags.there,
         columns=names,
         counted=shown,
         sorted_by=rows.titles,
@@ -91,7 +94,11 @@ def map_props(rows: CaseRows) -> dict[str, Any]:
         "columns": ADDRESS,
         "explore": EXPLORE,
         "version": version(columns.collection),
-        "names": [{"name": name, "title": text.column_name(name)} for name in columns.names],
+        "names": [
+            {"name": name, "title": text.column_name(name), "words": _words(columns, name)}
+            for name in columns.names
+        ],
+        "rewritten": [columns.names.index(name) for name in columns.tags.columns],
         "listed": list(rows.titles),
         "titles": rows.titles,
         "palette": PALETTE,
@@ -100,7 +107,7 @@ def map_props(rows: CaseRows) -> dict[str, Any]:
         "most_pictures": _MOST_PICTURES,
         "codes": {"other": OTHER, "missing": MISSING},
         "clusters": columns.cluster_marks(),
-        "sentences": {**map_text.MAP_SCRIPT, **cluster_text.MAP_SCRIPT},
+        "sentences": _sentences(),
     }
 
 
@@ -120,7 +127,13 @@ def map_value(columns: MapColumns, colour_by: str, point: MapPoint | None) -> di
 
 
 def groups_of(columns: MapColumns, name: str) -> dict[str, Any]:
-    """Returns the groups of a column, and the limits of its numbers."""
+    """Returns the groups of a column, the limits of its numbers, and what it is where that needs words.
+
+    Of a column that is still computed it says that alone: `pending`.
+    """
+    about = measure_text.ABOUT.get(name, "") if name in columns.measures.columns else ""
+    if not columns.ready(name):
+        return {"groups": [], "limits": None, "about": about, "pending": True}
     coloured = columns.coloured(name)
     return {
         "groups": [
@@ -128,7 +141,20 @@ def groups_of(columns: MapColumns, name: str) -> dict[str, Any]:
             for group in coloured.groups
         ],
         "limits": coloured.limits,
+        "about": about,
     }
+
+
+def _sentences() -> dict[str, str]:
+    parts = (map_text, cluster_text, measure_text, note_text)
+    return {name: said for part in parts for name, said in part.MAP_SCRIPT.items()}
+
+
+def _words(columns: MapColumns, name: str) -> str:
+    """Returns the words of a column that is none of the records; "" for one of theirs."""
+    if name in columns.measures.columns:
+        return measure_text.WORDS[name]
+    return cluster_text.MAP_SCRIPT.get(name, "") if name in columns.clusters.columns else ""
 
 
 def version(collection: Collection) -> str:

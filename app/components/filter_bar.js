@@ -12,14 +12,16 @@ function filterBar(box, { data, columns, sentences, on }) {
   // The words of a step, and where they stand among others that narrow down the same cases.
   async function words({ what, numbers, text }) {
     if (what === "text") return { rank: 6, text: filled("holding", text) };
+    if (what === "given") return { rank: 3, text: text ? filled("tagged", text) : sentences.noted };
     if (what === "around") return { rank: 5, text: sentences.outlined };
     if (what === "points") return { rank: 4, text: numbers.length === 1 ? sentences.one : filled("some", numbers.length.toLocaleString(document.documentElement.lang)) };
     const [column, from, to] = numbers;
-    const { name, title } = columns[column];
+    const { name, title, words: own } = columns[column];
     const { groups, limits } = await data.facts(column);
     const value = limits && from !== to && what === "span"
       ? filled("between", ...[from, to + 1].map((code) => number.format(limits[0] + (code / props.codes.other) * (limits[1] - limits[0]))))
       : groups.find(({ code }) => code === from)?.name ?? "";
+    if (own) return { rank: 3, text: own.replace("{}", () => value) };
     const rank = FIRST_COLUMNS.indexOf(name);
     return rank < 0 ? { rank: 3, text: filled("with", title, value) } : { rank, text: filled(name, value) };
   }

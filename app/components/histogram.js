@@ -39,8 +39,15 @@ function histogram(box, { data, ramp, codes, sentences, onPress }) {
 
   async function draw() {
     const wanted = (shown = Number(field.value));
-    const [bytes, facts] = await Promise.all([data.column(wanted), data.facts(wanted)]);
+    list.ariaBusy = "true";
+    const found = await Promise.all([data.column(wanted), data.facts(wanted)]).catch((error) => error);
     if (wanted !== shown) return; // another was asked for in the meantime
+    list.ariaBusy = "false";
+    if (found instanceof Error) {
+      list.textContent = sentences.failed.replace("{}", found.message);
+      return;
+    }
+    const [bytes, facts] = found;
     const [all, chosen] = [new Uint32Array(256), new Uint32Array(256)];
     const some = Boolean(flags);
     for (let i = 0; i < bytes.length; i++) {

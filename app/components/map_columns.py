@@ -5,19 +5,23 @@ of its place in the records, and so that the first few points are a fair sample 
 """
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collection
+from mermed_core.collections.quality.case_measures import ERROR, PREDICTION, CaseMeasures
 from mermed_core.data.validation import FILE
 from mermed_core.modalities import MODALITIES
 
-from ..texts import case_text, cluster_text, map_text, text
+from ..texts import case_text, cluster_text, map_text, measure_text, note_text, text
 from .map_clusters import SPAN, MapClusters
+from .map_measures import MapMeasures
+from .map_tags import MapTags
 
 MISSING = 255
 """The code of a point that has no value."""
@@ -82,26 +86,44 @@ class MapColumns:
     Attributes:
         collection: whose map it is.
         clusters: those of the map.
+        measures: what the neighbours of the cases say.
+        tags: those beside the collection.
         order: (cases,) the position in the collection of each point, in drawing order.
     """
 
-    def __init__(self, collection: Collection, known: Collection | None = None) -> None:
-        """Takes the collection and others whose labels name clusters of cases that have none."""
+    def __init__(
+        self,
+        collection: Collection,
+        known: Collection | None = None,
+        measures: Callable[[], CaseMeasures | None] | None = None,
+        written: Callable[[], Annotations] | None = None,
+    ) -> None:
+        """Takes the collection.
+
+        Args:
+            collection: whose map it is.
+            known: others whose labels name clusters of cases that have none.
+            measures: returns what the neighbours of the cases say, None before it is known.
+            written: returns the tags and notes beside the collection, the same object until they change.
+        """
         self.collection = collection
         self.clusters = MapClusters(collection, known)
+        self.measures = MapMeasures(collection, measures)
+        self.tags = MapTags(collection, written)
         self.order = np.random.default_rng(_SEED).permutation(len(collection))
-        self._coloured: dict[str, Coloured] = {}
+        self._coloured: dict[str, tuple[object, Coloured]] = {}
         self._lock = threading.Lock()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The columns that the map can be coloured by: of the records, of clusters, and which came later."""
+        """The columns that the map can be coloured by: of records, map and clusters, and the measures."""
         first = ("modality", LABEL, "source")
         of_map = [name for name in self.clusters.columns if name not in self.collection.records]
         if self.collection.map.placed.any():
             of_map.append(cluster_text.PLACED)
         others = [name for name in self.collection.records if name not in (*first, "labels", *_NAMES_A_CASE)]
-        return (*first, *of_map, *(str(name) for name in others if self._groups_cases(str(name))))
+        grouping = (str(name) for name in others if self._groups_cases(str(name)))
+        return (*first, *of_map, *grouping, *self.measures.columns, *self.tags.columns)
 
     @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
@@ -130,12 +152,17 @@ class MapColumns:
             [mark.to_dict() for mark in self.clusters.marks(name, places)] for name in self.clusters.columns
         ]
 
+    def ready(self, name: str) -> bool:
+        """Returns whether a column of `names` can be had; a measure may still be computed."""
+        return name not in self.measures.columns or self.measures.ready()
+
     def coloured(self, name: str) -> Coloured:
-        """Returns a column of `names`, made once."""
+        """Returns a column of `names` that is `ready`; made once, that of tags when they have changed."""
         with self._lock:
-            if name not in self._coloured:
-                self._coloured[name] = self._make(name)
-            return self._coloured[name]
+            made_of = self.tags.written() if name in self.tags.columns else None
+            if name not in self._coloured or self._coloured[name][0] is not made_of:
+                self._coloured[name] = made_of, self._make(name)
+            return self._coloured[name][1]
 
     def _groups_cases(self, name: str) -> bool:
         column = self.collection.records[name]
@@ -145,14 +172,15 @@ class MapColumns:
         return 1 < different <= len(column) // 2
 
     def _make(self, name: str) -> Coloured:
-        if name != LABEL and name in self.collection.cases and self._is_ramp(self.collection.cases[name]):
-            return self._ramp(self.collection.cases[name])
+        numbers = self._numbers(name)
+        if numbers is not None and self._is_ramp(numbers):
+            return self._ramp(name, numbers)
         codes, names = self._named(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(names))
         ranked = np.argsort(-counts, kind="stable")
         code_of = np.full(len(names) + 1, MISSING, np.uint8)  # the last is that of a missing value, −1
         code_of[ranked] = np.minimum(np.arange(len(names)), OTHER)
-        colours = _colours(name, [names[rank] for rank in ranked])
+        colours = self._colours(name, [names[rank] for rank in ranked])
         groups = [
             Group(names[rank], code, colour, int(counts[rank]))
             for code, (rank, colour) in enumerate(zip(ranked[:OTHER], colours, strict=False))
@@ -166,6 +194,10 @@ class MapColumns:
         """Returns which name each case has (−1 for none), and the names; values that share one are one."""
         if name in self.clusters.columns:
             return self.clusters.member(name).astype(np.int64), self.clusters.names(name)
+        if name in self.measures.columns:
+            return self.measures.named(name)
+        if name in self.tags.columns:
+            return self.tags.named()
         if name == cluster_text.PLACED:
             return self.collection.map.placed.astype(np.int64), list(cluster_text.PLACED_NAMES)
         codes, values = self._labels() if name == LABEL else pd.factorize(self.collection.records[name])
@@ -185,25 +217,38 @@ class MapColumns:
         return codes, [key for key in code_of if key]  # pyright: ignore[reportReturnType]
 
     def _missing_name(self, column: str) -> str:
-        return case_text.labels(self.collection, ()) if column == LABEL else map_text.NO_VALUE
+        if column == LABEL:
+            return case_text.labels(self.collection, ())
+        if column in self.tags.columns:
+            return note_text.UNTAGGED
+        return measure_text.MISSING.get(column, map_text.NO_VALUE)
+
+    def _numbers(self, name: str) -> pd.Series | None:
+        if name in self.measures.columns:
+            return self.measures.numbers(name)
+        return self.collection.cases[name] if name != LABEL and name in self.collection.cases else None
 
     def _is_ramp(self, column: pd.Series) -> bool:
         types = pd.api.types
         return types.is_numeric_dtype(column) and not types.is_bool_dtype(column) and column.nunique() > _FEW
 
-    def _ramp(self, column: pd.Series) -> Coloured:
+    def _ramp(self, name: str, column: pd.Series) -> Coloured:
         values = column.to_numpy(np.float64, na_value=np.nan)
         known = np.isfinite(values)
         low, high = float(values[known].min()), float(values[known].max())
         codes = np.full(len(values), MISSING, np.uint8)
         codes[known] = ((values[known] - low) / (high - low) * OTHER).round()
         missing = int((~known).sum())
-        groups = (Group(map_text.NO_VALUE, MISSING, "", missing),) * bool(missing)
+        groups = (Group(self._missing_name(name), MISSING, "", missing),) * bool(missing)
         return Coloured(codes[self.order].tobytes(), groups, (low, high))
 
-
-def _colours(column: str, names: list[str]) -> list[str]:
-    if column == "modality":
-        known = {text.modality_name(each.key): each.colour for each in MODALITIES.values()}
-        return [known[name] for name in names]
-    return [*PALETTE, *[""] * len(names)][: len(names)]
+    def _colours(self, column: str, names: list[str]) -> list[str]:
+        if column == "modality":
+            known = {text.modality_name(each.key): each.colour for each in MODALITIES.values()}
+        elif column == PREDICTION:  # what is predicted has the colour of what is labelled so
+            known = {group.name: group.colour for group in self._make(LABEL).groups}
+        elif column == ERROR:
+            known = self.measures.error_colours()
+        else:
+            return [*PALETTE, *[""] * len(names)][: len(names)]
+        return [known.get(name, "") for name in names]

@@ -1,9 +1,10 @@
 // Where the views get what they show: columns and orders as bytes, records by the page, pictures one by one.
 const MOST_RECORDS = 20000; // that are kept
 
-function servedData({ columns, explore, version, pictured }) {
+function servedData({ columns, explore, version, pictured, sentences, rewritten }) {
   const kept = new Map();
   const rows = new Map();
+  let [told, patience] = [() => {}, 0];
 
   async function answer(request) {
     const got = await request;
@@ -11,9 +12,25 @@ function servedData({ columns, explore, version, pictured }) {
     const said = got.headers.get("Content-Type")?.startsWith("text/plain") ? await got.text() : "";
     throw new Error(said || String(got.status));
   }
+  // What the server computes in the background is asked for until it is there.
+  async function finished(address) {
+    let got = await answer(fetch(address));
+    if (got.status !== 202) return got;
+    const mine = patience;
+    await post("measure", {});
+    while (got.status === 202) {
+      const state = await got.json();
+      if (mine !== patience) throw new Error(sentences.given_up);
+      if (state.failed) throw new Error(sentences.unmade.replace("{}", state.failed));
+      told(state);
+      await new Promise((done) => setTimeout(done, 700));
+      got = await answer(fetch(address));
+    }
+    return got;
+  }
   function once(address, read) {
     if (!kept.has(address)) {
-      const found = answer(fetch(address)).then(read);
+      const found = finished(address).finally(() => told(null)).then(read);
       kept.set(address, found);
       found.catch(() => kept.delete(address)); // so that it can be asked for again
     }
@@ -25,6 +42,9 @@ function servedData({ columns, explore, version, pictured }) {
 
   return {
     post,
+    // Who is told how far the server is with what it computes, null at the end; and no longer waiting for that.
+    making: (tell) => (told = tell),
+    giveUp: () => patience++,
     places: () => once(`${columns}/places`, bytes).then((found) => new Uint16Array(found)),
     // A byte a point.
     column: (number) => once(`${columns}/${number}`, bytes).then((found) => new Uint8Array(found)),
@@ -42,6 +62,15 @@ function servedData({ columns, explore, version, pictured }) {
         found.catch(() => missing.forEach((point) => rows.delete(point)));
       }
       return Promise.all(points.map((point) => rows.get(point)));
+    },
+    // What people wrote: which tags there are, and one flag a point that has a tag, or a note where it is "".
+    notes: () => answer(fetch(`${explore}/notes`)).then((got) => got.json()),
+    tagged: async (tag) => unpacked(await (await post("tagged", { tag })).arrayBuffer()),
+    // Asks anew for what changes when people write.
+    forget() {
+      rows.clear();
+      for (const address of kept.keys())
+        if (rewritten.some((number) => [`${columns}/${number}`, `${explore}/facts/${number}`].includes(address)) || address.startsWith(`${explore}/order/`)) kept.delete(address);
     },
     checks: () => answer(fetch(`${explore}/checks`)).then((got) => got.json()),
     found: (name) => answer(fetch(`${explore}/checks/found/${name}`)).then((got) => got.json()),

@@ -30,7 +30,7 @@ function huesOf({ groups, limits }, { palette, ramp, codes, grey }, present) {
 }
 
 function mapLegend(box, { sentences, ramp, onPress }) {
-  const [field, list] = [box.querySelector("input"), box.querySelector("ul")];
+  const [field, list, words] = [box.querySelector("input"), box.querySelector("ul"), box.querySelector(".mm-legend-about")];
   const css = (hue) => `rgb(${hue & 255} ${(hue >> 8) & 255} ${(hue >> 16) & 255})`;
   const number = new Intl.NumberFormat(document.documentElement.lang, { maximumSignificantDigits: 4 });
 
@@ -67,7 +67,13 @@ function mapLegend(box, { sentences, ramp, onPress }) {
     if (button) onPress(Number(button.dataset.code), button.ariaPressed === "true", event);
   });
 
+  function say(text) {
+    words.textContent = text ?? "";
+    words.hidden = !text;
+  }
+
   return {
+    say,
     show({ groups, limits }) {
       field.value = "";
       field.hidden = groups.length <= SEARCHED_FROM;

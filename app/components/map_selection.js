@@ -1,6 +1,6 @@
 // A selection is the steps that led to it, so that one can be undone and an address can hold them all. A step is
-// how (new, add, keep, remove, invert), what (around corners, class of a column, span of a column, point, text
-// in the records, finding of a check) and its numbers or its text.
+// how (new, add, keep, remove, invert), what (around corners, class of a column, span of a column, points, text
+// in the records, case that was given a tag) and its numbers or its text.
 const JOINED = {
   new: (_, hit) => hit,
   add: (was, hit) => was | hit,
@@ -12,6 +12,7 @@ const JOINED = {
 async function flagsOfStep({ what, numbers, text }, count, { within, data }) {
   if (what === "around") return within(numbers.flatMap((x, i) => (i % 2 ? [] : [[x, numbers[i + 1]]])));
   if (what === "text") return data.search(text);
+  if (what === "given") return data.tagged(text);
   const flags = new Uint8Array(count);
   if (what === "points") for (const point of numbers) flags[point] = 1;
   if (what !== "class" && what !== "span") return flags;
@@ -41,25 +42,25 @@ function withoutStep(steps, number) {
 
 // Steps in an address: a letter for how, one for what, then numbers, such as na1.2.3.4.5.6, or text.
 const HOWS = { n: "new", a: "add", k: "keep", r: "remove", i: "invert" };
-const WHATS = { a: "around", c: "class", s: "span", p: "points", t: "text" };
+const WHATS = { a: "around", c: "class", s: "span", p: "points", t: "text", g: "given" };
 
 function writtenStep({ how, what, numbers, text }) {
   if (how === "invert") return "i";
   const escaped = text === undefined ? "" : encodeURIComponent(text).replaceAll("*", "%2A");
-  return how[0] + what[0] + (what === "text" ? escaped : numbers.join("."));
+  return how[0] + what[0] + (text === undefined ? numbers.join(".") : escaped);
 }
 
 // The step that was written, null for what is none.
 function readStep(written) {
-  const [, how, what, rest] = written.match(/^([nakri])([acspt]?)(.*)$/) ?? [];
+  const [, how, what, rest] = written.match(/^([nakri])([acsptg]?)(.*)$/) ?? [];
   if (!how || (how !== "i" && !what)) return null;
   if (how === "i") return { how: HOWS.i };
-  if (what !== "t") {
+  if (what !== "t" && what !== "g") {
     const numbers = rest.split(".").map(Number);
     return numbers.every(Number.isInteger) ? { how: HOWS[how], what: WHATS[what], numbers } : null;
   }
   try {
-    return { how: HOWS[how], what: "text", text: decodeURIComponent(rest) };
+    return { how: HOWS[how], what: WHATS[what], text: decodeURIComponent(rest) };
   } catch {
     return null;
   }

@@ -15,9 +15,10 @@ function walkViews(box, { data, cases, drawing, props, sentences, on }) {
       on: { ...on, sort },
     }),
   };
-  const panels = { grid: part(".mm-pictures-grid"), list: part(".mm-list"), checks: part(".mm-checks"), compare: part(".mm-compare"), views: part(".mm-views") };
+  const panels = { grid: part(".mm-pictures-grid"), list: part(".mm-list"), checks: part(".mm-checks"), compare: part(".mm-compare"), notes: part(".mm-notes"), views: part(".mm-views") };
   views.views = savedViews(panels.views, { version: props.version, sentences, on });
   if (panels.checks) views.checks = checksView(panels.checks, { data, drawing, version: props.version, sentences, on });
+  if (panels.notes) views.notes = notesView(panels.notes, { data, sentences, on });
   if (panels.compare) views.compare = compareView(panels.compare, { data, sentences, on });
   const spread = histogram(part(".mm-histogram"), { data, ramp: props.ramp, codes: props.codes, sentences, onPress: on.span });
 
@@ -66,8 +67,16 @@ function walkViews(box, { data, cases, drawing, props, sentences, on }) {
     // `selected`: a flag a point, of which `count` are set; null stands for all cases.
     show(selected, count) {
       flags = selected;
+      views.notes?.chose(selected ? pointsOf(selected, count) : []);
       part(".mm-walk-count").textContent = sentences.shown.replace("{}", (selected ? count : cases).toLocaleString(document.documentElement.lang));
       return Promise.all([arrange(), spread.show(flags)]);
     },
   };
+}
+
+// The points that are flagged, of which there are `count`.
+function pointsOf(flags, count) {
+  const points = new Uint32Array(count);
+  for (let point = 0, at = 0; at < count; point++) if (flags[point]) points[at++] = point;
+  return points;
 }

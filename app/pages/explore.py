@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+import pandas as pd
 from gradio.events import api
 from starlette.routing import BaseRoute
 
@@ -12,7 +13,6 @@ from mermed_core.errors import MermedError
 from mermed_core.languages.say import in_readers_words
 
 from .. import selection
-from ..check_job import CheckJob
 from ..components import case_table, cases
 from ..components.case_rows import CaseRows
 from ..components.collection_map import collection_map, map_value
@@ -22,6 +22,7 @@ from ..routes.check_routes import check_routes
 from ..routes.columns_route import columns_route
 from ..routes.compare_route import compare_route
 from ..routes.explore_routes import explore_routes
+from ..routes.note_routes import note_routes
 from ..services import Services
 from ..texts import map_text, text
 from ..uploads import Query
@@ -34,7 +35,7 @@ class ExplorePage:
     Attributes:
         cases: sends the case that a visitor opens; None without a collection.
         columns: what the map draws; None without a collection.
-        checks: the checks of the collection, which run when a visitor starts them.
+        checks: the measures of the cases and the checks, which run when a visitor wants them.
         routes: the addresses that the page asks beside Gradio's.
     """
 
@@ -49,7 +50,12 @@ class ExplorePage:
         self._predictor = services.predictor
         self._collection = collection
         self._query = query
-        self.columns = self._columns = MapColumns(collection, known_cases(collection))
+        self.checks = services.checks_of(collection)
+        notes = services.notes
+        self._written = notes.read if notes and (notes.writable or notes.read().cases) else None
+        self.columns = self._columns = MapColumns(
+            collection, known_cases(collection), self.checks.measures, self._written
+        )
         self.colour = gr.Radio(
             [(text.column_name(name), name) for name in self._columns.names],
             value="modality",
@@ -57,12 +63,12 @@ class ExplorePage:
         )
         rows = CaseRows(self._columns)
         self.cases = self.map = collection_map(rows)
-        self.checks = CheckJob(collection)
         self.routes = [
-            columns_route(self._columns),
-            *explore_routes(rows),
+            columns_route(self._columns, self.checks.state),
+            *explore_routes(rows, self.checks.state),
             *check_routes(self._columns, self.checks),
             compare_route(self._columns),
+            *(note_routes(self._columns, notes) if notes else ()),
         ]
         self._wire()
 
@@ -73,11 +79,11 @@ class ExplorePage:
 
     def table(self, selected: str) -> list[dict[str, Any]]:
         """Returns a row for each of some cases (ids, one a line)."""
-        return case_table.frame(self._collection, self._positions(selected)).to_dict("records")  # pyright: ignore[reportReturnType]
+        return self._frame(selected).to_dict("records")  # pyright: ignore[reportReturnType]
 
     def csv(self, selected: str) -> str:
         """Returns the table of some cases (ids, one a line) as CSV."""
-        return case_table.to_csv(case_table.frame(self._collection, self._positions(selected)))
+        return case_table.to_csv(self._frame(selected))
 
     def restore(self, event: gr.EventData) -> dict[gr.Component | gr.Tabs, Any]:
         """Colours the map as the page's address says; what is no column of the map changes nothing."""
@@ -97,6 +103,10 @@ class ExplorePage:
 
         outputs = [tabs, self.colour, self.map]
         self.map.input(handler, None, outputs, api_name="from_address", api_visibility="private", queue=False)
+
+    def _frame(self, selected: str) -> pd.DataFrame:
+        written = self._written() if self._written else None
+        return case_table.frame(self._collection, self._positions(selected), written)
 
     def _positions(self, selected: str) -> np.ndarray:
         try:

@@ -1,4 +1,4 @@
-"""The addresses of the checks: start, cancel, how far they are, what one of them found."""
+"""The addresses of what takes long: measure the cases; start and cancel the checks, and what one found."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,9 +21,13 @@ _FRESH = {"Cache-Control": "no-store"}
 
 
 def check_routes(columns: MapColumns, job: CheckJob) -> list[BaseRoute]:
-    """Returns the routes below `EXPLORE/checks`."""
+    """Returns the routes below `EXPLORE/checks`, and `EXPLORE/measure`."""
 
     def state(request: Request) -> Response:
+        return JSONResponse(job.state(), headers=_FRESH)
+
+    def measure(body: Mapping[str, Any]) -> Response:
+        job.measure()
         return JSONResponse(job.state(), headers=_FRESH)
 
     def start(body: Mapping[str, Any]) -> Response:
@@ -43,6 +47,7 @@ def check_routes(columns: MapColumns, job: CheckJob) -> list[BaseRoute]:
 
     return [
         Route(f"/{EXPLORE}/checks", state),
+        asked("measure", measure),
         asked("checks/start", start),
         asked("checks/cancel", cancel),
         Route(f"/{EXPLORE}/checks/found/{{name}}", found),

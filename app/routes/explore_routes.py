@@ -19,6 +19,7 @@ from ..components.case_rows import CaseRows
 from ..components.collection_map import EXPLORE, groups_of
 from ..selection import from_map
 from ..selection_files import FILES
+from .columns_route import State, unfinished
 from .requests import body_of
 
 _MOST_ROWS = 2000  # asked for at once
@@ -33,8 +34,13 @@ _KEPT = "private, max-age=31536000, immutable"
 Answer = Callable[[Mapping[str, Any]], Response]
 
 
-def explore_routes(rows: CaseRows) -> list[BaseRoute]:
-    """Returns the routes below `EXPLORE` that the views of the map ask."""
+def explore_routes(rows: CaseRows, state: State = dict) -> list[BaseRoute]:
+    """Returns the routes below `EXPLORE` that the views of the map ask.
+
+    Args:
+        rows: of the collection.
+        state: how far a column is that is not there yet, as plain values.
+    """
     columns = rows.columns
     collection = columns.collection
 
@@ -42,6 +48,8 @@ def explore_routes(rows: CaseRows) -> list[BaseRoute]:
         wanted = request.path_params["column"]
         if wanted >= len(columns.names):
             raise HTTPException(404)
+        if not columns.ready(columns.names[wanted]):
+            return unfinished(state)
         return JSONResponse(groups_of(columns, columns.names[wanted]), headers={"Cache-Control": _CHECKED})
 
     def order(request: Request) -> Response:
@@ -74,7 +82,8 @@ def explore_routes(rows: CaseRows) -> list[BaseRoute]:
 
     def export(kind: str) -> Answer:
         def send(body: Mapping[str, Any]) -> Response:
-            file = FILES[kind](collection, from_map(columns.order, body.get("bits")))
+            written = columns.tags.written() if columns.tags.there else None
+            file = FILES[kind](collection, from_map(columns.order, body.get("bits")), written)
             headers = {
                 "Content-Disposition": f'attachment; filename="{file.name}"',
                 "Cache-Control": "no-store",

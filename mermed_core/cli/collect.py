@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mermed_core.cli import collect_changes, push
+from mermed_core.cli import collect_changes, collect_notes, push
 from mermed_core.cli.arguments import (
     DATA_HELP,
     DATASETS_HELP,
@@ -34,10 +34,15 @@ neighbours, and no image of a visitor is searched among them.
 With --no-pictures it can be handed on where its images may not be: the page then draws a placeholder and says
 where the picture can be had, and who has the images shows them with MERMED_PICTURES.
 
-add, remove, compact, verify, migrate and push work on a collection that is there; each has its own --help.
+add, remove, compact, verify, migrate, tag, note, tags and push work on a collection that is there; each has
+its own --help.
 Pages that serve it stay as they are until they are started again."""
 
-_ACTIONS = (*collect_changes.ACTIONS, collect_changes.Action("push", push.SUMMARY, push.DETAILS, push))
+_ACTIONS = (
+    *collect_changes.ACTIONS,
+    *collect_notes.ACTIONS,
+    collect_changes.Action("push", push.SUMMARY, push.DETAILS, push),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,11 +19,11 @@ _REMOVE = """\
     mermed collect remove collections/mine --group PATIENT
     mermed collect remove collections/mine --case CASE --case ANOTHER
 
-Records, vectors, pictures, points of the map and entries of the index are gone from the collection's files
-when the command ends. With --later they are only taken out, which takes moments in a large collection, and
-`mermed collect compact` erases them. A folder given as --cache to `mermed collect` keeps vectors of its own:
-name it here, and what it holds is deleted. Backups, pages that are being served, and what was exported or
-pushed to a server before, are not reached: start the pages again, and push again."""
+Records, vectors, pictures, points of the map, entries of the index, tags and notes are gone from the
+collection's files when the command ends. With --later they are only taken out, which takes moments in a large
+collection, and `mermed collect compact` erases them. A folder given as --cache to `mermed collect` keeps
+vectors of its own: name it here, and what it holds is deleted. Backups, pages that are being served, and what
+was exported or pushed to a server before, are not reached: start the pages again, and push again."""
 _COMPACT = """\
     mermed collect compact collections/mine
 
@@ -32,8 +32,8 @@ fewer to go through. No case and no point of the map changes."""
 _VERIFY = """\
     mermed collect verify collections/mine
 
-Opening a collection checks the size of each file and a sample of it; this reads all of every file. Ends
-with 1 where one is damaged."""
+Opening a collection checks the size of each file and a sample of it; this reads all of every file, tags and
+notes too. Ends with an error where one is damaged."""
 _MIGRATE = """\
     mermed collect migrate collections/mine
 
@@ -70,8 +70,13 @@ class Action:
 
 
 @dataclass(frozen=True)
-class _InPlace:
-    """A command of this file; the collection is its first argument."""
+class InPlace:
+    """A command whose first argument is the collection.
+
+    Attributes:
+        options: adds the others.
+        run: runs it; returns the exit code.
+    """
 
     options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int | None]
@@ -197,6 +202,7 @@ def _compact(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from mermed_core.collections.annotations import read_annotations
     from mermed_core.collections.folder import verify_folder
 
     size, wrong = verify_folder(options.collection)
@@ -205,6 +211,7 @@ def _verify(options: argparse.Namespace) -> int:
     if wrong:
         print(f"build it again: mermed collect --data PATH_OF_THE_IMAGES --out {options.collection}")
         return 1
+    read_annotations(options.collection)  # says itself what to do where they are damaged
     print(f"{size / 1e6:.1f} MB in {options.collection}, every file as it was written")
     return 0
 
@@ -220,23 +227,21 @@ def _no_options(_: argparse.ArgumentParser) -> None:
 
 
 ACTIONS = (
-    Action("add", "Add images to a collection, in place.", _ADD, _InPlace(_add_options, _add)),
-    Action(
-        "remove", "Remove cases or patients from every file.", _REMOVE, _InPlace(_remove_options, _remove)
-    ),
+    Action("add", "Add images to a collection, in place.", _ADD, InPlace(_add_options, _add)),
+    Action("remove", "Remove cases or patients from every file.", _REMOVE, InPlace(_remove_options, _remove)),
     Action(
         "compact",
         "Erase what was taken out, and join segments.",
         _COMPACT,
-        _InPlace(_compact_options, _compact),
+        InPlace(_compact_options, _compact),
     ),
     Action(
-        "verify", "Read every file whole and say what is damaged.", _VERIFY, _InPlace(_no_options, _verify)
+        "verify", "Read every file whole and say what is damaged.", _VERIFY, InPlace(_no_options, _verify)
     ),
     Action(
         "migrate",
         "Bring a collection of the format before up to date.",
         _MIGRATE,
-        _InPlace(_no_options, _migrate),
+        InPlace(_no_options, _migrate),
     ),
 )

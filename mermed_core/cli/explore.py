@@ -62,8 +62,11 @@ def run(options: argparse.Namespace) -> int:
         CollectionError: the kept collection is damaged, or another command changes it.
     """
     from mermed_core.data.sources.opener import open_manifests
+    from mermed_core.settings import THIS_MACHINE, Settings
 
     options.collection = None
+    if options.notes is None:  # where only this machine reaches the page, its visitor is its owner
+        options.notes = (options.host or Settings.from_environment().host) in THIS_MACHINE
     serve.set_served(options)  # refuses a wrong port before images are embedded
     if not options.data:
         return _ask_on_the_page(options)

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mermed_core.collections.case_columns import CHECKSUM, FRAME, CaseColumns, FilterColumns
+from mermed_core.collections.annotations import forget_removed, read_annotations
+from mermed_core.collections.case_columns import CHECKSUM, FRAME, FilterColumns
+from mermed_core.collections.chosen_cases import rows_of
 from mermed_core.collections.collection import filter_masks
 from mermed_core.collections.folder import FolderChange, changing, open_folder
 from mermed_core.collections.map_file import MapData
@@ -135,8 +137,8 @@ def remove_cases(
     """Removes cases from every file of a collection; returns how many.
 
     First they are taken out: index and map are written without them and no reader finds them any more. Then
-    the segments that held them are written anew. Killed between the two, the same call erases what was taken
-    out.
+    their tags and notes are removed, and the segments that held them are written anew. Killed in between, the
+    same call erases what was taken out.
 
     Args:
         folder: the collection.
@@ -147,11 +149,12 @@ def remove_cases(
 
     Raises:
         CollectionError: there is no collection that can be used, or it has no such case or group, or nothing
-            would be left of it.
+            would be left of it, or its tags and notes cannot be read.
     """
+    read_annotations(folder)  # what cannot be removed from them is not removed from the rest either
     with changing(folder) as change:
         columns = case_columns(change.opened)
-        rows, unknown = _rows_of(columns, change.stated.name, cases, groups, source)
+        rows, unknown = rows_of(columns, change.stated.name, cases, groups, source)
         broken = {
             name: image
             for name, image in change.stated.broken.items()
@@ -164,6 +167,7 @@ def remove_cases(
             raise CollectionError(f"Nothing would be left of '{folder}'; delete the folder instead.")
         if len(rows) or unread:
             _take_out(change, rows, broken)
+        forget_removed(folder)
         if erase:
             _rewrite(change, [[number] for number in _touched(change)])
         return len(rows)
@@ -178,9 +182,10 @@ def compact(folder: Path, *, new_map: bool = False) -> tuple[int, int]:
             move.
 
     Raises:
-        CollectionError: there is no collection that can be used.
+        CollectionError: there is no collection that can be used, or its tags and notes cannot be read.
     """
     with changing(folder) as change:
+        forget_removed(folder)  # what a removal left that was killed
         before = len(change.stated.segments)
         touched = set(_touched(change))
         groups = _groups([len(segment) for segment in change.opened.segments])
@@ -274,32 +279,6 @@ def _placed(engine: SearchEngine, drawn: MapData, vectors: StoredVectors) -> Map
     rows = np.concatenate(nearest)
     columns = {name: values[rows] for name, values in drawn.columns.items()}
     return drawn.extended(np.concatenate(places), columns)
-
-
-def _rows_of(
-    columns: CaseColumns, name: str, cases: Sequence[str], groups: Sequence[str], source: str | None
-) -> tuple[np.ndarray, list[str]]:
-    """Returns the rows (some,) of cases and groups, rising, and a sentence for each that there is none of."""
-    rows, unknown = [np.empty(0, np.int64)], []
-    for case_id in cases:
-        found = columns.rows_with("case_id", case_id)
-        rows.append(found)
-        if not len(found):
-            unknown.append(f"The collection '{name}' has no case '{case_id}'.")
-    for group in groups:
-        found = columns.rows_with("group", group)
-        sources = columns["source"].iloc[found]
-        if source is None and sources.nunique() > 1:
-            named = ", ".join(sorted(sources.unique()))
-            raise CollectionError(
-                f"The group '{group}' is another in each of {named}; say with --source which one is meant."
-            )
-        found = found if source is None else found[(sources == source).to_numpy(bool)]
-        rows.append(found)
-        if not len(found):
-            of = "" if source is None else f" of '{source}'"
-            unknown.append(f"The collection '{name}' has no group '{group}'{of}.")
-    return np.unique(np.concatenate(rows)), unknown
 
 
 def _take_out(change: FolderChange, rows: np.ndarray, broken: Mapping[str, StatedBroken]) -> None:

@@ -5,6 +5,8 @@ with the vectors of the lists around it. What lies far from its own list's neigh
 nearest, some 97 % are found.
 """
 
+from collections.abc import Callable
+
 import faiss
 import numpy as np
 
@@ -18,17 +20,27 @@ _LISTS = 12  # lists around the own one that are searched at least
 _BLOCK = 4096  # queries at a time where every pair is compared
 
 
-def nearest_to_each(vectors: np.ndarray, count: int) -> Hits:
+def nearest_to_each(
+    vectors: np.ndarray,
+    count: int,
+    *,
+    exact_up_to: int | None = None,
+    done: Callable[[int], None] = lambda _: None,
+) -> Hits:
     """Finds the other vectors nearest to each one; the same result each time on one machine.
 
     Args:
         vectors: (rows, dim) float32, unit norm.
         count: how many; fewer come where there are fewer others.
+        exact_up_to: vectors up to which every pair is compared; default: `EXACT`.
+        done: is told of how many vectors more the neighbours were found; what it raises ends the search.
     """
     wanted = min(count, len(vectors) - 1)
     if wanted <= 0:
         return Hits.none(len(vectors), 0)
-    values, positions, exact = nearest_of_many(vectors, vectors, wanted + 1)
+    values, positions, exact = nearest_of_many(
+        vectors, vectors, wanted + 1, exact_up_to=exact_up_to, done=done
+    )
     own = positions == np.arange(len(vectors))[:, None]
     own[~own.any(axis=1), -1] = True  # copies of itself came first: the last one goes instead
     shape = (len(vectors), wanted)
@@ -36,7 +48,12 @@ def nearest_to_each(vectors: np.ndarray, count: int) -> Hits:
 
 
 def nearest_of_many(
-    queries: np.ndarray, vectors: np.ndarray, count: int
+    queries: np.ndarray,
+    vectors: np.ndarray,
+    count: int,
+    *,
+    exact_up_to: int | None = None,
+    done: Callable[[int], None] = lambda _: None,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Finds the vectors nearest to each of very many queries.
 
@@ -44,16 +61,19 @@ def nearest_of_many(
         queries: (queries, dim) float32, unit norm.
         vectors: (rows, dim) float32, unit norm; may be the same array.
         count: hits wanted, at most as many as there are vectors.
+        exact_up_to: vectors up to which every pair is compared; default: `EXACT`.
+        done: is told of how many queries more are answered; what it raises ends the search.
 
     Returns:
         Cosine similarities (queries, count), highest first; positions, likewise; whether they are exact.
     """
     values = np.empty((len(queries), count), np.float32)
     positions = np.empty((len(queries), count), np.int64)
-    if len(vectors) <= EXACT:
+    if len(vectors) <= (EXACT if exact_up_to is None else exact_up_to):
         for first in range(0, len(queries), _BLOCK):
-            rows = slice(first, first + _BLOCK)
+            rows = slice(first, min(first + _BLOCK, len(queries)))
             values[rows], positions[rows] = _nearest(queries[rows], vectors, count)
+            done(rows.stop - first)
         return values, positions, True
     centres = _centres(vectors)
     filled = _lists(vectors, centres)
@@ -68,6 +88,7 @@ def nearest_of_many(
             near = np.concatenate([filled[each] for each in lists[: max(_LISTS, enough)]])
             values[rows], found = _nearest(queries[rows], vectors[near], count)
             positions[rows] = near[found]
+            done(len(rows))
     return values, positions, False
 
 

@@ -1,7 +1,9 @@
-"""The checks in the background: their state, their end, cancelling, and what their addresses send."""
+"""Checks and measures in the background: their state and end, cancelling, and what their addresses send."""
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +12,15 @@ from starlette.testclient import TestClient
 
 from app import check_job
 from app.check_job import CheckJob
+from app.components.case_rows import CaseRows
+from app.components.collection_map import map_value
 from app.components.map_columns import MapColumns
 from app.routes.check_routes import check_routes
+from app.routes.columns_route import columns_route
+from app.routes.explore_routes import explore_routes
+from mermed_core.collections.quality.case_measures import OUTLIER
 from mermed_core.collections.quality.findings import CheckResult, Suspect
+from mermed_core.collections.quality.neighbourhood import Neighbourhood
 
 AT = "/explore-data/checks"
 
@@ -28,8 +36,9 @@ def steps(monkeypatch: pytest.MonkeyPatch, collection) -> threading.Event:
     go_on = threading.Event()
     first, second = collection.records["case_id"][:2]
 
-    def checks(_: object, *, watch: CheckJob) -> Iterator[CheckResult]:
-        watch.begin("nearest cases", 10)
+    def checks(_: object, *, neighbours: object, watch: CheckJob) -> Iterator[CheckResult]:
+        assert neighbours is not None
+        watch.begin("pictures", 10)
         watch.advance(4)
         yield CheckResult("labels", "Doubtful labels", "m", "a", (Suspect(0.5, "odd", (first, second)),))
         assert go_on.wait(20)
@@ -47,7 +56,7 @@ def test_the_state_tells_how_far_the_checks_are_and_they_run_once(collection, st
     while not job.state()["checks"]:
         pass
     state = job.state()
-    assert (state["running"], state["step"], state["done"], state["total"]) == (True, "nearest cases", 4, 10)
+    assert (state["running"], state["step"], state["done"], state["total"]) == (True, "pictures", 4, 10)
     job.start()  # nothing: they run
     steps.set()
     job.wait()
@@ -77,6 +86,119 @@ def test_cancelled_checks_keep_what_they_found_and_can_be_started_again(collecti
     assert job.state()["complete"]
 
 
+@dataclass
+class Searches:
+    """Searches for neighbours: how many were begun, and what lets them go on."""
+
+    begun: threading.Semaphore
+    go_on: threading.Event
+    count: int = 0
+
+    def finish(self, job: CheckJob) -> None:
+        """Lets a search that has begun go on, and returns when nothing is being made."""
+        assert self.begun.acquire(timeout=20)
+        self.go_on.set()
+        job.wait()
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> Searches:
+    found, search = Searches(threading.Semaphore(0), threading.Event()), Neighbourhood.of
+
+    def of(collection: Any, *, watch: CheckJob) -> Neighbourhood:
+        found.count += 1
+        found.begun.release()
+        assert found.go_on.wait(20)
+        watch.advance(1)  # stops here where nobody waits any more
+        return search(collection, watch=watch)
+
+    monkeypatch.setattr(check_job.Neighbourhood, "of", of)
+    return found
+
+
+def test_measures_are_made_once_for_all_who_ask_and_the_checks_use_the_same_neighbours(
+    collection, steps, searches
+):
+    job = CheckJob(collection)
+    assert job.measures() is None
+    job.measure()
+    job.measure()
+    assert job.state()["busy"]
+    assert not job.state()["running"]  # the checks do not
+    searches.finish(job)
+    measures = job.measures()
+    assert measures is not None
+    assert len(measures.prediction) == len(collection)
+    steps.set()
+    job.start()
+    job.wait()
+    assert job.state()["complete"]
+    job.measure()
+    assert job.measures() is measures
+    assert searches.count == 1
+
+
+def test_checks_that_are_started_while_cases_are_measured_come_after_that(collection, steps, searches):
+    job = CheckJob(collection)
+    steps.set()
+    job.measure()
+    job.start()
+    searches.finish(job)
+    assert job.measures() is not None
+    assert job.state()["complete"]
+    assert searches.count == 1
+
+
+def test_cancelled_checks_do_not_take_the_measures_from_who_waits_for_them(collection, steps, searches):
+    job = CheckJob(collection)
+    job.measure()
+    job.start()
+    job.cancel()
+    searches.finish(job)
+    assert job.measures() is not None
+    assert not job.state()["complete"]
+
+
+def test_nothing_is_measured_when_nobody_waits_any_more(collection, monkeypatch, searches):
+    job = CheckJob(collection)
+    job.measure()
+    assert searches.begun.acquire(timeout=20)
+    monkeypatch.setattr(check_job, "_PATIENCE", -1.0)
+    searches.go_on.set()
+    job.wait()
+    assert job.measures() is None
+    assert not job.state()["busy"]
+    monkeypatch.setattr(check_job, "_PATIENCE", 100.0)
+    job.measure()
+    job.wait()
+    assert job.measures() is not None
+
+
+def test_a_column_of_measures_says_how_far_it_is_until_it_is_there(collection, searches):
+    job = CheckJob(collection)
+    columns = MapColumns(collection, None, job.measures)
+    number = columns.names.index(OUTLIER)
+    routes = [columns_route(columns, job.state), *explore_routes(CaseRows(columns), job.state)]
+    client = TestClient(Starlette(routes=[*routes, *check_routes(columns, job)]))
+    value = map_value(columns, OUTLIER, None)
+    assert value["pending"]
+    assert "quartile" in value["about"]
+    for path in (f"map-columns/{number}", f"explore-data/facts/{number}"):
+        assert client.get(path).status_code == 202
+        assert not client.get(path).json()["busy"]  # asking alone starts nothing
+    assert client.post("explore-data/measure", json={}).json()["busy"]
+    searches.finish(job)
+    codes = np.frombuffer(client.get(f"map-columns/{number}").content, np.uint8)
+    facts = client.get(f"explore-data/facts/{number}").json()
+    assert len(codes) == len(collection)
+    assert "pending" not in facts
+    measures = job.measures()
+    assert measures is not None
+    low, high = facts["limits"]
+    shown = low + codes / 254 * (high - low)
+    np.testing.assert_allclose(shown, measures.outlier[columns.order], atol=(high - low) / 500)
+
+
 def test_checks_that_fail_say_so(collection, monkeypatch):
     def fails(*_: object, **__: object) -> None:
         raise MemoryError
@@ -86,6 +208,7 @@ def test_checks_that_fail_say_so(collection, monkeypatch):
     job.start()
     job.wait()
     assert job.state()["failed"] == "MemoryError"
+    assert not job.state()["running"]
 
 
 def test_findings_come_with_their_points_on_the_map(collection, steps):

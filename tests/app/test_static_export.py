@@ -12,6 +12,8 @@ import pytest
 from app.components.case_rows import CaseRows
 from app.components.map_columns import MapColumns
 from app.static_export import write_static
+from mermed_core.collections.quality.case_measures import PREDICTION, measure_cases
+from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.errors import OccupiedError
 
 
@@ -31,9 +33,12 @@ def data(folder: Path, name: str) -> Any:
 
 
 def test_records_columns_and_orders_are_those_of_the_page(folder, services):
-    columns = MapColumns(services.predictor.collection)
+    collection = services.predictor.collection
+    measures = measure_cases(collection, Neighbourhood.of(collection))
+    columns = MapColumns(collection, None, lambda: measures)
     rows = CaseRows(columns)
     props = data(folder, "props")
+    assert PREDICTION in columns.names
     assert [each["name"] for each in props["names"]] == list(columns.names)
     assert data(folder, "records_0") == rows.rows(list(range(420)))
     for number, name in enumerate(columns.names):

@@ -45,6 +45,11 @@ function storedData(props) {
     order: async (name) => new Uint32Array(bytesOf(await load(`order_${props.listed.indexOf(name)}`)).buffer),
     picture: (point) => (pictured[point] ? `pictures/${Math.floor(point / props.chunk)}/${point}.jpg` : ""),
     records: (points) => Promise.all(points.map(async (point) => (await chunk(Math.floor(point / props.chunk)))[point % props.chunk])),
+    // A point that has a tag, or a note where the tag is "".
+    async tagged(tag) {
+      const all = (await Promise.all(numbers.map(chunk))).flat();
+      return Uint8Array.from(all, (record) => Number(tag ? record.tags.split(" | ").includes(tag) : Boolean(record.note)));
+    },
     async search(text) {
       const words = text.toLowerCase().split(/\s+/).filter(Boolean);
       const all = (await Promise.all(numbers.map(chunk))).flat();

@@ -43,6 +43,7 @@ def check_collection(
     *,
     most: int = 1000,
     drift_by: str = "source",
+    neighbours: Neighbourhood | None = None,
     watch: Watch | None = None,
 ) -> Iterator[CheckResult]:
     """Runs checks one after the other and yields each result when it is there.
@@ -52,13 +53,14 @@ def check_collection(
         checks: names out of `CHECKS`; duplicates come with leakage across splits.
         most: suspects of a check that are kept, the most suspicious.
         drift_by: column of the records whose values are compared for drift.
+        neighbours: of all cases, where they are known already.
         watch: is told of the progress.
 
     Raises:
         CollectionError: there is no such column.
     """
     watch = watch or Watch()
-    neighbours = Neighbourhood.of(collection, watch=watch)
+    neighbours = neighbours or Neighbourhood.of(collection, watch=watch)
     pictures = _Pictures(collection, watch) if _OF_PICTURES & set(checks) else None
     if duplicates.NAME in checks:
         kinds = collection.records["modality"].to_numpy()

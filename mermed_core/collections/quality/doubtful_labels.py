@@ -1,7 +1,4 @@
-"""Images whose neighbours carry other labels: a weighted vote of the nearest cases of other patients.
-
-The vote of a neighbour weighs exp(Δcos / 0.05), Δcos being how far its similarity lies below the nearest's.
-"""
+"""Images whose neighbours carry other labels: a weighted vote of the nearest cases of other patients."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,10 +9,9 @@ import pandas as pd
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
+from mermed_core.collections.quality.votes import NEAREST, take_votes
 
 NAME = "labels"
-NEAREST = 20
-_TEMPERATURE = 0.05
 _FEWEST = 10  # labelled cases below which a set of labels is not judged
 
 
@@ -48,24 +44,16 @@ def label_doubts(labels: np.ndarray, neighbours: Neighbourhood, rows: np.ndarray
     Returns:
         Doubts of the cases that have a neighbour to vote; their `proposed` are codes.
     """
-    members = np.zeros(len(labels), bool)
-    members[rows] = labels[rows] >= 0
     rows = rows[labels[rows] >= 0]
-    near = neighbours.positions[rows]
-    voters = members[near] & (near >= 0)
-    voters &= neighbours.patients[near] != neighbours.patients[rows][:, None]
-    voters &= np.cumsum(voters, axis=1) <= NEAREST
-    near, voters, rows = near[kept := voters.any(axis=1)], voters[kept], rows[kept]
-    if not len(rows):
-        return LabelDoubts(rows, np.empty(0), np.empty(0, np.int64), np.empty(0, bool))
-    behind = np.where(voters, neighbours.similarities[rows], -np.inf)
-    weights = np.exp((behind - behind.max(axis=1, keepdims=True)) / _TEMPERATURE)
-    votes = _count(weights, labels[near], int(labels.max()) + 1)
-    own, proposed, cases = labels[rows], votes.argmax(axis=1), np.arange(len(rows))
-    carried = np.bincount(own, votes[cases, own], votes.shape[1])
-    usual = carried / np.maximum(np.bincount(own, minlength=votes.shape[1]), 1)
-    flagged = (proposed != own) & (votes[cases, proposed] >= usual[proposed])
-    return LabelDoubts(rows, 1 - votes[cases, own], proposed, flagged)
+    members = np.full(len(labels), -1)
+    members[rows] = 0
+    votes = take_votes(labels, neighbours, rows, members)
+    own = labels[votes.rows]
+    classes = int(labels.max(initial=-1)) + 1
+    carried = np.bincount(own, votes.own, classes)
+    usual = carried / np.maximum(np.bincount(own, minlength=classes), 1)
+    flagged = (votes.winner != own) & (votes.winning >= usual[votes.winner])
+    return LabelDoubts(votes.rows, 1 - votes.own, votes.winner, flagged)
 
 
 def check_labels(collection: Collection, neighbours: Neighbourhood, most: int) -> CheckResult:
@@ -105,14 +93,6 @@ def label_sets(
         if len(names) >= 2:
             codes = pd.Categorical(joined.where(joined.index.isin(part.index), ""), names).codes
             yield f"{source} ({modality})", part.index.to_numpy(), codes.astype(np.int64), names
-
-
-def _count(weights: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Returns the shares (cases, classes) of weighted votes (cases, neighbours) by label."""
-    places = np.arange(len(labels))[:, None] * classes + np.maximum(labels, 0)
-    votes = np.bincount(places.reshape(-1), weights.reshape(-1), len(labels) * classes)
-    votes = votes.reshape(-1, classes)
-    return votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-12)
 
 
 def _suspects(

@@ -7,6 +7,14 @@ import pytest
 from app.components.collection_map import map_value
 from app.components.map_columns import MISSING, OTHER, PALETTE, MapColumns
 from mermed_core.collections.collection import Collection, Description
+from mermed_core.collections.quality.case_measures import (
+    AGREEMENT,
+    CONFIDENCE,
+    ERROR,
+    OUTLIER,
+    PREDICTION,
+    CaseMeasures,
+)
 from mermed_core.collections.sources import SourceFacts
 from mermed_core.records import MapPoint
 from mermed_core.search.faiss_engine import FaissEngine
@@ -120,6 +128,69 @@ def test_numbers_lie_on_a_ramp_and_few_different_ones_are_groups():
 def test_columns_that_name_single_cases_do_not_colour_the_map():
     columns = MapColumns(collection_of(30, file=["a"] * 30, sex=["f", "m", None] * 10, note=list("x" * 30)))
     assert columns.names == ("modality", "label", "source", "sex")
+
+
+def measures_of(count: int) -> CaseMeasures:
+    """Measures as if every third case had no vote, and every fourth one too few of its kind."""
+    every = np.arange(count)
+    label = np.where(every % 2, 0, -1).astype(np.int32)
+    prediction = np.where(every % 3, every % 2, -1).astype(np.int32)
+    share = np.where(every % 3, every / count, np.nan).astype(np.float32)
+    outlier = np.where(every % 4, every - 10.0, np.nan).astype(np.float32)
+    return CaseMeasures((("nv",), ("nv", "odd")), label, prediction, share, share / 2, outlier)
+
+
+def test_measures_are_columns_once_they_are_there():
+    count = 60
+    labels = [("nv",) if i % 2 else ("odd",) if not i else () for i in range(count)]
+    found: list[CaseMeasures] = []
+    columns = MapColumns(collection_of(count, labels=labels), None, lambda: found[0] if found else None)
+    assert columns.names[3:] == (PREDICTION, ERROR, CONFIDENCE, AGREEMENT, OUTLIER)
+    assert columns.ready("label")
+    assert not columns.ready(PREDICTION)
+    assert map_value(columns, ERROR, None)["pending"]
+    found.append(measures_of(count))
+    measures = found[0]
+    assert columns.ready(PREDICTION)
+    names = {group.code: group for group in columns.coloured(PREDICTION).groups}
+    shown = [names[code].name for code in codes_by_case(columns, PREDICTION)]
+    missing = "no labelled neighbour"
+    assert shown[:4] == [missing, "Melanocytic naevus, Odd", "Melanocytic naevus", missing]
+    of_label = {group.name: group.colour for group in columns.coloured("label").groups}
+    assert (
+        next(g for g in names.values() if g.name == "Melanocytic naevus").colour
+        == of_label["Melanocytic naevus"]
+    )
+    errors = {group.name: group.count for group in columns.coloured(ERROR).groups}
+    assert errors["differs from the label"] == int((measures.error == 1).sum())
+    for name, values in ((CONFIDENCE, measures.confidence), (OUTLIER, measures.outlier)):
+        coloured, codes = columns.coloured(name), codes_by_case(columns, name)
+        assert coloured.limits is not None
+        low, high = coloured.limits
+        known = np.isfinite(values)
+        assert (codes[~known] == MISSING).all()
+        np.testing.assert_allclose(
+            low + codes[known] / OTHER * (high - low), values[known], atol=(high - low) / 500
+        )
+
+
+def test_a_few_different_shares_are_groups_and_one_label_needs_no_prediction():
+    measures = measures_of(6)
+    columns = MapColumns(collection_of(6, labels=[("a",), ("b",)] * 3), None, lambda: measures)
+    assert [group.name for group in columns.coloured(CONFIDENCE).groups] == [
+        "0.17",
+        "0.33",
+        "0.67",
+        "0.83",
+        "no labelled neighbour",
+    ]
+    assert MapColumns(collection_of(30), None, lambda: None).names[3:] == (OUTLIER,)
+    assert OUTLIER not in MapColumns(collection_of(30)).names
+
+
+def test_a_column_of_the_records_is_not_hidden_by_a_measure_of_its_name():
+    columns = MapColumns(collection_of(30, **{OUTLIER: ["in", "out"] * 15}), None, lambda: None)
+    assert [group.name for group in columns.coloured(OUTLIER).groups] == ["in", "out"]
 
 
 @pytest.mark.parametrize("column", ["modality", "label", "source"])

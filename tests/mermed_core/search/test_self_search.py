@@ -64,3 +64,18 @@ def test_copies_do_not_hide_who_is_who():
     positions = nearest_to_each(vectors, 6).positions
     assert (positions != np.arange(40)[:, None]).all()
     assert (positions // 20 == (np.arange(40) // 20)[:, None]).all()
+
+
+@pytest.mark.parametrize("exact_up_to", [100, 3000])
+def test_progress_is_told_until_every_vector_is_counted_and_what_it_raises_ends_the_search(exact_up_to):
+    vectors, told = vectors_of(3000), []
+    hits = nearest_to_each(vectors, 2, exact_up_to=exact_up_to, done=told.append)
+    assert hits.exact == (exact_up_to == 3000)
+    assert sum(told) == 3000
+    assert min(told) > 0
+
+    def stop(_: int) -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        nearest_to_each(vectors, 2, exact_up_to=exact_up_to, done=stop)
