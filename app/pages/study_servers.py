@@ -41,7 +41,9 @@ class StudyServers:
                 html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
             )
             self.open = gr.Button(server_text.OPEN, size="sm")
-            self.which = gr.Dropdown([], label=server_text.WHICH, visible=False)
+            self.which = gr.Dropdown(
+                [], label=server_text.WHICH, info=server_text.SEVERAL, visible=False, elem_id="classify-which"
+            )
 
     def wire(self, page: "ClassifyPage") -> None:
         """Opens what is asked for on a page."""
@@ -85,10 +87,7 @@ class StudyServers:
             opened = self._opening(page, name, found[0], chosen)
             return {self.which: gr.update(visible=False), **page.show(opened, chosen)}
         choices = [(server_text.study(each.date, each.modalities, each.images), each.study) for each in found]
-        return {
-            self.which: gr.update(choices=choices, value=None, visible=True),
-            page.notice: notice.problem(server_text.SEVERAL),
-        }
+        return {self.which: gr.update(choices=choices, value=None, visible=True), page.notice: ""}
 
     def _server(self, name: str) -> DicomwebServer:
         try:

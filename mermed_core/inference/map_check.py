@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 
+from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Embedding, Saliency
@@ -20,6 +21,7 @@ _HOT = 0.1  # share of the image that counts as the hot part
 _SHUFFLES = 2  # each costs a pass with gradients
 _COMPARED = 32  # side of the maps that are correlated
 _BLUR = 0.06  # standard deviation, a share of the image's longer side
+_SOFT_SIDE = 256  # pixels of the longer side in which it is computed
 _FLAT = 0.5  # share of the image above half the peak
 _NEAR_PEAK = 0.75  # of the peak
 _EDGE, _AT_EDGE = 0.06, 0.5  # width of the border, a share of each side; share of the places within it
@@ -92,11 +94,24 @@ def _hot(heat: np.ndarray) -> np.ndarray:
 
 
 def _without_hot(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Returns pixels (height, width, 3) with the hottest tenth blurred, without a seam."""
-    sigma = max(1.0, _BLUR * max(pixels.shape[:2]))
-    blurred = gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0), truncate=2.0)
-    share = gaussian_filter(_hot(heat).astype(np.float32), sigma / 4)[..., None]
-    return np.rint(pixels * (1 - share) + blurred * share).astype(np.uint8)
+    """Returns pixels (height, width, 3) with the hottest tenth blurred, without a seam.
+
+    What is blurred holds nothing fine, so it is computed on a small copy.
+    """
+    small = fitted(pixels, _SOFT_SIDE)
+    high, wide = small.shape[:2]
+    sigma = max(1.0, _BLUR * max(high, wide))
+    blurred = gaussian_filter(small.astype(np.float32), (sigma, sigma, 0), truncate=2.0)
+    hot = Image.fromarray(_hot(heat).astype(np.float32)).resize((wide, high), Image.Resampling.BOX)
+    share = gaussian_filter(np.asarray(hot), sigma / 4)
+    soft, mask = (_as_large(each, pixels) for each in (blurred, 255 * share))
+    return np.asarray(Image.composite(soft, Image.fromarray(pixels), mask))
+
+
+def _as_large(values: np.ndarray, pixels: np.ndarray) -> Image.Image:
+    """Returns values (height, width, …) in 0..255 enlarged to the size of pixels."""
+    image = Image.fromarray(np.rint(values).astype(np.uint8))
+    return image.resize((pixels.shape[1], pixels.shape[0]), Image.Resampling.BILINEAR)
 
 
 def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -1,10 +1,19 @@
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
 from mermed_core.errors import ModelError
-from mermed_core.inference.map_check import MapCheck, _rank_correlation, check_map, is_at_edge, is_flat
+from mermed_core.inference.map_check import (
+    MapCheck,
+    _hot,
+    _rank_correlation,
+    _without_hot,
+    check_map,
+    is_at_edge,
+    is_flat,
+)
 from mermed_core.inference.predictor import MedicalImage
 from mermed_core.models.cam import METHODS
 
@@ -52,3 +61,16 @@ def test_flat_maps_and_maps_at_the_border_are_told_from_others():
     assert is_at_edge(spot(40, 99, 6))
     assert not is_at_edge(spot(40, 50, 10))
     assert not is_at_edge(np.zeros((80, 100)))
+
+
+def test_the_hot_part_is_blurred_as_it_would_be_at_full_size():
+    pixels = draw_phantom("fundus", FINDINGS["fundus"][0], size=700, seed=3).pixels[:, :560]
+    rows, columns = np.indices(pixels.shape[:2])
+    heat = np.exp(-((rows - 300) ** 2 + (columns - 200) ** 2) / 9000).astype(np.float32)
+    sigma = 0.06 * 700
+    blurred = gaussian_filter(pixels.astype(np.float32), (sigma, sigma, 0), truncate=2.0)
+    share = gaussian_filter(_hot(heat).astype(np.float32), sigma / 4)[..., None]
+    difference = np.abs(_without_hot(pixels, heat) - (pixels * (1 - share) + blurred * share))
+    assert difference.mean() < 0.3
+    assert difference.max() < 8
+    np.testing.assert_array_equal(_without_hot(pixels, heat)[600:], pixels[600:])

@@ -1,0 +1,141 @@
+"""How long a visitor waits with a 2,000 × 2,000 PNG: for the answer, the heat map, and it once more.
+
+    python tests/benchmarks/bench_page.py                  # serves the page itself, half a minute
+    python tests/benchmarks/bench_page.py --image my.png   # an image of your own, resized
+
+Chromium opens a fresh page for each round, drops an image that no round before had, and reads the clock when
+the findings stand there and when the heat map does; then another finding is pressed, and the first one again,
+whose heat map is known by now. Prints a table and one line of JSON with the medians; ends with 1 where one of
+them misses its bar. Seconds count on a quiet machine only.
+"""
+
+import argparse
+import io
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+SIDE = 2000
+BARS = {"answer": 1.0, "heat_map": 1.5, "cached": 0.3}
+START_SECONDS = 120
+BUTTONS = "#classify-findings button.mm-bar"
+
+
+def variants(path: Path) -> Iterator[bytes]:
+    """Yields the image as PNG files of the size that is measured, each with noise of its own."""
+    random = np.random.default_rng(0)
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.int16)
+    while True:
+        grain = random.integers(-3, 4, (SIDE, SIDE, 1), dtype=np.int16)
+        buffer = io.BytesIO()
+        Image.fromarray(np.clip(pixels + grain, 0, 255).astype(np.uint8)).save(
+            buffer, "PNG", compress_level=1
+        )
+        yield buffer.getvalue()
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Serves the page in a process of its own and yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port)}
+    process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        end = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                urlopen(address, timeout=5).close()
+                break
+            except (URLError, OSError):
+                if process.poll() is not None or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def one_round(page: Page, address: str, data: bytes) -> dict[str, float]:
+    """Returns the seconds of each step with one image on a fresh page."""
+    page.goto(address)
+    page.wait_for_selector("#classify-examples button")
+    page.wait_for_timeout(1500)  # until the browser has nothing to do any more; the page stays connected
+    file: FilePayload = {"name": "scan.png", "mimeType": "image/png", "buffer": data}
+    start = time.perf_counter()
+    page.locator("#classify-file input[type=file]").set_input_files(file)
+    page.wait_for_selector(BUTTONS)
+    answer = time.perf_counter() - start
+    page.wait_for_selector(".mm-heat")
+    heat_map = time.perf_counter() - start
+    page.wait_for_selector("#classify-second-look section")  # nothing is computed any more
+    first = page.locator(".mm-heat").get_attribute("src")
+    other = "(seen) => { const now = document.querySelector('.mm-heat')?.src; return now && now !== seen; }"
+    page.locator(BUTTONS).nth(1).click()
+    page.wait_for_function(other, arg=first)
+    page.wait_for_selector("#classify-map-check p")  # tried: nothing is computed any more
+    start = time.perf_counter()
+    page.locator(BUTTONS).nth(0).click()
+    page.wait_for_function("(seen) => document.querySelector('.mm-heat')?.src === seen", arg=first)
+    return {"answer": answer, "heat_map": heat_map, "cached": time.perf_counter() - start}
+
+
+def measured(browser: Browser, address: str, image: Path, rounds: int) -> dict[str, float]:
+    """Returns the median seconds of each step; the first round, which warms up, is shown and not counted."""
+    found: list[dict[str, float]] = []
+    files = variants(image)
+    for number in range(rounds + 1):
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        found.append(one_round(page, address, next(files)))
+        page.close()
+        words = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found[-1].items())
+        print(f"{'warm-up' if number == 0 else f'round {number}'}: {words}")
+    return {name: statistics.median(each[name] for each in found[1:]) for name in BARS}
+
+
+def main() -> int:
+    """Measures, prints, and returns whether a bar was missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--image", type=Path, default=ROOT / "assets" / "examples" / "cxr.png")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--address", help="of a page that is served already")
+    options = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as started:
+        arguments = ["--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader"]
+        browser = started.chromium.launch(executable_path=chromium, args=arguments)
+        if options.address:
+            medians = measured(browser, options.address, options.image, options.rounds)
+        else:
+            with served() as address:
+                medians = measured(browser, address, options.image, options.rounds)
+        browser.close()
+    missed = [name for name, seconds in medians.items() if seconds > BARS[name]]
+    print(f"missed: {', '.join(missed)}" if missed else "every bar holds")
+    print(json.dumps({f"page_{name}_s": round(seconds, 3) for name, seconds in medians.items()}))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
