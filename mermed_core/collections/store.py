@@ -8,7 +8,7 @@ search index beside them (`search.stored`), which is made again where it is miss
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -46,13 +46,15 @@ from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError, ManifestError
 from mermed_core.files import check_replaceable, write_folder
 from mermed_core.imaging.thumbnails import make_thumbnail
-from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
-from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.retrieval_space import RetrievalSpace
 from mermed_core.search.milvus_server import MilvusServer
 from mermed_core.search.quantised import QuantisedVectors, StoredVectors
 from mermed_core.search.self_search import nearest_to_each
 from mermed_core.search.stored import open_engine
+
+if TYPE_CHECKING:  # opening a collection needs no encoder, which takes seconds and half a gigabyte to import
+    from mermed_core.models.embedder import Embedder, Embeddings
+    from mermed_core.models.embedding_cache import EmbeddingCache
 
 _ORIGIN = (FILE, FRAME, CHECKSUM)
 _NO_STATE = "0" * 64
@@ -60,7 +62,7 @@ _NO_STATE = "0" * 64
 
 def build_collection(
     folder: Path,
-    embedder: Embedder,
+    embedder: "Embedder",
     manifest: Manifest,
     *,
     space: RetrievalSpace,
@@ -70,7 +72,7 @@ def build_collection(
     sources: Mapping[str, Any] | None = None,
     keep: Sequence[str] = (),
     pictures: bool = True,
-    cache: EmbeddingCache | None = None,
+    cache: "EmbeddingCache | None" = None,
     workers: int = 0,
 ) -> Collection:
     """Embeds a manifest and writes the collection; what stood in `folder` stays until all is done.
@@ -104,7 +106,7 @@ def build_collection(
 
 def write_collection(
     folder: Path,
-    embeddings: Embeddings,
+    embeddings: "Embeddings",
     description: Description,
     *,
     space: RetrievalSpace,
@@ -200,18 +202,20 @@ def check_kept(manifest: Manifest, keep: Sequence[str]) -> None:
 
 
 def embedded(
-    embedder: Embedder,
+    embedder: "Embedder",
     manifest: Manifest,
     *,
     pictures: bool,
-    cache: EmbeddingCache | None = None,
+    cache: "EmbeddingCache | None" = None,
     workers: int = 0,
-) -> Iterator[Embeddings]:
+) -> "Iterator[Embeddings]":
     """Yields the embeddings of a manifest, at most `SEGMENT_ROWS` images at a time.
 
     Raises:
         ManifestError: not one image of a part could be read.
     """
+    from mermed_core.models.embedder import embed_manifest
+
     for first in range(0, len(manifest), SEGMENT_ROWS):
         part = manifest.select(range(first, min(first + SEGMENT_ROWS, len(manifest))))
         if cache is None:
@@ -222,7 +226,7 @@ def embedded(
 
 def write_segments(
     writer: FolderWriter,
-    embeddings: Embeddings,
+    embeddings: "Embeddings",
     sources: Mapping[str, SourceFacts],
     *,
     space: RetrievalSpace,
@@ -270,7 +274,7 @@ def draw_map(vectors: StoredVectors, coordinates: np.ndarray | None = None) -> M
 
 def write_parts(
     folder: Path,
-    parts: Iterator[Embeddings],
+    parts: "Iterator[Embeddings]",
     frame: pd.DataFrame,
     description: Description,
     left_out: Mapping[str, int],
