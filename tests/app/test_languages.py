@@ -1,12 +1,17 @@
 """The page in German: built, answered and served beside the English one, each to its own visitors."""
 
+import base64
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import pydicom
 import pytest
 from gradio_client import Client, handle_file
+from pypdf import PdfReader
 
 from app.components.header import language_links
 from app.services import Services
@@ -82,3 +87,19 @@ def test_the_addresses_beside_gradio_answer_in_their_page_s_language(page):
     english, german = ({group["name"] for group in answer["groups"]} for answer in answers)
     assert "Chest X-ray" in english
     assert "Röntgen-Thorax" in german
+
+
+def test_reports_are_in_german_and_dicom_in_english(page, ct_file):
+    client = Client(f"{page}de/", verbose=False)
+    client.predict(handle_file(ct_file), "ct", api_name="/classify")
+    made = {
+        kind: json.loads(client.predict(None, "ct", api_name=f"/report_{kind}")) for kind in ("pdf", "dicom")
+    }
+    files = {kind: io.BytesIO(base64.b64decode(file["data"])) for kind, file in made.items()}
+    (sheet,) = PdfReader(files["pdf"]).pages
+    assert "Bericht über ein Bild" in sheet.extract_text()
+    assert "Kein Medizinprodukt" in sheet.extract_text()
+    with zipfile.ZipFile(files["dicom"]) as archive:
+        texts = [str(pydicom.dcmread(io.BytesIO(archive.read(name)))) for name in archive.namelist()]
+    assert any("Research use only" in text for text in texts)
+    assert not any("Forschungszwecken" in text or "festgelegt" in text for text in texts)

@@ -187,7 +187,7 @@ def _known_names() -> set[str]:
         named |= {humanise(measured.names.get(label, label)) for label in measured.classes}
     for collection in collections:
         labels = {
-            label for names in collection.records["labels"] for label in (() if names is None else names)
+            str(label) for names in collection.records["labels"] for label in (() if names is None else names)
         }
         named |= {humanise(collection.label_names.get(label, label)) for label in labels}
         named |= {collection.name, collection.description}
