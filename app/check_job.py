@@ -1,7 +1,6 @@
 """What takes long on the whole collection, in the background: the measures of its cases, and its checks."""
 
 import logging
-import os
 import threading
 import time
 from typing import Any
@@ -12,10 +11,10 @@ from mermed_core.collections.quality.check import check_collection
 from mermed_core.collections.quality.findings import CheckResult
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.watch import Watch
+from mermed_core.device import let_others_first
 
 logger = logging.getLogger(__name__)
 
-_NICE = 10  # visitors come first
 _PATIENCE = 120.0  # seconds since anybody last asked for the measures after which nobody waits for them
 _MOST_KEPT = 200_000  # cases whose neighbours stay in memory, some 120 MB, for whatever is wanted next
 
@@ -137,7 +136,7 @@ class CheckJob(Watch):
             self._thread.start()
 
     def _run(self) -> None:
-        _be_nice()
+        let_others_first()
         while self._wanted():
             try:
                 self._make()
@@ -170,9 +169,3 @@ class CheckJob(Watch):
             for result in check_collection(self._collection, neighbours=neighbours, watch=self):
                 self._results[result.name] = result
             self._complete, self._wish = True, None
-
-
-def _be_nice() -> None:
-    """Lets other threads go first, where the system knows threads of different priority."""
-    if hasattr(os, "setpriority"):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -6,11 +6,13 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import gradio as gr
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from gradio_client import Client, handle_file
 from PIL import Image
 
@@ -20,6 +22,7 @@ from app.services import Bringing
 from app.texts import own_collection_text
 from app.ui import build_app, launch_options
 from mermed_core.collections import store
+from mermed_core.collections.collection import Collection
 from mermed_core.collections.store import build_collection, load_collection
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.inference import own_collection
@@ -64,9 +67,7 @@ def allowed(tmp_path) -> Path:
 
 @pytest.fixture
 def pages() -> OwnPages:
-    made = OwnPages(lambda collection: collection)  # pyright: ignore[reportArgumentType]
-    made.made = []  # pyright: ignore[reportAttributeAccessIssue]
-    return made
+    return OwnPages(lambda collection: cast(FastAPI, collection))  # a test looks at the collection itself
 
 
 @pytest.fixture
@@ -79,9 +80,10 @@ def unpacked(page: OwnCollectionPage, archive: Path) -> Work:
     return page.unpack(None, str(archive))[page._work]
 
 
-def collection_of(pages: OwnPages):
+def collection_of(pages: OwnPages) -> tuple[Collection, Path]:
+    """Returns the one collection that was made, and where it lies."""
     (only,) = pages._pages.values()
-    return only.app, only
+    return cast(Collection, only.app), only.folder
 
 
 def test_an_archive_becomes_the_collection_that_the_command_makes(page, pages, services, archive, tmp_path):
@@ -96,7 +98,7 @@ def test_an_archive_becomes_the_collection_that_the_command_makes(page, pages, s
     assert len(made) == IMAGES
     assert made.name == "Doe Jane"
     assert "Doe" not in " ".join(made.records["case_id"])
-    assert load_collection(kept.folder).name == "Doe Jane"
+    assert load_collection(kept).name == "Doe Jane"
     assert not work.images.folder.exists()  # the images themselves are gone
     predictor = services.predictor
     manifest = open_manifest(tmp_path / "images")
@@ -151,6 +153,7 @@ def test_what_is_embedded_can_be_explored_without_the_rest(page, pages, archive)
     running.close()
     *_, last = page.take_part(work)
     assert "16 images are on the map" in last[page.result] or "15 images" in last[page.result]
+    assert work.gathering is not None
     assert len(collection_of(pages)[0]) == work.gathering.embedded
 
 
@@ -179,6 +182,7 @@ def test_what_cannot_be_used_is_a_sentence(page, archive, allowed, tmp_path, mon
 def test_a_visit_that_is_over_leaves_nothing_unpacked(page, archive):
     work = unpacked(page, archive)
     room = work.images.room
+    assert room is not None
     assert room.is_dir()
     page._work.delete_callback(work)
     assert not room.exists()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,8 @@ def write(path: Path, vectors=VECTORS, ids=IDS) -> Path:
         case ".npy":
             np.save(path, vectors)
         case ".npz":
-            np.savez(path, vectors=vectors, **({} if ids is None else {"case_ids": np.array(ids)}))
+            named: dict[str, Any] = {} if ids is None else {"case_ids": np.array(ids)}
+            np.savez(path, vectors=vectors, **named)
         case ".safetensors":
             save_file({"vectors": vectors}, path, None if ids is None else {"case_ids": json.dumps(ids)})
         case _:
