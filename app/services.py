@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.pictures import Pictures
+from mermed_core.collections.store import load_collection
 from mermed_core.data.dicomweb import DicomwebServer, dicomweb_servers
 from mermed_core.errors import CollectionError, ManifestError, SearchServerError, SettingsError
 from mermed_core.imaging.reader import MedicalImage
@@ -49,6 +50,7 @@ class Services:
         notes: the tags and notes beside the collection; None where there is none.
         own: whether the server keeps the visitor's own collection that these pages are of; None where it is
             none.
+        beside: a second collection, whose map stands beside the first.
     """
 
     predictor: Predictor
@@ -57,6 +59,7 @@ class Services:
     bringing: Bringing | None = None
     own: bool | None = None
     notes: SharedNotes | None = None
+    beside: Collection | None = None
     _checks: dict[int, CheckJob] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def checks_of(self, collection: Collection) -> CheckJob:
@@ -71,7 +74,8 @@ def load_services(settings: Settings) -> Services:
 
     Raises:
         ModelError: there is no usable model.
-        SettingsError: a place where pictures should be had has none, or the tokens of servers cannot be read.
+        SettingsError: a place where pictures should be had has none, the tokens of servers cannot be read, or
+            the second collection cannot be used.
     """
     pictures, dicomweb = _pictures(settings), dicomweb_servers(settings)
     bringing = Bringing(settings.folders, settings.kept_collections) if settings.own_collections else None
@@ -83,6 +87,8 @@ def load_services(settings: Settings) -> Services:
     except (CollectionError, SearchServerError) as error:
         logger.warning("no collection: %s", error)
         services = Services(Predictor.load(settings.model), str(error), dicomweb, bringing)
+    if settings.beside is not None:
+        services = replace(services, beside=_beside(settings.beside, pictures))
     _warm_up(services.predictor)
     logger.info("model %s on %s", services.predictor.model_name, services.predictor.device)
     return services
@@ -93,6 +99,13 @@ def _pictures(settings: Settings) -> Pictures | None:
         return Pictures(settings.pictures) if settings.pictures else None
     except ManifestError as error:
         raise SettingsError(f"The environment variable MERMED_PICTURES cannot be used: {error}") from error
+
+
+def _beside(folder: Path, pictures: Pictures | None) -> Collection:
+    try:
+        return load_collection(folder, pictures=pictures)
+    except CollectionError as error:
+        raise SettingsError(f"The environment variable MERMED_BESIDE cannot be used: {error}") from error
 
 
 def _warm_up(predictor: Predictor) -> None:

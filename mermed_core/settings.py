@@ -104,6 +104,14 @@ class Settings(BaseModel):
             "picture comes from the first place that has it.",
         ),
     ] = ()
+    beside: Annotated[
+        Folder | None,
+        Field(
+            alias="MERMED_BESIDE",
+            description="Folder of a second collection whose map stands beside the first on Explore, such as "
+            "the same images as another model sees them.",
+        ),
+    ] = None
     notes: Annotated[
         bool,
         Field(

@@ -3,7 +3,7 @@ const { sentences, bounds, palette, ramp, cases } = props;
 const part = (selector) => element.querySelector(selector);
 const stage = part(".mm-map");
 const data = props.data ?? servedData(props);
-let labels = null;
+let [labels, beside] = [null, null];
 let [map, shown, steps, tool, way, flags] = [null, null, [], "pan", "new", new Uint8Array(cases)];
 
 const dark = () => Boolean(element.closest(".dark"));
@@ -19,9 +19,11 @@ function countsOf(codes, selected) {
 const opened = (point, id, event) => (event.altKey ? step("points", [point], "remove") : trigger("select", { pick: id, point }));
 const views = walkViews(part(".mm-walk"), {
   data, cases, drawing, props, sentences,
-  on: { open: opened, point: ring, span: pressedSpan, light: (points) => step("points", points, "new"), selection, address, restore, tagged, changed },
+  on: { open: opened, point: ringBoth, span: pressedSpan, light: (points) => step("points", points, "new"), selection, address, restore, tagged, changed },
 });
-const bar = filterBar(part(".mm-filter"), { data, columns: props.names, sentences, on: { change: select } });
+const bar = filterBar(part(".mm-filter"), {
+  data: { facts: factsOfBoth }, columns: props.names, sentences: { ...sentences, ...props.beside?.sentences }, on: { change: select },
+});
 selectionExport(part(".mm-walk"), { data, sentences, bits: () => selection(false).bits });
 const legend = mapLegend(part(".mm-legend"), { sentences, ramp, onPress: press });
 data.making?.(making);
@@ -33,16 +35,39 @@ async function begin() {
   if (map.painter === "pixels") part(".mm-map-software").hidden = false;
   stage.map = map; // for tests and benchmarks
   labels = mapLabels(stage, map, props.clusters, { toolbar: part(".mm-map-tools"), sentences });
-  mapGestures(stage, part("polygon"), map, { tool: () => tool, on: { hover, pick, around, escape: () => select([]) } });
+  mapGestures(stage, part("polygon"), map, { tool: () => tool, on: { hover: pointedAt, pick, around, escape: () => select([]) } });
+  if (props.beside) beginBeside();
   new ResizeObserver(() => stage.clientWidth && map.fit()).observe(stage);
   try {
-    map.load(await data.places());
+    const [places] = await Promise.all([data.places(), beside?.load().catch(lost)]);
+    map.load(places);
     await colour();
     await restore();
   } catch (error) {
     undrawn(sentences.unloaded.replace("{}", error.message));
   }
   return undefined;
+}
+
+// A second collection's map takes part in everything; where it cannot be loaded the first goes on alone.
+function beginBeside() {
+  beside = besideMap(part("[data-beside]"), {
+    facts: { ...props.beside, rewritten: props.rewritten }, cases, kind: stage.dataset.painter, tool: () => tool, first: flagsOf,
+    tip: (other, otherData) => mapTip(part(".mm-tip"), element, other, { data: otherData, drawing }),
+    on: { ring, pick, around: (corners, how) => step("beside", corners, how), escape: () => select([]) },
+  });
+  overlapView(part(".mm-overlap"), { data: beside.data, sentences: props.beside.sentences });
+}
+function lost(error) {
+  beside.failed(error);
+  beside = null;
+}
+const maps = () => (beside ? [map, beside.map] : [map]);
+const flagsOf = (wanted) => flagsOfStep(wanted, cases, { within: map.within, beside, data });
+// The facts of a column, with the groups that only the second map has.
+async function factsOfBoth(column) {
+  const [facts, groups] = await Promise.all([data.facts(column), beside?.groups(column)]);
+  return { ...facts, groups: [...facts.groups, ...(groups ?? [])] };
 }
 
 // Where there is no map there is its table, and a sentence that says why.
@@ -55,15 +80,18 @@ function undrawn(why) {
 async function colour({ again = false } = {}) {
   if (!map?.count || !props.value) return undefined;
   let value = props.value;
-  let codes;
+  let [codes, others] = [];
   try {
     codes = await data.column(value.column);
     if (value.pending || again) value = { ...value, pending: false, ...(await data.facts(value.column)) };
+    others = await beside?.column(value.column);
+    value = { ...value, groups: [...value.groups, ...(others?.groups ?? [])] };
   } catch (error) {
     if (!value.pending) throw error;
     return value.column === props.value.column && legend.say(sentences.failed.replace("{}", error.message));
   }
   if (value.column !== props.value.column) return undefined; // another was asked for in the meantime
+  beside?.take(others);
   if (again || shown?.column !== value.column) legend.show(value);
   legend.say(value.about);
   shown = value;
@@ -86,11 +114,13 @@ function making(state) {
 
 function repaint({ codes = map.codes, selected = map.selected }) {
   const counts = steps.length ? countsOf(codes, selected) : null;
+  if (counts) beside?.count(counts);
   const hues = huesOf(shown, { palette, ramp, codes: props.codes, grey: grey() }, counts);
   const background = hueOf(dark() ? "#0f1622" : "#ffffff");
   const dim = hueOf(dark() ? "#333d4b" : "#dce1e7");
   const none = steps.length && !selected.includes(1); // the map itself takes no selection for all
   map.show({ codes, selected, hues: none ? hues.map(() => dim) : hues, background, dim });
+  beside?.show(Boolean(steps.length), { hues, background, dim });
   legend.mark(hues, counts, shown.groups);
 }
 
@@ -98,9 +128,9 @@ function repaint({ codes = map.codes, selected = map.selected }) {
 async function select(wanted) {
   const before = steps;
   steps = wanted;
-  let found;
+  let [found, others] = [];
   try {
-    found = await flagsAfter(wanted, cases, { within: map.within, data });
+    [found, others] = await Promise.all([flagsAfter(wanted, cases, flagsOf), beside?.flagsAfter(wanted)]);
   } catch (error) {
     if (steps === wanted) steps = before;
     legend.say(sentences.failed.replace("{}", error.message));
@@ -108,6 +138,7 @@ async function select(wanted) {
   }
   if (steps !== wanted) return; // another was asked for in the meantime
   flags = found;
+  beside?.take({ flags: others });
   if (map.count) repaint({ selected: flags });
   tell();
   remember();
@@ -118,6 +149,7 @@ function tell() {
   const [few, all] = [count, cases].map((number) => number.toLocaleString(document.documentElement.lang));
   part(".mm-map-count").textContent = steps.length ? sentences.chosen.replace("{}", few).replace("{}", all) : sentences.all.replace("{}", all);
   bar.show(steps, count, cases);
+  beside?.tell(Boolean(steps.length));
   views.show(steps.length ? flags : null, count);
 }
 
@@ -145,6 +177,7 @@ function tagged(tag) {
 }
 // People wrote something: what shows it is drawn anew.
 async function changed() {
+  beside?.data.forget();
   if (props.rewritten.includes(shown?.column)) await colour({ again: true });
   await select([...steps]);
 }
@@ -177,6 +210,15 @@ function ring(point) {
   const mark = part(".mm-ring");
   mark.hidden = !(point >= 0) || !map?.count;
   if (!mark.hidden) mark.style.transform = `translate(${map.locate(point).map((value) => `${value}px`).join(",")})`;
+}
+
+function ringBoth(point) {
+  ring(point);
+  beside?.ring(point);
+}
+function pointedAt(point, at) {
+  hover(point, at);
+  beside?.ring(point);
 }
 
 // Pictures instead of points where few are in view.
@@ -233,15 +275,18 @@ element.addEventListener("click", (event) => {
     for (const other of element.querySelectorAll(`button[data-${name}]`)) other.ariaPressed = String(other === button);
     return button.dataset[name];
   };
-  if (button.dataset.tool) stage.dataset.tool = tool = turn("tool");
+  if (button.dataset.tool) {
+    tool = turn("tool");
+    for (const each of element.querySelectorAll(".mm-map")) each.dataset.tool = tool;
+  }
   else if (button.dataset.how) way = turn("how");
   else ({
     invert: () => select([...steps, { how: "invert" }]),
     clear: () => select([]),
     undo: () => steps.length && select(steps.slice(0, -1)),
-    fit: () => map.lookAt({ x: SPAN / 2, y: SPAN / 2, zoom: 1 }),
-    nearer: () => map.lookAt({ zoom: map.view.zoom * 1.5 }),
-    farther: () => map.lookAt({ zoom: map.view.zoom / 1.5 }),
+    fit: () => maps().forEach((each) => each.lookAt({ x: SPAN / 2, y: SPAN / 2, zoom: 1 })),
+    nearer: () => maps().forEach((each) => each.lookAt({ zoom: each.view.zoom * 1.5 })),
+    farther: () => maps().forEach((each) => each.lookAt({ zoom: each.view.zoom / 1.5 })),
   })[button.dataset.do]();
   return undefined;
 });

@@ -11,7 +11,9 @@ from mermed_core.modalities import MODALITIES
 from mermed_core.records import MapPoint
 
 from ..routes.columns_route import ADDRESS
-from ..texts import cluster_text, map_text, measure_text, note_text, text
+from ..texts import beside_text, cluster_text, map_text, measure_text, note_text, text
+from .beside_columns import BesideColumns
+from .beside_map import beside_props
 from .case_rows import CaseRows
 from .drawing import drawing
 from .map_columns import MISSING, OTHER, PALETTE, MapColumns
@@ -26,6 +28,8 @@ _SCRIPTS = (
     "map_labels.js",
     "map_data.js",
     "map_selection.js",
+    "beside_map.js",
+    "overlap_view.js",
     "map_tip.js",
     "virtual_rows.js",
     "picture_grid.js",
@@ -44,24 +48,30 @@ _SCRIPTS = (
 _RAMP = sequential.Viridis[1:-1]
 
 
-def collection_map(rows: CaseRows) -> gr.HTML:
-    """Returns the component; `select` carries the id of a case that was opened (`pick`)."""
+def collection_map(rows: CaseRows, beside: BesideColumns | None = None) -> gr.HTML:
+    """Returns the component; `select` carries the id of a case that was opened (`pick`).
+
+    Args:
+        rows: of the collection.
+        beside: a second collection, whose map stands beside the first.
+    """
     return gr.HTML(
         map_value(rows.columns, "modality", None),
-        html_template=map_html(rows),
+        html_template=map_html(rows, beside=beside),
         js_on_load=map_script(),
         apply_default_css=False,
         elem_id="collection-map",
-        **map_props(rows),
+        **map_props(rows, beside),
     )
 
 
-def map_html(rows: CaseRows, *, served: bool = True) -> str:
+def map_html(rows: CaseRows, *, served: bool = True, beside: BesideColumns | None = None) -> str:
     """Returns the map and its views before a script fills them.
 
     Args:
         rows: of the collection.
         served: whether there is a server that answers what needs one, such as the checks.
+        beside: a second collection, whose map stands beside the first.
     """
     names = [(index, text.column_name(name)) for index, name in enumerate(rows.columns.names)]
     shown = rows.columns.names.index("label")
@@ -70,6 +80,9 @@ def map_html(rows: CaseRows, *, served: bool = True) -> str:
         "collection_map.html",
         m=map_text,
         n=note_text,
+        b=beside_text,
+        name=rows.columns.collection.name,
+        beside=None if beside is None else beside.collection.name,
         served=served,
         noted=served and rows.columns.tags.there,
         columns=names,
@@ -85,8 +98,8 @@ def map_script() -> str:
     return "\n".join(script(name) for name in _SCRIPTS)
 
 
-def map_props(rows: CaseRows) -> dict[str, Any]:
-    """Returns what the script needs to know of the collection."""
+def map_props(rows: CaseRows, beside: BesideColumns | None = None) -> dict[str, Any]:
+    """Returns what the script needs to know of the collection, and of one beside it."""
     columns = rows.columns
     return {
         "bounds": columns.bounds,
@@ -107,6 +120,7 @@ def map_props(rows: CaseRows) -> dict[str, Any]:
         "most_pictures": _MOST_PICTURES,
         "codes": {"other": OTHER, "missing": MISSING},
         "clusters": columns.cluster_marks(),
+        "beside": beside and beside_props(beside, EXPLORE, version(beside.collection)),
         "sentences": _sentences(),
     }
 

@@ -14,6 +14,7 @@ function filterBar(box, { data, columns, sentences, on }) {
     if (what === "text") return { rank: 6, text: filled("holding", text) };
     if (what === "given") return { rank: 3, text: text ? filled("tagged", text) : sentences.noted };
     if (what === "around") return { rank: 5, text: sentences.outlined };
+    if (what === "beside") return { rank: 5, text: sentences.beside };
     if (what === "points") return { rank: 4, text: numbers.length === 1 ? sentences.one : filled("some", numbers.length.toLocaleString(document.documentElement.lang)) };
     const [column, from, to] = numbers;
     const { name, title, words: own } = columns[column];

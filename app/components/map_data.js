@@ -46,6 +46,9 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
     making: (tell) => (told = tell),
     giveUp: () => patience++,
     places: () => once(`${columns}/places`, bytes).then((found) => new Uint16Array(found)),
+    // Of a second map: each point's number on the first, and how many neighbours their cases share.
+    points: () => once(`${columns}/points`, bytes).then((found) => new Uint32Array(found)),
+    overlap: () => once(`${explore}/overlap`, (got) => got.json()),
     // A byte a point.
     column: (number) => once(`${columns}/${number}`, bytes).then((found) => new Uint8Array(found)),
     // The groups and limits of a column.

@@ -1,6 +1,6 @@
 // A selection is the steps that led to it, so that one can be undone and an address can hold them all. A step is
-// how (new, add, keep, remove, invert), what (around corners, class of a column, span of a column, points, text
-// in the records, case that was given a tag) and its numbers or its text.
+// how (new, add, keep, remove, invert), what (around corners on this map or on the one beside it, class of a
+// column, span of a column, points, text in the records, case that was given a tag) and its numbers or its text.
 const JOINED = {
   new: (_, hit) => hit,
   add: (was, hit) => was | hit,
@@ -9,8 +9,11 @@ const JOINED = {
   invert: (was) => was ^ 1,
 };
 
-async function flagsOfStep({ what, numbers, text }, count, { within, data }) {
-  if (what === "around") return within(numbers.flatMap((x, i) => (i % 2 ? [] : [[x, numbers[i + 1]]])));
+const cornersOf = (numbers) => numbers.flatMap((x, i) => (i % 2 ? [] : [[x, numbers[i + 1]]]));
+
+async function flagsOfStep({ what, numbers, text }, count, { within, beside, data }) {
+  if (what === "around") return within(cornersOf(numbers));
+  if (what === "beside" && beside) return beside.within(cornersOf(numbers));
   if (what === "text") return data.search(text);
   if (what === "given") return data.tagged(text);
   const flags = new Uint8Array(count);
@@ -22,11 +25,11 @@ async function flagsOfStep({ what, numbers, text }, count, { within, data }) {
   return flags;
 }
 
-// One flag a point after some steps.
-async function flagsAfter(steps, count, sources) {
+// One flag a point after some steps; `flagsOf(step)` are those of one of them.
+async function flagsAfter(steps, count, flagsOf) {
   const flags = new Uint8Array(count);
   for (const step of steps) {
-    const found = step.how === "invert" ? null : await flagsOfStep(step, count, sources);
+    const found = step.how === "invert" ? null : await flagsOf(step);
     const join = JOINED[step.how];
     for (let i = 0; i < count; i++) flags[i] = join(flags[i], found?.[i]);
   }
@@ -42,7 +45,7 @@ function withoutStep(steps, number) {
 
 // Steps in an address: a letter for how, one for what, then numbers, such as na1.2.3.4.5.6, or text.
 const HOWS = { n: "new", a: "add", k: "keep", r: "remove", i: "invert" };
-const WHATS = { a: "around", c: "class", s: "span", p: "points", t: "text", g: "given" };
+const WHATS = { a: "around", b: "beside", c: "class", s: "span", p: "points", t: "text", g: "given" };
 
 function writtenStep({ how, what, numbers, text }) {
   if (how === "invert") return "i";
@@ -52,7 +55,7 @@ function writtenStep({ how, what, numbers, text }) {
 
 // The step that was written, null for what is none.
 function readStep(written) {
-  const [, how, what, rest] = written.match(/^([nakri])([acsptg]?)(.*)$/) ?? [];
+  const [, how, what, rest] = written.match(/^([nakri])([abcsptg]?)(.*)$/) ?? [];
   if (!how || (how !== "i" && !what)) return null;
   if (how === "i") return { how: HOWS.i };
   if (what !== "t" && what !== "g") {

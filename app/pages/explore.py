@@ -14,10 +14,12 @@ from mermed_core.languages.say import in_readers_words
 
 from .. import selection
 from ..components import case_table, cases
+from ..components.beside_columns import BesideColumns
 from ..components.case_rows import CaseRows
 from ..components.collection_map import collection_map, map_value
 from ..components.html_parts import static_html
 from ..components.map_columns import MapColumns
+from ..routes.beside_routes import beside_routes
 from ..routes.check_routes import check_routes
 from ..routes.columns_route import columns_route
 from ..routes.compare_route import compare_route
@@ -62,13 +64,15 @@ class ExplorePage:
             label=map_text.COLOUR_BY,
         )
         rows = CaseRows(self._columns)
-        self.cases = self.map = collection_map(rows)
+        beside = None if services.beside is None else BesideColumns(self._columns, services.beside)
+        self.cases = self.map = collection_map(rows, beside)
         self.routes = [
             columns_route(self._columns, self.checks.state),
             *explore_routes(rows, self.checks.state),
             *check_routes(self._columns, self.checks),
             compare_route(self._columns),
             *(note_routes(self._columns, notes) if notes else ()),
+            *(() if beside is None else beside_routes(beside)),
         ]
         self._wire()
 

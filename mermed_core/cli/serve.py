@@ -12,6 +12,7 @@ SUMMARY = "Serve the explorer, a page in the browser."
 DETAILS = """\
     mermed serve
     mermed serve --model runs/cpu/served --collection collections/mine --port 8080
+    mermed serve --collection collections/ours --beside collections/theirs
 
 The page is reached from this machine only unless --host says otherwise. Uploads are deleted as soon as they
 are read. Every option has an environment variable; docs/host.md lists them."""
@@ -21,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     add_address(parser)
     add_served(parser)
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="FOLDER",
+        help="second collection, whose map stands beside the first; default: MERMED_BESIDE, else none",
+    )
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +69,7 @@ def set_served(options: argparse.Namespace) -> None:
         "GRADIO_SERVER_PORT": options.port,
         "MERMED_MODEL": options.model,
         "MERMED_COLLECTION": options.collection,
+        "MERMED_BESIDE": vars(options).get("beside"),
         "MERMED_NOTES": None if options.notes is None else int(options.notes),
         "MERMED_LANGUAGE": options.language,
     }

@@ -6,6 +6,7 @@ import pytest
 from app.services import load_services
 from app.ui import serve
 from app.uploads import FOLDER_VARIABLE
+from mermed_core.collections.folder import changing
 from mermed_core.errors import ModelError, SettingsError
 from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
@@ -38,6 +39,17 @@ def test_the_host_says_where_pictures_are(tmp_path):
     assert services.predictor.collection is not None
     with pytest.raises(SettingsError, match="MERMED_PICTURES cannot be used: there is no file or folder"):
         load_services(Settings.from_environment({"MERMED_PICTURES": f"{examples}:{tmp_path / 'none'}"}))
+
+
+def test_a_second_collection_may_be_of_another_model_but_must_be_there(tmp_path):
+    folder = shutil.copytree(BUNDLED_COLLECTION, tmp_path / "collection")
+    with changing(folder) as change:
+        change.commit(change.stated.changed(fingerprint="another model"))
+    services = load_services(Settings.from_environment({"MERMED_BESIDE": str(folder)}))
+    assert services.beside is not None
+    assert services.beside.fingerprint == "another model"
+    with pytest.raises(SettingsError, match="MERMED_BESIDE cannot be used: There is no collection"):
+        load_services(Settings.from_environment({"MERMED_BESIDE": str(tmp_path / "none")}))
 
 
 def test_without_a_model_there_is_a_sentence(tmp_path):
