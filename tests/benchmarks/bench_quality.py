@@ -43,6 +43,7 @@ LABELLED = (
 )
 COPIES = "lc25000_lung"
 PLANTED = 0.05
+_ROUNDS = 5
 
 
 def embedded(folder: Path, source: str, cache: Path) -> tuple[Manifest, np.ndarray]:
@@ -92,28 +93,37 @@ def duplicates(folder: Path, cache: Path) -> dict[str, float]:
 
 
 def planted_labels(folder: Path, cache: Path, seed: int) -> dict[str, float]:
-    """Returns the mean AUROC over eight sets with which 5 % of wrong labels are told from the others."""
+    """Returns the mean AUROC over eight sets with which 5 % of wrong labels are told from the others.
+
+    Five times, with other labels wrong each time: the smallest set has nine of them.
+    """
     aurocs, precisions = [], []
     for source in LABELLED:
         manifest, vectors = embedded(folder, source, cache)
-        ((_, rows, labels, names),) = label_sets(manifest.frame)
-        random = np.random.default_rng(seed)
-        wrong = np.zeros(len(rows), bool)
-        wrong[random.choice(len(rows), round(PLANTED * len(rows)), replace=False)] = True
-        stated = labels.copy()
-        stated[wrong] = (stated[wrong] + random.integers(1, len(names), wrong.sum())) % len(names)
-        doubts = label_doubts(stated, neighbourhood(manifest, vectors), rows)
-        scores = np.zeros(len(rows))
-        scores[doubts.rows] = doubts.doubt
-        aurocs.append(unweighted(auroc, wrong[:, None].astype(float), scores[:, None]))
-        precisions.append(float(wrong[np.argsort(-scores, kind="stable")[: wrong.sum()]].mean()))
-        print(
-            f"{source}: AUROC {aurocs[-1]:.4f}, precision among the first {wrong.sum()}: {precisions[-1]:.2f}"
-        )
+        near = neighbourhood(manifest, vectors)
+        rounds = [_planted(manifest, vectors, near, seed + number) for number in range(_ROUNDS)]
+        aurocs.append(np.mean([each[0] for each in rounds]))
+        precisions.append(np.mean([each[1] for each in rounds]))
+        print(f"{source}: AUROC {aurocs[-1]:.4f}, precision among as many as are wrong: {precisions[-1]:.2f}")
     return {
         "planted_labels_auroc": float(np.mean(aurocs)),
         "planted_labels_precision": float(np.mean(precisions)),
     }
+
+
+def _planted(manifest: Manifest, vectors: np.ndarray, near: Neighbourhood, seed: int) -> tuple[float, float]:
+    """Returns AUROC and precision of one planting."""
+    ((_, rows, labels, names),) = label_sets(manifest.frame)
+    random = np.random.default_rng(seed)
+    wrong = np.zeros(len(rows), bool)
+    wrong[random.choice(len(rows), round(PLANTED * len(rows)), replace=False)] = True
+    stated = labels.copy()
+    stated[wrong] = (stated[wrong] + random.integers(1, len(names), wrong.sum())) % len(names)
+    doubts = label_doubts(stated, near, rows, vectors)
+    scores = np.zeros(len(rows))
+    scores[doubts.rows] = doubts.doubt
+    first = np.argsort(-scores, kind="stable")[: wrong.sum()]
+    return unweighted(auroc, wrong[:, None].astype(float), scores[:, None]), float(wrong[first].mean())
 
 
 def measure(folder: Path, cache: Path, seed: int, part: str | None = None) -> dict[str, float]:
