@@ -12,12 +12,15 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mermed_core.errors import SettingsError
 
 _FOLDER = Path(__file__).parent
 ENGLISH = "en"
 NAMES, CORE = "names", "core"
 """Tables of what no module of sentences says: names in models and collections; what is wrong with a file."""
+_LONGEST = 1000  # letters of what is recognised: more is nothing that the core says
 _GAP = re.compile(r"\{\w*\}")
 _RANGE = "{low} to {high}"
 _NUMBER = re.compile(r"[+\-−]?\d[\d,]*(\.\d+)?%?")
@@ -82,7 +85,7 @@ class Catalogue:
         Args:
             said: the sentences; they come back as they are where the file knows none of them.
         """
-        for pattern, sentence in _patterns(self):
+        for pattern, sentence in _patterns(self) if len(said) <= _LONGEST else ():
             found = pattern.fullmatch(said)
             if found is not None:
                 *parts, rest = found.groups()
@@ -120,20 +123,35 @@ class Filler(Formatter):
 
 @functools.cache
 def languages() -> dict[str, Catalogue]:
-    """Returns the languages by their codes, English first."""
-    found = {ENGLISH: Catalogue(ENGLISH, "English")}
-    for path in sorted(_FOLDER.glob("*.toml")):
+    """Returns the languages by their codes, English first.
+
+    Raises:
+        SettingsError: a language's file cannot be read; says why.
+    """
+    others = {path.stem: read_catalogue(path) for path in sorted(_FOLDER.glob("*.toml"))}
+    return {ENGLISH: Catalogue(ENGLISH, "English"), **others}
+
+
+def read_catalogue(path: Path) -> Catalogue:
+    """Returns a language as its file says.
+
+    Raises:
+        SettingsError: it is no TOML, lacks something, or a sentence has a gap that the English one has not.
+    """
+    try:
         content = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        found[path.stem] = Catalogue(
-            path.stem,
-            content.name,
-            content.decimal,
-            content.thousands,
-            content.percent,
-            content.nouns_are_capital,
-            content.sentences,
-        )
-    return found
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise SettingsError(f"The language file '{path}' cannot be read: {error}") from error
+    for english, said in (pair for table in content.sentences.values() for pair in table.items()):
+        if not _gaps(said) <= _gaps(english):
+            raise SettingsError(f"The language file '{path}' fills a gap that is not there: '{said}'.")
+    return Catalogue(path.stem, **content.model_dump(exclude={"sentences"}), tables=content.sentences)
+
+
+def _gaps(sentence: str) -> set[str]:
+    """Returns the names of a sentence's gaps; those without one are counted."""
+    names = [name for _, name, _, _ in Formatter().parse(sentence) if name is not None]
+    return {name or str(number) for number, name in enumerate(names)}
 
 
 @functools.cache
