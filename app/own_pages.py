@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
@@ -17,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 
 from mermed_core.collections.collection import Collection
 from mermed_core.errors import CollectionError
+from mermed_core.inference.own_collection import quiet_threads
 
-from .services import VISIT_SECONDS
 from .texts import own_collection_text
 from .uploads import private_folder
 
@@ -59,20 +60,21 @@ class _Page:
 class OwnPages:
     """Keeps visitors' collections, each with a page, until they are forgotten. Thread-safe.
 
-    A page stays while somebody has it open and `VISIT_SECONDS` longer; then the collection is deleted, unless
+    A page stays while somebody has it open and some seconds longer; then the collection is deleted, unless
     the host keeps collections.
 
     Args:
-        build: makes a page; called by one thread at a time.
+        seconds: that a page stays after it was last open.
         kept: where collections stay; None where they go with the visit.
         clock: seconds that never go back.
     """
 
     def __init__(
-        self, build: Build, kept: Path | None = None, clock: Callable[[], float] = time.monotonic
+        self, seconds: float, kept: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._build = build
+        self._seconds = seconds
         self._kept = kept
+        self._thread = quiet_threads()
         self._clock = clock
         self._root: Path | None = None
         self._pages: dict[str, _Page] = {}
@@ -104,10 +106,15 @@ class OwnPages:
             if len(self._pages) >= _MOST:
                 raise CollectionError(own_collection_text.FULL)
 
-    def add(self, collection: Collection, folder: Path, room: Path) -> str:
+    def quietly(self, job: Callable[..., Any], *given: Any) -> Any:
+        """Runs a job where it holds up nobody but those who wait for such jobs too; returns what it does."""
+        return self._thread.submit(job, *given).result()
+
+    def add(self, build: Build, collection: Collection, folder: Path, room: Path) -> str:
         """Makes the page of a collection; returns its address, relative to the page that the visitor is on.
 
         Args:
+            build: makes the page; called by one thread at a time.
             collection: of the visitor.
             folder: where it is.
             room: of the visitor; it is deleted with the page.
@@ -117,7 +124,7 @@ class OwnPages:
         """
         self.check_free()
         with self._building:
-            app = self._build(collection)
+            app = build(collection)
         if self.keeps:
             logger.info("a visitor's collection is kept in '%s'", folder)
         token = secrets.token_urlsafe(24)
@@ -133,8 +140,8 @@ class OwnPages:
             shutil.rmtree(page.folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Closes pages that nobody has used for `VISIT_SECONDS`."""
-        late = self._clock() - VISIT_SECONDS
+        """Closes pages that nobody has used for too long."""
+        late = self._clock() - self._seconds
         with self._lock:
             gone = [token for token, page in self._pages.items() if not page.open and page.used < late]
         for token in gone:

@@ -18,6 +18,7 @@ from mermed_core.search.milvus_server import MilvusServer
 from mermed_core.settings import Settings
 
 from .check_job import CheckJob
+from .own_pages import OwnPages
 from .shared_notes import SharedNotes
 
 logger = logging.getLogger(__name__)
@@ -31,11 +32,11 @@ class Bringing:
 
     Attributes:
         folders: of the server, in or below which they may name one; empty for none.
-        kept: where the collections stay; None where they are deleted.
+        pages: of the collections that come of them.
     """
 
-    folders: tuple[Path, ...] = ()
-    kept: Path | None = None
+    folders: tuple[Path, ...]
+    pages: OwnPages
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def load_services(settings: Settings) -> Services:
             the second collection cannot be used.
     """
     pictures, dicomweb = _pictures(settings), dicomweb_servers(settings)
-    bringing = Bringing(settings.folders, settings.kept_collections) if settings.own_collections else None
+    bringing = None
+    if settings.own_collections:
+        bringing = Bringing(settings.folders, OwnPages(VISIT_SECONDS, settings.kept_collections))
     try:
         server = MilvusServer.parse(settings.search, settings.search_token) if settings.search else None
         loaded = Predictor.load(settings.model, settings.collection, pictures=pictures, server=server)

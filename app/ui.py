@@ -26,7 +26,6 @@ from mermed_core.settings import Settings
 from . import theme
 from .components.header import LanguageLink, header, language_links
 from .components.html_parts import static_html
-from .own_pages import OwnPages
 from .pages.about import AboutPage
 from .pages.answer import MODEL_QUEUE, Shown
 from .pages.batch import BatchPage
@@ -209,11 +208,10 @@ def _bring(services: Services) -> BaseRoute:
     def build(collection: Collection) -> FastAPI:
         """Builds the pages over a visitor's collection."""
         predictor = with_collection(services.predictor, collection)
-        return build_app(Services(predictor, own=bringing.kept is not None), language).mounted()
+        return build_app(Services(predictor, own=bringing.pages.keeps), language).mounted()
 
-    pages = OwnPages(build, bringing.kept)
-    OwnCollectionPage(services.predictor, pages, bringing.folders)
-    return pages.route()
+    OwnCollectionPage(services.predictor, bringing.pages, build, bringing.folders)
+    return bringing.pages.route()
 
 
 def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:

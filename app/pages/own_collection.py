@@ -1,7 +1,7 @@
 """Your images: a ZIP archive, or a folder that the host opens, becomes a map with a page of its own."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import gradio as gr
 
 from mermed_core.errors import MermedError
 from mermed_core.inference.batch import Pace
-from mermed_core.inference.own_collection import Gathering, quiet_threads
+from mermed_core.inference.own_collection import Gathering
 from mermed_core.inference.predictor import Predictor
 from mermed_core.languages.say import in_readers_words
 from mermed_core.modalities import MODALITIES
@@ -19,7 +19,7 @@ from ..components import notice
 from ..components.html_parts import static_html
 from ..components.own_collection import progress_bar, result_card
 from ..own_images import OwnImages, from_archive, from_folder
-from ..own_pages import OwnPages
+from ..own_pages import Build, OwnPages
 from ..services import VISIT_SECONDS
 from ..texts import own_collection_text, text
 from ..uploads import take
@@ -36,11 +36,13 @@ class Work:
         images: the folder.
         gathering: of its images; None before they are listed.
         address: of the page, "" before there is one.
+        card: the way to it, "" before there is one.
     """
 
     images: OwnImages
     gathering: Gathering | None = None
     address: str = ""
+    card: str = ""
 
 
 class OwnCollectionPage:
@@ -49,14 +51,17 @@ class OwnCollectionPage:
     Args:
         predictor: embeds.
         pages: where the pages of visitors are.
+        build: makes one.
         folders: in or below which visitors may name one.
     """
 
-    def __init__(self, predictor: Predictor, pages: OwnPages, folders: tuple[Path, ...]) -> None:
+    def __init__(
+        self, predictor: Predictor, pages: OwnPages, build: Build, folders: tuple[Path, ...]
+    ) -> None:
         self._predictor = predictor
         self._pages = pages
+        self._build = build
         self._folders = folders
-        self._thread = quiet_threads()
         self._work = gr.State(None, time_to_live=VISIT_SECONDS, delete_callback=_unpacked_no_more)
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=270):
@@ -110,7 +115,7 @@ class OwnCollectionPage:
             self._pages.check_free()  # before anybody waits for nothing
             work = self._chosen(work, typed)
             yield {**self._shown(work, progress_bar(0, 0, "")), self.stop: gr.update(visible=True)}
-            manifest = self._quietly(work.images.manifest, modality or None)
+            manifest = self._pages.quietly(work.images.manifest, modality or None)
             work.gathering = Gathering(self._predictor, manifest)
             yield from self._embed(work)
         except MermedError as error:
@@ -168,7 +173,7 @@ class OwnCollectionPage:
         assert gathering is not None
         before, pace = gathering.done, Pace(gathering.total - gathering.done)
         while gathering.done < gathering.total:
-            self._quietly(gathering.step)
+            self._pages.quietly(gathering.step)
             pace.done = gathering.done - before
             said = own_collection_text.progress(gathering.done, gathering.total, pace.rate, pace.seconds_left)
             bar = progress_bar(gathering.done, gathering.total, said)
@@ -181,33 +186,33 @@ class OwnCollectionPage:
         assert gathering is not None
         drawing = progress_bar(gathering.done, gathering.total, own_collection_text.DRAWING)
         yield {**self._shown(work, drawing), self.forget: gr.update(visible=False)}
-        work.address = self._quietly(self._page, gathering, images)
+        work.address = self._pages.quietly(self._page, gathering, images)
         images.forget()
         said = own_collection_text.made(
             gathering.embedded, len(gathering.broken), sum(gathering.manifest.left_out.values())
         )
-        card = result_card(said, name=images.name, address=work.address, kept=self._pages.keeps)
-        yield self._shown(work, result=card)
+        work.card = result_card(said, name=images.name, address=work.address, kept=self._pages.keeps)
+        yield self._shown(work)
 
     def _page(self, gathering: Gathering, images: OwnImages) -> str:
         room = images.room or self._pages.room()
         folder = self._pages.place(room)
-        return self._pages.add(gathering.write(folder, images.name), folder, room)
+        try:
+            return self._pages.add(self._build, gathering.write(folder, images.name), folder, room)
+        except MermedError:
+            shutil.rmtree(folder, ignore_errors=True)
+            if images.room is None:
+                shutil.rmtree(room, ignore_errors=True)
+            raise
 
-    def _quietly(self, job: Callable[..., Any], *given: Any) -> Any:
-        """Runs a job where it holds up nobody."""
-        return self._thread.submit(job, *given).result()
-
-    def _shown(
-        self, work: Work | None, progress: str = "", *, problem: str = "", result: str | None = None
-    ) -> Shown:
+    def _shown(self, work: Work | None, progress: str = "", *, problem: str = "", result: str = "") -> Shown:
         """Returns the page with some work; buttons are hidden but for the one that deletes it."""
         hidden = {button: gr.update(visible=False) for button in (self.stop, self.go_on, self.part)}
         return {
             self._work: work,
             self.notice: notice.problem(in_readers_words(problem)) if problem else "",
             self.progress: progress,
-            self.result: result_card() if result is None else result,
+            self.result: result or (work.card if work else "") or result_card(),
             self.forget: gr.update(visible=work is not None),
             **hidden,
         }

@@ -13,7 +13,7 @@ from starlette.routing import Router
 from starlette.testclient import TestClient
 
 from app import own_pages
-from app.own_pages import OwnPages
+from app.own_pages import Build, OwnPages
 from app.services import VISIT_SECONDS
 from mermed_core.errors import CollectionError
 
@@ -50,12 +50,12 @@ def build(events):
     return make
 
 
-def added(pages: OwnPages, name: str = "mine") -> tuple[str, Path]:
+def added(pages: OwnPages, build: Build, name: str = "mine") -> tuple[str, Path]:
     room = pages.room()
     folder = pages.place(room)
     folder.mkdir(parents=True)
     collection: Any = SimpleNamespace(name=name)
-    return pages.add(collection, folder, room), folder
+    return pages.add(build, collection, folder, room), folder
 
 
 @pytest.fixture
@@ -70,9 +70,9 @@ def _private(tmp_path, monkeypatch) -> None:
 
 
 def test_a_page_is_found_by_its_address_and_by_nothing_else(build, events):
-    pages = OwnPages(build)
-    address, _ = added(pages)
-    other, _ = added(pages, "other")
+    pages = OwnPages(VISIT_SECONDS)
+    address, _ = added(pages, build)
+    other, _ = added(pages, build, "other")
     assert address != other
     assert len(address) > 32
     with TestClient(Router([pages.route()])) as client:
@@ -86,15 +86,15 @@ def test_a_page_is_found_by_its_address_and_by_nothing_else(build, events):
 
 
 def test_behind_a_proxy_that_takes_a_part_of_the_path_away(build):
-    pages = OwnPages(build)
-    address, _ = added(pages)
+    pages = OwnPages(VISIT_SECONDS)
+    address, _ = added(pages, build)
     with TestClient(Router([pages.route()]), root_path="/explorer") as client:
         assert client.get(f"/{address}cases").json()["root"] == f"/explorer/{address}".rstrip("/")
 
 
 def test_a_page_goes_with_all_its_files_when_nobody_used_it(build, clock):
-    pages = OwnPages(build, clock=clock)
-    address, folder = added(pages)
+    pages = OwnPages(VISIT_SECONDS, clock=clock)
+    address, folder = added(pages, build)
     (folder / "vectors").write_bytes(b"patient")
     with TestClient(Router([pages.route()])) as client:
         clock.now = VISIT_SECONDS - 1
@@ -109,8 +109,8 @@ def test_a_page_goes_with_all_its_files_when_nobody_used_it(build, clock):
 
 
 def test_a_page_that_is_open_stays(build, clock):
-    pages = OwnPages(build, clock=clock)
-    address, folder = added(pages)
+    pages = OwnPages(VISIT_SECONDS, clock=clock)
+    address, folder = added(pages, build)
     token = address.strip("/").rpartition("/")[2]
 
     async def look() -> None:
@@ -145,8 +145,8 @@ def test_a_page_that_is_open_stays(build, clock):
 def test_what_its_visitor_forgets_is_gone_at_once_also_where_the_host_keeps_collections(
     build, tmp_path, events
 ):
-    kept = OwnPages(build, tmp_path / "kept")
-    address, folder = added(kept)
+    kept = OwnPages(VISIT_SECONDS, tmp_path / "kept")
+    address, folder = added(kept, build)
     assert folder.parent == tmp_path / "kept"
     with TestClient(Router([kept.route()])) as client:
         client.get(f"/{address}cases")
@@ -158,8 +158,8 @@ def test_what_its_visitor_forgets_is_gone_at_once_also_where_the_host_keeps_coll
 
 
 def test_a_kept_collection_stays_when_its_page_goes(build, tmp_path, clock):
-    pages = OwnPages(build, tmp_path / "kept", clock)
-    _, folder = added(pages)
+    pages = OwnPages(VISIT_SECONDS, tmp_path / "kept", clock)
+    _, folder = added(pages, build)
     clock.now = VISIT_SECONDS + 1
     pages.sweep()
     assert folder.is_dir()
@@ -168,7 +168,7 @@ def test_a_kept_collection_stays_when_its_page_goes(build, tmp_path, clock):
 
 def test_there_are_only_so_many_at_a_time(build, monkeypatch):
     monkeypatch.setattr(own_pages, "_MOST", 1)
-    pages = OwnPages(build)
-    added(pages)
+    pages = OwnPages(VISIT_SECONDS)
+    added(pages, build)
     with pytest.raises(CollectionError, match="Too many visitors"):
-        added(pages)
+        added(pages, build)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from app.own_pages import OwnPages
 from app.pages.own_collection import OwnCollectionPage, Work
-from app.services import Bringing
+from app.services import VISIT_SECONDS, Bringing
 from app.texts import own_collection_text
 from app.ui import build_app, launch_options
 from mermed_core.collections import store
@@ -67,13 +67,14 @@ def allowed(tmp_path) -> Path:
 
 @pytest.fixture
 def pages() -> OwnPages:
-    return OwnPages(lambda collection: cast(FastAPI, collection))  # a test looks at the collection itself
+    return OwnPages(VISIT_SECONDS)
 
 
 @pytest.fixture
 def page(services, pages, allowed) -> OwnCollectionPage:
     with gr.Blocks():
-        return OwnCollectionPage(services.predictor, pages, (allowed,))
+        # A test looks at the collection itself.
+        return OwnCollectionPage(services.predictor, pages, lambda made: cast(FastAPI, made), (allowed,))
 
 
 def unpacked(page: OwnCollectionPage, archive: Path) -> Work:
@@ -118,6 +119,9 @@ def test_the_card_says_what_was_made_and_leads_to_the_page(page, pages, archive)
     (address,) = re.findall(r'href="(own/[^"]+/)"', card)
     assert address == last[page._work].address
     assert last[page.forget]["visible"] is True
+    *_, again = page.run(last[page._work], "", "")  # there is nothing new to explore
+    assert own_collection_text.NOTHING_NAMED in again[page.notice]
+    assert again[page.result] == card
     gone = page.forgets(last[page._work])
     assert own_collection_text.FORGOTTEN in gone[page.result]
     assert pages._pages == {}
@@ -175,6 +179,10 @@ def test_what_cannot_be_used_is_a_sentence(page, archive, allowed, tmp_path, mon
     (tmp_path / "picture.zip").write_bytes(png(0))
     refused = page.unpack(None, str(tmp_path / "picture.zip"))
     assert own_collection_text.NO_ARCHIVE in refused[page.notice]
+    (allowed / "broken").mkdir()
+    (allowed / "broken" / "1.png").write_bytes(b"no image")
+    assert "Not one of the images could be read" in problem(None, "broken", "ct")
+    assert not list(page._pages.room().parent.glob("*/collection"))
     monkeypatch.setattr(own_collection, "MOST_IMAGES", 10)
     assert "41 images, and a collection that is made on the page" in problem(unpacked(page, archive), "", "")
 
@@ -194,7 +202,7 @@ def own_address(services, uploads, tmp_path_factory) -> Iterator[tuple[str, Path
     folder = tmp_path_factory.mktemp("allowed")
     for number in range(5):
         (folder / f"{number}.png").write_bytes(png(number))
-    blocks = build_app(replace(services, bringing=Bringing((folder,))))
+    blocks = build_app(replace(services, bringing=Bringing((folder,), OwnPages(VISIT_SECONDS))))
     options = launch_options(Settings()) | {"server_port": None, "prevent_thread_lock": True}
     yield blocks.launch(**options)[1].rstrip("/"), folder
     blocks.close()
