@@ -193,7 +193,7 @@ class AgentTools:
 
     def _collection(self) -> Collection:
         if self._predictor.collection is None:
-            raise CollectionError("No collection is loaded, so there are no known cases.")
+            raise CollectionError(self._predictor.no_collection)
         return self._predictor.collection
 
     def _side(self, image: str, path: str, case_id: str) -> dict[str, Any]:
