@@ -5,6 +5,7 @@ Runs in a network of its own, as `orthanc_round_trip.py` says, which starts the 
 
 import io
 import json
+import runpy
 import sys
 from pathlib import Path
 
@@ -12,17 +13,10 @@ import numpy as np
 import pydicom
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "reports" / "case"))
-from orthanc_round_trip import (  # pyright: ignore[reportMissingImports]
-    PORT,
-    client,
-    raise_loopback,
-    started,
-)
-
 from mermed_core.data.dicomweb import DicomwebServer, FoundStudy
 from mermed_core.errors import StudyServerError
 
+ORTHANC = runpy.run_path(str(Path(__file__).parents[1] / "reports" / "case" / "orthanc_round_trip.py"))
 STUDIES = {"1.2.826.0.1": ("A1", "20240102", 3), "1.2.826.0.2": ("A2", "20250102", 1)}
 
 
@@ -71,12 +65,13 @@ def asked(server: DicomwebServer, sent: list[pydicom.Dataset]) -> dict[str, obje
 
 
 if __name__ == "__main__":
-    raise_loopback()
-    running = started(Path(sys.argv[1]) / "orthanc")
+    ORTHANC["raise_loopback"]()
+    running = ORTHANC["started"](Path(sys.argv[1]) / "orthanc")
     try:
         images = slices()
-        client().store_instances(images)
-        print(json.dumps(asked(DicomwebServer("Orthanc", f"http://127.0.0.1:{PORT}/dicom-web"), images)))
+        ORTHANC["client"]().store_instances(images)
+        server = DicomwebServer("Orthanc", f"http://127.0.0.1:{ORTHANC['PORT']}/dicom-web")
+        print(json.dumps(asked(server, images)))
     finally:
         running.terminate()
         running.wait(30)
