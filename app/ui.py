@@ -190,6 +190,7 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
                 AboutPage(services)
         _open_from_search(classify, similar)
         _search_from_grids(tabs, classify, similar, explore)
+        _search_with_part(tabs, classify, similar)
         explore.opens_from_address(tabs)
         blocks.routes.append(picture_route())
         if explore.columns is not None:
@@ -255,6 +256,27 @@ def _search_from_grids(
             queue=False,
         )
         similar.searches(gone.then, "pressed")
+
+
+def _search_with_part(tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage) -> None:
+    """Lets a part of a known case's picture be searched with: it is opened where regions are drawn."""
+
+    def handler(case_id: str | None, chosen: str) -> dict[gr.Component | gr.Tabs, Any]:
+        """Opens the picture of the case that is searched with."""
+        shown = classify.open_case(case_id, chosen)
+        if classify.query not in shown:
+            return {similar.notice: shown[classify.notice]}
+        return {tabs: gr.Tabs(selected="classify"), similar.by: MY_IMAGE, **shown}
+
+    opened = similar.part.click(
+        handler,
+        [similar.case, classify.chosen],
+        [tabs, similar.by, similar.notice, *classify.outputs],
+        api_name="open_case",
+        api_visibility="undocumented",
+        concurrency_id=MODEL_QUEUE,
+    )
+    classify.answer.then_explains(opened, "open_case")
 
 
 def launch_options(settings: Settings) -> dict[str, Any]:

@@ -87,6 +87,7 @@ function arrived() {
   }
   view = { ...value.view, visit: value.visit };
   strip.show(value);
+  if (value.mode) setMode(value.mode);
   return changed(true);
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from mermed_core.data.dicomweb import DicomwebServer
-from mermed_core.errors import MermedError
+from mermed_core.errors import CollectionError, MermedError
 from mermed_core.imaging.checks import concerns
 from mermed_core.modalities import MODALITIES
 
@@ -17,7 +17,7 @@ from ..components.viewer import viewer, viewer_value
 from ..services import Services
 from ..study import view_of
 from ..texts import input_text, text
-from ..uploads import Query, open_sent, open_upload
+from ..uploads import Query, open_fetched, open_sent, open_upload
 from .answer import MODEL_QUEUE, NEIGHBOURS, Answer, Shown
 from .study_servers import StudyServers
 
@@ -83,6 +83,22 @@ class ClassifyPage:
             return open_upload(self.predictor, str(examples.example_path(name)), chosen or None)
 
         return self.show(opened, chosen)
+
+    def open_case(self, case_id: str | None, chosen: str) -> Shown:
+        """Opens the picture of a case, so that a part of it can be analysed and searched with."""
+
+        def opened() -> Query:
+            collection = self.predictor.collection
+            picture = collection.picture(case_id) if collection and case_id else None
+            if picture is None:
+                raise CollectionError(input_text.NO_CASE_PICTURE)
+            return open_fetched(self.predictor, [(str(case_id), picture)], chosen or None)
+
+        shown = self.show(opened, chosen)
+        if self.viewer in shown:
+            shown[self.viewer]["mode"] = "region"
+            shown[self.notice] = notice.file_notes("", [input_text.CASE_OPENED]) + shown[self.notice]
+        return shown
 
     def change_frame(self, query: Query | None, frame: int, chosen: str) -> Shown:
         """Goes to another frame of the same file, counted from 1 as people do."""

@@ -62,6 +62,9 @@ class SimilarPage:
                     listed, value=None, label=text.CASE, allow_custom_value=True, info=text.CASE_HINT
                 )
                 self.query_view = static_html("", "similar-query")
+                self.part = gr.Button(
+                    case_text.SEARCH_WITH_PART, size="sm", visible=False, elem_id="similar-part"
+                )
             with gr.Column(scale=9, min_width=320):
                 with gr.Row():
                     self.filters = {column: self._filter(column) for column in FILTERS}
@@ -91,7 +94,12 @@ class SimilarPage:
         collection = self._predictor.collection if by == MY_IMAGE else self._predictor.explored
         target = (query.embedding if query else None) if by == MY_IMAGE else case_id
         if collection is None or target is None:
-            shown = {self.notice: "", self.query_view: "", self.results: cases.nothing(self._hint)}
+            shown = {
+                self.notice: "",
+                self.query_view: "",
+                self.part: gr.update(visible=False),
+                self.results: cases.nothing(self._hint),
+            }
             return {**shown, **self._marks_shown(None)}
         searched = _searched_with(target)
         marks = marking.marks if marking and marking.searched == searched else Marks()
@@ -106,11 +114,17 @@ class SimilarPage:
             self.query_view: query_view.image_view(mine.image)
             if mine
             else query_view.case_view(collection, str(case_id)),
+            self.part: gr.update(visible=mine is None and self._has_picture(str(case_id))),
             self.results: cases.neighbour_grid(
                 collection, hits, case_text.REFINED if marks else "", marks=marks
             ),
             **self._marks_shown(Marking(searched, marks)),
         }
+
+    def _has_picture(self, case_id: str) -> bool:
+        """Returns whether a case has a picture that can be compared with cases."""
+        collection = self._predictor.collection
+        return collection is not None and collection.thumbnail(case_id) is not None
 
     def mark(self, marking: Marking | None, case_id: str, mark: str) -> Shown:
         """Calls a case a good or a bad answer, or neither ("")."""
@@ -139,7 +153,7 @@ class SimilarPage:
         event(
             self.search,
             [self._query, self.by, self.case, self.count],
-            [self.notice, self.query_view, self.results, *self._marks_parts()],
+            [self.notice, self.query_view, self.part, self.results, *self._marks_parts()],
             inputs_kwargs={"marking": self._marking, **self.filters},
             api_name=f"similar_{name}" if name else "similar",
             api_visibility="undocumented" if name else "public",

@@ -18,6 +18,7 @@ say = speaks(__name__)
 
 PICTURE_AT = "Picture at"
 GOOD, BAD = "More like it", "Less like it"
+SEARCH_WITH_PART = "Search with a part of this picture"
 SEARCH_AGAIN, CLEAR_MARKS = "Search again with these marks", "Clear the marks"
 REFINED = "Ordered by your marks. The numbers are still similarities to what you search with."
 

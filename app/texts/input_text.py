@@ -61,6 +61,11 @@ PRESET_NAMES = {
 TEXT_FOUND = "Text seems to be burned into the picture (outlined): it may name the patient."
 BLACKEN = "Blacken it"
 ANALYSE_VIEW = "Analyse this view"
+CASE_OPENED = (
+    "This is the picture of a known case. Drag a region on it and press “Analyse this view”: similar cases "
+    "are then those of the region."
+)
+NO_CASE_PICTURE = "The picture of this case is not here."
 KEYS_TITLE = "Keys"
 KEYS = (
     "Left and right change the file, up and down the slice, + and − zoom, 0 resets, I inverts, W, M "

@@ -255,6 +255,19 @@ class Collection:
         wanted = self._wanted(position)
         return None if self._pictures is None or wanted is None else self._pictures.thumbnail(wanted)
 
+    def picture(self, case_id: str) -> bytes | None:
+        """Returns a case's picture as the bytes of an image file, as large as it can be had, if any.
+
+        From a place of pictures it is at most 2048 px long; the collection's own is its thumbnail.
+
+        Raises:
+            CollectionError: the collection has no such case.
+        """
+        position = self.position(case_id)
+        wanted = self._wanted(position)
+        whole = None if self._pictures is None or wanted is None else self._pictures.whole(wanted)
+        return self.thumbnail_at(position) if whole is None else whole
+
     def _wanted(self, position: int) -> Wanted | None:
         """Returns which picture a case has, None where the collection does not say it."""
         known = {

@@ -97,8 +97,8 @@ def neighbourhood_overlap(
     pairs = match_cases(first, second)
     if len(pairs) < 2:
         raise CollectionError(
-            f"'{first.name}' and '{second.name}' share {len(pairs)} of their cases, too few to compare. Cases "
-            "are matched by their ids and by the checksums of their images."
+            f"'{first.name}' and '{second.name}' share {len(pairs)} of their cases, too few to compare. "
+            "Cases are matched by their ids and by the checksums of their images."
         )
     count = min(neighbours, len(pairs) - 1)
     asked = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_MOST_ASKED])

@@ -1,6 +1,7 @@
 """Pictures of cases from outside a collection: found by name, proved by checksum, read when shown."""
 
 import hashlib
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
+from PIL import Image
 
 from mermed_core.collections.case_columns import FRAME
 from mermed_core.data.manifest import Manifest
@@ -18,6 +21,7 @@ from mermed_core.data.sources.parquet_images import ParquetImages
 from mermed_core.data.validation import FILE
 from mermed_core.errors import ImageError, ManifestError
 from mermed_core.files import checksum
+from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import read_image
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.modalities import MODALITY_KEYS
@@ -26,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 CHECKSUM_DIGITS = 16
 _HELD = 512  # thumbnails, some 5 kB each
+_WHOLE_SIDE = 2048  # px; the encoder sees far less
 _MOST_OF_A_NAME = 256  # images of one file name that a case is compared with before it counts as not there
 
 
@@ -94,14 +99,29 @@ class Pictures:
         except _MissingError:  # an error, so that it is looked for again: a disk may come back
             return None
 
+    def whole(self, wanted: Wanted) -> bytes | None:
+        """Returns a case's picture as PNG bytes, at most 2048 px long, None without."""
+        pixels = self._pixels(wanted)
+        if pixels is None:
+            return None
+        buffer = io.BytesIO()
+        Image.fromarray(fitted(pixels, _WHOLE_SIDE)).save(buffer, "PNG", compress_level=1)
+        return buffer.getvalue()
+
     def _make(self, wanted: Wanted) -> bytes:
+        pixels = self._pixels(wanted)
+        if pixels is None:
+            raise _MissingError
+        return make_thumbnail(pixels)
+
+    def _pixels(self, wanted: Wanted) -> np.ndarray | None:
         for place in self._places:
             if (encoded := place.find(wanted)) is not None:
                 try:
-                    return make_thumbnail(read_image(encoded, frame=wanted.frame).pixels)
+                    return read_image(encoded, frame=wanted.frame).pixels
                 except ImageError as error:
                     logger.warning("the picture of %s in %s is not shown: %s", wanted.case_id, place, error)
-        raise _MissingError
+        return None
 
 
 class _MissingError(Exception):

@@ -151,6 +151,33 @@ def test_a_study_in_a_zip_is_leafed_through_in_order_by_keys_wheel_and_slider(pa
     expect(saw(page)).to_contain_text("2 of 3")
 
 
+def test_a_part_of_a_cases_picture_is_searched_with_from_the_map(page):
+    page.get_by_role("tab", name="Explore", exact=True).click()
+    page.locator(".mm-legend button", has_text="Skin").click()
+    expect(page.locator(".mm-walk-count")).to_have_text("60 cases")
+    page.locator(".mm-cell").nth(1).click()
+    expect(page.locator("#similar-query")).to_contain_text(", case phantom_dermatology/")
+    page.get_by_role("button", name="Search with a part of this picture").click()
+    stage = page.locator(".mm-look")
+    expect(stage).to_have_attribute("data-mode", "region")
+    expect(page.locator("#classify-notice")).to_contain_text("Drag a region on it")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Skin")
+    stage.scroll_into_view_if_needed()
+    box = stage.bounding_box()
+    assert box
+    x, y, side = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, min(box["width"], box["height"])
+    page.mouse.move(x - side / 4, y - side / 4)
+    page.mouse.down()
+    page.mouse.move(x + side / 6, y + side / 6, steps=5)
+    page.mouse.up()
+    page.locator(".mm-analyse").click()
+    expect(page.locator("#classify-notice")).to_contain_text("Only the region that you drew")
+    page.get_by_role("tab", name="Similar cases", exact=True).click()
+    expect(page.locator("#similar-query")).to_contain_text("Your image")
+    expect(page.locator("#similar-results .mm-case")).to_have_count(12)
+    expect(page.locator("#similar-part")).to_be_hidden()
+
+
 def test_a_region_is_drawn_by_mouse_or_keys_and_analysed_instead_of_the_whole(page):
     upload(page, EXAMPLES / "cxr.png")
     expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Chest X-ray")

@@ -6,6 +6,7 @@ import zipfile
 import gradio as gr
 import pydicom
 import pytest
+from PIL import Image
 
 from app.components.examples import example_names
 from app.pages.classify import ClassifyPage
@@ -28,6 +29,22 @@ def page(services) -> ClassifyPage:
 
 def test_there_is_an_example_of_each_modality():
     assert example_names() == sorted(MODALITY_KEYS)
+
+
+def test_the_picture_of_a_case_is_opened_to_draw_a_region(page, services):
+    collection = services.predictor.collection
+    case_id = collection.records["case_id"][5]
+    shown = page.open_case(case_id, "")
+    image = shown[page.query].image
+    with Image.open(io.BytesIO(collection.thumbnail(case_id))) as thumbnail:
+        assert image.pixels.shape[:2] == thumbnail.size[::-1]
+    assert shown[page.viewer]["mode"] == "region"
+    assert "Drag a region" in shown[page.notice]
+    nearest = services.predictor.similar(shown[page.query].embedding, count=1)
+    assert nearest[0].case.case_id == case_id
+    refused = page.open_case("nobody", "")
+    assert list(refused) == [page.notice]
+    assert "no case" in refused[page.notice]
 
 
 @pytest.mark.parametrize("key", MODALITY_KEYS)

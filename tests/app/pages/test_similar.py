@@ -55,6 +55,16 @@ def test_a_case_is_searched_with_and_named(page, services):
     assert f'data-pick="{case_id}"' not in shown[page.results]
 
 
+def test_a_case_with_a_picture_can_be_searched_with_in_part(page, services, query, monkeypatch):
+    collection = services.predictor.collection
+    case_id = collection.records["case_id"][0]
+    assert page.search(None, A_CASE, case_id, 4)[page.part]["visible"]
+    assert not page.search(query, MY_IMAGE, case_id, 4)[page.part]["visible"]
+    assert not page.search(None, A_CASE, None, 4)[page.part]["visible"]
+    monkeypatch.setattr(collection, "thumbnail", lambda _: None)
+    assert not page.search(None, A_CASE, case_id, 4)[page.part]["visible"]
+
+
 def test_a_search_in_part_says_so(page, services, monkeypatch):
     collection = services.predictor.collection
     case_id = collection.records["case_id"][0]

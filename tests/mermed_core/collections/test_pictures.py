@@ -15,7 +15,7 @@ from mermed_core.collections.store import build_collection, load_collection
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.data.sources.shard_writer import pack
 from mermed_core.errors import ManifestError
-from mermed_core.models.embedder import THUMBNAIL_SIDE
+from mermed_core.imaging.thumbnails import THUMBNAIL_SIDE
 from mermed_core.models.retrieval_space import RetrievalSpace
 
 
@@ -59,6 +59,18 @@ def test_a_table_gives_each_case_its_picture(scans, by):
             case_id, file = (f"scans/{row:06d}", "") if by == "id" else ("nobody", NAMES[row])
             assert shape(pictures.thumbnail(wanted(image, case_id, file))) == (40 + row, 30)
     assert pictures.thumbnail(wanted(IMAGES[0], "scans/000099", "other.png")) is None
+
+
+def test_a_picture_can_be_had_in_full_and_is_not_larger_than_is_looked_at(scans, tmp_path):
+    pictures = Pictures([scans])
+    whole = pictures.whole(wanted(IMAGES[2], "scans/000002"))
+    assert whole is not None
+    with Image.open(io.BytesIO(whole)) as shown, Image.open(io.BytesIO(IMAGES[2])) as image:
+        np.testing.assert_array_equal(np.asarray(shown), np.asarray(image))
+    assert pictures.whole(wanted(IMAGES[0], "scans/000099", "other.png")) is None
+    large = png(9, (3000, 12))
+    place = table(tmp_path / "large.parquet", [large], ["large.png"])
+    assert shape(Pictures([place]).whole(wanted(large, file="large.png"))) == (2048, 8)
 
 
 def test_names_are_read_and_no_image_until_one_is_asked_for(scans, monkeypatch):
