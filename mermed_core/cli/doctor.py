@@ -115,7 +115,9 @@ def _folders(model: Path, collection: Path) -> list[str]:
     kind = "synthetic" if loaded.synthetic else "real"
     bare = "" if loaded.has_pictures else ", without pictures"
     lines.append(f"ok       collection {collection}: '{loaded.name}', {len(loaded)} {kind} cases{bare}")
-    if not predictor.made(loaded):
+    if loaded.foreign:
+        lines.append(f"note     {loaded.foreign}")
+    elif not predictor.made(loaded):
         lines.append("MISSING  the collection was made by another model: build it again with this one")
     return lines
 

@@ -94,6 +94,11 @@ def add_cases(
         ManifestError: another image in the collection has the id of a new one, or none can be read.
     """
     with changing(folder) as change:
+        if change.stated.encoder:
+            raise CollectionError(
+                f"The vectors of the collection in '{folder}' were made elsewhere ({change.stated.encoder}): "
+                "build it again from all images, with their vectors as --vectors."
+            )
         if space.fingerprint(embedder.fingerprint) != change.stated.fingerprint:
             raise CollectionError(
                 f"The collection in '{folder}' was made by another model: name the one that made it with "

@@ -3,10 +3,13 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from mermed_core.cli import doctor, main
 from mermed_core.cli.doctor import examine
+from mermed_core.collections.foreign_vectors import build_from_vectors
+from mermed_core.data.vector_file import VectorFile
 
 
 def lines(report: str, mark: str) -> list[str]:
@@ -82,3 +85,12 @@ def test_real_image_sets_are_counted(tmp_path, model_folder, collection_folder, 
         (tmp_path / name).touch()
     found = sum(name.endswith(".parquet") for name in names)
     assert f"MERMED_DATA: {found} parquet files" in examine(model_folder, collection_folder, tmp_path)[0]
+
+
+def test_vectors_from_elsewhere_are_noted_and_nothing_is_missing(tmp_path, model_folder, phantoms):
+    vectors = VectorFile("theirs.npy", "0" * 64, np.eye(3, 4, dtype=np.float32))
+    options = {"name": "Theirs", "text": "", "synthetic": True}
+    build_from_vectors(tmp_path / "theirs", phantoms.select(range(3)), vectors, np.arange(3), **options)
+    report, healthy = examine(model_folder, tmp_path / "theirs", None)
+    assert healthy
+    assert "note     The vectors of “Theirs” were made elsewhere (theirs.npy, 4 numbers an image)" in report
