@@ -1,9 +1,10 @@
 """What is searched with: the visitor's image, or a case."""
 
+from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import Collection
 from mermed_core.imaging.reader import MedicalImage
 
-from ..texts import case_text, text
+from ..texts import case_text, note_text, text
 from .cases import shown
 from .pictures import picture_uri
 from .templates import render
@@ -14,12 +15,22 @@ _SIDE = 240
 def image_view(image: MedicalImage) -> str:
     """Returns the visitor's image."""
     picture = picture_uri(image.pixels, _SIDE)
-    return render("query_view.html", picture=picture, origin=(), home="", caption=text.YOUR_IMAGE)
+    return render("query_view.html", picture=picture, origin=(), home="", caption=text.YOUR_IMAGE, written=())
 
 
-def case_view(collection: Collection, case_id: str) -> str:
-    """Returns a case with what is known of it; raises CollectionError where there is none of that id."""
+def case_view(collection: Collection, case_id: str, written: Annotations | None = None) -> str:
+    """Returns a case with what is known of it and what people wrote about it.
+
+    Raises:
+        CollectionError: there is none of that id.
+    """
     case = collection.case(case_id)
+    lines = (
+        [] if written is None else note_text.written(written.tags_of(case_id), written.notes.get(case_id, ""))
+    )
     return render(
-        "query_view.html", caption=case_text.case_origin(collection, case), **shown(collection, case)
+        "query_view.html",
+        caption=case_text.case_origin(collection, case),
+        written=lines,
+        **shown(collection, case),
     )

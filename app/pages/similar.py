@@ -45,6 +45,7 @@ class SimilarPage:
 
     def __init__(self, services: Services, query: gr.State) -> None:
         self._predictor = services.predictor
+        self._notes = services.notes
         collection = services.predictor.explored
         self._hint = services.missing_collection or text.SEARCH_HERE
         self._query = query
@@ -113,7 +114,7 @@ class SimilarPage:
             self.notice: said if hits.exact else said + notice.search_in_part(collection.engine.recall),
             self.query_view: query_view.image_view(mine.image)
             if mine
-            else query_view.case_view(collection, str(case_id)),
+            else query_view.case_view(collection, str(case_id), self._notes.read() if self._notes else None),
             self.part: gr.update(visible=mine is None and self._has_picture(str(case_id))),
             self.results: cases.neighbour_grid(
                 collection, hits, case_text.REFINED if marks else "", marks=marks

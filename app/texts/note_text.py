@@ -1,5 +1,7 @@
 """What a visitor reads about the tags and notes that people write beside a collection."""
 
+from collections.abc import Sequence
+
 from mermed_core.languages.say import speaks
 
 say = speaks(__name__)
@@ -11,8 +13,7 @@ HINT = (
     "collection; what is removed from it takes its own along."
 )
 READ_ONLY = "Tags and notes can be read here, not written: whoever runs this page has not allowed it."
-TAGS, NOTE, SAVE = "Tags of this collection", "Note on the selected case", "Save the note"
-NOTED = "Cases with a note"
+TAGS, SAVE = "Tags of this collection", "Save the note"
 NO_SELECTION = "Select cases on the map first; a note is written on one case."
 UNTAGGED = "no tag"
 
@@ -28,3 +29,9 @@ MAP_SCRIPT = {
     "undone": "Taken back",
     "nothing_noted": "Nothing is tagged yet.",
 }
+
+
+def written(tags: Sequence[str], note: str) -> list[str]:
+    """Returns what is written about a case, a line for its tags and one for its note, where there are any."""
+    lines = [say("Tags: {tags}", tags=", ".join(tags))] if tags else []
+    return [*lines, say("Note: {note}", note=note)] if note else lines

@@ -15,6 +15,7 @@ from app.components.drawing import drawing
 from app.components.map_columns import MapColumns
 from app.services import Services
 from app.texts import case_text
+from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.sources import SourceFacts
 from mermed_core.inference.predictor import Predictor
@@ -93,6 +94,15 @@ def test_one_case_is_drawn_too():
     view = query_view.case_view(bare, "a")
     assert "mm-drawing" in view
     assert "Malignant tumour: Ultrasound, Breast &lt;set&gt;, case a" in view
+    assert "mm-written" not in view
+
+
+def test_what_people_wrote_about_a_case_stands_below_it_as_text():
+    written = Annotations({"odd": frozenset("a"), "again": frozenset("ab")}, {"a": "a <b>note</b>"})
+    view = query_view.case_view(collection(), "a", written)
+    assert "Tags: again, odd" in view
+    assert "Note: a &lt;b&gt;note&lt;/b&gt;" in view
+    assert "Note" not in query_view.case_view(collection(), "b", written)
 
 
 def test_the_banner_says_that_there_are_no_pictures():
