@@ -52,18 +52,19 @@ def read_dicom(data: bytes, frame: int, limits: Limits, copies: Sequence[bytes] 
     Raises:
         ImageError: no pixels, too large, no such frame, compressed in a way that is not read, or damaged.
     """
-    size = slide_size(data)
-    if size is None:
-        return _read_part(data, frame, limits)
-    sizes = [size, *filter(None, map(slide_size, copies))]
+    dataset = parse_dicom(data, limits)
+    grid = tile_grid(dataset)
+    if grid is None:
+        return _read_part(dataset, frame, limits)
+    sizes = [(grid.height, grid.width), *filter(None, map(slide_size, copies))]
     chosen = fitting(sizes, limits)
     if chosen is None:
-        raise too_large(size[1], size[0], limits)
-    read = _read_part((data, *copies)[chosen], frame, limits)
+        raise too_large(grid.width, grid.height, limits)
     if chosen == 0:
-        return read
-    said = size_notes(sizes, chosen, _micrometres(data, limits))
-    full = FullSize(*size, said) if read.pixels.shape[:2] == sizes[chosen] else None
+        return _read_part(dataset, frame, limits)
+    read = _read_part(parse_dicom(copies[chosen - 1], limits), frame, limits)
+    said = size_notes(sizes, chosen, _micrometres(dataset))
+    full = FullSize(*sizes[0], said) if read.pixels.shape[:2] == sizes[chosen] else None
     return replace(read, notes=(*said, *read.notes), full=full)
 
 
@@ -86,20 +87,20 @@ def read_dicom_region(
     if chosen is None:
         raise too_large(region.width, region.height, limits)
     part = on_level(region, sizes[0], sizes[chosen])
-    read = _read_part((data, *copies)[chosen], 0, limits, part)
+    first = parse_dicom(data, limits)
+    read = _read_part(parse_dicom(copies[chosen - 1], limits) if chosen else first, 0, limits, part)
     values = read.pixels if read.values is None else read.values.values
-    return values, region_notes(sizes, chosen, _micrometres(data, limits))
+    return values, region_notes(sizes, chosen, _micrometres(first))
 
 
-def _micrometres(data: bytes, limits: Limits) -> float | None:
+def _micrometres(dataset: Dataset) -> float | None:
     """Returns how wide a pixel is, None where the file does not say it."""
-    _, millimetres = _pixel_size(parse_dicom(data, limits), 0)
+    _, millimetres = _pixel_size(dataset, 0)
     return None if millimetres is None else 1000 * millimetres
 
 
-def _read_part(data: bytes, frame: int, limits: Limits, part: Box | None = None) -> Decoded:
+def _read_part(dataset: pydicom.FileDataset, frame: int, limits: Limits, part: Box | None = None) -> Decoded:
     """Reads one frame, or the tiles of a slide or of a part of it."""
-    dataset = parse_dicom(data, limits)
     frames = check_header(dataset, frame, limits)
     grid = tile_grid(dataset)
     if grid is None:

@@ -18,6 +18,9 @@ _TYPE_BYTES |= {16: 8, 17: 8, 18: 8}  # of BigTIFF
 _WHOLE = (1, 3, 4, 13, 16, 18)  # types of whole numbers without a sign
 _SUBFILE, _WIDTH, _HEIGHT, _DESCRIPTION = 254, 256, 257, 270
 _LOOKED_AT = (_SUBFILE, _WIDTH, _HEIGHT, _DESCRIPTION)
+_SUB_DIRECTORIES = 330
+MOST_COPIES = 64
+"""Smaller copies of a page that are looked at."""
 _REDUCED = 1  # bit of _SUBFILE
 _APERIO = b"Aperio"
 _OVERLAP = "The TIFF file's directories overlap, as they never should. Export it again."
@@ -136,6 +139,8 @@ def _directory(data: bytes | mmap, position: int, layout: _Layout) -> _Directory
             raise DamagedImageError(CUT_OFF)  # readers take the usual value where one is missing
         if tag in _NESTED:
             nested.append(value)
+        elif tag == _SUB_DIRECTORIES:
+            nested += _offsets(data, kind, number, value, layout)
         if tag in _LOOKED_AT:
             values[tag] = _inline(kind, value, layout)
     if size > len(data):
@@ -143,6 +148,17 @@ def _directory(data: bytes | mmap, position: int, layout: _Layout) -> _Directory
     # Pillow forgives a last directory that ends without saying that no other follows.
     (following,) = layout.offset.unpack_from(data, end) if end + layout.offset.size <= len(data) else (0,)
     return _Directory(count, following, nested, values)
+
+
+def _offsets(data: bytes | mmap, kind: int, number: int, value: int, layout: _Layout) -> list[int]:
+    """Returns the places that an entry lists, those that are used."""
+    size = _TYPE_BYTES.get(kind, 0)
+    if kind not in _WHOLE or number * size <= layout.offset.size:
+        return [value] if number == 1 and value else []
+    order = "big" if layout.offset.format.startswith(">") else "little"
+    listed = data[value : value + min(number, MOST_COPIES) * size]
+    places = (int.from_bytes(listed[i : i + size], order) for i in range(0, len(listed), size))
+    return [place for place in places if place]
 
 
 def _inline(kind: int, value: int, layout: _Layout) -> int:

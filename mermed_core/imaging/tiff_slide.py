@@ -4,11 +4,11 @@ import re
 from typing import TYPE_CHECKING
 
 from mermed_core.imaging.slides import Size
+from mermed_core.imaging.tiff_directories import MOST_COPIES
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPage
 
-_MOST_LEVELS = 64
 _ROUNDED = 2  # pixels by which a copy may be higher or lower than its proportion says
 _COLOURS = (2, 6)  # RGB and YCbCr, in which copies of one picture may be stored
 _MPP = re.compile(r"\bMPP\s*=\s*([0-9.]{1,12})")
@@ -18,10 +18,10 @@ _LIKELY = 0.02, 50.0  # micrometres that a pixel of a slide is wide; what printe
 def levels(file: "TiffFile", page: int) -> list["TiffPage"]:
     """Returns a page and its smaller copies, the largest first; of two of one size the first."""
     base = file.pages[page].aspage()
-    copies = [each.aspage() for each in (base.pages or [])[:_MOST_LEVELS]] if base.subifds else []
+    copies = [each.aspage() for each in (base.pages or [])[:MOST_COPIES]] if base.subifds else []
     copies += [
         other
-        for each in file.pages[page + 1 : page + 1 + _MOST_LEVELS]
+        for each in file.pages[page + 1 : page + 1 + MOST_COPIES]
         if (other := each.aspage()).is_reduced or (other.is_tiled and base.is_tiled)
     ]
     found = {size_of(base): base}

@@ -81,11 +81,26 @@ def test_nested_directories_count_against_the_file_and_not_as_pages():
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("tag", [34665, 34853, 40965], ids=["EXIF", "GPS", "interoperability"])
+@pytest.mark.parametrize("tag", [330, 34665, 34853, 40965], ids=["copies", "EXIF", "GPS", "interoperability"])
 def test_directories_that_hold_one_another_are_damaged(tag):
     entries = [(tag, 4, 1, 8)] * 50
     with pytest.raises(DamagedImageError, match="overlap"):
         count_pages(b"II*\0" + struct.pack("<L", 8) + directory(*entries), LIMITS)
+
+
+@pytest.mark.timeout(20)
+def test_copies_that_lead_back_to_their_page_are_damaged():
+    start = 8 + 4 * 60
+    data = b"II*\0" + struct.pack("<L", start) + struct.pack("<60L", *[start] * 60)
+    with pytest.raises(DamagedImageError, match="overlap"):
+        count_pages(data + directory((330, 4, 60, 8)), LIMITS)
+
+
+def test_copies_lie_where_the_page_lists_them_and_none_is_a_page():
+    data = b"II*\0" + struct.pack("<LLL", 16, 34, 0) + directory((330, 4, 2, 8)) + directory((256, 3, 1, 4))
+    assert count_pages(data, LIMITS) == 1
+    with pytest.raises(DamagedImageError):
+        count_pages(data[:-10], LIMITS)
 
 
 def test_pages_that_share_their_entries_are_damaged():
