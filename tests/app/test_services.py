@@ -18,6 +18,13 @@ def test_the_bundled_model_and_collection_are_the_default():
     assert services.missing_collection == ""
 
 
+def test_all_pages_of_a_collection_share_its_checks():
+    services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)}))
+    collection = services.predictor.explored
+    assert collection is not None
+    assert services.checks_of(collection) is services.checks_of(collection)
+
+
 def test_without_a_collection_the_page_still_classifies(tmp_path):
     services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(tmp_path / "none")}))
     assert services.predictor.collection is None
