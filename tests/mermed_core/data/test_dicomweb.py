@@ -4,8 +4,10 @@ import json
 import logging
 import os
 import shutil
+import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -242,13 +244,51 @@ def test_a_server_that_is_not_there_or_not_trusted_is_a_sentence(scripted_server
         DicomwebServer("PACS", "http://127.0.0.1:1").fetch(FoundStudy(STUDY))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(monkeypatch):
-    def fails(connection):
-        raise dicomweb.ssl.SSLCertVerificationError("self-signed")
+@pytest.fixture
+def encrypted_server(scripted_server, tmp_path):
+    """A server with a certificate that it signed itself, and that certificate."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=127.0.0.1",
+    ]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
+    subprocess.run(command, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with type(scripted_server)() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server, certificate
+        server.shutdown()
+        thread.join()
 
-    monkeypatch.setattr(dicomweb.http.client.HTTPSConnection, "connect", fails)
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_certificate_is_trusted_only_where_the_host_vouches_for_it(
+    encrypted_server, make_slice, monkeypatch
+):
+    server, certificate = encrypted_server
+    data = make_slice()
+    server.sends(packed(data), KIND)
+    asked = DicomwebServer("PACS", server.url.replace("http:", "https:"), SECRET, seconds=10.0)
     with pytest.raises(StudyServerError, match="certificate is not trusted"):
-        DicomwebServer("PACS", "https://pacs.example/web").fetch(FoundStudy(STUDY))
+        asked.fetch(FoundStudy(STUDY))
+    assert server.asked == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert asked.fetch(FoundStudy(STUDY)) == [data]
+    elsewhere = DicomwebServer("PACS", asked.root.replace("127.0.0.1", "localhost"), SECRET, seconds=10.0)
+    with pytest.raises(StudyServerError, match="certificate is not trusted"):
+        elsewhere.fetch(FoundStudy(STUDY))
 
 
 def test_no_proxy_is_asked(server, scripted_server, monkeypatch):
