@@ -51,6 +51,8 @@ class OwnImages:
         try:
             return open_confined(self.folder, modality)
         except ManifestError as error:
+            if error.column == "modality":
+                raise ManifestError(own_collection_text.NO_MODALITY) from None
             place = os.path.realpath(self.folder)
             said = str(error).replace(place, self.shown).replace(str(self.folder), self.shown)
             raise ManifestError(said) from None

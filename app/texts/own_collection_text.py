@@ -29,6 +29,10 @@ HERE = "Your map appears here."
 NOTHING_CHOSEN = "Drop a ZIP archive first."
 NOTHING_NAMED = "Drop a ZIP archive or name a folder first."
 NO_ARCHIVE = "This is no ZIP archive. Pack the images, or a folder of them, as one."
+NO_MODALITY = (
+    "The folders of the images name no modality. Choose the modality, or lay them out as "
+    "MODALITY/LABEL/image.png."
+)
 NOT_OPEN = "The folder is not there, or it is none that this server opens for its visitors."
 WAITING = "Your images are next, as soon as those of others are done."
 DRAWING = "Computing the map…"

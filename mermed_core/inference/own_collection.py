@@ -80,7 +80,7 @@ class Gathering:
             ManifestError: nothing is embedded.
         """
         if not self._rows:
-            raise ManifestError("Not one of the images could be read.", column="path")
+            raise ManifestError("Not one of the images could be read.")
         vectors, manifest = np.concatenate(self._vectors), self.manifest.select(self._rows)
         embeddings = Embeddings(vectors, manifest, tuple(self._pictures), self.broken)
         description = Description(name, "", False, self._predictor.fingerprint)

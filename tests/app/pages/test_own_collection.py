@@ -175,7 +175,7 @@ def test_what_cannot_be_used_is_a_sentence(page, archive, allowed, tmp_path, mon
 
     assert own_collection_text.NOTHING_NAMED in problem(None, "", "")
     assert "none that this server opens" in problem(None, "/etc", "ct")
-    assert "names no modality" in problem(None, "scans", "") or "no modality" in problem(None, "scans", "")
+    assert own_collection_text.NO_MODALITY in problem(None, "scans", "")
     (tmp_path / "picture.zip").write_bytes(png(0))
     refused = page.unpack(None, str(tmp_path / "picture.zip"))
     assert own_collection_text.NO_ARCHIVE in refused[page.notice]
