@@ -110,7 +110,7 @@ def test_the_banner_says_that_there_are_no_pictures():
         (None, "2 known cases, without their pictures"),
         ([b"", b""], "2 known cases."),
     ):
-        predictor = Mock(Predictor, collection=collection(thumbnails))
+        predictor = Mock(Predictor, explored=collection(thumbnails))
         assert expected in header.header(Services(predictor))
 
 

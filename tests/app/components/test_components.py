@@ -311,7 +311,8 @@ def test_no_hit_is_a_sentence(collection):
 
 
 def services_with(collection: Collection | None, missing: str = "") -> Services:
-    return Services(Mock(Predictor, collection=collection, model_name=NASTY, device=NASTY), missing)
+    predictor = Mock(Predictor, collection=collection, explored=collection, model_name=NASTY, device=NASTY)
+    return Services(predictor, missing)
 
 
 def pages_with(value: str, collection: Collection) -> list[str]:

@@ -86,8 +86,9 @@ def test_a_case_that_does_not_exist_is_a_sentence_and_loses_nothing(page):
 
 def test_without_an_image_or_a_collection_it_says_what_to_do(page, services):
     assert "Drop an image" in page.search(None, MY_IMAGE, None, 4)[page.results]
+    services = Services(Mock(Predictor, collection=None, explored=None), "Build one.")
     with gr.Blocks():
-        empty = SimilarPage(Services(Mock(Predictor, collection=None), "Build one."), gr.State(None))
+        empty = SimilarPage(services, gr.State(None))
     assert "Build one." in empty.search(None, MY_IMAGE, None, 4)[empty.results]
 
 
