@@ -12,7 +12,7 @@ from mermed_core.data.validation import FILE
 from ..texts import case_text
 from ..texts.text import column_name, modality_name
 from .map_columns import MapColumns
-from .map_tags import NOTE, TAGS
+from .map_tags import ROW_NOTE, ROW_TAGS
 
 CASE, MODALITY = "case", "modality_name"
 _PLAIN = (("source", "source"), ("group", "group"), ("split", "split"), ("file", FILE))
@@ -35,8 +35,8 @@ class CaseRows:
         if FILE not in records:
             del self._plain["file"]
         names = {CASE: CASE, LABEL: LABEL, MODALITY: "modality", **{name: name for name in self._plain}}
-        self._written = tuple(name for name in (TAGS, NOTE) if columns.tags.there and name not in names)
-        names |= {name: name for name in self._written}
+        self._written = {ROW_TAGS: "tags", ROW_NOTE: "note"} if columns.tags.there else {}
+        names |= self._written
         self.titles = {name: column_name(title) for name, title in names.items()}
 
     def rows(self, points: Sequence[object]) -> list[dict[str, str]]:

@@ -9,7 +9,8 @@ import pandas as pd
 from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import Collection
 
-TAGS, NOTE = "tags", "note"  # of a case, in its row
+TAGS = "tags"  # the column of the map
+ROW_TAGS, ROW_NOTE = "mm_tags", "mm_note"  # of a case, in its row beside what its record holds
 _BETWEEN = " | "  # tags of one case; no tag has a bar
 
 
@@ -49,27 +50,24 @@ class MapTags:
 
     def named(self) -> tuple[np.ndarray, list[str]]:
         """Returns which name each case has (cases,), −1 for none, and the names: a case's tags are one."""
-        joined = self.texts(TAGS)
+        joined = self.texts(ROW_TAGS)
         codes, names = pd.factorize(joined.replace("", None))
         return codes, [str(name) for name in names]
 
     def texts(self, name: str) -> pd.Series:
         """Returns the tags or the note of each case (cases,) as a text, "" for none."""
-        written = self.written()
-        cases = list(written.notes if name == NOTE else frozenset().union(*written.tags.values()))
         texts = np.full(len(self._collection), "", object)
-        positions = self._ids.get_indexer(pd.Index(cases, dtype=object))
-        for case, position in zip(cases, positions, strict=True):
+        of_case = self.written().notes if name == ROW_NOTE else self._joined()
+        positions = self._ids.get_indexer(pd.Index(list(of_case), dtype=object))
+        for text, position in zip(of_case.values(), positions, strict=True):
             if position >= 0:
-                texts[position] = (
-                    written.notes[case] if name == NOTE else _BETWEEN.join(written.tags_of(case))
-                )
+                texts[position] = text
         return pd.Series(texts)
 
     def of_case(self, case_id: str) -> dict[str, str]:
         """Returns the tags and the note of a case, as its row has them."""
         written = self.written()
-        return {TAGS: _BETWEEN.join(written.tags_of(case_id)), NOTE: written.notes.get(case_id, "")}
+        return {ROW_TAGS: _BETWEEN.join(written.tags_of(case_id)), ROW_NOTE: written.notes.get(case_id, "")}
 
     def holding(self, word: str) -> np.ndarray:
         """Returns a mask (cases,) of the cases in whose tags or note a word in small letters occurs."""
@@ -78,6 +76,14 @@ class MapTags:
         return self.mask(
             set(cases).union(*(each for tag, each in written.tags.items() if word in tag.lower()))
         )
+
+    def _joined(self) -> dict[str, str]:
+        """Returns the tags of each case that has any, as one text."""
+        tags_of: dict[str, list[str]] = {}
+        for tag, cases in sorted(self.written().tags.items()):
+            for case in cases:
+                tags_of.setdefault(case, []).append(tag)
+        return {case: _BETWEEN.join(tags) for case, tags in tags_of.items()}
 
     def _positions(self, cases: Iterable[str]) -> np.ndarray:
         positions = self._ids.get_indexer(pd.Index(list(cases), dtype=object))

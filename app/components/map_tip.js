@@ -7,7 +7,7 @@ function mapTip(note, frame, stage, { data, drawing }) {
     framed(thumb, data.picture(point), () => drawing(record.modality));
     note.querySelector(".mm-tip-caption").textContent = `${record.label} (${record.modality_name})`;
     note.querySelector(".mm-small").textContent = record.source;
-    note.querySelector(".mm-tip-written").textContent = [record.tags, record.note].filter(Boolean).join(": ");
+    note.querySelector(".mm-tip-written").textContent = [record.mm_tags, record.mm_note].filter(Boolean).join(": ");
   }
 
   return async function hover(point, at) {

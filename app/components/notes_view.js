@@ -47,7 +47,7 @@ function notesView(box, { data, sentences, on }) {
     if (noting.hidden) return;
     const [record] = await data.records([point]);
     noting.querySelector("b").textContent = filled("note_on", record.case);
-    noting.elements.text.value = record.note;
+    noting.elements.text.value = record.mm_note;
   }
 
   async function tag(name, bits, give) {

@@ -48,7 +48,7 @@ function storedData(props) {
     // A point that has a tag, or a note where the tag is "".
     async tagged(tag) {
       const all = (await Promise.all(numbers.map(chunk))).flat();
-      return Uint8Array.from(all, (record) => Number(tag ? record.tags.split(" | ").includes(tag) : Boolean(record.note)));
+      return Uint8Array.from(all, (record) => Number(tag ? record.mm_tags.split(" | ").includes(tag) : Boolean(record.mm_note)));
     },
     async search(text) {
       const words = text.toLowerCase().split(/\s+/).filter(Boolean);

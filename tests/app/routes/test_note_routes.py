@@ -87,12 +87,12 @@ def test_a_note_is_on_its_case_in_the_row_and_found_by_its_words(folder, collect
     posted(client, "notes/tag", tag="again", bits=bits(7, 8), on=True)
     posted(client, "notes/tag", tag="and again", bits=bits(7), on=True)
     (row,) = posted(client, "records", points=[7]).json()
-    assert (row["tags"], row["note"]) == ("again | and again", "Looks cropped twice")
+    assert (row["mm_tags"], row["mm_note"]) == ("again | and again", "Looks cropped twice")
     assert row["case"] == case_at(columns, 7)
     assert points(posted(client, "search", text="CROPPED twice").content) == [7]
     assert points(posted(client, "search", text="again").content) == [7, 8]
     assert points(posted(client, "tagged", tag="").content) == [7]
-    order = np.frombuffer(client.get(f"{AT}/order/tags").content, "<u4")
+    order = np.frombuffer(client.get(f"{AT}/order/mm_tags").content, "<u4")
     assert set(order[:2]) == {7, 8}
 
 

@@ -44,7 +44,7 @@ def explore(model_folder, tmp_path, monkeypatch):
         shown.append(load_collection(folder))
         return 0
 
-    for variable in ("GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT", "MERMED_MODEL", "MERMED_COLLECTION"):
+    for variable in VARIABLES:
         monkeypatch.setenv(variable, "")  # so that what the command sets is undone
     monkeypatch.setitem(sys.modules, "app.ui", SimpleNamespace(serve=serve))
 
@@ -91,6 +91,14 @@ def test_a_folder_is_embedded_once_and_served(explore, images, monkeypatch, caps
     assert counts == []
     assert places(again) == places(first)
     assert "8 cases known, 0 added, 0 gone" in capsys.readouterr().out
+
+
+def test_only_who_is_alone_with_the_page_may_write_tags_without_being_asked(explore, images):
+    for options, allowed in (((), True), (("--host", "0.0.0.0"), False), (("--no-notes",), False)):
+        explore(images, *options)
+        assert Settings.from_environment().notes is allowed
+    explore(images, "--host", "0.0.0.0", "--notes")
+    assert Settings.from_environment().notes
 
 
 def test_what_is_new_is_added_what_is_gone_is_erased_and_nothing_else_moves(
