@@ -25,7 +25,7 @@ def shares(collection, row, voters):
     votes: dict[tuple[str, ...], float] = {}
     for other in asked:
         label = tuple(sorted(records["labels"].iat[other]))
-        votes[label] = votes.get(label, 0) + np.exp((cosines[other] - cosines[asked[0]]) / 0.05)
+        votes[label] = votes.get(label, 0.0) + float(np.exp((cosines[other] - cosines[asked[0]]) / 0.05))
     return {label: vote / sum(votes.values()) for label, vote in votes.items()}
 
 
