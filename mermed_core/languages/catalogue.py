@@ -8,6 +8,7 @@ import functools
 import re
 import tomllib
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -117,7 +118,7 @@ class Filler(Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         """Returns what stands in a gap."""
         written = super().format_field(value, format_spec)
-        counts = isinstance(value, int | float) and not isinstance(value, bool)
+        counts = isinstance(value, Real) and not isinstance(value, bool)
         return self._catalogue.number(written) if counts else written
 
 

@@ -4,6 +4,7 @@ import sys
 import threading
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from mermed_core.languages import catalogue, say
@@ -94,7 +95,7 @@ def test_numbers_are_written_as_the_language_writes_them():
     assert said("{a:.2f} {b}", a=0.5, b="0.5") == "0.50 0.5"
     with speaking("xx"):
         assert said("{share:.0%} of {count:,} cases", **values) == "von 12.345 Fällen 46 %"
-        assert said("{a:.2f} {b} {c}", a=0.5, b="0.5", c=True) == "0,50 0.5 True"
+        assert said("{a:.2f} {b} {c}", a=np.float32(0.5), b="0.5", c=True) == "0,50 0.5 True"
 
 
 def test_braces_in_a_value_and_in_a_sentence_without_values_are_left_alone():
