@@ -25,4 +25,8 @@ def theme() -> Base:
         body_text_color_subdued="*neutral_500",
         color_accent="*primary_600",
         slider_color="*primary_600",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_600",
     )

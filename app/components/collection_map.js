@@ -198,6 +198,7 @@ function viewed() {
     const at = point.map((value, axis) => ((value - bounds[axis]) / bounds[axis + 2]) * SPAN);
     const [x, y] = map.locate(at);
     star.style.transform = `translate(${x}px, ${y}px)`;
+    star.classList.toggle("mm-below", y < 40); // its words would be cut off above
     star.querySelector("b").textContent = sentences.yours;
   }
   ring(-1);

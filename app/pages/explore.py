@@ -62,6 +62,7 @@ class ExplorePage:
             [(text.column_name(name), name) for name in self._columns.names],
             value="modality",
             label=map_text.COLOUR_BY,
+            elem_id="explore-colour",
         )
         rows = CaseRows(self._columns)
         beside = None if services.beside is None else BesideColumns(self._columns, services.beside)
