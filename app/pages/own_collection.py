@@ -66,26 +66,26 @@ class OwnCollectionPage:
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=270):
                 gr.Markdown(own_collection_text.HOW)
-                self.file = gr.File(label=own_collection_text.DROP, height=170, elem_id="own-archive")
+                self.file = gr.File(label=own_collection_text.DROP, height=170, elem_id="images-archive")
                 self.folder = gr.Textbox(
                     label=own_collection_text.FOLDER,
                     info=own_collection_text.FOLDER_HINT,
                     visible=bool(folders),
-                    elem_id="own-folder",
+                    elem_id="images-folder",
                 )
                 named = [(text.modality_name(key), key) for key in MODALITIES]
                 self.modality = gr.Dropdown(
                     [(own_collection_text.AS_STATED, ""), *named],
                     value="",
                     label=own_collection_text.MODALITY,
-                    elem_id="own-modality",
+                    elem_id="images-modality",
                 )
-                self.start = gr.Button(own_collection_text.START, variant="primary", elem_id="own-start")
-                self.stop = gr.Button(own_collection_text.STOP, visible=False, elem_id="own-stop")
+                self.start = gr.Button(own_collection_text.START, variant="primary", elem_id="images-start")
+                self.stop = gr.Button(own_collection_text.STOP, visible=False, elem_id="images-stop")
             with gr.Column(scale=9, min_width=320):
-                self.notice = notice.notice("own-notice")
-                self.progress = static_html("", "own-progress")
-                self.result = static_html(result_card(), "own-result")
+                self.notice = notice.notice("images-notice")
+                self.progress = static_html("", "images-progress")
+                self.result = static_html(result_card(), "images-result")
                 with gr.Row():
                     words = own_collection_text
                     small: dict[str, Any] = {"size": "sm", "visible": False, "scale": 0, "min_width": 220}

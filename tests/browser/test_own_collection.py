@@ -47,11 +47,11 @@ def test_an_archive_becomes_a_map_with_a_page_of_its_own(browser: Browser, addre
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{address}#own")
-    page.locator("#own-start").click()
+    page.locator("#images-start").click()
     page.get_by_text("Drop a ZIP archive or name a folder first.").wait_for()
-    page.locator("#own-archive input[type=file]").set_input_files(str(archive))
+    page.locator("#images-archive input[type=file]").set_input_files(str(archive))
     page.get_by_text("60 files in my scans.").wait_for()
-    page.locator("#own-start").click()
+    page.locator("#images-start").click()
     page.get_by_text(re.compile(r"of 60 images, .* a second")).first.wait_for()
     page.get_by_text("60 images are on the map.").wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -221,7 +221,7 @@ def test_the_new_page_explores_the_visitors_images_and_nobody_elses(own_address,
         assert "Doe Jane" in start.text
         assert "40 known cases" in start.text
         assert own_collection_text.OWN_PAGE in start.text
-        assert "own-archive" not in start.text  # the page that takes images is the one they came from
+        assert "images-archive" not in start.text  # the page that takes images is the one they came from
         rows = visitor.post("explore-data/records", json={"points": [0, 1, 2]})
         assert rows.status_code == 200
         assert len(rows.json()) >= 1
@@ -233,5 +233,13 @@ def test_the_new_page_explores_the_visitors_images_and_nobody_elses(own_address,
 
 
 def test_off_unless_the_host_says_so(address):
-    assert "own-archive" not in httpx.get(address).text
+    assert "images-archive" not in httpx.get(address).text
     assert httpx.get(f"{address}/own/guess/").status_code == 404
+
+
+def test_no_part_of_the_page_has_the_name_of_another(own_address):
+    address, _ = own_address
+    parts = httpx.get(f"{address}/config").json()["components"]
+    names = [part["props"]["elem_id"] for part in parts if part["props"].get("elem_id")]
+    assert sorted(names) == sorted(set(names))
+    assert {"images-archive", "own-load", "batch-files"} <= set(names)
