@@ -126,7 +126,8 @@ def _shares(member: np.ndarray, sizes: np.ndarray, column: Column) -> tuple[list
     """Returns the values of a column, and their shares in each cluster (values, clusters)."""
     values = list(column.values)
     counts = [np.bincount(member[column.rows(value)], minlength=len(sizes)) for value in values]
-    shares = np.array(counts, float).reshape(len(values), len(sizes)) / sizes
+    # A cluster whose cases were all removed is empty: 0 / 0 would spoil the shares of all.
+    shares = np.array(counts, float).reshape(len(values), len(sizes)) / np.maximum(sizes, 1)
     return [str(value) for value in values], shares
 
 

@@ -72,6 +72,17 @@ def test_names_say_what_tells_apart_and_no_more():
     ]
 
 
+def test_a_cluster_whose_cases_were_removed_takes_no_name_from_others():
+    member = np.repeat([0, 1, 3], [6, 5, 4])  # 2 is empty
+    columns = columns_of(
+        labels=[["mass"]] * 6 + [["cyst"]] * 5 + [["naevus"]] * 4,
+        modality=["ultrasound"] * 11 + ["dermatology"] * 4,
+        source=["here"] * 15,
+    )
+    names = name_clusters(member, columns)
+    assert [name.labels for name in names] == [("mass",), ("cyst",), (), ("naevus",)]
+
+
 def test_alike_clusters_are_told_apart_by_source_and_then_by_number():
     member = np.repeat([0, 1, 2], 4)
     columns = columns_of(
