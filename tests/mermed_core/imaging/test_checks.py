@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from scipy.ndimage import median_filter
 
 from mermed_core.files import ASSETS
+from mermed_core.imaging import checks
 from mermed_core.imaging.checks import concerns
 from mermed_core.imaging.reader import read_image
 
@@ -47,3 +49,9 @@ def test_what_is_wrong_is_said():
 @pytest.mark.parametrize("name", ["cxr", "ct", "dermatology"])
 def test_a_photograph_of_a_screen_is_told_by_its_pattern(name):
     assert "of_a_screen" in concerns(on_a_screen(EXAMPLES[name]), name)
+
+
+def test_the_local_median_is_scipys_to_a_twentieth():
+    level = np.random.default_rng(0).exponential(2.0, (60, 40)) + 12
+    own, exact = checks._local_median(level), median_filter(level, 9)
+    assert np.abs(own - exact)[4:-4, 4:-4].max() <= 0.051
