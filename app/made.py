@@ -7,7 +7,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_MOST = 24  # heat maps take megabytes, and a visitor looks at a few
+_MOST = 12  # a heat map takes up to 9 MB, and a visitor looks at a few
 
 
 class Made:
