@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
+import httpx2
 import pydicom
 import pytest
 from gradio_client import Client, handle_file
@@ -51,7 +51,7 @@ def test_every_label_of_the_page_is_in_its_language(services):
 
 def test_each_page_says_its_language_and_leads_to_the_other(page):
     for address, code, other in ((page, "en", "de/"), (f"{page}de/", "de", "../")):
-        answer = httpx.get(address)
+        answer = httpx2.get(address)
         assert answer.headers["Content-Language"] == code
         assert f'lang="{code}"' in answer.text.partition("<body")[0]
         assert f'href=\\"{other}\\"' in answer.text
@@ -83,7 +83,7 @@ def test_a_file_that_is_refused_is_refused_in_german(page, tmp_path):
 
 
 def test_the_addresses_beside_gradio_answer_in_their_page_s_language(page):
-    answers = [httpx.get(f"{page}{where}explore-data/facts/0").json() for where in ("", "de/")]
+    answers = [httpx2.get(f"{page}{where}explore-data/facts/0").json() for where in ("", "de/")]
     english, german = ({group["name"] for group in answer["groups"]} for answer in answers)
     assert "Chest X-ray" in english
     assert "Röntgen-Thorax" in german

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import gradio as gr
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -122,7 +122,9 @@ def test_the_card_says_what_was_made_and_leads_to_the_page(page, pages, archive)
     *_, again = page.run(last[page._work], "", "")  # there is nothing new to explore
     assert own_collection_text.NOTHING_NAMED in again[page.notice]
     assert again[page.result] == card
+    made = collection_of(pages)[0]
     gone = page.forgets(last[page._work])
+    assert vars(made) == {}  # nothing of it stays in memory, whoever holds it
     assert own_collection_text.FORGOTTEN in gone[page.result]
     assert pages._pages == {}
 
@@ -215,7 +217,7 @@ def test_the_new_page_explores_the_visitors_images_and_nobody_elses(own_address,
     assert [file for file in uploads.rglob("*") if file.is_file() and file.stat().st_size > 0] == []
     shown = client.predict("", "", api_name="/own_explore")
     (own,) = re.findall(r'href="(own/[^"]+/)"', str(shown))
-    with httpx.Client(base_url=f"{address}/{own}") as visitor:
+    with httpx2.Client(base_url=f"{address}/{own}") as visitor:
         start = visitor.get("")
         assert start.status_code == 200
         assert "Doe Jane" in start.text
@@ -227,19 +229,19 @@ def test_the_new_page_explores_the_visitors_images_and_nobody_elses(own_address,
         assert len(rows.json()) >= 1
         assert visitor.get("config").json()["root"] == f"{address}/{own}".rstrip("/")
     assert len(Client(f"{address}/{own}", verbose=False).predict("", api_name="/selection")) >= 0
-    assert httpx.get(f"{address}/own/guess/").status_code == 404
-    with httpx.Client(base_url=address) as host:  # the host's own collection is what it was
+    assert httpx2.get(f"{address}/own/guess/").status_code == 404
+    with httpx2.Client(base_url=address) as host:  # the host's own collection is what it was
         assert "Doe Jane" not in host.get("/").text
 
 
 def test_off_unless_the_host_says_so(address):
-    assert "images-archive" not in httpx.get(address).text
-    assert httpx.get(f"{address}/own/guess/").status_code == 404
+    assert "images-archive" not in httpx2.get(address).text
+    assert httpx2.get(f"{address}/own/guess/").status_code == 404
 
 
 def test_no_part_of_the_page_has_the_name_of_another(own_address):
     address, _ = own_address
-    parts = httpx.get(f"{address}/config").json()["components"]
+    parts = httpx2.get(f"{address}/config").json()["components"]
     names = [part["props"]["elem_id"] for part in parts if part["props"].get("elem_id")]
     assert sorted(names) == sorted(set(names))
     assert {"images-archive", "own-load", "batch-files"} <= set(names)
