@@ -39,6 +39,7 @@ class _Page:
 
     Attributes:
         app: answers.
+        collection: that it explores; let go of with the page, whatever else still holds it.
         folder: of the collection.
         room: of the visitor, which is deleted with the page.
         used: when a request of it last began or ended, by a clock that never goes back.
@@ -47,6 +48,7 @@ class _Page:
     """
 
     app: FastAPI
+    collection: Collection
     folder: Path
     room: Path
     used: float
@@ -129,7 +131,7 @@ class OwnPages:
             logger.info("a visitor's collection is kept in '%s'", folder)
         token = secrets.token_urlsafe(24)
         with self._lock:
-            self._pages[token] = _Page(app, folder, room, self._clock())
+            self._pages[token] = _Page(app, collection, folder, room, self._clock())
             self._wait()
         return f"{ADDRESS}/{token}/"
 
@@ -182,6 +184,7 @@ class OwnPages:
         if page is not None:
             if page.loop is not None and not page.loop.is_closed():
                 page.loop.call_soon_threadsafe(page.ended.set)
+            page.collection.release()
             shutil.rmtree(page.room, ignore_errors=True)
         return page
 

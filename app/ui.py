@@ -101,7 +101,17 @@ class Explorer(gr.Blocks):
         options = {name: SAFE_LAUNCH[name] for name in _SAFE_MOUNT}
         looks = {"theme": theme.theme(), "css_paths": list(theme.STYLE_SHEETS)}
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        return gr.mount_gradio_app(app, self, "/", **self._served(), **looks, **options)
+        gr.mount_gradio_app(app, self, "/", **self._served(), **looks, **options)
+        alive = app.router.lifespan_context
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+            async with alive(app) as state:
+                yield state
+            self.close(verbose=False)  # else its queue would go on, and hold the page and what it shows
+
+        app.router.lifespan_context = lifespan
+        return app
 
     def _served(self) -> dict[str, Any]:
         speaks = Middleware(Speaking, self.language)

@@ -1,6 +1,6 @@
 """Where the visitor's image falls on the collection's map: a small still picture with a star."""
 
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from PIL import Image, ImageColor
@@ -15,6 +15,7 @@ from .templates import render
 
 _SIZE = (160, 90)  # columns and rows of the picture
 _MARGIN = 0.05
+_SKETCHES: WeakKeyDictionary[Collection, str] = WeakKeyDictionary()
 
 
 def place(collection: Collection | None, analysis: Analysis) -> str:
@@ -40,8 +41,14 @@ def _shares(collection: Collection, points: np.ndarray) -> np.ndarray:
     return _MARGIN + (1 - 2 * _MARGIN) * shares
 
 
-@lru_cache(maxsize=2)
 def _sketch(collection: Collection) -> str:
+    """Returns the map as a picture, drawn once; it goes with the collection, which may be a visitor's own."""
+    if collection not in _SKETCHES:
+        _SKETCHES[collection] = _drawn(collection)
+    return _SKETCHES[collection]
+
+
+def _drawn(collection: Collection) -> str:
     """Returns the map as a picture: a cell has the colour of its most frequent modality."""
     columns, rows = _SIZE
     places = (_shares(collection, np.asarray(collection.coordinates)) * _SIZE).astype(int)

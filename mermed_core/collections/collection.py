@@ -160,6 +160,10 @@ class Collection:
         """Returns the number of cases."""
         return len(self.cases)
 
+    def release(self) -> None:
+        """Lets go of records, vectors and pictures, whoever holds the collection; it is of no use then."""
+        vars(self).clear()
+
     @property
     def foreign(self) -> str:
         """Why no image can be compared with the cases, as a sentence; "" where a model made their vectors."""

@@ -33,17 +33,19 @@ def events() -> list[str]:
 @pytest.fixture
 def build(events):
     def make(collection: Any) -> FastAPI:
+        name = collection.name
+
         @asynccontextmanager
         async def life(_):
-            events.append(f"{collection.name} begins")
+            events.append(f"{name} begins")
             yield
-            events.append(f"{collection.name} ends")
+            events.append(f"{name} ends")
 
         app = FastAPI(lifespan=life)
 
         @app.get("/cases")
         def cases(request: Request) -> dict[str, str]:
-            return {"of": collection.name, "root": request.scope["root_path"]}
+            return {"of": name, "root": request.scope["root_path"]}
 
         return app
 
@@ -55,6 +57,7 @@ def added(pages: OwnPages, build: Build, name: str = "mine") -> tuple[str, Path]
     folder = pages.place(room)
     folder.mkdir(parents=True)
     collection: Any = SimpleNamespace(name=name)
+    collection.release = lambda: vars(collection).clear()
     return pages.add(build, collection, folder, room), folder
 
 
