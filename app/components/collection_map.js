@@ -95,7 +95,7 @@ async function colour({ again = false } = {}) {
   if (again || shown?.column !== value.column) legend.show(value);
   legend.say(value.about);
   shown = value;
-  repaint({ codes });
+  repaint({ codes, selected: flags });
   part(".mm-map-wait").hidden = true;
   return undefined;
 }
@@ -113,6 +113,7 @@ function making(state) {
 }
 
 function repaint({ codes = map.codes, selected = map.selected }) {
+  if (!shown) return; // somebody selects before the colours are there, which then show it
   const counts = steps.length ? countsOf(codes, selected) : null;
   if (counts) beside?.count(counts);
   const hues = huesOf(shown, { palette, ramp, codes: props.codes, grey: grey() }, counts);
