@@ -26,6 +26,6 @@ def describe(device: torch.device) -> str:
 
 
 def let_others_first() -> None:
-    """Lowers the priority of this thread, and of those that it starts, where the system knows such a thing."""
+    """Lowers the priority of this thread, and of those that it starts, where the system has one."""
     if hasattr(os, "setpriority"):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -124,8 +124,9 @@ class Settings(BaseModel):
         bool,
         Field(
             alias="MERMED_OWN_COLLECTIONS",
-            description="1 lets visitors explore images of their own: a ZIP archive becomes a collection with "
-            "a page that only its visitor can find. It is deleted 30 minutes after the page was last open.",
+            description="1 lets visitors explore images of their own: a ZIP archive becomes a collection "
+            "with a page that only its visitor can find. It is deleted 30 minutes after the page was last "
+            "open.",
         ),
     ] = False
     folders: Annotated[

@@ -48,8 +48,8 @@ def unpack(data: bytes, limits: ArchiveLimits = ARCHIVE_LIMITS) -> list[tuple[st
 def unpack_into(folder: Path, data: bytes, limits: ArchiveLimits = ARCHIVE_LIMITS) -> int:
     """Writes the files of a ZIP archive below an empty folder, as `unpack` reads them; returns how many.
 
-    Nothing is written beside the folder: a file whose path leads upwards is left out, and a link in the archive
-    becomes a plain file.
+    Nothing is written beside the folder: a file whose path leads upwards is left out, and a link becomes a
+    plain file.
 
     Raises:
         ImageTooLargeError: more files or bytes than the limits allow.

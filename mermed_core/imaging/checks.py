@@ -71,10 +71,9 @@ def lattice(pixels: np.ndarray) -> float:
     A screen's pixels, photographed, give moiré: peaks off the axes. Those on the axes are of the blocks of
     JPEG, of scan lines and of text.
     """
-    grey = _grey(pixels)
-    side = min(_FINE_SIDE, *grey.shape)
-    top, left = ((length - side) // 2 for length in grey.shape)
-    part = grey[top : top + side, left : left + side]
+    side = min(_FINE_SIDE, *pixels.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    part = _grey(pixels[top : top + side, left : left + side])
     window = np.hanning(side)
     power = np.abs(np.fft.rfft2((part - part.mean()) * window[:, None] * window)) ** 2
     down, across = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None]

@@ -73,8 +73,8 @@ class Lists:
     def keeping(self, kept: np.ndarray) -> Self:
         """Takes vectors out; those kept move up. These lists must not be used any more.
 
-        The centre of a list that is left empty is the mean of vectors that are gone, or the only one itself: it
-        is replaced by the centre of another list.
+        The centre of a list that is left empty is the mean of vectors that are gone, or the only one itself:
+        it is replaced by the centre of another list.
 
         Args:
             kept: mask (rows,).

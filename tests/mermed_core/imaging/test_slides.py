@@ -41,8 +41,9 @@ def pyramid(values: np.ndarray, layout: str = "nested", **options: Any) -> bytes
                 file.write(each, subfiletype=int(number > 0), metadata=None, **options)
         else:
             about = "Aperio Image Library\r\n256x256 Q=30|AppMag = 20|MPP = 0.4990"
+            plain = {name: value for name, value in options.items() if name != "tile"}
             file.write(levels[0], description=about, metadata=None, **options)
-            file.write(levels[2][:30], metadata=None, **options | {"tile": None})  # the thumbnail
+            file.write(levels[2][:30], metadata=None, **plain)  # the thumbnail
             for each in levels[1:]:
                 file.write(each, metadata=None, **options)
             file.write(

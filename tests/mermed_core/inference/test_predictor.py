@@ -42,10 +42,10 @@ def noise(seed: int) -> MedicalImage:
 
 def open_scopes(predictor: Predictor, limit: float = -99, **changes) -> Predictor:
     """Returns a predictor whose label sets take every image that is given, or with a high limit none."""
-    parts = predictor._parts
+    parts = predictor.parts
     scopes = tuple(replace(scope, limit=limit, spread=0.01) for scope in parts.scopes)
     parts = replace(parts, **({"scopes": scopes} | changes))
-    return Predictor(predictor._embedder, parts, predictor.collection, metrics=predictor.metrics)
+    return Predictor(predictor.embedder, parts, predictor.collection, metrics=predictor.metrics)
 
 
 def test_everything_is_said_about_a_known_image(predictor):
@@ -56,8 +56,8 @@ def test_everything_is_said_about_a_known_image(predictor):
     assert analysis.in_distribution
     assert analysis.familiarity is Familiarity.FAMILIAR
     assert {finding.task for finding in analysis.findings} == {"phantom_pathology"}
-    near = predictor._parts.detector.near(predictor.embed(image("pathology")).neutral[None])[0]
-    (scope,) = (each for each in predictor._parts.scopes if each.task == "phantom_pathology")
+    near = predictor.parts.detector.near(predictor.embed(image("pathology")).neutral[None])[0]
+    (scope,) = (each for each in predictor.parts.scopes if each.task == "phantom_pathology")
     assert {finding.relevance for finding in analysis.findings} == {scope.relevance(near, {})}
     assert (analysis.region, analysis.region_probability) == ("", 0.0)
     assert sum(finding.probability for finding in analysis.findings) == pytest.approx(1, abs=1e-5)
@@ -91,12 +91,12 @@ def test_an_image_in_no_scope_gets_everything_but_findings(predictor):
 
 
 def test_only_label_sets_whose_scope_holds_are_asked_the_surest_first(predictor):
-    heads = predictor._parts.heads
+    heads = predictor.parts.heads
     lung = heads.get("phantom_pathology")
     sets = {"colon": 0.0, "skin": 5.0, "lymph": -0.02}  # by the limit of their scopes
     named = tuple(replace(lung, task=task) for task in sets)
-    near = predictor._parts.detector.near(predictor.embed(image("pathology")).neutral[None])
-    (own,) = (each for each in predictor._parts.scopes if each.task == "phantom_pathology")
+    near = predictor.parts.detector.near(predictor.embed(image("pathology")).neutral[None])
+    (own,) = (each for each in predictor.parts.scopes if each.task == "phantom_pathology")
     at = own.similarity(near)[0]
     scopes = tuple(replace(own, task=task, limit=at + limit, spread=0.01) for task, limit in sets.items())
     parts = {"heads": HeadSet((heads.get(MODALITY_TASK), lung, *named)), "scopes": scopes}
@@ -112,14 +112,14 @@ def test_only_label_sets_whose_scope_holds_are_asked_the_surest_first(predictor)
 def knowing_negatives(predictor: Predictor, *seen: MedicalImage) -> Predictor:
     """Returns a predictor that tells these images from their negatives."""
     taken, turned = (
-        np.stack([predictor._embedder.embed(pixels, None) for pixels in all_pixels])
+        np.stack([predictor.embedder.embed(pixels, None) for pixels in all_pixels])
         for all_pixels in ([each.pixels for each in seen], [255 - each.pixels for each in seen])
     )
     weight = 500 * np.stack([taken.mean(0) - turned.mean(0), turned.mean(0) - taken.mean(0)])
     bias = -weight @ np.concatenate([taken, turned]).mean(0)
     numbers = (weight.astype(np.float32), bias.astype(np.float32))
     head = Head(NEGATIVE_TASK, "", "multiclass", NEGATIVE_CLASSES, *numbers, 1.0, 2 * len(seen))
-    others = [each for each in predictor._parts.heads.heads if each.task != NEGATIVE_TASK]
+    others = [each for each in predictor.parts.heads.heads if each.task != NEGATIVE_TASK]
     return open_scopes(predictor, heads=HeadSet((*others, head)))
 
 
@@ -141,13 +141,13 @@ def test_a_negative_is_analysed_as_it_was_taken_and_said(predictor):
     # Only grey images are ever taken for negatives: the colours of a section could not be had back.
     knowing = knowing_negatives(predictor, section)
     coloured = knowing.embed(replace(section, pixels=255 - section.pixels))
-    assert knowing._parts.heads.negative(coloured.neutral) > 0.5
+    assert knowing.parts.heads.negative(coloured.neutral) > 0.5
     assert not coloured.negative
 
 
 def test_a_light_frame_that_is_left_out_is_said_and_a_dark_one_is_not(predictor):
     film = image("cxr")
-    embedder = predictor._embedder
+    embedder = predictor.embedder
     preprocessing = replace(embedder.config.preprocessing, trim=True)
     trimming = Embedder(
         embedder.backbone,
@@ -155,7 +155,7 @@ def test_a_light_frame_that_is_left_out_is_said_and_a_dark_one_is_not(predictor)
         embedder.fingerprint,
         embedder.device,
     )
-    leaving_out = Predictor(trimming, predictor._parts, None)
+    leaving_out = Predictor(trimming, predictor.parts, None)
     plain = leaving_out.embed(film)
     for value, notes in (
         (255, ("The frame around the picture, such as its border or a viewer's window, was left out.",)),
@@ -180,14 +180,14 @@ def test_a_negative_stays_one_when_its_modality_is_named(predictor):
 
 def with_regions(predictor: Predictor, *names: str, sure: str) -> Predictor:
     """Returns a predictor that is quite sure which part of the body every pathology image shows."""
-    heads = predictor._parts.heads.heads
+    heads = predictor.parts.heads.heads
     width = heads[0].weight.shape[1]
     bias = np.array([3.0 if name == sure else 0.0 for name in names], np.float32)
     weight = np.zeros((len(names), width), np.float32)
     sorter = Head(region_task("pathology"), "pathology", "multiclass", names, weight, bias, 1.0, 9)
     scopes = tuple(
         replace(scope, limit=-99, spread=0.01, region="colon" if "pathology" in scope.task else "")
-        for scope in predictor._parts.scopes
+        for scope in predictor.parts.scopes
     )
     return open_scopes(predictor, heads=HeadSet((*heads, sorter)), scopes=scopes)
 
@@ -212,15 +212,15 @@ def test_a_region_that_only_a_source_stands_for_is_not_shown(predictor):
 
 
 def test_how_a_finding_holds_elsewhere_comes_from_the_metrics(predictor):
-    first, second = predictor._parts.heads.get("phantom_pathology").classes[:2]
+    first, second = predictor.parts.heads.get("phantom_pathology").classes[:2]
     measured = FindingMetrics(auroc=Estimate(value=0.8), sources=("a", "b"))
     unseen = UnseenSourceMetrics(findings={"phantom_pathology": {first: measured}})
-    parts = open_scopes(predictor)._parts
-    told = Predictor(predictor._embedder, parts, None, metrics=ModelMetrics(unseen_source=unseen))
+    parts = open_scopes(predictor).parts
+    told = Predictor(predictor.embedder, parts, None, metrics=ModelMetrics(unseen_source=unseen))
     found = {finding.label: finding for finding in told.analyse(image("pathology")).findings}
     assert (found[first].elsewhere, found[second].elsewhere) == (0.8, None)
     assert (found[first].holds_elsewhere, found[second].holds_elsewhere) == (True, False)
-    bare = Predictor(predictor._embedder, parts, None).analyse(image("pathology"))
+    bare = Predictor(predictor.embedder, parts, None).analyse(image("pathology"))
     assert {finding.elsewhere for finding in bare.findings} == {None}
 
 
@@ -234,7 +234,7 @@ def test_nothing_is_likely_that_was_not_shown_to_hold_elsewhere(predictor):
         unseen_source=UnseenSourceMetrics(findings={found[0].task: {each.label: held for each in found}})
     )
     words = [finding.likelihood for finding in predictor.analyse(image("ct"), neighbours=1).findings]
-    head = next(each for each in predictor._parts.heads.findings if each.task == found[0].task)
+    head = next(each for each in predictor.parts.heads.findings if each.task == found[0].task)
     assert sorted(words) == sorted(head.likelihoods(np.array([finding.probability for finding in found])))
 
 
@@ -260,7 +260,7 @@ def test_it_explains_every_class_and_refuses_others(predictor):
 
 def test_similar_cases_of_an_image_are_those_of_brute_force(predictor):
     query = image("dermatology")
-    vector = predictor._parts.space.project(predictor.embed(query).vector[None])[0]
+    vector = predictor.parts.space.project(predictor.embed(query).vector[None])[0]
     order = np.argsort(-(predictor.collection.vectors @ vector), kind="stable")[:6]
     hits = predictor.similar(query, count=6)
     assert [hit.case for hit in hits] == list(predictor.collection.cases_at(order))
@@ -305,7 +305,7 @@ def test_a_collection_of_another_model_is_refused(
     assert predictor.made(collection)
     assert other.fingerprint != collection.fingerprint
     with pytest.raises(CollectionError, match="another model"):
-        Predictor(other, predictor._parts, collection)
+        Predictor(other, predictor.parts, collection)
 
 
 def test_an_encoder_without_heads_says_how_to_fit_them(encoder_folder):
@@ -378,7 +378,7 @@ def test_an_image_is_embedded_once_for_every_question(aware, fitted, collection_
 
 
 def test_where_all_modalities_are_normalised_alike_one_pass_is_enough(predictor, passes):
-    embedder = predictor._embedder
+    embedder = predictor.embedder
     hook = embedder.backbone.register_forward_hook(lambda *_: passes.append(1))
     embedding = predictor.embed(image("ct"))
     predictor.embed(image("ct"), modality="oct", earlier=embedding)
@@ -432,15 +432,15 @@ def test_a_damaged_part_of_the_model_is_a_sentence(model_folder, tmp_path, name,
 
 
 def test_a_label_set_that_is_no_better_than_chance_elsewhere_is_not_shown(predictor):
-    classes = predictor._parts.heads.get("phantom_pathology").classes
-    parts = open_scopes(predictor)._parts
+    classes = predictor.parts.heads.get("phantom_pathology").classes
+    parts = open_scopes(predictor).parts
 
     def tasks(*aurocs):
         found = {
             name: FindingMetrics(auroc=Estimate(value=x)) for name, x in zip(classes, aurocs, strict=False)
         }
         metrics = ModelMetrics(unseen_source=UnseenSourceMetrics(findings={"phantom_pathology": found}))
-        analysis = Predictor(predictor._embedder, parts, None, metrics=metrics).analyse(image("pathology"))
+        analysis = Predictor(predictor.embedder, parts, None, metrics=metrics).analyse(image("pathology"))
         return {finding.task for finding in analysis.findings}
 
     assert "phantom_pathology" in tasks(0.3, 0.6)
