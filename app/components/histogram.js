@@ -3,7 +3,6 @@ const BINS = 24; // of a column of numbers
 
 function histogram(box, { data, ramp, codes, sentences, onPress }) {
   const [field, list] = [box.querySelector("select"), box.querySelector(".mm-bars")];
-  const number = new Intl.NumberFormat(document.documentElement.lang, { maximumSignificantDigits: 4 });
   let [flags, shown] = [null, 0];
 
   // What is counted together: a group, or a span of numbers; each with the first and last code of its cases.
@@ -12,11 +11,14 @@ function histogram(box, { data, ramp, codes, sentences, onPress }) {
     if (!limits) return named;
     const [low, high] = limits;
     const at = (code) => low + (code / codes.other) * (high - low);
+    const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10((high - low) / BINS)))); // two digits of a span
+    const number = new Intl.NumberFormat(document.documentElement.lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    const written = (code) => number.format(at(code)).replace("-", "−");
     const step = (codes.other + 1) / BINS;
     const bins = Array.from({ length: BINS }, (_, i) => {
       const [from, to] = [Math.ceil(i * step), Math.ceil((i + 1) * step) - 1];
       const colour = ramp[Math.round((i / (BINS - 1)) * (ramp.length - 1))];
-      return { name: `${number.format(at(from))} – ${number.format(at(to + 1))}`, from, to, colour };
+      return { name: `${written(from)} – ${written(to + 1)}`, from, to, colour };
     });
     return [...bins, ...named];
   }

@@ -136,4 +136,5 @@ def _licences(names: list[str], size: int) -> str:
 def _serve(options: argparse.Namespace) -> int:
     from mermed_core.cli import serve
 
-    return serve.run(argparse.Namespace(host=None, port=None, model=options.model, collection=options.out))
+    unsaid = dict.fromkeys(("host", "port", "language", "notes"))
+    return serve.run(argparse.Namespace(**unsaid, model=options.model, collection=options.out))

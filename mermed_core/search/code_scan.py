@@ -42,6 +42,12 @@ class CodeScan(Scan):
         values[positions < 0] = -np.inf
         return values
 
+    def best_at(
+        self, queries: np.ndarray, positions: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns values and positions (queries, count) of the best of rows (queries, some), best first."""
+        return self.best(self.values_at(queries, positions), positions, count)
+
     def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         return self._best_of_parts(queries, count, None)
 

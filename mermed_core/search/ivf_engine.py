@@ -103,8 +103,7 @@ class IvfEngine(SearchEngine):
     def _near(self, queries: np.ndarray, count: int, probes: int) -> Hits:
         """Looks through a fixed number of lists."""
         candidates = self.lists.candidates(queries, count * self.settings.refine, probes)
-        values = self._scan.values_at(queries, candidates)
-        values, positions = self._scan.best(values, candidates, count)
+        values, positions = self._scan.best_at(queries, candidates, count)
         if positions[:, -1].min() < 0:  # the lists of some query held too few
             short = np.flatnonzero(positions[:, -1] < 0)
             values[short], positions[short] = self._scan.nearest(queries[short], count)

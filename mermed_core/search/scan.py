@@ -66,6 +66,16 @@ class Scan:
         rows = np.arange(len(order))[:, None]  # `take_along_axis` takes three times as long for one query
         return values[rows, order], positions[rows, order]
 
+    def best_at(
+        self, queries: np.ndarray, positions: np.ndarray, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns values and positions (queries, count) of the best of rows (queries, some), best first.
+
+        Positions of −1 stand behind all others, and fill up where there are too few.
+        """
+        queries, positions = np.ascontiguousarray(queries), np.ascontiguousarray(positions)
+        return self._numbered(queries, count, positions, positions.shape[1])
+
     def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         values, positions = faiss.knn(queries, self.vectors, count, metric=_FAISS_METRIC[self.metric])
         return values, positions
@@ -106,7 +116,10 @@ class Scan:
             return np.broadcast_to(np.arange(len(block)), far.shape)
         return np.sort(np.argpartition(far, count - 1, axis=1)[:, :count], axis=1)
 
-    def _numbered(self, queries: np.ndarray, count: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _numbered(
+        self, queries: np.ndarray, count: int, rows: np.ndarray, apart: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compares with rows (some,) by their numbers, or with other rows for each query, so many `apart`."""
         values, positions = _room(len(queries), count)
         cosine = self.metric == "cosine"
         result = faiss.float_minheap_array_t() if cosine else faiss.float_maxheap_array_t()
@@ -116,7 +129,7 @@ class Scan:
         places = [faiss.swig_ptr(each) for each in (queries, self.vectors, rows)]
         rows_of_all, dim = self.vectors.shape
         kept = [faiss.swig_ptr(values), faiss.swig_ptr(positions)]
-        compare(*places, dim, len(queries), rows_of_all, len(rows), count, *kept, 0)
+        compare(*places, dim, len(queries), rows_of_all, rows.shape[-1], count, *kept, apart)
         return values, positions
 
     def _through_bitmap(

@@ -1,6 +1,7 @@
 """Pages of visitors' collections: found by their address alone, gone with their last use, and all of them."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -138,7 +139,8 @@ def test_a_page_that_is_open_stays(build, clock):
         await pages._answer(scope, receive, send)
         assert sent.is_set()
 
-    asyncio.run(look())
+    with ThreadPoolExecutor(1) as thread:  # this one may have the loop of a browser
+        thread.submit(asyncio.run, look()).result()
     assert folder.exists()
     clock.now += VISIT_SECONDS + 1
     pages.sweep()

@@ -74,6 +74,7 @@ def open_tab(page: Page, name: str) -> None:
 def open_map(page: Page) -> None:
     open_tab(page, "Explore")
     expect(page.locator(".mm-map-count")).to_contain_text("420 cases")
+    page.wait_for_function("Number.isFinite(document.querySelector('.mm-map').map?.locate(0)[0])")
 
 
 def drag(page: Page, tool: str, corners: Sequence[tuple[float, float]]) -> None:

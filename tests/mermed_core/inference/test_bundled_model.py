@@ -145,8 +145,8 @@ def test_a_gpu_answers_as_the_cpu_does(monkeypatch):
 def test_the_stated_figure_is_found_again_on_the_test_images(bundled, mermed_data):
     """One small set, embedded again from its files."""
     test = open_manifest(str(mermed_data / "busi.parquet")).split("test")
-    embeddings = embed_manifest(bundled._embedder, test)
-    head = bundled._parts.heads.get("busi")
+    embeddings = embed_manifest(bundled.embedder, test)
+    head = bundled.parts.heads.get("busi")
     labels = embeddings.manifest.frame["labels"]
     targets = np.array([[float(name in row) for name in head.classes] for row in labels])
     assert unweighted(auroc, targets, head.probabilities(embeddings.vectors)) == pytest.approx(
@@ -159,8 +159,8 @@ def test_real_images_of_every_set_are_known_and_of_their_modality(bundled, merme
     for path in sorted(mermed_data.glob("*.parquet")):
         test = open_manifest(str(path)).split("test")
         sample = test.select(np.unique(np.linspace(0, len(test) - 1, 100).astype(int)))
-        vectors = embed_manifest(bundled._embedder, sample, neutral=True).vectors
-        head = bundled._parts.heads.get(MODALITY_TASK)
+        vectors = embed_manifest(bundled.embedder, sample, neutral=True).vectors
+        head = bundled.parts.heads.get(MODALITY_TASK)
         named = np.array(head.classes)[head.probabilities(vectors).argmax(1)]
         assert (named == sample.frame["modality"].to_numpy()).mean() >= 0.9, path.stem
-        assert bundled._parts.detector.passes(vectors, head.logits(vectors)).mean() >= 0.9, path.stem
+        assert bundled.parts.detector.passes(vectors, head.logits(vectors)).mean() >= 0.9, path.stem

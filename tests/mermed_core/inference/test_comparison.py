@@ -47,7 +47,7 @@ def test_a_direction_leads_towards_its_case(predictor, image):
     vector = predictor.retrieval_vector(predictor.collection.cases_at([5])[0].case_id)
     direction = predictor.direction(vector)
     assert direction.shape == embedding.vector.shape
-    space = predictor._parts.space
+    space = predictor.parts.space
     moved = space.project((embedding.vector + 1e-2 * direction / np.linalg.norm(direction))[None])[0]
     assert moved @ vector > embedding.retrieval @ vector
 

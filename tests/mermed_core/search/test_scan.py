@@ -43,3 +43,23 @@ def test_no_row_is_the_worst(metric, worst):
     values = Scan(vectors, metric).values_at(vectors[:1], np.array([[0, -1]]))
     assert values[0, 1] == worst
     assert values[0, 0] == (1 if metric == "cosine" else 0)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "squared_distance"])
+def test_the_best_of_named_rows_are_found_for_each_query(metric):
+    generator = np.random.default_rng(5)
+    vectors, queries = generator.normal(size=(50, 8)), generator.normal(size=(3, 8))
+    vectors, queries = vectors.astype(np.float32), queries.astype(np.float32)
+    named = np.stack([generator.permutation(50)[:12] for _ in queries])
+    named[1, 4:] = -1  # fewer than are wanted
+    values, positions = Scan(vectors, metric).best_at(queries, named, 6)
+    for row, query in enumerate(queries):
+        rows = named[row][named[row] >= 0]
+        far = -(vectors[rows] @ query) if metric == "cosine" else ((vectors[rows] - query) ** 2).sum(axis=1)
+        expected = rows[np.argsort(far)][:6]
+        assert positions[row, : len(expected)].tolist() == expected.tolist()
+        found = np.sort(far)[: len(expected)]
+        np.testing.assert_allclose(
+            values[row, : len(expected)], -found if metric == "cosine" else found, rtol=1e-4
+        )
+        assert (positions[row, len(expected) :] == -1).all()
