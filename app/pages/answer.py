@@ -57,10 +57,9 @@ class Answer:
             self.figure = scripted_html(figure.empty(), "classify-figure", "figure.js")
             self.checked = static_html("", "classify-map-check")
             with gr.Row():
-                self.explained = gr.Dropdown([], label=text.SHOW_WHERE, visible=False)
-                self.method = gr.Dropdown(
-                    self._methods(), value=DEFAULT, label=answer_text.METHOD, visible=False
-                )
+                wide: dict[str, Any] = {"visible": False, "min_width": 190}  # on a phone one below the other
+                self.explained = gr.Dropdown([], label=text.SHOW_WHERE, **wide)
+                self.method = gr.Dropdown(self._methods(), value=DEFAULT, label=answer_text.METHOD, **wide)
             with gr.Row(elem_id="classify-reports"):
                 self.downloads = {
                     kind: gr.Button(text.TAKE_ALONG[kind], size="sm", visible=False) for kind in KINDS
