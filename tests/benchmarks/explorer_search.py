@@ -233,7 +233,7 @@ def _usearch(library: ModuleType, vectors: np.ndarray) -> tuple[str, Callable[[n
 def _in_turn(sides: Mapping[str, Search], queries: np.ndarray, most: Mapping[str, int]) -> dict[str, Times]:
     """Times queries one by one, all sides in turn, so that a busy moment of the machine meets all of them.
 
-    Every other query begins at the other end: who is asked first finds nothing of it in the processor's cache.
+    Every other query begins at the other end: who is asked first finds nothing of it in the cache.
 
     Args:
         sides: what is timed, by name.
