@@ -2,6 +2,8 @@
 
 from mermed_core.languages.say import speaks, spoken
 
+from . import text
+
 say = speaks(__name__)
 
 TAB = "Batch"
@@ -49,14 +51,12 @@ def progress(done: int, total: int, rate: float, left: float | None) -> str:
         return say("{total} files done.", total=total)
     if left is None:
         return say("0 of {total} files.", total=total)
-    minutes, seconds = divmod(round(left), 60)
-    remaining = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
     return say(
         "{done} of {total} files, {rate:.1f} a second, about {remaining} left.",
         done=done,
         total=total,
         rate=rate,
-        remaining=remaining,
+        remaining=text.time_left(left),
     )
 
 

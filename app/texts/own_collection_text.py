@@ -2,6 +2,8 @@
 
 from mermed_core.languages.say import speaks
 
+from . import text
+
 say = speaks(__name__)
 
 TAB = "Your images"
@@ -55,14 +57,12 @@ def progress(done: int, total: int, rate: float, left: float | None) -> str:
     """Says how far the embedding is, how fast it is, and how long it will take."""
     if left is None:
         return say("{done:,} of {total:,} images.", done=done, total=total)
-    minutes, seconds = divmod(round(left), 60)
-    remaining = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
     return say(
         "{done:,} of {total:,} images, {rate:.1f} a second, about {remaining} left.",
         done=done,
         total=total,
         rate=rate,
-        remaining=remaining,
+        remaining=text.time_left(left),
     )
 
 

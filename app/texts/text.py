@@ -156,6 +156,12 @@ PRIVACY = (
 NO_CARD = "This model has no card."
 
 
+def time_left(seconds: float) -> str:
+    """Returns how long something will take, as a watch says it."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def unexpected(number: str) -> str:
     """Says that something went wrong that nobody foresaw, with the number under which the log has it."""
     return say(
