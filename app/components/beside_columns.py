@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mermed_core.collections.cluster_names import known_cases
 from mermed_core.collections.collection import LABEL, Collection
 from mermed_core.collections.overlap import Overlap, match_cases, neighbourhood_overlap
 
@@ -27,7 +28,7 @@ class BesideColumns:
 
     def __init__(self, first: MapColumns, collection: Collection) -> None:
         self.first = first
-        self.own = MapColumns(collection)
+        self.own = MapColumns(collection, known_cases(collection))
         self.collection = collection
         self._lock = threading.Lock()
         self._overlap: Overlap | None = None

@@ -1,4 +1,4 @@
-// The map of a second collection beside the first: the same tools, colours and selection. What is selected on one
+// The map of a second collection beside the first: the same tools, colours, names, pictures and selection. What is selected on one
 // map is lit on the other; a case that the first lacks has a number beyond the first one's points.
 
 // `cases`: of the first; `first(step)`: the flags that a step gives on the first map; `on` has what both maps do.
@@ -11,8 +11,10 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, on }) {
   let pointOf = new Int32Array(0); // the other way round, −1 for a case that is not here
   let [codes, groups, flags] = [new Uint8Array(0), [], new Uint8Array(0)];
 
-  const map = createMap(stage, { extent: [bounds[2], bounds[3]], kind, onView: () => ring(-1) });
+  const map = createMap(stage, { extent: [bounds[2], bounds[3]], kind, onView: viewed });
   stage.map = map; // for tests and benchmarks
+  const labels = mapLabels(stage, map, facts.clusters);
+  const pictures = mapPictures(stage, map, { data, pictured: facts.pictured, most: facts.most_pictures });
   const hover = tip(stage, data);
   mapGestures(stage, part("polygon"), map, {
     tool,
@@ -28,11 +30,17 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, on }) {
   });
   new ResizeObserver(() => stage.clientWidth && map.painter && map.fit()).observe(stage);
 
+  function viewed() {
+    labels.draw();
+    pictures.draw();
+    ring(-1);
+  }
+
   async function load() {
     const places = await data.places();
     points = await data.points();
-    pointOf = new Int32Array(cases).fill(-1);
-    points.forEach((point, i) => point < cases && (pointOf[point] = i));
+    pointOf = new Int32Array(points.reduce((most, point) => Math.max(most, point + 1), cases)).fill(-1);
+    points.forEach((point, i) => (pointOf[point] = i));
     flags = new Uint8Array(points.length);
     map.load(places);
     tell(false);
@@ -44,7 +52,7 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, on }) {
     const own = ["class", "span", "text"].includes(step.what)
       ? await flagsOfStep(step, points.length, { data })
       : new Uint8Array(points.length);
-    if (step.what === "points") for (const number of step.numbers) if (number >= cases) own[points.indexOf(number)] = 1;
+    if (step.what === "points") for (const number of step.numbers) if (number >= cases && pointOf[number] >= 0) own[pointOf[number]] = 1;
     const shared = await first(step);
     points.forEach((point, i) => point < cases && (own[i] = shared[point]));
     return own;
@@ -70,6 +78,7 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, on }) {
   return {
     data,
     map,
+    labels,
     load,
     ring,
     failed(error) {

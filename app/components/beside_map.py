@@ -25,5 +25,6 @@ def beside_props(columns: BesideColumns, explore: str, version: str) -> dict[str
         "explore": f"{BESIDE}/{explore}",
         "version": version,
         "pictured": columns.collection.has_pictures,
+        "clusters": own.cluster_marks(),
         "sentences": beside_text.MAP_SCRIPT,
     }

@@ -3,7 +3,7 @@ const { sentences, bounds, palette, ramp, cases } = props;
 const part = (selector) => element.querySelector(selector);
 const stage = part(".mm-map");
 const data = props.data ?? servedData(props);
-let [labels, beside] = [null, null];
+let [labels, pictures, beside] = [null, null, null];
 let [map, shown, steps, tool, way, flags] = [null, null, [], "pan", "new", new Uint8Array(cases)];
 
 const dark = () => Boolean(element.closest(".dark"));
@@ -34,9 +34,11 @@ async function begin() {
   if (!map.painter) return undrawn(sentences.unpainted);
   if (map.painter === "pixels") part(".mm-map-software").hidden = false;
   stage.map = map; // for tests and benchmarks
-  labels = mapLabels(stage, map, props.clusters, { toolbar: part(".mm-map-tools"), sentences });
+  labels = mapLabels(stage, map, props.clusters);
+  pictures = mapPictures(stage, map, { data, pictured: props.pictured, most: props.most_pictures });
   mapGestures(stage, part("polygon"), map, { tool: () => tool, on: { hover: pointedAt, pick, around, escape: () => select([]) } });
   if (props.beside) beginBeside();
+  labelsButton(part(".mm-map-tools"), [labels, ...(beside ? [beside.labels] : [])], sentences);
   new ResizeObserver(() => stage.clientWidth && map.fit()).observe(stage);
   try {
     const [places] = await Promise.all([data.places(), beside?.load().catch(lost)]);
@@ -52,7 +54,7 @@ async function begin() {
 // A second collection's map takes part in everything; where it cannot be loaded the first goes on alone.
 function beginBeside() {
   beside = besideMap(part("[data-beside]"), {
-    facts: { ...props.beside, rewritten: props.rewritten }, cases, kind: stage.dataset.painter, tool: () => tool, first: flagsOf,
+    facts: { ...props.beside, rewritten: props.rewritten, most_pictures: props.most_pictures }, cases, kind: stage.dataset.painter, tool: () => tool, first: flagsOf,
     tip: (other, otherData) => mapTip(part(".mm-tip"), element, other, { data: otherData, drawing }),
     on: { ring, pick, around: (corners, how) => step("beside", corners, how), escape: () => select([]) },
   });
@@ -204,7 +206,7 @@ function viewed() {
   }
   ring(-1);
   remember();
-  depict();
+  pictures?.draw();
 }
 
 // Where on the map the case is that is pointed at in another view.
@@ -221,25 +223,6 @@ function ringBoth(point) {
 function pointedAt(point, at) {
   hover(point, at);
   beside?.ring(point);
-}
-
-// Pictures instead of points where few are in view.
-let depicting = 0;
-function depict() {
-  const box = part(".mm-pictures");
-  box.replaceChildren();
-  clearTimeout(depicting);
-  if (!props.pictured || map.view.zoom <= 1) return;
-  depicting = setTimeout(() => {
-    for (const point of map.inView(props.most_pictures) ?? []) {
-      const image = new Image();
-      image.src = data.picture(point);
-      image.alt = "";
-      image.onerror = () => image.remove();
-      image.style.transform = `translate(${map.locate(point).map((value) => `${value}px`).join(",")}) translate(-50%, -50%)`;
-      box.append(image);
-    }
-  }, 200);
 }
 
 // The address holds view, colouring and selection, so that another browser opens the same:

@@ -26,6 +26,7 @@ _SCRIPTS = (
     "map_gestures.js",
     "map_legend.js",
     "map_labels.js",
+    "map_pictures.js",
     "map_data.js",
     "map_selection.js",
     "beside_map.js",

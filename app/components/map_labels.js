@@ -3,7 +3,7 @@
 const FINER_FROM = [1, 1.8, 4]; // the zoom from which each level is shown, from coarse to fine
 const LINES = "http://www.w3.org/2000/svg";
 
-function mapLabels(stage, map, levels, { toolbar, sentences }) {
+function mapLabels(stage, map, levels) {
   const box = document.createElement("div");
   box.className = "mm-labels";
   box.ariaHidden = "true"; // the legend says the same
@@ -48,18 +48,28 @@ function mapLabels(stage, map, levels, { toolbar, sentences }) {
     }
   }
 
-  if (levels.length) {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", textContent: sentences.cluster_names, title: sentences.cluster_names_hint, ariaPressed: "true" });
-    button.addEventListener("click", (event) => {
-      event.stopPropagation();
-      box.hidden = !box.hidden;
-      button.ariaPressed = String(!box.hidden);
+  return {
+    levels: levels.length,
+    draw,
+    show(wanted) {
+      box.hidden = !wanted;
       draw();
-    });
-    const group = document.createElement("span");
-    group.append(button);
-    toolbar.querySelector(".mm-map-count").before(group);
-  }
-  return { draw };
+    },
+  };
+}
+
+// Adds the button that shows and hides the names on one map or on several; none where no map has any.
+function labelsButton(toolbar, labels, sentences) {
+  if (!labels.some(({ levels }) => levels)) return;
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", textContent: sentences.cluster_names, title: sentences.cluster_names_hint, ariaPressed: "true" });
+  button.addEventListener("click", (event) => {
+    event.stopPropagation();
+    const wanted = button.ariaPressed !== "true";
+    button.ariaPressed = String(wanted);
+    for (const each of labels) each.show(wanted);
+  });
+  const group = document.createElement("span");
+  group.append(button);
+  toolbar.querySelector(".mm-map-count").before(group);
 }

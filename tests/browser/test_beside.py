@@ -124,6 +124,30 @@ def test_a_press_on_the_second_map_finds_the_case_on_the_first(page, collections
     expect(page.locator("#similar-query")).to_contain_text(case_id)
 
 
+def test_both_maps_have_names_of_clusters_and_pictures_where_few_cases_are_in_view(page):
+    shown = """stage => [...document.querySelectorAll(`${stage} .mm-labels span`)]
+        .filter((label) => label.checkVisibility({ visibilityProperty: true }))
+        .map((label) => label.textContent)"""
+    for stage in (FIRST, SECOND):
+        assert page.evaluate(shown, stage)
+    page.get_by_role("button", name="Names", exact=True).click()
+    assert [page.evaluate(shown, stage) for stage in (FIRST, SECOND)] == [[], []]
+    for stage in (FIRST, SECOND):
+        expect(page.locator(f"{stage} .mm-pictures img")).to_have_count(0)
+    page.evaluate(
+        """stage => {
+        const { map } = document.querySelector(stage);
+        const [x, y] = map.place(map.locate(7));
+        map.lookAt({ x, y, zoom: 12 });
+    }""",
+        SECOND,
+    )
+    picture = page.locator(f"{SECOND} .mm-pictures img").first
+    expect(picture).to_be_visible()
+    assert picture.get_attribute("src").startswith("beside/")
+    expect(page.locator(f"{FIRST} .mm-pictures img")).to_have_count(0)
+
+
 def test_the_address_holds_what_was_selected_on_the_second_map(page, browser):
     box_around_all(page, SECOND)
     page.wait_for_function("location.hash.includes('*nb')")

@@ -22,7 +22,8 @@ BEGIN = """([levels]) => {
     map.load(Uint16Array.from([0, 0, 65535, 65535]));
     map.show({ hues: new Uint32Array(256).fill(0xff0000ff) });
     const toolbar = document.querySelector(".tools");
-    labels = mapLabels(stage, map, levels, { toolbar, sentences: { cluster_names: "Names" } });
+    labels = mapLabels(stage, map, levels);
+    labelsButton(toolbar, [labels], { cluster_names: "Names" });
 }"""
 # Text and box of every name that can be seen, once what was asked for is drawn.
 VISIBLE = """() => new Promise((done) => {
