@@ -15,7 +15,9 @@ def empty() -> str:
     return render("figure.html", picture=None)
 
 
-def figure(image: MedicalImage, saliency: Saliency | None = None, name: str = "", *, picture: str) -> str:
+def figure(
+    image: MedicalImage, saliency: Saliency | None = None, name: str = "", *, picture: str, alt: str = ""
+) -> str:
     """Returns the image, with the heat map for a class of that name where one is given.
 
     Args:
@@ -23,9 +25,11 @@ def figure(image: MedicalImage, saliency: Saliency | None = None, name: str = ""
         saliency: the heat map.
         name: of the class that it is for.
         picture: the image as a data URI, which is made once for all heat maps.
+        alt: what the image is; "" where it is the visitor's.
     """
     height, width = image.pixels.shape[:2]
-    values = {"picture": picture, "ratio": f"{width / height:.4f}", "heat": ""}
+    values = {"picture": picture, "alt": alt or text.IMAGE_ALT}
+    values |= {"ratio": f"{width / height:.4f}", "heat": ""}
     if saliency is None:
         return render("figure.html", **values)
     return render(

@@ -9,22 +9,21 @@ from gradio.events import Dependency
 from mermed_core.errors import CollectionError
 from mermed_core.inference.case_report import case_report
 from mermed_core.inference.comparison import compare
-from mermed_core.inference.map_check import MapCheck, check_map
 from mermed_core.inference.neighbourhood import contrast
 from mermed_core.inference.second_look import SecondLook, second_look
 from mermed_core.languages.catalogue import ENGLISH
 from mermed_core.languages.say import speaking, spoken
 from mermed_core.models.cam import DEFAULT, METHODS
-from mermed_core.records import Analysis, Finding, Saliency
+from mermed_core.records import Analysis
 
 from ..components import cases, figure, findings, modality, neighbourhood, notice
 from ..components.comparison import comparison_view
 from ..components.html_parts import clickable_html, picked_name, scripted_html, static_html
-from ..components.pictures import picture_uri
 from ..components.place import place
 from ..components.report_file import KINDS, report_file
 from ..components.second_look import second_look_card
 from ..components.templates import script
+from ..heat_maps import HeatMaps, pick
 from ..services import Services
 from ..texts import answer_text, text
 from ..uploads import Query
@@ -50,6 +49,7 @@ class Answer:
 
     def __init__(self, services: Services, query: gr.State, chosen: gr.Dropdown) -> None:
         self._predictor = services.predictor
+        self._maps = HeatMaps(services.predictor)
         self._missing = services.missing_collection
         self.query, self.chosen = query, chosen
         with gr.Column(scale=5, min_width=320):
@@ -106,17 +106,15 @@ class Answer:
     def show(self, query: Query, chosen: str) -> Shown:
         """Says everything about an image; "" detects the modality."""
         analysis = self._predictor.analyse(query.embedding, neighbours=NEIGHBOURS)
-        first = _pick(analysis.findings[0]) if analysis.findings else None
+        first = pick(analysis.findings[0]) if analysis.findings else None
         metrics, image = self._predictor.metrics, query.image
         return {
             self.notice: notice.file_notes(image.kind, analysis.notes),
-            self.figure: figure.figure(image, picture=self._picture(query)),
+            self.figure: self._maps.figure(query),
             self.modality: modality.modality_card(analysis, chosen or None),
             self.findings: findings.findings_card(analysis, self._predictor.tasks, metrics, first or ""),
             self.explained: gr.update(
-                choices=[(text.class_name(metrics, f.task, f.label), _pick(f)) for f in analysis.findings],
-                value=first,
-                visible=first is not None,
+                choices=self._maps.choices(analysis), value=first, visible=first is not None
             ),
             self.method: gr.update(visible=first is not None),
             self.checked: "",
@@ -137,23 +135,11 @@ class Answer:
         """Draws where the model looked for one finding over the image."""
         if query is None:
             return {self.figure: figure.empty(), self.checked: ""}
-        if not explained:
-            return {self.figure: figure.figure(query.image, picture=self._picture(query)), self.checked: ""}
-        saliency = self._map(query, explained, method)
-        name = text.class_name(self._predictor.metrics, saliency.task, saliency.label)
-        shown = figure.figure(query.image, saliency, name, picture=self._picture(query))
-        return {self.figure: shown, self.checked: ""}
+        return {self.figure: self._maps.figure(query, explained, method), self.checked: ""}
 
     def check(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> str:
         """Tries whether the heat map that is shown means anything."""
-        if query is None or not explained:
-            return ""
-        saliency = self._map(query, explained, method)
-
-        def tried() -> MapCheck:
-            return check_map(self._predictor, query.image, query.embedding, saliency)
-
-        return figure.checked(query.made.once(("check", explained, method), tried))
+        return "" if query is None or not explained else self._maps.checked(query, explained, method)
 
     def look_again(self, query: Query | None) -> str:
         """Asks about the same image under small changes."""
@@ -177,20 +163,6 @@ class Answer:
             raise gr.Error(answer_text.no_such_case(case_id), print_exception=False) from error
         return comparison_view(collection, query.image, found)
 
-    def _picture(self, query: Query) -> str:
-        """Returns the image as a data URI."""
-        return query.made.once("picture", lambda: picture_uri(query.image.pixels))
-
-    def _map(self, query: Query, explained: str, method: str) -> Saliency:
-        task, label = self._class_of(explained)
-
-        def drawn() -> Saliency:
-            return self._predictor.explain(
-                query.image, task=task, label=label, embedding=query.embedding, method=method
-            )
-
-        return query.made.once(("map", explained, method), drawn)
-
     def _methods(self) -> list[tuple[str, str]]:
         """Returns the ways of drawing heat maps, the best pointing one first, with their names for people."""
         measured = self._predictor.metrics.pointing
@@ -208,7 +180,7 @@ class Answer:
                 query.image,
                 query.embedding,
                 chosen=chosen or None,
-                explained=self._class_of(explained) if explained else None,
+                explained=self._maps.class_of(explained) if explained else None,
                 neighbours=NEIGHBOURS,
                 looks=query.made.get("second look", ()),
                 check=query.made.get(("check", explained, DEFAULT), None),
@@ -226,18 +198,10 @@ class Answer:
         if query is None:
             return cases.nothing(text.CASES_HERE)
         if arranged == CONTRAST and explained and self._predictor.collection is not None:
-            task, label = self._class_of(explained)
+            task, label = self._maps.class_of(explained)
             found = contrast(self._predictor, query.embedding, task, label, NEIGHBOURS // 2)
             return neighbourhood.contrast_view(self._predictor, found, task, label)
         return self._similar(self._predictor.analyse(query.embedding, neighbours=NEIGHBOURS))
-
-    def _class_of(self, explained: str) -> tuple[str, str]:
-        """Returns label set and class by the name that the page gave them."""
-        for label_set in self._predictor.tasks:
-            for label in label_set.classes:
-                if findings.pick(label_set.task, label) == explained:
-                    return label_set.task, label
-        raise gr.Error(text.no_such_finding(explained), print_exception=False)
 
     def _wire(self) -> None:
         picked = self.findings.select(
@@ -327,7 +291,3 @@ class Answer:
             concurrency_id=MODEL_QUEUE,
             show_progress="hidden",
         )
-
-
-def _pick(finding: Finding) -> str:
-    return findings.pick(finding.task, finding.label)

@@ -18,6 +18,7 @@ from ..services import VISIT_SECONDS, Services
 from ..texts import case_text, text
 from ..uploads import Query
 from .answer import MODEL_QUEUE, Shown
+from .case_map import CaseMap, OpenCases
 
 # A filter is a name here: of the column of the collection that it filters.
 FILTERS = ("modality", "source", "label")
@@ -66,6 +67,7 @@ class SimilarPage:
                 self.part = gr.Button(
                     case_text.SEARCH_WITH_PART, size="sm", visible=False, elem_id="similar-part"
                 )
+                self.case_map = CaseMap(self._predictor)
             with gr.Column(scale=9, min_width=320):
                 with gr.Row():
                     self.filters = {column: self._filter(column) for column in FILTERS}
@@ -89,6 +91,7 @@ class SimilarPage:
         case_id: str | None,
         count: float,
         marking: Marking | None = None,
+        opened: OpenCases | None = None,
         **filters: list[Hashable],
     ) -> Shown:
         """Finds the most similar cases; each filter is a column with the values that it lets pass."""
@@ -101,7 +104,7 @@ class SimilarPage:
                 self.part: gr.update(visible=False),
                 self.results: cases.nothing(self._hint),
             }
-            return {**shown, **self._marks_shown(None)}
+            return {**shown, **self._marks_shown(None), **self.case_map.offer(None, None)}
         searched = _searched_with(target)
         marks = marking.marks if marking and marking.searched == searched else Marks()
         try:
@@ -120,6 +123,7 @@ class SimilarPage:
                 collection, hits, case_text.REFINED if marks else "", marks=marks
             ),
             **self._marks_shown(Marking(searched, marks)),
+            **self.case_map.offer(opened, None if mine else str(case_id)),
         }
 
     def _has_picture(self, case_id: str) -> bool:
@@ -154,8 +158,12 @@ class SimilarPage:
         event(
             self.search,
             [self._query, self.by, self.case, self.count],
-            [self.notice, self.query_view, self.part, self.results, *self._marks_parts()],
-            inputs_kwargs={"marking": self._marking, **self.filters},
+            [
+                *(self.notice, self.query_view, self.part, self.results),
+                *self._marks_parts(),
+                *self.case_map.outputs,
+            ],
+            inputs_kwargs={"marking": self._marking, "opened": self.case_map.opened, **self.filters},
             api_name=f"similar_{name}" if name else "similar",
             api_visibility="undocumented" if name else "public",
             concurrency_id=MODEL_QUEUE,
@@ -187,6 +195,7 @@ class SimilarPage:
             show_progress="hidden",
         )
         self.searches(chosen.then, "case")
+        self.case_map.wire(self.case)
         self._wire_marks()
 
     def _wire_marks(self) -> None:

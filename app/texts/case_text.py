@@ -19,6 +19,9 @@ say = speaks(__name__)
 PICTURE_AT = "Picture at"
 GOOD, BAD = "More like it", "Less like it"
 SEARCH_WITH_PART = "Search with a part of this picture"
+SHOW_MAP = "Show where the model looks"
+MAP_NO_PICTURE = "There is no heat map, as the picture of this case is not here."
+MAP_NO_FINDING = "There is no heat map, as the model finds nothing that it knows in this picture."
 SEARCH_AGAIN, CLEAR_MARKS = "Search again with these marks", "Clear the marks"
 REFINED = "Ordered by your marks. The numbers are still similarities to what you search with."
 
@@ -56,6 +59,11 @@ def site(home: str) -> str:
 def home_of(title: str) -> str:
     """Says where a link to a data set leads."""
     return say("The home page of {title}, in a new tab", title=title)
+
+
+def map_of_small_picture(side: int) -> str:
+    """Says what the heat map of a case was drawn from where that is less than the model can use."""
+    return say("The picture that it was drawn from is {side} px long.", side=side)
 
 
 def mark(case_id: str) -> str:

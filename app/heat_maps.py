@@ -1,0 +1,78 @@
+"""The heat maps over an image that is open: each is drawn once, on whichever page it is asked for."""
+
+import gradio as gr
+
+from mermed_core.inference.map_check import MapCheck, check_map
+from mermed_core.inference.predictor import Predictor
+from mermed_core.models.cam import DEFAULT
+from mermed_core.records import Analysis, Finding, Saliency
+
+from .components import figure, findings
+from .components.pictures import picture_uri
+from .texts import text
+from .uploads import Query
+
+
+class HeatMaps:
+    """Draws where the model looked for a finding; findings have the names that the page gives them.
+
+    Args:
+        predictor: explains.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def choices(self, analysis: Analysis) -> list[tuple[str, str]]:
+        """Returns the findings that a map can be drawn for: for people, and the names."""
+        metrics = self._predictor.metrics
+        return [(text.class_name(metrics, each.task, each.label), pick(each)) for each in analysis.findings]
+
+    def class_of(self, explained: str) -> tuple[str, str]:
+        """Returns label set and class of a finding; raises a sentence for the page where there is none."""
+        for label_set in self._predictor.tasks:
+            for label in label_set.classes:
+                if findings.pick(label_set.task, label) == explained:
+                    return label_set.task, label
+        raise gr.Error(text.no_such_finding(explained), print_exception=False)
+
+    def saliency(self, query: Query, explained: str, method: str = DEFAULT) -> Saliency:
+        """Returns the map of an image for a finding."""
+        task, label = self.class_of(explained)
+
+        def drawn() -> Saliency:
+            return self._predictor.explain(
+                query.image, task=task, label=label, embedding=query.embedding, method=method
+            )
+
+        return query.made.once(("map", explained, method), drawn)
+
+    def figure(self, query: Query, explained: str | None = None, method: str = DEFAULT, alt: str = "") -> str:
+        """Returns an image with the map for a finding over it; without a finding the image alone.
+
+        Args:
+            query: the image.
+            explained: the finding.
+            method: how the map is drawn.
+            alt: what the image is; "" where it is the visitor's.
+        """
+        picture = query.made.once("picture", lambda: picture_uri(query.image.pixels))
+        if not explained:
+            return figure.figure(query.image, picture=picture, alt=alt)
+        saliency = self.saliency(query, explained, method)
+        name = text.class_name(self._predictor.metrics, saliency.task, saliency.label)
+        return figure.figure(query.image, saliency, name, picture=picture, alt=alt)
+
+    def checked(self, query: Query, explained: str, method: str = DEFAULT) -> str:
+        """Returns what trying a map says: whether it means anything."""
+        saliency = self.saliency(query, explained, method)
+
+        def tried() -> MapCheck:
+            return check_map(self._predictor, query.image, query.embedding, saliency)
+
+        return figure.checked(query.made.once(("check", explained, method), tried))
+
+
+def pick(finding: Finding) -> str:
+    """Returns the name that the page gives a finding."""
+    return findings.pick(finding.task, finding.label)
