@@ -1,5 +1,7 @@
 """The errors that a user can cause. Each message is a sentence that says what to do about it."""
 
+from collections.abc import Mapping
+
 
 class MermedError(Exception):
     """Base of every error that is the input's fault, not the program's."""
@@ -49,6 +51,18 @@ class ManifestError(MermedError):
         self.problem = problem
         self.row = row
         self.column = column
+
+
+class NothingReadableError(ManifestError):
+    """Not one image of a table can be read.
+
+    Attributes:
+        broken: reasons by the id of an image.
+    """
+
+    def __init__(self, broken: Mapping[str, str]) -> None:
+        super().__init__("Not one image of the manifest could be read.", column="path")
+        self.broken = broken
 
 
 class VectorsError(MermedError):

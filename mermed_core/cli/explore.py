@@ -160,8 +160,13 @@ def _bring_up_to_date(
     if len(gone) < known:
         if gone:
             remove_cases(folder, cases=gone)
-        added = add_cases(folder, embedder, manifest, sources=stated["sources"], **made)
+        added = add_cases(folder, embedder, manifest, sources=stated["sources"], whole=True, **made)
         print(f"{added.there} cases known, {added.cases} added, {len(gone)} gone")
+        unread = len(added.broken)
     else:
-        print(f"{len(build_collection(folder, embedder, manifest, **stated, **made))} cases")
+        built = build_collection(folder, embedder, manifest, **stated, **made)
+        print(f"{len(built)} cases")
+        unread = len(manifest) - len(built)
+    if unread:
+        print(f"{unread} images cannot be read")
     clear_cache(blocks)  # it only lets a start that was stopped go on, and would outlive a patient's removal

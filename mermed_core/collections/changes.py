@@ -6,7 +6,7 @@ whole collection to the next, see `folder`.
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from mermed_core.collections.map_file import MapData
 from mermed_core.collections.pictures import image_contents
 from mermed_core.collections.projection import place_each
 from mermed_core.collections.segment import SEGMENT_ROWS, THUMBNAILS, Segment
-from mermed_core.collections.sources import source_facts
-from mermed_core.collections.stated import StatedBroken, StatedSegment, next_state, stated_broken
+from mermed_core.collections.sources import SourceFacts, source_facts
+from mermed_core.collections.stated import Stated, StatedBroken, StatedSegment, next_state, stated_broken
 from mermed_core.collections.store import (
     case_columns,
     draw_map,
@@ -33,8 +33,8 @@ from mermed_core.collections.store import (
     write_segments,
 )
 from mermed_core.data.manifest import Manifest
-from mermed_core.errors import CollectionError, ManifestError
-from mermed_core.models.embedder import Embedder
+from mermed_core.errors import CollectionError, ManifestError, NothingReadableError
+from mermed_core.models.embedder import Embedder, Embeddings
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.retrieval_space import RetrievalSpace
 from mermed_core.search.engine import SearchEngine
@@ -73,6 +73,7 @@ def add_cases(
     sources: Mapping[str, Any] | None = None,
     cache: EmbeddingCache | None = None,
     workers: int = 0,
+    whole: bool = False,
 ) -> Added:
     """Adds the images of a manifest that the collection does not hold yet, whatever they are called.
 
@@ -88,10 +89,13 @@ def add_cases(
         sources: facts about data sets by source; those without a case are left out.
         cache: where embeddings are kept, so that they need not be made again.
         workers: processes that read images ahead.
+        whole: the manifest is all that the collection is of; what is stated about files that are no case is
+            then about its files alone.
 
     Raises:
         CollectionError: there is no collection that can be used, or another model made it.
-        ManifestError: another image in the collection has the id of a new one, or none can be read.
+        ManifestError: another image in the collection has the id of a new one.
+        NothingReadableError: none can be read, and the collection holds none of the manifest's.
     """
     with changing(folder) as change:
         if change.stated.encoder:
@@ -105,30 +109,20 @@ def add_cases(
                 "--model, or build the collection again with mermed collect."
             )
         new = _new_images(change, manifest)
-        if not len(new):
-            return Added(0, len(manifest), {}, manifest.left_out)
         known = source_facts(sources or {}, new.frame["source"].unique())
-        schema = change.opened.segments[0].records.schema_arrow
-        new = _with_columns(new, schema)
-        keep = [name for name in schema.names if name in new.frame]
         pictures = any(segment.file(THUMBNAILS) for segment in change.stated.segments)
-        segments: list[StatedSegment] = []
-        broken: dict[str, str] = {}
-        for part in embedded(embedder, new, pictures=pictures, cache=cache, workers=workers):
-            broken |= part.broken
-            segments += write_segments(
-                change,
-                part,
-                {**change.stated.facts, **known},
-                space=space,
-                keep=keep,
-                pictures=pictures,
-                like=schema,
-            )
-        facts = {name: plain_facts(each) for name, each in known.items()}
-        _commit_added(change, segments, facts, stated_broken(broken, new.frame), manifest.left_out)
-        added = sum(segment.rows for segment in segments)
-        return Added(added, len(manifest) - len(new), broken, manifest.left_out)
+        parts = embedded(embedder, new, pictures=pictures, cache=cache, workers=workers)
+        segments, broken = _write(change, parts, {**change.stated.facts, **known}, space, pictures)
+        there = len(manifest) - len(new)
+        if len(new) and not segments and not there:
+            raise NothingReadableError(broken)
+        unread = _unread(change.stated, stated_broken(broken, new.frame), manifest, there, whole)
+        if segments:
+            facts = {name: plain_facts(each) for name, each in known.items()}
+            _commit_added(change, segments, facts, unread)
+        elif change.stated.changed(**unread) != change.stated:
+            change.commit(change.stated.changed(**unread))
+        return Added(sum(segment.rows for segment in segments), there, broken, manifest.left_out)
 
 
 def remove_cases(
@@ -238,6 +232,28 @@ def _new_images(change: FolderChange, manifest: Manifest) -> Manifest:
     return new
 
 
+def _write(
+    change: FolderChange,
+    parts: Iterator[Embeddings],
+    sources: Mapping[str, SourceFacts],
+    space: RetrievalSpace,
+    pictures: bool,
+) -> tuple[list[StatedSegment], dict[str, str]]:
+    """Writes new cases with the columns that the others have; returns their segments, and what is broken."""
+    schema = change.opened.segments[0].records.schema_arrow
+    segments: list[StatedSegment] = []
+    broken: dict[str, str] = {}
+    for part in parts:
+        broken |= part.broken
+        if len(part.vectors):
+            part = replace(part, manifest=_with_columns(part.manifest, schema))
+            keep = [name for name in schema.names if name in part.manifest.frame]
+            segments += write_segments(
+                change, part, sources, space=space, keep=keep, pictures=pictures, like=schema
+            )
+    return segments, broken
+
+
 def _with_columns(manifest: Manifest, schema: pa.Schema) -> Manifest:
     missing = [name for name in schema.names if name not in manifest.frame and name not in (FRAME, CHECKSUM)]
     return manifest.with_frame(manifest.frame.assign(**dict.fromkeys(missing)))
@@ -247,8 +263,7 @@ def _commit_added(
     change: FolderChange,
     segments: Sequence[StatedSegment],
     facts: Mapping[str, Any],
-    broken: Mapping[str, StatedBroken],
-    left_out: Mapping[str, int],
+    unread: Mapping[str, Any],
 ) -> None:
     opened, stated = change.opened, change.stated
     masks = filter_masks(FilterColumns(case_columns(opened)))
@@ -258,9 +273,6 @@ def _commit_added(
     state = next_state(stated.state, *(segment.name for segment in segments))
     drawn = _placed(engine, opened.map, vectors)
     update_index(change.folder, stated.state, state, vectors, np.ones(stated.cases, bool))
-    counts = {
-        key: stated.left_out.get(key, 0) + left_out.get(key, 0) for key in {**stated.left_out, **left_out}
-    }
     change.commit(
         stated.changed(
             cases=len(vectors),
@@ -268,10 +280,23 @@ def _commit_added(
             segments=(*stated.segments, *segments),
             sources={**facts, **stated.sources},
             map=change.map(drawn),
-            broken={**stated.broken, **broken},
-            left_out=counts,
+            **unread,
         )
     )
+
+
+def _unread(
+    stated: Stated, broken: Mapping[str, StatedBroken], manifest: Manifest, there: int, whole: bool
+) -> dict[str, Any]:
+    """Returns what is to be stated of what is no case, where some images of a manifest were there before."""
+    readable = set(manifest.frame["case_id"]) - broken.keys()  # one that was damaged may have been mended
+    known_broken = {} if whole else stated.broken
+    still = {name: image for name, image in known_broken.items() if name not in readable}
+    counts = {} if whole else dict(stated.left_out)
+    for reason, count in manifest.left_out.items():
+        known = counts.get(reason, 0)
+        counts[reason] = max(known, count) if there else known + count  # once where a folder is added again
+    return {"broken": {**still, **broken}, "left_out": counts}
 
 
 def _placed(engine: SearchEngine, drawn: MapData, vectors: StoredVectors) -> MapData:

@@ -25,7 +25,7 @@ from mermed_core.collections.stated import MANIFEST
 from mermed_core.collections.store import case_columns, check_kept, write_parts
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.vector_file import VectorFile
-from mermed_core.errors import ImageError, ManifestError
+from mermed_core.errors import ImageError
 from mermed_core.files import check_replaceable
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.models.embedder import Embeddings
@@ -73,7 +73,8 @@ def build_from_vectors(
         pictures: keep a small picture of each case; an image that cannot be read is then no case.
 
     Raises:
-        ManifestError: not one image could be read, or a column to keep is not there.
+        NothingReadableError: not one image could be read.
+        ManifestError: a column to keep is not there.
         OccupiedError: the folder holds something other than a collection.
     """
     check_kept(manifest, keep)
@@ -136,8 +137,6 @@ def _parts(manifest: Manifest, vectors: np.ndarray, rows: np.ndarray, pictures: 
             part = manifest.select(range(some.start, some.stop))
             made = _pictures(part, bar) if pictures else [b""] * len(part)
             good = np.array([isinstance(each, bytes) for each in made], bool)
-            if not good.any():
-                raise ManifestError("Not one image of the manifest could be read.", column="path")
             ids: pd.Series = part.frame["case_id"]
             broken = {str(ids.iloc[row]): str(made[row]) for row in np.flatnonzero(~good)}
             thumbnails = tuple(each for each in made if isinstance(each, bytes)) if pictures else ()

@@ -15,19 +15,17 @@ import pandas as pd
 import pyarrow as pa
 
 from mermed_core.collections.case_columns import (
-    CASE_COLUMNS,
-    CHECKSUM,
-    FRAME,
     CaseColumns,
     FilterColumns,
     arrow_series,
 )
+from mermed_core.collections.case_table import case_table
 from mermed_core.collections.clusters import cluster_columns
 from mermed_core.collections.collection import Collection, Description, filter_masks
 from mermed_core.collections.folder import FolderWriter, OpenFolder, open_folder
 from mermed_core.collections.map_file import MapData
 from mermed_core.collections.on_server import engine_on_server
-from mermed_core.collections.pictures import Pictures, image_checksums
+from mermed_core.collections.pictures import Pictures
 from mermed_core.collections.projection import NEIGHBOURS, compute_map
 from mermed_core.collections.segment import SEGMENT_ROWS, JoinedThumbnails
 from mermed_core.collections.sources import SourceFacts, source_facts
@@ -42,8 +40,7 @@ from mermed_core.collections.stated import (
     stated_broken,
 )
 from mermed_core.data.manifest import Manifest
-from mermed_core.data.validation import FILE
-from mermed_core.errors import CollectionError, ManifestError
+from mermed_core.errors import CollectionError, ManifestError, NothingReadableError
 from mermed_core.files import check_replaceable, write_folder
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.models.retrieval_space import RetrievalSpace
@@ -56,7 +53,6 @@ if TYPE_CHECKING:  # opening a collection needs no encoder, which takes seconds 
     from mermed_core.models.embedder import Embedder, Embeddings
     from mermed_core.models.embedding_cache import EmbeddingCache
 
-_ORIGIN = (FILE, FRAME, CHECKSUM)
 _NO_STATE = "0" * 64
 
 
@@ -92,7 +88,8 @@ def build_collection(
         workers: processes that read images ahead.
 
     Raises:
-        ManifestError: not one image could be read, or a column to keep is not there.
+        NothingReadableError: not one image could be read.
+        ManifestError: a column to keep is not there.
         OccupiedError: the folder holds something other than a collection.
     """
     check_kept(manifest, keep)
@@ -211,17 +208,21 @@ def embedded(
 ) -> "Iterator[Embeddings]":
     """Yields the embeddings of a manifest, at most `SEGMENT_ROWS` images at a time.
 
-    Raises:
-        ManifestError: not one image of a part could be read.
+    Of images that cannot be read there are reasons alone, also where that is all of them.
     """
-    from mermed_core.models.embedder import embed_manifest
+    from mermed_core.models.embedder import Embeddings, embed_manifest
 
     for first in range(0, len(manifest), SEGMENT_ROWS):
         part = manifest.select(range(first, min(first + SEGMENT_ROWS, len(manifest))))
-        if cache is None:
-            yield embed_manifest(embedder, part, thumbnails=pictures, workers=workers)
-        else:
-            yield cache.embed(embedder, part, workers=workers)
+        try:
+            if cache is None:
+                made = embed_manifest(embedder, part, thumbnails=pictures, workers=workers)
+            else:
+                made = cache.embed(embedder, part, workers=workers)
+        except NothingReadableError as error:
+            none = np.empty((0, embedder.backbone.dim), np.float32)
+            made = Embeddings(none, part.select([]), (), dict(error.broken))
+        yield made
 
 
 def write_segments(
@@ -252,7 +253,7 @@ def write_segments(
     for first in range(0, len(embeddings.vectors), SEGMENT_ROWS):
         rows = slice(first, first + SEGMENT_ROWS)
         manifest = embeddings.manifest.select(np.arange(len(embeddings.vectors))[rows])
-        records = _table(_records(manifest, sources, keep), like)
+        records = case_table(manifest, sources, keep, like)
         vectors = QuantisedVectors.encode(space.project(embeddings.vectors[rows]))
         thumbnails = _thumbnails(manifest, embeddings.thumbnails[rows]) if pictures else None
         segments.append(writer.segment(records, vectors, thumbnails))
@@ -294,6 +295,9 @@ def write_parts(
         space: projects the vectors.
         keep: further columns that are kept.
         pictures: keep thumbnails.
+
+    Raises:
+        NothingReadableError: not one image could be read.
     """
     segments: list[StatedSegment] = []
     broken: dict[str, str] = {}
@@ -304,6 +308,8 @@ def write_parts(
             segments += write_segments(
                 writer, part, description.sources, space=space, keep=keep, pictures=pictures
             )
+        if not segments:
+            raise NothingReadableError(broken)
         write_whole(writer, segments, description, stated_broken(broken, frame), left_out)
     return load_collection(folder)
 
@@ -363,36 +369,5 @@ def plain_facts(facts: SourceFacts) -> dict[str, Any]:
     return {"title": facts.title, "licence": facts.licence, "home": facts.home, "names": dict(facts.names)}
 
 
-def _records(manifest: Manifest, sources: Mapping[str, SourceFacts], keep: Sequence[str]) -> pd.DataFrame:
-    """Returns a row a case: what it is, and which picture is its."""
-    frame = manifest.frame
-    files = frame[FILE] if FILE in frame else pd.Series("", frame.index)
-    known = frame["source"].isin(sources.keys()) | (FILE in keep)
-    return frame[list(dict.fromkeys([*CASE_COLUMNS, *keep]))].assign(
-        **{
-            FILE: files.where(known, ""),
-            FRAME: frame[FRAME].astype(np.int32) if FRAME in frame else np.int32(0),
-            CHECKSUM: image_checksums(manifest),
-        }
-    )
-
-
 def _thumbnails(manifest: Manifest, made: Sequence[bytes]) -> Iterator[bytes]:
     yield from made or (make_thumbnail(manifest.read_image(row).pixels) for row in range(len(manifest)))
-
-
-def _table(records: pd.DataFrame, like: pa.Schema | None = None) -> pa.Table:
-    labels = [list(names) if names is not None else [] for names in records["labels"]]
-    table = pa.Table.from_pandas(records.drop(columns="labels"), preserve_index=False)
-    # Stated, so that a column keeps its type where every value is empty.
-    table = table.append_column("labels", pa.array(labels, pa.list_(pa.string())))
-    further = [name for name in table.column_names if name not in (*CASE_COLUMNS, *_ORIGIN)]
-    table = table.select([*CASE_COLUMNS, *_ORIGIN, *further]).replace_schema_metadata()
-    kinds = {field.name: field.type for field in table.schema}
-    kinds |= {name: pa.string() for name in (*CASE_COLUMNS, FILE, CHECKSUM) if name != "labels"}
-    kinds |= {name: pa.string() for name in further if pa.types.is_null(kinds[name])}
-    stored = pa.schema(list(kinds.items())) if like is None else like
-    try:
-        return table.select(stored.names).cast(stored)
-    except (pa.ArrowException, KeyError) as error:
-        raise ManifestError(f"a column cannot be stored as the collection has it ({error}).") from error

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.device import choose_device
-from mermed_core.errors import ImageError, ManifestError
+from mermed_core.errors import ImageError, NothingReadableError
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.model_folder import ModelConfig, fingerprint, load_model
@@ -129,7 +129,7 @@ def embed_manifest(
         bar: a progress bar to advance; without one a new one is shown.
 
     Raises:
-        ManifestError: not one image could be read.
+        NothingReadableError: not one image could be read.
     """
     images = _PreparedImages(embedder, manifest, neutral, thumbnails, augment)
     size = batch_size or batch_for(embedder.device)
@@ -151,7 +151,7 @@ def embed_manifest(
     for case_id, reason in broken.items():
         logger.warning("left out %s: %s", case_id, reason)
     if not vectors:
-        raise ManifestError("Not one image of the manifest could be read.", column="path")
+        raise NothingReadableError(broken)
     pictures = tuple(item.thumbnail for item in kept) if thumbnails else ()
     return Embeddings(
         np.concatenate(vectors), manifest.select([item.position for item in kept]), pictures, broken

@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
-from mermed_core.errors import ManifestError
+from mermed_core.errors import NothingReadableError
 from mermed_core.files import write_file
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.models.shard import Shard
@@ -87,7 +87,7 @@ class EmbeddingCache:
             copy: embed changed copies of the images instead.
 
         Raises:
-            ManifestError: not one image could be read.
+            NothingReadableError: not one image could be read.
         """
         blocks: list[_Block] = []
         kept: list[np.ndarray] = []
@@ -97,11 +97,11 @@ class EmbeddingCache:
                 blocks.append(block)
                 kept.append(rows[block.rows])
         positions = np.concatenate(kept) if kept else np.empty(0, np.int64)
+        broken = {case_id: reason for block in blocks for case_id, reason in block.broken.items()}
         if not len(positions):
-            raise ManifestError("Not one image of the manifest could be read.", column="path")
+            raise NothingReadableError(broken)
         order = np.argsort(positions, kind="stable")
         vectors = np.concatenate([block.vectors for block in blocks if len(block.rows)])[order]
-        broken = {case_id: reason for block in blocks for case_id, reason in block.broken.items()}
         _log_broken(embedder.config.name, broken, len(manifest))
         return Embeddings(vectors, manifest.select(positions[order]), (), broken)
 
@@ -162,9 +162,9 @@ class EmbeddingCache:
             made = embed_manifest(embedder, block, neutral=neutral, workers=workers, bar=bar, augment=changed)
             vectors, broken = made.vectors, made.broken
             rows = np.flatnonzero(case_ids.isin(made.manifest.frame["case_id"]))
-        except ManifestError:  # every image of this block is broken, as was logged; others may not be
+        except NothingReadableError as error:  # as was logged; those of other blocks may be whole
             vectors, rows = np.empty((0, embedder.backbone.dim), np.float32), np.empty(0, np.int64)
-            broken = dict.fromkeys(map(str, case_ids), "as were all others of its block")
+            broken = dict(error.broken)
         _write(path, _Block(vectors, rows, broken), embedder.fingerprint)
         return _Block(vectors, rows, broken)
 

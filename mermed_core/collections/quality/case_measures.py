@@ -6,20 +6,23 @@ patients, the same one as behind the list of doubtful labels.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.outliers import outlier_scores
 from mermed_core.collections.quality.votes import take_votes
+from mermed_core.collections.quality.watch import Watch
 
 # What is measured, by the name that its column has on the map.
 PREDICTION, ERROR = "prediction by neighbours", "error of that prediction"
 CONFIDENCE, AGREEMENT = "confidence of that prediction", "neighbours' agreement"
 OUTLIER = "outlier score"
+_BETWEEN = "\0"  # two labels of a case, while they are one text
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +53,20 @@ class CaseMeasures:
         return differs
 
 
-def measure_cases(collection: Collection, neighbours: Neighbourhood) -> CaseMeasures:
+def measure_cases(
+    collection: Collection, neighbours: Neighbourhood, *, watch: Watch | None = None
+) -> CaseMeasures:
     """Takes the votes on the labels of all cases and measures how alone each lies.
 
     A case of a data set that tells at least two labels apart in its modality, labelled itself or not, is
     voted on by that set's cases of that modality: other sets may call the same thing by another name. A case
     without labels of a data set that tells nothing apart is voted on by all labelled cases of its modality.
     A labelled case of a data set with one label has nothing to be mistaken for and gets no prediction.
+
+    Args:
+        collection: whose cases are measured.
+        neighbours: of all of them.
+        watch: is told of the progress.
     """
     records = collection.records
     label, names = _labels(records["labels"])
@@ -64,10 +74,12 @@ def measure_cases(collection: Collection, neighbours: Neighbourhood) -> CaseMeas
     sets = _numbers(pd.factorize(records["source"])[0], kinds)
     tells = _tells_apart(sets, label)
     asked = [(np.flatnonzero(tells), sets), (np.flatnonzero(~tells & (label < 0)), kinds)]
+    watch = watch or Watch()
+    watch.begin("measures of the cases", sum(len(rows) for rows, _ in asked))
     prediction = np.full(len(records), -1, np.int32)
     confidence, agreement = (np.full(len(records), np.nan, np.float32) for _ in range(2))
     for rows, within in asked:
-        votes = take_votes(label, neighbours, rows, within)
+        votes = take_votes(label, neighbours, rows, within, watch.advance)
         prediction[votes.rows] = votes.winner
         confidence[votes.rows] = np.minimum(votes.winning, 1)
         labelled = label[votes.rows] >= 0
@@ -79,13 +91,14 @@ def measure_cases(collection: Collection, neighbours: Neighbourhood) -> CaseMeas
 
 def _labels(column: pd.Series) -> tuple[np.ndarray, tuple[tuple[str, ...], ...]]:
     """Returns which set of labels each case has (cases,), −1 for none, and the sets."""
+    joined = pc.call_function("binary_join", [pa.array(column, pa.list_(pa.string())), pa.scalar(_BETWEEN)])
+    found, texts = pd.factorize(pd.Series(joined, dtype=pd.ArrowDtype(pa.string())))
     code_of: dict[tuple[str, ...], int] = {}
-    codes = np.full(len(column), -1, np.int32)
-    labels: Any
-    for row, labels in enumerate(column):
-        if labels is not None and len(labels):
-            codes[row] = code_of.setdefault(tuple(sorted(map(str, labels))), len(code_of))
-    return codes, tuple(code_of)
+    codes = [
+        code_of.setdefault(tuple(sorted(str(text).split(_BETWEEN))), len(code_of)) if text else -1
+        for text in texts
+    ]
+    return np.array([*codes, -1], np.int32)[found], tuple(code_of)
 
 
 def _numbers(first: np.ndarray, second: np.ndarray) -> np.ndarray:

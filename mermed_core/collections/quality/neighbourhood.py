@@ -52,9 +52,10 @@ class Neighbourhood:
         """Neighbours of a case."""
         return self.positions.shape[1]
 
-    def others(self) -> np.ndarray:
-        """Returns a mask (cases, neighbours) of the neighbours that are of another patient."""
-        return (self.positions >= 0) & (self.patients[self.positions] != self.patients[:, None])
+    def others(self, rows: slice = slice(None)) -> np.ndarray:
+        """Returns a mask (rows, neighbours) of the neighbours of some cases that are of another patient."""
+        positions = self.positions[rows]
+        return (positions >= 0) & (self.patients[positions] != self.patients[rows, None])
 
     def surroundings(self) -> np.ndarray:
         """Returns (cases,) the mean similarity to the 10th to 30th neighbour; to the last one with fewer."""

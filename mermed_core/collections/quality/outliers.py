@@ -9,6 +9,7 @@ from mermed_core.collections.quality.neighbourhood import Neighbourhood
 NAME = "outliers"
 _NEAREST = 10
 _FEWEST = 20  # cases below which nothing can be called usual
+_BLOCK = 65_536  # cases whose neighbours are looked at together
 _FENCE = 3.0  # interquartile ranges above the upper quartile: Tukey's outer fence
 
 
@@ -33,11 +34,15 @@ def outlier_scores(neighbours: Neighbourhood, kinds: np.ndarray) -> np.ndarray:
 
 def lonely_distances(neighbours: Neighbourhood) -> np.ndarray:
     """Returns (cases,) the log of the mean distance to the 10 nearest of other patients; NaN without."""
-    others = neighbours.others()
-    others &= np.cumsum(others, axis=1) <= _NEAREST
-    counts = others.sum(axis=1)
-    sums = np.where(others, 1 - neighbours.similarities, 0).sum(axis=1)
-    means = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    cases = len(neighbours.positions)
+    means = np.full(cases, np.nan)
+    for first in range(0, cases, _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        others = neighbours.others(rows)
+        others &= np.cumsum(others, axis=1, dtype=np.int32) <= _NEAREST
+        counts = others.sum(axis=1)
+        sums = np.where(others, 1 - neighbours.similarities[rows], 0).sum(axis=1)
+        np.divide(sums, counts, out=means[rows], where=counts > 0)
     return np.log(np.maximum(means, 1e-6))
 
 

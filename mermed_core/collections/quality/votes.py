@@ -3,6 +3,7 @@
 The vote of a neighbour weighs exp(Δcos / 0.05), Δcos being how far its similarity lies below the nearest's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,13 @@ class Votes:
     own: np.ndarray
 
 
-def take_votes(codes: np.ndarray, neighbours: Neighbourhood, rows: np.ndarray, within: np.ndarray) -> Votes:
+def take_votes(
+    codes: np.ndarray,
+    neighbours: Neighbourhood,
+    rows: np.ndarray,
+    within: np.ndarray,
+    done: Callable[[int], None] = lambda _: None,
+) -> Votes:
     """Lets the neighbours of some cases vote on their codes, the `NEAREST` that may.
 
     Args:
@@ -39,11 +46,13 @@ def take_votes(codes: np.ndarray, neighbours: Neighbourhood, rows: np.ndarray, w
         neighbours: of all cases.
         rows: (cases,) positions of the cases that are voted on.
         within: (all cases,) numbers from 0 up; a neighbour votes where its number is the case's.
+        done: is told of how many cases more were voted on; what it raises ends the votes.
     """
-    parts = [
-        _votes(codes, neighbours, rows[first : first + _BLOCK], within)
-        for first in range(0, max(len(rows), 1), _BLOCK)
-    ]
+    parts = []
+    for first in range(0, max(len(rows), 1), _BLOCK):
+        some = rows[first : first + _BLOCK]
+        parts.append(_votes(codes, neighbours, some, within))
+        done(len(some))
     return Votes(
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.winner for part in parts]),

@@ -118,6 +118,18 @@ def test_what_is_new_is_added_what_is_gone_is_erased_and_nothing_else_moves(
     assert not list((tmp_path / "home").glob("*.embeddings/*"))  # the vectors of who is gone stay nowhere
 
 
+def test_a_folder_with_damaged_images_starts_again(explore, images, capsys):
+    damaged = images / "mass" / "damaged.png"
+    damaged.write_bytes((images / "mass" / "0.png").read_bytes()[:100])
+    first = explore(images)
+    assert len(first) == 8
+    capsys.readouterr()
+    assert places(explore(images)) == places(first)
+    assert "8 cases known, 0 added, 0 gone\n1 images cannot be read" in capsys.readouterr().out
+    draw(damaged, 9)
+    assert len(explore(images)) == 9
+
+
 def test_a_folder_with_other_images_altogether_is_built_anew(explore, images):
     explore(images)
     shutil.rmtree(images / "mass")

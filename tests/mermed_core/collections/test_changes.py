@@ -17,7 +17,7 @@ from mermed_core.collections.folder import changing, open_folder, sweep, verify_
 from mermed_core.collections.map_file import MapData
 from mermed_core.collections.store import build_collection, load_collection
 from mermed_core.data.manifest import Manifest
-from mermed_core.errors import CollectionError, ManifestError
+from mermed_core.errors import CollectionError, ManifestError, NothingReadableError
 from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.models.retrieval_space import RetrievalSpace
 from mermed_core.search.filters import Filter
@@ -139,6 +139,34 @@ def test_images_that_cannot_be_read_are_named(folder, add, some):
     assert remove_cases(folder, groups=["PATIENT-5-OF-THE-WARD"]) == 1
     assert not open_folder(folder).stated.broken
     assert b"SCAN-10" not in raw(folder)
+
+
+def test_a_folder_with_damaged_images_can_be_added_again_and_again(folder, add, some):
+    frame = some.select(range(9, 12)).frame.copy()
+    frame.loc[1:, "image"] = b"no image"
+    again = Manifest.from_frame(frame, left_out={"hidden files": 2})
+    for _ in range(2):
+        added = add(again)
+        assert (added.cases, added.there) == (0, 1)
+        assert list(added.broken) == ["SCAN-10-OF-THE-WARD", "SCAN-11-OF-THE-WARD"]
+        stated = open_folder(folder).stated
+        assert list(stated.broken) == ["SCAN-10-OF-THE-WARD", "SCAN-11-OF-THE-WARD"]
+        assert stated.left_out == {"hidden files": 2}  # counted once
+    assert add(some.select(range(9, 11))).cases == 1  # one of them was mended
+    assert list(open_folder(folder).stated.broken) == ["SCAN-11-OF-THE-WARD"]
+    add(some.select(range(11)), whole=True)  # the other one is deleted
+    stated = open_folder(folder).stated
+    assert (stated.broken, stated.left_out) == ({}, {})
+
+
+def test_images_of_which_none_can_be_read_are_refused(folder, add, some):
+    frame = some.select(range(10, 12)).frame.copy()
+    frame["image"] = b"no image"
+    before = raw(folder)
+    with pytest.raises(NothingReadableError, match="Not one image") as caught:
+        add(Manifest.from_frame(frame))
+    assert list(caught.value.broken) == ["SCAN-10-OF-THE-WARD", "SCAN-11-OF-THE-WARD"]
+    assert raw(folder) == before
 
 
 def test_columns_of_the_map_come_from_the_nearest_case(folder, add, some):

@@ -1,0 +1,67 @@
+"""The records of cases as a table: what a segment keeps of a manifest of images."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from mermed_core.collections.case_columns import CASE_COLUMNS, CHECKSUM, FRAME
+from mermed_core.collections.pictures import image_checksums
+from mermed_core.collections.sources import SourceFacts
+from mermed_core.data.manifest import Manifest
+from mermed_core.data.validation import FILE
+from mermed_core.errors import ManifestError
+
+_ORIGIN = (FILE, FRAME, CHECKSUM)
+
+
+def case_table(
+    manifest: Manifest,
+    sources: Mapping[str, SourceFacts],
+    keep: Sequence[str],
+    like: pa.Schema | None = None,
+) -> pa.Table:
+    """Returns a row a case: what it is, and which picture is its.
+
+    Args:
+        manifest: the images.
+        sources: data sets of which the names of files are kept.
+        keep: further columns that are kept.
+        like: the columns that other segments of the collection have.
+
+    Raises:
+        ManifestError: a column cannot be stored, or not as other segments have it.
+    """
+    return _stored(_records(manifest, sources, keep), like)
+
+
+def _records(manifest: Manifest, sources: Mapping[str, SourceFacts], keep: Sequence[str]) -> pd.DataFrame:
+    """Returns a row a case: what it is, and which picture is its."""
+    frame = manifest.frame
+    files = frame[FILE] if FILE in frame else pd.Series("", frame.index)
+    known = frame["source"].isin(sources.keys()) | (FILE in keep)
+    return frame[list(dict.fromkeys([*CASE_COLUMNS, *keep]))].assign(
+        **{
+            FILE: files.where(known, ""),
+            FRAME: frame[FRAME].astype(np.int32) if FRAME in frame else np.int32(0),
+            CHECKSUM: image_checksums(manifest),
+        }
+    )
+
+
+def _stored(records: pd.DataFrame, like: pa.Schema | None = None) -> pa.Table:
+    labels = [list(names) if names is not None else [] for names in records["labels"]]
+    table = pa.Table.from_pandas(records.drop(columns="labels"), preserve_index=False)
+    # Stated, so that a column keeps its type where every value is empty.
+    table = table.append_column("labels", pa.array(labels, pa.list_(pa.string())))
+    further = [name for name in table.column_names if name not in (*CASE_COLUMNS, *_ORIGIN)]
+    table = table.select([*CASE_COLUMNS, *_ORIGIN, *further]).replace_schema_metadata()
+    kinds = {field.name: field.type for field in table.schema}
+    kinds |= {name: pa.string() for name in (*CASE_COLUMNS, FILE, CHECKSUM) if name != "labels"}
+    kinds |= {name: pa.string() for name in further if pa.types.is_null(kinds[name])}
+    stored = pa.schema(list(kinds.items())) if like is None else like
+    try:
+        return table.select(stored.names).cast(stored)
+    except (pa.ArrowException, KeyError) as error:
+        raise ManifestError(f"a column cannot be stored as the collection has it ({error}).") from error
