@@ -161,8 +161,7 @@ class CheckJob(Watch):
         if len(self._collection) <= _MOST_KEPT:
             self._neighbours = neighbours
         if self._measures is None:
-            self.begin("measures of the cases", 0)
-            self._measures = measure_cases(self._collection, neighbours)
+            self._measures = measure_cases(self._collection, neighbours, watch=self)
         self._granting = self._wish
         if self._granting is not None:
             self._results = {}

@@ -44,7 +44,7 @@ def write_static(
         OccupiedError: the folder holds something other than such a page.
     """
     check_replaceable(folder, MARK)
-    measures = measure_cases(collection, Neighbourhood.of(collection, watch=watch))
+    measures = measure_cases(collection, Neighbourhood.of(collection, watch=watch), watch=watch)
     rows = CaseRows(MapColumns(collection, known_cases(collection), lambda: measures, _source(written)))
     with write_folder(folder) as staging:
         (staging / "data").mkdir()

@@ -22,7 +22,7 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
       const state = await got.json();
       if (mine !== patience) throw new Error(sentences.given_up);
       if (state.failed) throw new Error(sentences.unmade.replace("{}", state.failed));
-      told(state);
+      if (state.step) told(state); // at first it has not begun
       await new Promise((done) => setTimeout(done, 700));
       got = await answer(fetch(address));
     }

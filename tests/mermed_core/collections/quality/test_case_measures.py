@@ -6,6 +6,7 @@ import pytest
 from mermed_core.collections.quality.case_measures import measure_cases
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.outliers import outlier_scores
+from mermed_core.collections.quality.watch import Watch
 
 
 def around_axes(seed, count, spread=0.25):
@@ -106,3 +107,30 @@ def test_neighbours_of_a_collection_are_those_of_its_engine(make_collection):
     similarities, positions = collection.engine.search(collection.vectors[:], 11)
     np.testing.assert_array_equal(found.positions, positions[:, 1:])
     np.testing.assert_allclose(found.similarities, similarities[:, 1:], atol=1e-5)
+
+
+def test_the_votes_are_counted_and_can_be_stopped(make_collection):
+    class Counts(Watch):
+        def __init__(self) -> None:
+            self.steps: list[tuple[str, int]] = []
+            self.done = 0
+
+        def begin(self, what: str, total: int) -> None:
+            self.steps.append((what, total))
+
+        def advance(self, parts: int) -> None:
+            self.done += parts
+
+    class Stops(Watch):
+        def advance(self, parts: int) -> None:
+            raise KeyboardInterrupt
+
+    vectors, axes = around_axes(6, 80)
+    labels = [[f"l{axis}"] if row % 4 else [] for row, axis in enumerate(axes)]
+    collection = make_collection(vectors, labels=labels)
+    neighbours = Neighbourhood.of(collection)
+    measure_cases(collection, neighbours, watch=(counts := Counts()))
+    assert counts.steps == [("measures of the cases", 80)]
+    assert counts.done == 80
+    with pytest.raises(KeyboardInterrupt):
+        measure_cases(collection, neighbours, watch=Stops())
