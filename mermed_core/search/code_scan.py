@@ -8,7 +8,7 @@ import numpy as np
 
 from mermed_core.search.engine import Metric
 from mermed_core.search.quantised import Part, QuantisedVectors, StoredVectors
-from mermed_core.search.scan import Scan, bitmap
+from mermed_core.search.scan import Scan, bitmap, lay_over
 
 # Up to so many allowed rows of a part, decoding them is faster than asking FAISS about every row.
 _GATHERED = 4096
@@ -47,6 +47,17 @@ class CodeScan(Scan):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns values and positions (queries, count) of the best of rows (queries, some), best first."""
         return self.best(self.values_at(queries, positions), positions, count)
+
+    def index(self) -> faiss.Index | None:
+        """Returns FAISS's index of what the codes stand for; None where they are in parts or some gone."""
+        parts = self.vectors.parts
+        whole = len(parts) == 1 and parts[0].rows is None
+        return _view(parts[0].vectors, faiss.METRIC_L2) if whole else None
+
+    def by_distance(self, squared: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns cosines and positions (queries, some), best first, of what `index` found; see `Scan`."""
+        norms = self.vectors.parts[0].vectors.norms[positions]
+        return self.best((1 + norms**2 - squared) / (2 * norms), positions, positions.shape[1])
 
     def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         return self._best_of_parts(queries, count, None)
@@ -108,21 +119,14 @@ def _selector(part: Part, allowed: np.ndarray | None) -> faiss.IDSelectorBitmap 
     return faiss.IDSelectorBitmap(bitmap(mask))
 
 
-def _view(vectors: QuantisedVectors) -> faiss.IndexScalarQuantizer:
+def _view(vectors: QuantisedVectors, metric: int = faiss.METRIC_INNER_PRODUCT) -> faiss.IndexScalarQuantizer:
     """Returns FAISS's index of vectors, which reads their codes where they lie."""
     codes, dim = np.ascontiguousarray(vectors.codes), vectors.codes.shape[1]
-    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit, metric)
     # FAISS puts a number into the middle of its step, we at its lower end.
     limits = np.concatenate([vectors.lowest - vectors.step / 2, 255 * vectors.step]).astype(np.float32)
     faiss.copy_array_to_vector(limits, index.sq.trained)
     index.is_trained = True
-    held = index.codes
-    if hasattr(held, "view_data"):
-        held.is_owned = False
-        held.view_data = held.c_ptr = faiss.swig_ptr(codes)
-        held.view_size = held.c_size = codes.size
-        index.ntotal = len(codes)
-        index.referenced_objects = [codes]  # FAISS's own way to keep what an index points to
-    else:  # an older FAISS keeps a copy
-        index.add_sa_codes(codes)
+    if not lay_over(index, codes):
+        index.add_sa_codes(codes)  # a copy
     return index

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+import faiss
 import numpy as np
 
 from mermed_core.search.engine import Hits, SearchEngine
@@ -68,6 +69,11 @@ class IvfEngine(SearchEngine):
         self.lists = lists
         self.settings = settings
         self._scan = exact.scan
+        index = exact.scan.index()
+        self._refined = None if index is None else faiss.IndexRefine(lists.index, index)
+        self._parameters = {
+            number: _parameters(number, settings.refine) for number in settings.probes.values()
+        }
 
     @property
     def dim(self) -> int:
@@ -102,12 +108,20 @@ class IvfEngine(SearchEngine):
 
     def _near(self, queries: np.ndarray, count: int, probes: int) -> Hits:
         """Looks through a fixed number of lists."""
-        candidates = self.lists.candidates(queries, count * self.settings.refine, probes)
-        values, positions = self._scan.best_at(queries, candidates, count)
+        values, positions = self._refine(queries, count, probes)
         if positions[:, -1].min() < 0:  # the lists of some query held too few
             short = np.flatnonzero(positions[:, -1] < 0)
             values[short], positions[short] = self._scan.nearest(queries[short], count)
         return Hits(values, positions, exact=False)
+
+    def _refine(self, queries: np.ndarray, count: int, probes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns values and positions (queries, count) of the candidates that are best by full vectors."""
+        if self._refined is None:
+            candidates = self.lists.candidates(queries, count * self.settings.refine, probes)
+            return self._scan.best_at(queries, candidates, count)
+        # One call: after a search the processor's caches hold vectors, and every line of Python is slow.
+        found = self._refined.search(queries, count, params=self._parameters[probes])
+        return self._scan.by_distance(*found)
 
     def _bounded(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> Hits:
         """Looks through every list that can hold a hit, query by query; compares all where that is most."""
@@ -155,3 +169,11 @@ class IvfEngine(SearchEngine):
     def _squared(self, value: float) -> float:
         """Returns a value as a squared distance; of unit vectors where the metric is cosine."""
         return 2 - 2 * value if self._scan.metric == "cosine" else value
+
+
+def _parameters(probes: int, refine: int) -> faiss.IndexRefineSearchParameters:
+    """Returns how FAISS is to look through so many lists and refine so many candidates a hit."""
+    parameters = faiss.IndexRefineSearchParameters()
+    parameters.k_factor = float(refine)
+    parameters.base_index_params = faiss.SearchParametersIVF(nprobe=probes)  # pyright: ignore[reportCallIssue]
+    return parameters

@@ -76,6 +76,24 @@ class Scan:
         queries, positions = np.ascontiguousarray(queries), np.ascontiguousarray(positions)
         return self._numbered(queries, count, positions, positions.shape[1])
 
+    def index(self) -> faiss.Index | None:
+        """Returns FAISS's own index of the rows by squared distance, which reads them where they lie.
+
+        None where FAISS cannot: it is then slower by what Python takes, and finds the same.
+        """
+        index = faiss.IndexFlatL2(self.vectors.shape[1])
+        return index if lay_over(index, self.vectors.view(np.uint8)) else None
+
+    def by_distance(self, squared: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns values and positions (queries, some), best first, of what `index` found.
+
+        Args:
+            squared: (queries, some) float32 squared distances of the rows from queries, which are unit
+                vectors where the metric is cosine.
+            positions: (queries, some), the nearest first; −1 behind all others where there are too few.
+        """
+        return (1 - squared / 2 if self.metric == "cosine" else squared), positions
+
     def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         values, positions = faiss.knn(queries, self.vectors, count, metric=_FAISS_METRIC[self.metric])
         return values, positions
@@ -149,6 +167,19 @@ class Scan:
 def bitmap(allowed: np.ndarray) -> np.ndarray:
     """Returns a mask (rows,) as FAISS's selector takes it: a bit a row, the lowest first."""
     return np.packbits(allowed, bitorder="little")
+
+
+def lay_over(index: faiss.IndexFlatCodes, codes: np.ndarray) -> bool:
+    """Makes an empty index read codes (rows, bytes) uint8 where they lie; False where FAISS is too old."""
+    held = index.codes
+    if not hasattr(held, "view_data"):
+        return False
+    held.is_owned = False
+    held.view_data = held.c_ptr = faiss.swig_ptr(codes)
+    held.view_size = held.c_size = codes.size
+    index.ntotal = len(codes)
+    index.referenced_objects = [codes]  # FAISS's own way to keep what an index points to
+    return True
 
 
 def _room(queries: int, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from mermed_core.search.engine import Metric
 from mermed_core.search.faiss_engine import FaissEngine
 from mermed_core.search.ivf_engine import IvfEngine, Settings
 from mermed_core.search.lists import Lists
-from mermed_core.search.quantised import QuantisedVectors, StoredVectors
+from mermed_core.search.quantised import Part, QuantisedVectors, StoredVectors
 from mermed_core.search.stored import index_files, open_engine, update_index
 from mermed_core.search.tuning import build_ivf, recall
 
@@ -90,6 +90,30 @@ def test_lists_that_hold_too_few_are_left_for_all_vectors(engine):
     narrow = IvfEngine(engine.exact, engine.lists, Settings({most + 1: 1}, 2, np.inf, 1, 1))
     hits = narrow.search(queries, most + 1)
     np.testing.assert_array_equal(hits.positions, engine.exact.search(queries, most + 1).positions)
+
+
+@pytest.mark.parametrize("stored_in", ["numbers", "codes", "codes of which some are gone"])
+def test_each_value_is_that_of_the_full_vector(engine, stored_in):
+    metric = engine.exact.scan.metric
+    if metric != "cosine" and stored_in != "numbers":
+        pytest.skip("stored vectors have no distance")
+    vectors, _, queries = made(metric)
+    kept: np.ndarray | StoredVectors = vectors
+    if stored_in != "numbers":
+        quantised = QuantisedVectors.encode(vectors)
+        gone = stored_in != "codes"
+        rows = np.flatnonzero(np.arange(ROWS) % 7) if gone else None
+        kept = StoredVectors([Part(quantised, rows)], DIM)
+    exact = FaissEngine.build(kept, metric, on_gpu=False)
+    lists = engine.lists if len(kept) == ROWS else Lists.build(kept)
+    hits = IvfEngine(exact, lists, engine.settings).search(queries, 10)
+    full = np.asarray(kept)[hits.positions]
+    dot = np.einsum("qhd,qd->qh", full, queries)
+    expected = dot if metric == "cosine" else ((full - queries[:, None]) ** 2).sum(axis=2)
+    assert not hits.exact
+    np.testing.assert_allclose(hits.values, expected, atol=1e-5)
+    assert (np.diff(hits.values * (1 if metric == "cosine" else -1), axis=1) <= 1e-6).all()
+    assert recall(hits.positions, exact.search(queries, 10).positions) >= 0.97
 
 
 def test_a_gpu_answers_what_is_not_filtered(engine, monkeypatch):
