@@ -156,7 +156,8 @@ def _remove_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a group, such as a patient, whose cases are removed; may be repeated",
+        help="a group, such as a patient by the identifier in the images' table or DICOM files, whose cases "
+        "are removed; may be repeated",
     )
     parser.add_argument("--source", metavar="NAME", help="the data set that the groups are of")
     parser.add_argument(

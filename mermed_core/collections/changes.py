@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from mermed_core.collections.annotations import forget_removed, read_annotations
 from mermed_core.collections.case_columns import CHECKSUM, FRAME, FilterColumns
-from mermed_core.collections.chosen_cases import rows_of
+from mermed_core.collections.chosen_cases import names_of, rows_of
 from mermed_core.collections.collection import filter_masks
 from mermed_core.collections.folder import FolderChange, changing, open_folder
 from mermed_core.collections.map_file import MapData
@@ -142,7 +142,7 @@ def remove_cases(
     Args:
         folder: the collection.
         cases: ids of cases.
-        groups: groups, such as patients, whose cases are removed.
+        groups: groups, such as patients, whose cases are removed; see `chosen_cases.rows_of`.
         source: the data set that the groups are of; needed where several have a group of one name.
         erase: write the segments anew now; otherwise `compact` does it.
 
@@ -154,10 +154,11 @@ def remove_cases(
     with changing(folder) as change:
         columns = case_columns(change.opened)
         rows, unknown = rows_of(columns, change.stated.name, cases, groups, source)
+        names = {name for group in groups for name in names_of(group)}
         broken = {
             name: image
             for name, image in change.stated.broken.items()
-            if name not in cases and not (image.group in groups and source in (None, image.source))
+            if name not in cases and not (image.group in names and source in (None, image.source))
         }
         unread = len(change.stated.broken) - len(broken)
         if unknown and not unread and not (erase and change.opened.gone):

@@ -1,4 +1,7 @@
-"""Cases of a collection as people name them: by id, or by a group such as a patient."""
+"""Cases of a collection as people name them: by id, or by a group such as a patient.
+
+A patient may be named as in the images' own table or DICOM files: the collection has the pseudonym.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +11,7 @@ import numpy as np
 from mermed_core.collections.case_columns import CaseColumns
 from mermed_core.collections.folder import open_folder
 from mermed_core.collections.store import case_columns
+from mermed_core.data.pseudonyms import pseudonym
 from mermed_core.errors import CollectionError
 
 
@@ -20,7 +24,7 @@ def rows_of(
         columns: of the collection.
         name: of the collection, for the sentences.
         cases: ids of cases.
-        groups: groups, such as patients.
+        groups: groups, such as patients, by the collection's name or the identifier that it stands for.
         source: the data set that the groups are of.
 
     Raises:
@@ -33,7 +37,7 @@ def rows_of(
         if not len(found):
             unknown.append(f"The collection '{name}' has no case '{case_id}'.")
     for group in groups:
-        found = columns.rows_with("group", group)
+        found = np.concatenate([columns.rows_with("group", each) for each in names_of(group)])
         sources = columns["source"].iloc[found]
         if source is None and sources.nunique() > 1:
             named = ", ".join(sorted(sources.unique()))
@@ -46,6 +50,11 @@ def rows_of(
             of = "" if source is None else f" of '{source}'"
             unknown.append(f"The collection '{name}' has no group '{group}'{of}.")
     return np.unique(np.concatenate(rows)), unknown
+
+
+def names_of(group: str) -> tuple[str, str]:
+    """Returns what a collection may call a group: its name, or the pseudonym of the patient's identifier."""
+    return group, pseudonym(group)
 
 
 def ids_of(

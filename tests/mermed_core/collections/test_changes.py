@@ -17,6 +17,7 @@ from mermed_core.collections.folder import changing, open_folder, sweep, verify_
 from mermed_core.collections.map_file import MapData
 from mermed_core.collections.store import build_collection, load_collection
 from mermed_core.data.manifest import Manifest
+from mermed_core.data.pseudonyms import pseudonym
 from mermed_core.errors import CollectionError, ManifestError, NothingReadableError
 from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.models.retrieval_space import RetrievalSpace
@@ -205,6 +206,21 @@ def test_a_patient_who_is_removed_is_gone_from_every_byte(tmp_path):
     kept[rows] = False
     np.testing.assert_array_equal(after.coordinates, before.coordinates[kept])
     np.testing.assert_array_equal(after.vectors[:], before.vectors[kept])
+
+
+def test_a_patient_is_removed_by_the_identifier_of_the_hospital(folder, add, some, monkeypatch):
+    monkeypatch.setenv("MERMED_SALT", "a secret")
+    frame = some.select(range(10, 14)).frame.copy()
+    frame["group"] = [pseudonym(name) for name in ("4711", "4711", "4711", "4712")]
+    frame.at[2, "image"] = b"no image"
+    add(Manifest.from_frame(frame))
+    with pytest.raises(CollectionError, match="has no group '4711'"):
+        monkeypatch.setenv("MERMED_SALT", "another")
+        remove_cases(folder, groups=["4711"])
+    monkeypatch.setenv("MERMED_SALT", "a secret")
+    assert remove_cases(folder, groups=["4711"]) == 2
+    assert pseudonym("4711").encode() not in raw(folder)
+    assert pseudonym("4712").encode() in raw(folder)
 
 
 def test_what_cannot_be_removed_is_a_sentence(folder):
