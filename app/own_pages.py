@@ -6,20 +6,23 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.store import load_collection
 from mermed_core.errors import CollectionError
 from mermed_core.inference.own_collection import quiet_threads
 
+from .kept_collections import KeptCollection, KeptCollections
 from .texts import own_collection_text
 from .uploads import private_folder
 
@@ -33,6 +36,21 @@ Build = Callable[[Collection], FastAPI]
 """Builds the page that explores a collection."""
 
 
+@dataclass(frozen=True, repr=False)  # no log can hold it
+class Place:
+    """Where a visitor's collection is to be.
+
+    Attributes:
+        token: that the address of its page holds, and nobody can guess.
+        folder: of the collection.
+        room: of the visitor; it is deleted with the page.
+    """
+
+    token: str
+    folder: Path
+    room: Path
+
+
 @dataclass(eq=False)
 class _Page:
     """A page, and how much it is used.
@@ -41,7 +59,7 @@ class _Page:
         app: answers.
         collection: that it explores; let go of with the page, whatever else still holds it.
         folder: of the collection.
-        room: of the visitor, which is deleted with the page.
+        room: of the visitor, which is deleted with the page; None where it was before.
         used: when a request of it last began or ended, by a clock that never goes back.
         open: requests under way; a page that is looked at has one that lasts.
         ready, ended: of its life within the server's loop.
@@ -50,7 +68,7 @@ class _Page:
     app: FastAPI
     collection: Collection
     folder: Path
-    room: Path
+    room: Path | None
     used: float
     open: int = 0
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -63,7 +81,7 @@ class OwnPages:
     """Keeps visitors' collections, each with a page, until they are forgotten. Thread-safe.
 
     A page stays while somebody has it open and some seconds longer; then the collection is deleted, unless
-    the host keeps collections.
+    the host keeps collections: then the page is opened again when its address is asked for.
 
     Args:
         seconds: that a page stays after it was last open.
@@ -75,7 +93,7 @@ class OwnPages:
         self, seconds: float, kept: Path | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._seconds = seconds
-        self._kept = kept
+        self._kept = None if kept is None else KeptCollections(kept)
         self._thread = quiet_threads()
         self._clock = clock
         self._root: Path | None = None
@@ -97,9 +115,15 @@ class OwnPages:
             folder.mkdir(mode=0o700)
             return folder
 
-    def place(self, room: Path) -> Path:
+    def place(self, room: Path) -> Place:
         """Returns where the collection of a room's visitor is to be written."""
-        return room / "collection" if self._kept is None else self._kept / f"own-{room.name[:12]}"
+        token = secrets.token_urlsafe(24)
+        folder = room / "collection" if self._kept is None else self._kept.place(token)
+        return Place(token, folder, room)
+
+    def kept(self, tokens: Iterable[str]) -> list[KeptCollection]:
+        """Returns those collections that are kept of some tokens, in their order."""
+        return [] if self._kept is None else self._kept.of(tokens)
 
     def check_free(self) -> None:
         """Makes sure that there may be one more page; raises CollectionError where there are too many."""
@@ -112,34 +136,33 @@ class OwnPages:
         """Runs a job where it holds up nobody but those who wait for such jobs too; returns what it does."""
         return self._thread.submit(job, *given).result()
 
-    def add(self, build: Build, collection: Collection, folder: Path, room: Path) -> str:
+    def add(self, build: Build, collection: Collection, place: Place) -> str:
         """Makes the page of a collection; returns its address, relative to the page that the visitor is on.
 
         Args:
             build: makes the page; called by one thread at a time.
             collection: of the visitor.
-            folder: where it is.
-            room: of the visitor; it is deleted with the page.
+            place: where it is.
 
         Raises:
             CollectionError: there are as many pages as may be.
         """
         self.check_free()
         with self._building:
-            app = build(collection)
+            self._open(build, collection, place.token, place.folder, place.room)
         if self.keeps:
-            logger.info("a visitor's collection is kept in '%s'", folder)
-        token = secrets.token_urlsafe(24)
-        with self._lock:
-            self._pages[token] = _Page(app, collection, folder, room, self._clock())
-            self._wait()
-        return f"{ADDRESS}/{token}/"
+            logger.info("a visitor's collection is kept in '%s'", place.folder)
+        return address_of(place.token)
 
     def forget(self, address: str) -> None:
         """Closes a page and deletes its collection, also a kept one; does nothing where it is gone."""
-        page = self._close(address.strip("/").rpartition("/")[2])
-        if page is not None:
-            shutil.rmtree(page.folder, ignore_errors=True)
+        token = token_of(address)
+        with self._building:  # else a page that is being opened again would outlive its files
+            page = self._close(token)
+            if page is not None:
+                shutil.rmtree(page.folder, ignore_errors=True)
+            if self._kept is not None:
+                self._kept.forget(token)
 
     def sweep(self) -> None:
         """Closes pages that nobody has used for too long."""
@@ -149,18 +172,24 @@ class OwnPages:
         for token in gone:
             self._close(token)
 
-    def route(self) -> Mount:
-        """Returns the route below which the pages are."""
-        return Mount(f"/{ADDRESS}/{{token}}", app=self._answer)
+    def route(self, build: Build) -> Mount:
+        """Returns the route below which the pages are; `build` makes the page of a kept collection anew."""
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._lock:
-            page = self._pages.get(scope["path_params"]["token"])
-            if page is not None:
-                page.open += 1
-                page.used = self._clock()
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await self._answer(build, scope, receive, send)
+
+        return Mount(f"/{ADDRESS}/{{token}}", app=answer)
+
+    async def _answer(self, build: Build, scope: Scope, receive: Receive, send: Send) -> None:
+        token = scope["path_params"]["token"]
+        try:
+            page = self._used(token) or await run_in_threadpool(self._reopened, build, token)
+        except CollectionError as error:
+            await PlainTextResponse(str(error), 503)(scope, receive, send)
+            return
         if page is None:
-            await PlainTextResponse(own_collection_text.GONE, 404)(scope, receive, send)
+            gone = own_collection_text.GONE_KEPT if self.keeps else own_collection_text.GONE
+            await PlainTextResponse(gone, 404)(scope, receive, send)
             return
         try:
             await self._alive(page)
@@ -169,6 +198,44 @@ class OwnPages:
             with self._lock:
                 page.open -= 1
                 page.used = self._clock()
+
+    def _used(self, token: str) -> _Page | None:
+        """Returns a page that a request begins to use, None where there is none."""
+        with self._lock:
+            page = self._pages.get(token)
+            if page is not None:
+                page.open += 1
+                page.used = self._clock()
+            return page
+
+    def _reopened(self, build: Build, token: str) -> _Page | None:
+        """Opens the page of a kept collection again for a request; returns None where none is kept.
+
+        Raises:
+            CollectionError: with a sentence for the visitor: too many pages are open, or this one cannot be.
+        """
+        if self._kept is None or self._kept.find(token) is None:
+            return None
+        self.check_free()
+        with self._building:
+            page = self._used(token)  # another request may have come first
+            folder = self._kept.find(token)
+            if page is not None or folder is None:
+                return page
+            try:
+                self._open(build, load_collection(folder), token, folder, None)
+            except CollectionError as error:
+                logger.warning("the collection kept in '%s' cannot be opened: %s", folder, error)
+                raise CollectionError(own_collection_text.NOT_OPENED) from error
+            return self._used(token)
+
+    def _open(
+        self, build: Build, collection: Collection, token: str, folder: Path, room: Path | None
+    ) -> None:
+        app = build(collection)
+        with self._lock:
+            self._pages[token] = _Page(app, collection, folder, room, self._clock())
+            self._wait()
 
     async def _alive(self, page: _Page) -> None:
         """Starts a page with its first request, as a server starts an app."""
@@ -185,7 +252,8 @@ class OwnPages:
             if page.loop is not None and not page.loop.is_closed():
                 page.loop.call_soon_threadsafe(page.ended.set)
             page.collection.release()
-            shutil.rmtree(page.room, ignore_errors=True)
+            if page.room is not None:
+                shutil.rmtree(page.room, ignore_errors=True)
         return page
 
     def _wait(self) -> None:
@@ -201,6 +269,16 @@ class OwnPages:
             self._timer = None
             if self._pages:
                 self._wait()
+
+
+def address_of(token: str) -> str:
+    """Returns the address of the page of a token, relative to the page that its visitor comes from."""
+    return f"{ADDRESS}/{token}/"
+
+
+def token_of(address: str) -> str:
+    """Returns the token that the address of a page holds."""
+    return address.strip("/").rpartition("/")[2]
 
 
 async def _live(page: _Page) -> None:

@@ -222,7 +222,7 @@ def _bring(services: Services) -> BaseRoute:
         return build_app(Services(predictor, own=bringing.pages.keeps), language).mounted()
 
     OwnCollectionPage(services.predictor, bringing.pages, build, bringing.folders)
-    return bringing.pages.route()
+    return bringing.pages.route(build)
 
 
 def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:

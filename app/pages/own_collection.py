@@ -24,6 +24,7 @@ from ..services import VISIT_SECONDS
 from ..texts import own_collection_text, text
 from ..uploads import take
 from .answer import Shown
+from .kept_list import KeptList
 
 _QUEUE = "own_collection"  # of its own: one visitor's images at a time, while single images are answered
 
@@ -92,6 +93,7 @@ class OwnCollectionPage:
                     self.go_on = gr.Button(words.GO_ON, variant="primary", **small)
                     self.part = gr.Button(words.TAKE_PART, **small)
                     self.forget = gr.Button(words.FORGET, **small)
+                self.kept = KeptList(pages) if pages.keeps else None
         self._wire()
 
     def unpack(self, work: Work | None, path: str | None) -> Shown:
@@ -158,6 +160,21 @@ class OwnCollectionPage:
             self._pages.forget(work.address)
         return self._shown(None, result=result_card(own_collection_text.FORGOTTEN))
 
+    def remembers(self, remembered: object, work: Work | None) -> list[str]:
+        """Returns what the browser is to remember of kept collections."""
+        assert self.kept is not None
+        return self.kept.remember(remembered, work.address if work else "")
+
+    def forgets_kept(self, remembered: object, work: Work | None, event: gr.EventData) -> Shown:
+        """Takes a kept collection off the list of this browser, or deletes it, as was pressed."""
+        assert self.kept is not None
+        tokens, deleted = self.kept.forget(remembered, str(event.pick))
+        shown: Shown = {self.kept.remembered: tokens, self.kept.list: self.kept.shown(tokens)}
+        if deleted and work is not None and work.address == deleted:
+            _unpacked_no_more(work)
+            return {**self._shown(None, result=result_card(own_collection_text.FORGOTTEN)), **shown}
+        return shown
+
     def _chosen(self, work: Work | None, typed: str | None) -> Work:
         """Returns the folder that was named, or else the archive that was dropped."""
         if typed and typed.strip() and self._folders:
@@ -195,14 +212,13 @@ class OwnCollectionPage:
         yield self._shown(work)
 
     def _page(self, gathering: Gathering, images: OwnImages) -> str:
-        room = images.room or self._pages.room()
-        folder = self._pages.place(room)
+        place = self._pages.place(images.room or self._pages.room())
         try:
-            return self._pages.add(self._build, gathering.write(folder, images.name), folder, room)
+            return self._pages.add(self._build, gathering.write(place.folder, images.name), place)
         except MermedError:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(place.folder, ignore_errors=True)
             if images.room is None:
-                shutil.rmtree(room, ignore_errors=True)
+                shutil.rmtree(place.room, ignore_errors=True)
             raise
 
     def _shown(self, work: Work | None, progress: str = "", *, problem: str = "", result: str = "") -> Shown:
@@ -238,11 +254,22 @@ class OwnCollectionPage:
             waits = button.click(
                 waiting, None, self.progress, api_name=f"{name}_waits", queue=False, **hidden
             )
-            running.append(waits.then(handler, inputs, parts, api_name=name, concurrency_id=_QUEUE, **hidden))
+            made = waits.then(handler, inputs, parts, api_name=name, concurrency_id=_QUEUE, **hidden)
+            running.append(made)
+            if self.kept is not None:
+                both = [self.kept.remembered, self._work]
+                made.then(
+                    self.remembers,
+                    both,
+                    self.kept.remembered,
+                    api_name=f"{name}_kept",
+                    queue=False,
+                    **hidden,
+                )
         self.stop.click(
             self.stopped, self._work, parts, cancels=running, api_name="own_stop", queue=False, **hidden
         )
-        self.forget.click(
+        forgotten = self.forget.click(
             self.forgets,
             self._work,
             parts,
@@ -251,6 +278,17 @@ class OwnCollectionPage:
             queue=False,
             **hidden,
         )
+        if self.kept is not None:
+            self.kept.refreshes(forgotten, "own_forget_images_kept")
+            self.kept.list.select(
+                self.forgets_kept,
+                [self.kept.remembered, self._work],
+                [*parts, self.kept.remembered, self.kept.list],
+                api_name="own_forget_kept",
+                api_visibility="private",
+                queue=False,
+                show_progress="hidden",
+            )
 
 
 def _unpacked_no_more(work: Work | None) -> None:

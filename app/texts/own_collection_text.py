@@ -1,5 +1,7 @@
 """Every sentence for a visitor who brings images of their own; templates reach this module as `own`."""
 
+from datetime import date
+
 from mermed_core.languages.say import speaks
 
 from . import text
@@ -19,6 +21,13 @@ KEPT = (
     "This server keeps the collections that are made here, with small pictures of the images. Only whoever "
     "has the address of its page can open one, but who runs the server can see all of them."
 )
+KEPT_HERE = "Your collections on this server"
+KEPT_HOW = (
+    "This browser remembers the addresses of their pages; nobody else is shown them. If others use this "
+    "browser too, take off the list what they should not see."
+)
+FORGET_ONE = "Forget…"
+DELETE_KEPT, UNLIST_KEPT = "Delete this collection", "Only take it off this list"
 ABOUT = "Images that you bring to “Your images” become a collection."
 DROP = "Drop a ZIP archive of images"
 FOLDER = "Or name a folder of the server"
@@ -42,10 +51,20 @@ STOPPED = "Stopped."
 FORGOTTEN = "Your images and all that was made of them are deleted."
 FULL = "Too many visitors explore images of their own at the moment. Try again in some minutes."
 GONE = "This page is gone: collections of visitors are deleted 30 minutes after they were last open."
+GONE_KEPT = "There is no such page: its collection was deleted, or the address is not complete."
+NOT_OPENED = (
+    "This collection cannot be opened any more: it is damaged, or was made by another model than this server "
+    "uses now. Make it again of its images."
+)
 OPEN = "Open the map"
 OWN_PAGE = "These are your own images. This page is gone 30 minutes after you close it."
 OWN_PAGE_KEPT = "These are your own images, which this server keeps."
 BACK = "Back to the page where they came from"
+
+
+def kept(cases: int, changed: date) -> str:
+    """Says how large a kept collection is and when it was made."""
+    return say("{cases:,} images, {day}", cases=cases, day=changed.isoformat())
 
 
 def unpacked(name: str, files: int) -> str:

@@ -1,8 +1,10 @@
 """Pages of visitors' collections: found by their address alone, gone with their last use, and all of them."""
 
 import asyncio
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +18,9 @@ from starlette.testclient import TestClient
 from app import own_pages
 from app.own_pages import Build, OwnPages
 from app.services import VISIT_SECONDS
+from mermed_core.collections.store import load_collection
 from mermed_core.errors import CollectionError
+from mermed_core.files import BUNDLED_COLLECTION
 
 
 class Clock:
@@ -55,11 +59,11 @@ def build(events):
 
 def added(pages: OwnPages, build: Build, name: str = "mine") -> tuple[str, Path]:
     room = pages.room()
-    folder = pages.place(room)
-    folder.mkdir(parents=True)
+    place = pages.place(room)
+    place.folder.mkdir(parents=True)
     collection: Any = SimpleNamespace(name=name)
     collection.release = lambda: vars(collection).clear()
-    return pages.add(build, collection, folder, room), folder
+    return pages.add(build, collection, place), place.folder
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_a_page_is_found_by_its_address_and_by_nothing_else(build, events):
     other, _ = added(pages, build, "other")
     assert address != other
     assert len(address) > 32
-    with TestClient(Router([pages.route()])) as client:
+    with TestClient(Router([pages.route(build)])) as client:
         assert client.get(f"/{address}cases").json() == {"of": "mine", "root": f"/{address}".rstrip("/")}
         assert client.get(f"/{address}cases").status_code == 200
         assert client.get(f"/{other}cases").json()["of"] == "other"
@@ -92,7 +96,7 @@ def test_a_page_is_found_by_its_address_and_by_nothing_else(build, events):
 def test_behind_a_proxy_that_takes_a_part_of_the_path_away(build):
     pages = OwnPages(VISIT_SECONDS)
     address, _ = added(pages, build)
-    with TestClient(Router([pages.route()]), root_path="/explorer") as client:
+    with TestClient(Router([pages.route(build)]), root_path="/explorer") as client:
         assert client.get(f"/{address}cases").json()["root"] == f"/explorer/{address}".rstrip("/")
 
 
@@ -100,7 +104,7 @@ def test_a_page_goes_with_all_its_files_when_nobody_used_it(build, clock):
     pages = OwnPages(VISIT_SECONDS, clock=clock)
     address, folder = added(pages, build)
     (folder / "vectors").write_bytes(b"patient")
-    with TestClient(Router([pages.route()])) as client:
+    with TestClient(Router([pages.route(build)])) as client:
         clock.now = VISIT_SECONDS - 1
         assert client.get(f"/{address}cases").status_code == 200
         clock.now = 2 * VISIT_SECONDS - 2
@@ -136,7 +140,7 @@ def test_a_page_that_is_open_stays(build, clock):
             pages.sweep()
             sent.set()
 
-        await pages._answer(scope, receive, send)
+        await pages._answer(build, scope, receive, send)
         assert sent.is_set()
 
     with ThreadPoolExecutor(1) as thread:  # this one may have the loop of a browser
@@ -153,7 +157,7 @@ def test_what_its_visitor_forgets_is_gone_at_once_also_where_the_host_keeps_coll
     kept = OwnPages(VISIT_SECONDS, tmp_path / "kept")
     address, folder = added(kept, build)
     assert folder.parent == tmp_path / "kept"
-    with TestClient(Router([kept.route()])) as client:
+    with TestClient(Router([kept.route(build)])) as client:
         client.get(f"/{address}cases")
         kept.forget(address)
         kept.forget(address)
@@ -169,6 +173,70 @@ def test_a_kept_collection_stays_when_its_page_goes(build, tmp_path, clock):
     pages.sweep()
     assert folder.is_dir()
     assert not list((tmp_path / "mermed-own-").iterdir())
+
+
+def keep(pages: OwnPages, build: Build, source: Path = BUNDLED_COLLECTION) -> tuple[str, Path]:
+    """Keeps a copy of a collection; returns the address of its page and where it is."""
+    place = pages.place(pages.room())
+    shutil.copytree(source, place.folder)
+    return pages.add(build, load_collection(place.folder), place), place.folder
+
+
+def test_a_kept_collection_is_opened_again_by_its_address_alone(build, events, tmp_path, clock):
+    first = OwnPages(VISIT_SECONDS, tmp_path / "kept", clock)
+    address, folder = keep(first, build)
+    token = own_pages.token_of(address)
+    assert token not in str(folder)  # who sees the folders finds no page
+    clock.now = VISIT_SECONDS + 1
+    first.sweep()
+    for pages in (first, OwnPages(VISIT_SECONDS, tmp_path / "kept")):  # the server was started again
+        with TestClient(Router([pages.route(build)])) as client:
+            name = load_collection(folder).name
+            with ThreadPoolExecutor(3) as several:
+                found = list(several.map(lambda _: client.get(f"/{address}cases").json()["of"], range(3)))
+            assert found == [name] * 3
+            assert len(pages._pages) == 1
+            assert client.get(f"/own/{folder.name}/cases").status_code == 404
+            assert "no such page" in client.get(f"/own/{token[:-1]}/cases").text
+        (kept,) = pages.kept(["guessed", token, "../kept"])
+        assert (kept.token, kept.name, kept.cases) == (token, name, 420)
+        assert kept.changed == date.fromtimestamp((folder / "manifest.json").stat().st_mtime)
+    pages.forget(address)
+    assert not folder.exists()
+    assert pages.kept([token]) == []
+    assert first.kept([token]) == []
+
+
+def test_a_kept_collection_that_is_closed_can_be_deleted(build, tmp_path):
+    address, folder = keep(OwnPages(VISIT_SECONDS, tmp_path / "kept"), build)
+    later = OwnPages(VISIT_SECONDS, tmp_path / "kept")
+    later.forget(address)
+    assert not folder.exists()
+    with TestClient(Router([later.route(build)])) as client:
+        assert client.get(f"/{address}cases").status_code == 404
+
+
+def test_a_kept_collection_that_cannot_be_opened_is_a_sentence_without_its_place(build, tmp_path):
+    address, folder = keep(OwnPages(VISIT_SECONDS, tmp_path / "kept"), build)
+    later = OwnPages(VISIT_SECONDS, tmp_path / "kept")
+    for part in folder.glob("map-*"):
+        part.write_bytes(b"damaged")
+    with TestClient(Router([later.route(build)])) as client:
+        answer = client.get(f"/{address}cases")
+    assert answer.status_code == 503
+    assert "cannot be opened any more" in answer.text
+    assert str(tmp_path) not in answer.text
+
+
+def test_without_a_place_nothing_is_opened_again(build, tmp_path, clock):
+    pages = OwnPages(VISIT_SECONDS, clock=clock)
+    address, folder = keep(pages, build)
+    assert pages.kept([own_pages.token_of(address)]) == []
+    clock.now = VISIT_SECONDS + 1
+    pages.sweep()
+    assert not folder.exists()
+    with TestClient(Router([pages.route(build)])) as client:
+        assert "is gone" in client.get(f"/{address}cases").text
 
 
 def test_there_are_only_so_many_at_a_time(build, monkeypatch):

@@ -67,3 +67,40 @@ def test_an_archive_becomes_a_map_with_a_page_of_its_own(browser: Browser, addre
     page.get_by_text("all that was made of them are deleted").wait_for()
     page.close()
     assert errors == []
+
+
+def test_a_kept_collection_is_offered_again_to_its_visitor_alone(
+    browser: Browser, serve: Callable[[Settings], str], archive, tmp_path
+):
+    variables = {"MERMED_COLLECTION": str(BUNDLED_COLLECTION), "MERMED_OWN_COLLECTIONS": "1"}
+    address = serve(Settings.from_environment({**variables, "MERMED_KEPT_COLLECTIONS": str(tmp_path)}))
+    mine, another = browser.new_context(), browser.new_context()
+    page = mine.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}#own")
+    page.locator("#images-archive input[type=file]").set_input_files(str(archive))
+    page.get_by_text("60 files in my scans.").wait_for()
+    page.locator("#images-start").click()
+    page.get_by_text("60 images are on the map.").wait_for()
+    (folder,) = tmp_path.glob("own-*")
+    page.locator("#images-kept a").wait_for()  # at once
+    page.goto("about:blank")
+    page.goto(f"{address}#own")  # and later
+    entry = page.locator("#images-kept li")
+    expect(entry).to_have_count(1)
+    expect(entry).to_contain_text("60 images, 20")
+    other = another.new_page()
+    other.goto(f"{address}#own")
+    other.locator("#images-start").wait_for()
+    expect(other.locator("#images-kept li")).to_have_count(0)
+    with mine.expect_page() as opened:
+        entry.get_by_role("link", name="my scans").click()
+    own = opened.value
+    expect(own.locator(".mm-sentence")).to_have_text("All 60 cases", timeout=PATIENCE)
+    own.close()
+    entry.locator("summary").click()
+    entry.get_by_role("button", name="Delete this collection").click()
+    expect(entry).to_have_count(0)
+    assert not folder.exists()
+    mine.close()
+    another.close()
