@@ -111,16 +111,22 @@ def _from_images(options: argparse.Namespace, manifest: "Manifest") -> None:
 
 def _from_vectors(options: argparse.Namespace, manifest: "Manifest") -> None:
     """Makes the collection of vectors from elsewhere, unless it is there."""
+    from mermed_core.collections.corrections import correct_cases
     from mermed_core.collections.foreign_vectors import build_from_vectors, fingerprint, holds
+    from mermed_core.collections.pictures import image_contents
+    from mermed_core.collections.stated import MANIFEST, read_stated
     from mermed_core.data.vector_file import read_vectors
 
     vectors = read_vectors(options.vectors)
     rows = vectors.rows_of(manifest.frame["case_id"])
     options.collection = _place(options, fingerprint(vectors))
-    if holds(options.collection, manifest):
-        print(f"{len(manifest)} cases known")
+    folder, stated = options.collection, _stated(options, manifest)
+    contents = image_contents(manifest) if (folder / MANIFEST).is_file() else []
+    if contents and holds(folder, manifest, contents):
+        corrected = correct_cases(folder, manifest, contents, sources=stated["sources"])
+        print(f"{read_stated(folder).cases} cases known, {corrected} corrected")
         return
-    collection = build_from_vectors(options.collection, manifest, vectors, rows, **_stated(options, manifest))
+    collection = build_from_vectors(folder, manifest, vectors, rows, **stated)
     print(f"{len(collection)} cases")
 
 
@@ -147,7 +153,9 @@ def _stated(options: argparse.Namespace, manifest: "Manifest") -> dict[str, Any]
 def _bring_up_to_date(
     options: argparse.Namespace, embedder: "Embedder", space: "RetrievalSpace", manifest: "Manifest"
 ) -> None:
-    from mermed_core.collections.changes import add_cases, clear_cache, gone_from, remove_cases
+    from mermed_core.collections.changes import add_cases, clear_cache, remove_cases
+    from mermed_core.collections.corrections import correct_cases, gone_from
+    from mermed_core.collections.pictures import image_contents
     from mermed_core.collections.stated import MANIFEST
     from mermed_core.collections.store import build_collection
     from mermed_core.models.embedding_cache import EmbeddingCache
@@ -156,12 +164,16 @@ def _bring_up_to_date(
     blocks = folder.with_name(f"{folder.name}.embeddings")
     stated = _stated(options, manifest)
     made: dict[str, Any] = {"space": space, "cache": EmbeddingCache(blocks), "workers": options.workers}
-    gone, known = gone_from(folder, manifest) if (folder / MANIFEST).is_file() else ([], 0)
+    gone: list[str] = []
+    known, contents = 0, image_contents(manifest) if (folder / MANIFEST).is_file() else []
+    if contents:
+        gone, known = gone_from(folder, manifest, contents)
     if len(gone) < known:
         if gone:
             remove_cases(folder, cases=gone)
+        corrected = correct_cases(folder, manifest, contents, sources=stated["sources"])
         added = add_cases(folder, embedder, manifest, sources=stated["sources"], whole=True, **made)
-        print(f"{added.there} cases known, {added.cases} added, {len(gone)} gone")
+        print(f"{added.there} cases known, {added.cases} added, {len(gone)} gone, {corrected} corrected")
         unread = len(added.broken)
     else:
         built = build_collection(folder, embedder, manifest, **stated, **made)

@@ -140,6 +140,21 @@ def forget_removed(folder: Path) -> None:
             _write(folder, Annotations(tags, notes))
 
 
+def rename_cases(folder: Path, names: Mapping[str, str]) -> None:
+    """Writes what is written about cases under new ids, given by the old ones.
+
+    Raises:
+        CollectionError: the file is damaged.
+    """
+    if not names or not (folder / ANNOTATIONS).exists():
+        return
+    with _writing(folder) as before:
+        tags = {tag: frozenset(names.get(case, case) for case in cases) for tag, cases in before.tags.items()}
+        notes = {names.get(case, case): text for case, text in before.notes.items()}
+        if (tags, notes) != (before.tags, before.notes):
+            _write(folder, Annotations(tags, notes))
+
+
 def tag_name(tag: str) -> str:
     """Returns a tag as it is kept, with single spaces; raises CollectionError where it can be none."""
     name = " ".join(tag.split())

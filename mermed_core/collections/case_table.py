@@ -21,6 +21,8 @@ def case_table(
     sources: Mapping[str, SourceFacts],
     keep: Sequence[str],
     like: pa.Schema | None = None,
+    *,
+    checksums: Sequence[str] | None = None,
 ) -> pa.Table:
     """Returns a row a case: what it is, and which picture is its.
 
@@ -29,14 +31,24 @@ def case_table(
         sources: data sets of which the names of files are kept.
         keep: further columns that are kept.
         like: the columns that other segments of the collection have.
+        checksums: of the encoded images, where they are known.
 
     Raises:
         ManifestError: a column cannot be stored, or not as other segments have it.
     """
-    return _stored(_records(manifest, sources, keep), like)
+    known = image_checksums(manifest) if checksums is None else list(checksums)
+    return _stored(_records(manifest, sources, keep, known), like)
 
 
-def _records(manifest: Manifest, sources: Mapping[str, SourceFacts], keep: Sequence[str]) -> pd.DataFrame:
+def with_columns(manifest: Manifest, schema: pa.Schema) -> Manifest:
+    """Returns a manifest with the further columns that records have, empty where it has none."""
+    missing = [name for name in schema.names if name not in manifest.frame and name not in (FRAME, CHECKSUM)]
+    return manifest.with_frame(manifest.frame.assign(**dict.fromkeys(missing)))
+
+
+def _records(
+    manifest: Manifest, sources: Mapping[str, SourceFacts], keep: Sequence[str], checksums: Sequence[str]
+) -> pd.DataFrame:
     """Returns a row a case: what it is, and which picture is its."""
     frame = manifest.frame
     files = frame[FILE] if FILE in frame else pd.Series("", frame.index)
@@ -45,7 +57,7 @@ def _records(manifest: Manifest, sources: Mapping[str, SourceFacts], keep: Seque
         **{
             FILE: files.where(known, ""),
             FRAME: frame[FRAME].astype(np.int32) if FRAME in frame else np.int32(0),
-            CHECKSUM: image_checksums(manifest),
+            CHECKSUM: checksums,
         }
     )
 

@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from mermed_core.collections.annotations import forget_removed, read_annotations
 from mermed_core.collections.case_columns import CHECKSUM, FRAME, FilterColumns
+from mermed_core.collections.case_table import with_columns
 from mermed_core.collections.chosen_cases import names_of, rows_of
 from mermed_core.collections.collection import filter_masks
-from mermed_core.collections.folder import FolderChange, changing, open_folder
+from mermed_core.collections.folder import FolderChange, changing
 from mermed_core.collections.map_file import MapData
 from mermed_core.collections.pictures import image_contents
 from mermed_core.collections.projection import place_each
@@ -204,15 +205,6 @@ def clear_cache(folder: Path) -> int:
     return len(blocks)
 
 
-def gone_from(folder: Path, manifest: Manifest) -> tuple[list[str], int]:
-    """Returns the ids of the cases whose image a manifest does not hold, and how many cases there are."""
-    columns = case_columns(open_folder(folder))
-    there = set(image_contents(manifest))
-    contents = zip(columns[CHECKSUM], columns[FRAME], strict=True)
-    ids = zip(columns["case_id"], contents, strict=True)
-    return [str(case_id) for case_id, content in ids if content not in there], len(columns)
-
-
 def _new_images(change: FolderChange, manifest: Manifest) -> Manifest:
     """Returns the images of a manifest whose content the collection does not hold.
 
@@ -247,17 +239,12 @@ def _write(
     for part in parts:
         broken |= part.broken
         if len(part.vectors):
-            part = replace(part, manifest=_with_columns(part.manifest, schema))
+            part = replace(part, manifest=with_columns(part.manifest, schema))
             keep = [name for name in schema.names if name in part.manifest.frame]
             segments += write_segments(
                 change, part, sources, space=space, keep=keep, pictures=pictures, like=schema
             )
     return segments, broken
-
-
-def _with_columns(manifest: Manifest, schema: pa.Schema) -> Manifest:
-    missing = [name for name in schema.names if name not in manifest.frame and name not in (FRAME, CHECKSUM)]
-    return manifest.with_frame(manifest.frame.assign(**dict.fromkeys(missing)))
 
 
 def _commit_added(

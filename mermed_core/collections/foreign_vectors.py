@@ -18,7 +18,6 @@ from tqdm import tqdm
 from mermed_core.collections.case_columns import CHECKSUM, FRAME
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.folder import open_folder
-from mermed_core.collections.pictures import image_contents
 from mermed_core.collections.segment import SEGMENT_ROWS
 from mermed_core.collections.sources import source_facts
 from mermed_core.collections.stated import MANIFEST
@@ -106,8 +105,13 @@ def fitted_space(vectors: np.ndarray) -> RetrievalSpace:
     return RetrievalSpace(mean, basis.astype(np.float32))
 
 
-def holds(folder: Path, manifest: Manifest) -> bool:
+def holds(folder: Path, manifest: Manifest, contents: Sequence[tuple[str, int]]) -> bool:
     """Returns whether a collection is there that holds the images of a manifest in their order, and no other.
+
+    Args:
+        folder: the collection.
+        manifest: the images.
+        contents: of them, see `pictures.image_contents`.
 
     Raises:
         CollectionError: the collection is damaged.
@@ -116,10 +120,10 @@ def holds(folder: Path, manifest: Manifest) -> bool:
         return False
     opened = open_folder(folder)
     columns = case_columns(opened)
-    wanted = zip(manifest.frame["case_id"], image_contents(manifest), strict=True)
+    wanted = zip(manifest.frame["case_id"], manifest.frame["modality"], contents, strict=True)
     there = zip(columns[CHECKSUM], columns[FRAME], strict=True)
     whole = [each for each in wanted if each[0] not in opened.stated.broken]
-    return list(zip(columns["case_id"], there, strict=True)) == whole
+    return list(zip(columns["case_id"], columns["modality"], there, strict=True)) == whole
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

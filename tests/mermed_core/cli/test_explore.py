@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -118,6 +119,27 @@ def test_what_is_new_is_added_what_is_gone_is_erased_and_nothing_else_moves(
     assert not list((tmp_path / "home").glob("*.embeddings/*"))  # the vectors of who is gone stay nowhere
 
 
+def test_labels_that_are_corrected_are_corrected_on_the_page(explore, images, monkeypatch, tmp_path, capsys):
+    names = sorted(images.rglob("*.png"))
+    table = tmp_path / "labels.csv"
+    frame = pd.DataFrame({"image_path": map(str, names), "label": ["mass"] * 4 + ["normal"] * 4})
+    frame.to_csv(table, index=False)
+    first = explore(table)
+    counts = embedded(monkeypatch)
+    frame.loc[1, "label"] = "cyst"
+    frame.iloc[[7, *range(7)]].to_csv(table, index=False)  # whose rows are named by their place
+    after = explore(table)
+    assert counts == []
+    assert "8 cases known, 0 added, 0 gone, 8 corrected" in capsys.readouterr().out
+    assert sorted(after.values("label")) == ["cyst", "mass", "normal"]
+    assert sorted(places(after).values()) == sorted(places(first).values())
+    order = dict(zip(after.records["checksum"], after.records["case_id"], strict=True))
+    assert [order[each] for each in first.records["checksum"]] == [
+        *(f"labels/00000{row}" for row in range(1, 8)),
+        "labels/000000",
+    ]
+
+
 def test_a_folder_with_damaged_images_starts_again(explore, images, capsys):
     damaged = images / "mass" / "damaged.png"
     damaged.write_bytes((images / "mass" / "0.png").read_bytes()[:100])
@@ -125,7 +147,7 @@ def test_a_folder_with_damaged_images_starts_again(explore, images, capsys):
     assert len(first) == 8
     capsys.readouterr()
     assert places(explore(images)) == places(first)
-    assert "8 cases known, 0 added, 0 gone\n1 images cannot be read" in capsys.readouterr().out
+    assert "8 cases known, 0 added, 0 gone, 0 corrected\n1 images cannot be read" in capsys.readouterr().out
     draw(damaged, 9)
     assert len(explore(images)) == 9
 
