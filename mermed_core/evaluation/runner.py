@@ -187,47 +187,63 @@ def evaluate(
         ManifestError: no image can be read, or no label set has two classes to train on.
     """
     _check(encoders, manifest, plan)
-    results: list[Result] = []
-    predictions: list[Predictions] = []
-    left_out: dict[str, str] = {}
-    unreadable: dict[str, str] = {}
-    unseen: dict[str, UnseenSourceMetrics] = {}
-    compared: list[pd.DataFrame] = []
+    measured = _Measured()
     vectors = EmbeddingCache(cache / "vectors")
     for embedder in encoders:
         if UNSEEN_SOURCE_PROTOCOL in plan.protocols:
             sources = {"unknown": unknown, "label_sets": label_sets, "cache": vectors, "workers": workers}
-            unseen[embedder.config.name] = measure_unseen_sources(embedder, manifest, **sources)
+            measured.unseen[embedder.config.name] = measure_unseen_sources(embedder, manifest, **sources)
         if plan.protocols == (UNSEEN_SOURCE_PROTOCOL,):
             continue
         embeddings = vectors.embed(embedder, manifest, workers=workers)
-        unreadable |= embeddings.broken
+        measured.unreadable |= embeddings.broken
         if RETRIEVAL_SPACE_PROTOCOL in plan.protocols:
             name = embedder.config.name
             own = (spaces or {}).get(name)
-            compared.append(measure_retrieval_spaces(embeddings, own, plan.spaces, encoder=name))
+            measured.spaces.append(measure_retrieval_spaces(embeddings, own, plan.spaces, encoder=name))
         if set(plan.protocols) <= set(_OF_ALL_SOURCES):
             continue
         jobs = [
             _Job(embedder, embeddings.manifest, task, protocol, plan, workers)
             for task, protocol in _planned(tasks_of(embeddings), plan.protocols)
         ]
-        measured, predicted = _run(jobs, ResultCache(cache / "results"), left_out)
-        results += measured
-        predictions += predicted
-    results += modality_means(predictions, resamples=plan.resamples, seed=plan.seed)
-    if not results and not unseen and not compared:
-        raise EvaluationError("nothing could be measured; the messages above say why.")
-    tables = [to_long(each, plan.subgroups) for each in predictions]
-    return Evaluation(
-        to_frame(results),
-        comparisons_frame(_compared(predictions, plan, left_out)),
-        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
-        left_out,
-        unreadable,
-        unseen,
-        pd.concat(compared, ignore_index=True) if compared else pd.DataFrame(),
-    )
+        measured.run(jobs, ResultCache(cache / "results"))
+    return measured.evaluation(plan)
+
+
+@dataclass
+class _Measured:
+    """What was measured so far; see `Evaluation`."""
+
+    results: list[Result] = field(default_factory=list)
+    predictions: list[Predictions] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    unseen: dict[str, UnseenSourceMetrics] = field(default_factory=dict)
+    spaces: list[pd.DataFrame] = field(default_factory=list)
+
+    def run(self, jobs: Sequence["_Job"], cache: ResultCache) -> None:
+        """Adds what jobs measure."""
+        results, predictions = _run(jobs, cache, self.left_out)
+        self.results += results
+        self.predictions += predictions
+
+    def evaluation(self, plan: Plan) -> Evaluation:
+        """Adds means over modalities and what compares encoders; raises EvaluationError where nothing was."""
+        means = modality_means(self.predictions, resamples=plan.resamples, seed=plan.seed)
+        results = [*self.results, *means]
+        if not results and not self.unseen and not self.spaces:
+            raise EvaluationError("nothing could be measured; the messages above say why.")
+        tables = [to_long(each, plan.subgroups) for each in self.predictions]
+        return Evaluation(
+            to_frame(results),
+            comparisons_frame(_compared(self.predictions, plan, self.left_out)),
+            pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+            self.left_out,
+            self.unreadable,
+            self.unseen,
+            pd.concat(self.spaces, ignore_index=True) if self.spaces else pd.DataFrame(),
+        )
 
 
 def _check(encoders: Sequence[Embedder], manifest: Manifest, plan: Plan) -> None:
@@ -253,7 +269,7 @@ def _planned(tasks: Sequence[Task], protocols: Sequence[str]) -> list[tuple[Task
 
 
 def _run(
-    jobs: list[_Job], cache: ResultCache, left_out: dict[str, str]
+    jobs: Sequence[_Job], cache: ResultCache, left_out: dict[str, str]
 ) -> tuple[list[Result], list[Predictions]]:
     """Returns the outcome of every job, cached or computed, with the predictions measured."""
     results: list[Result] = []
