@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import fastapi.dependencies.models
 import gradio as gr
 from fastapi import FastAPI
 from gradio.block_function import BlockFunction
@@ -35,10 +36,11 @@ from .pages.own_collection import OwnCollectionPage
 from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from .routes.picture_route import picture_route
-from .services import VISIT_SECONDS, Services, load_services
+from .services import Services, load_services
 from .speaking import Speaking
 from .texts import batch_text, own_collection_text, own_head_text, text
 from .uploads import keep_uploads_apart, use_private_folder
+from .visits import Visits
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +74,14 @@ class Explorer(gr.Blocks):
 
     Attributes:
         routes: the addresses; anybody who may open the page may open them.
+        visits: forgets what those who have the page open brought.
         language: the code of the language that the page is built and answers in.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.routes: list[BaseRoute] = []
+        self.visits = Visits(self)
         self.language = spoken().code
 
     def launch(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -92,7 +96,7 @@ class Explorer(gr.Blocks):
         apps = {page.language: page.mounted() for page in others}
         mounts = [Mount(f"/{code}", app) for code, app in apps.items()]
         served = self._served()
-        served["app_kwargs"] |= {"routes": [*mounts, *self.routes], "lifespan": _alive(list(apps.values()))}
+        served["app_kwargs"] |= {"routes": [*mounts, *self.routes], "lifespan": self._alive(*apps.values())}
         return super().launch(**served, **options)
 
     def mounted(self) -> FastAPI:
@@ -106,16 +110,34 @@ class Explorer(gr.Blocks):
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
-            async with alive(app) as state:
+            async with alive(app) as state, self.visits.watched():
                 yield state
             self.close(verbose=False)  # else its queue would go on, and hold the page and what it shows
 
         app.router.lifespan_context = lifespan
         return app
 
+    def close(self, verbose: bool = True) -> None:
+        """Ends the page, and lets go of it."""
+        super().close(verbose=verbose)
+        _let_go()
+
     def _served(self) -> dict[str, Any]:
         speaks = Middleware(Speaking, self.language)
         return {"app_kwargs": {"routes": self.routes, "middleware": [speaks]}}
+
+    def _alive(self, *others: FastAPI) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+        """Returns the life of the page's app, during which others are alive, which are mounted in it."""
+
+        @asynccontextmanager
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+            async with AsyncExitStack() as stack:
+                await stack.enter_async_context(self.visits.watched())
+                for app in others:
+                    await stack.enter_async_context(app.router.lifespan_context(app))
+                yield
+
+        return lifespan
 
     async def process_api(self, block_fn: BlockFunction | int, *given: Any, **named: Any) -> dict[str, Any]:
         """Runs a handler; whatever it raises reaches the visitor as a sentence, without trace or path."""
@@ -143,17 +165,15 @@ _OPEN_FROM_ADDRESS = """() => {
 }"""
 
 
-def _alive(apps: Sequence[FastAPI]) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Returns the life of an app during which others are alive, which are mounted in it."""
+def _let_go() -> None:
+    """Makes FastAPI let go of apps that are no longer served.
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            for app in apps:
-                await stack.enter_async_context(app.router.lifespan_context(app))
-            yield
-
-    return lifespan
+    It remembers of some thousands of functions whether they are coroutines, and by those that answer a
+    page's requests the page itself: 4 MB each and all that it holds.
+    """
+    for remembers in vars(fastapi.dependencies.models).values():
+        if hasattr(remembers, "cache_clear"):
+            remembers.cache_clear()
 
 
 def build_pages(services: Services, first: str) -> list[Explorer]:
@@ -179,7 +199,7 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
     with Explorer(
         title=text.TITLE, analytics_enabled=False, delete_cache=(300, 900), fill_width=True
     ) as blocks:
-        query = gr.State(None, time_to_live=VISIT_SECONDS)
+        query = gr.State(None)  # goes with the visit
         static_html(header(services, links), "header")
         first = "classify" if services.own is None else "explore"
         with gr.Tabs(selected=first, overflow_behavior="wrap") as tabs:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from app.services import load_services
-from app.ui import build_pages, launch_options
+from app.ui import Explorer, build_pages, launch_options
 from app.uploads import FOLDER_VARIABLE
 from mermed_core.settings import Settings
 
@@ -36,9 +36,16 @@ def browser() -> Iterator:
 
 
 @pytest.fixture(scope="module")
-def serve(tmp_path_factory: pytest.TempPathFactory, browser: object) -> Iterator[Callable[[Settings], str]]:
+def served() -> list[Explorer]:
+    """The pages that `serve` serves."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def serve(
+    tmp_path_factory: pytest.TempPathFactory, browser: object, served: list[Explorer]
+) -> Iterator[Callable[[Settings], str]]:
     """Serves the page with some settings and returns its address."""
-    served = []
 
     def start(settings: Settings) -> str:
         blocks, *others = build_pages(load_services(settings), settings.language)

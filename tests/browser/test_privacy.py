@@ -1,7 +1,10 @@
 """Two visitors at once, the browser's storage, the next visit, and no request to another origin."""
 
+import base64
+import gc
 import io
 import secrets
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app import visits
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
 from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
@@ -60,12 +64,45 @@ def visit(context: BrowserContext, address: str, elsewhere: list[str]) -> Page:
     return page
 
 
-def shown(page: Page) -> np.ndarray:
-    """Returns the pixels of the image that the search shows as the visitor's."""
+def held(pixels: np.ndarray, *files: bytes) -> set[str]:
+    """Returns the kinds of everything in this process, which serves the page, that holds an image.
+
+    Args:
+        pixels: of the image; what has its height and width holds it.
+        files: that it is in; a part of each is sought, as it is and in base64.
+    """
+    parts = [data[(third := len(data) // 6 * 3) : third + 48] for data in files]
+    coded = [base64.b64encode(part) for part in parts]
+    texts = [code.decode() for code in coded]
+    mine = {id(each) for each in (pixels, *files, *parts, *coded, *texts)}
+    gc.collect()
+    frames = [frame.f_locals for frame in sys._current_frames().values() if frame is not sys._getframe()]
+    found = set()
+    for holder in [*frames, *gc.get_objects()]:
+        for each in gc.get_referents(holder):
+            kind = type(each)  # asking the thing itself makes some warn
+            if issubclass(kind, np.ndarray):
+                match = pixels.shape[:2] in (each.shape[:2], each.shape[-2:])
+            elif issubclass(kind, bytes):
+                match = any(part in each for part in (*parts, *coded))
+            else:
+                match = issubclass(kind, str) and any(part in each for part in texts)
+            if match and id(each) not in mine:
+                found.add(f"{kind.__name__} of a {type(holder).__name__}")
+    return found
+
+
+def shown(page: Page) -> bytes:
+    """Returns the file of the image that the search shows as the visitor's."""
     page.get_by_role("tab", name="Similar cases", exact=True).click()
     uri = page.locator("#similar-query img").get_attribute("src") or ""
-    data = page.evaluate("async (uri) => [...new Uint8Array(await (await fetch(uri)).arrayBuffer())]", uri)
-    with Image.open(io.BytesIO(bytes(data))) as image:
+    return bytes(
+        page.evaluate("async (uri) => [...new Uint8Array(await (await fetch(uri)).arrayBuffer())]", uri)
+    )
+
+
+def pixels_of(file: io.BytesIO | Path) -> np.ndarray:
+    with Image.open(file) as image:
         return np.asarray(image.convert("RGB"))
 
 
@@ -79,8 +116,7 @@ def test_two_visitors_at_once_see_their_own_image_and_nothing_stays(browser, add
     for page, path, name in zip(pages, sent, ("Colour fundus", "OCT"), strict=True):
         page.get_by_role("tab", name="Classify", exact=True).click()
         expect(page.locator("#classify-modality .mm-headline")).to_contain_text(name)
-        with Image.open(path) as image:
-            assert np.array_equal(shown(page), np.asarray(image.convert("RGB")))
+        assert np.array_equal(pixels_of(io.BytesIO(shown(page))), pixels_of(path))
     for page in pages:
         kept = " ".join(page.evaluate(STORED))
         assert "scan.png" not in kept
@@ -110,3 +146,28 @@ def test_the_same_file_in_the_same_second_is_answered_twice(browser, address, tm
     for context in contexts:
         context.close()
     assert elsewhere == []
+
+
+def test_when_the_page_is_closed_nothing_holds_the_image(browser, address, served, tmp_path, monkeypatch):
+    monkeypatch.setattr(visits, "CLOSED_SECONDS", 0)
+    noise = np.random.default_rng(0).integers(0, 256, (211, 307, 3), dtype=np.uint8)
+    path = tmp_path / "scan.png"
+    Image.fromarray(noise).save(path)
+    elsewhere: list[str] = []
+    context = browser.new_context()
+    page = visit(context, address, elsewhere)
+    page.set_input_files("#similar-file input[type=file]", path)
+    expect(page.locator("#similar-query img")).to_have_count(1)
+    page.get_by_role("tab", name="Classify", exact=True).click()
+    expect(page.locator("#classify-figure .mm-figure img").first).to_be_visible()
+    files = [path.read_bytes(), shown(page)]
+    found = {each.partition(" ")[0] for each in held(noise, *files)}
+    assert {"ndarray", "bytes"} <= found
+    context.close()
+    other = visit(browser.new_context(), address, elsewhere)  # somebody else is still there
+    for _ in range(400):
+        if len(served[0].state_holder.session_data) <= 1:
+            break
+        other.wait_for_timeout(50)
+    assert held(noise, *files) == set()
+    other.context.close()
