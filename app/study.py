@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from mermed_core.errors import ImageError, ImageTooLargeError
+from mermed_core.errors import ImageError, ImageTooLargeError, SlideLabelError
 from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, too_many, unpack
 from mermed_core.imaging.dicom_pixels_only import pixels_only
 from mermed_core.imaging.dicom_slide import slide_copies
@@ -179,10 +179,13 @@ def open_study(files: Sequence[tuple[str, bytes]]) -> Study:
     several = len(files) > 1 or is_archive(files[0][1])
     found, failed = _readable(_unpacked(files))
     if not found:
-        raise failed[0] if failed and not several else ImageError(input_text.NOTHING_READABLE)
+        alone = failed and (not several or all(isinstance(each, SlideLabelError) for each in failed))
+        raise failed[0] if alone else ImageError(input_text.NOTHING_READABLE)
     groups = group_series([data for _, data, _ in found])
     kept = [(name, _without_header(data), frames) for name, data, frames in found]
-    notes = (input_text.left_out(len(failed)),) if failed else ()
+    labels = sum(isinstance(each, SlideLabelError) for each in failed)
+    others = len(failed) - labels
+    notes = (*([input_text.left_out(others)] if others else []), *([input_text.LABELS] if labels else []))
     study = Study([_stack([kept[position] for position in group]) for group in groups], notes)
     if sum(each.size for each in list(_OPENED.values())) + study.size > _ALL_BYTES:
         raise ImageTooLargeError(input_text.TOO_BUSY)

@@ -31,6 +31,10 @@ class NoPixelsError(ImageError):
     """A valid file (a DICOM report, say) that carries no picture."""
 
 
+class SlideLabelError(ImageError):
+    """A picture of a slide's label or of its whole glass, on which the patient may be named."""
+
+
 class FrameError(ImageError):
     """The chosen frame does not exist in the file."""
 

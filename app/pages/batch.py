@@ -10,7 +10,7 @@ import gradio as gr
 
 from mermed_core.errors import MermedError
 from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, too_many, unpack
-from mermed_core.inference.batch import BatchRow, File, Pace, analyse_files, table_of
+from mermed_core.inference.batch import BatchRow, File, Pace, analyse_files, join_slide_files, table_of
 from mermed_core.languages.say import in_readers_words
 from mermed_core.reports.spreadsheet import to_csv
 
@@ -148,11 +148,13 @@ class BatchPage:
 def opened(paths: list[str]) -> list[File]:
     """Reads uploaded files into memory, archives unpacked; all of them are gone from disk afterwards.
 
+    Those that are one slide are one file here.
+
     Raises:
         ImageError: too many files, too many bytes, or an archive that cannot be unpacked.
     """
     taken = [(Path(path).name, take(path)) for path in paths]
-    files: list[File] = []
+    files: list[tuple[str, bytes]] = []
     size = 0
     for name, data in taken:
         inner = [(f"{name}/{part}", content) for part, content in unpack(data)] if is_archive(data) else None
@@ -163,4 +165,4 @@ def opened(paths: list[str]) -> list[File]:
             raise too_many(ARCHIVE_LIMITS)
         if size > ARCHIVE_LIMITS.max_bytes:
             raise too_large(ARCHIVE_LIMITS)
-    return files
+    return join_slide_files(files)

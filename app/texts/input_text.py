@@ -17,6 +17,7 @@ NOTHING_READABLE = (
     "None of these files is an image that can be read here. Use DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, "
     "BMP, GIF or AVIF."
 )
+LABELS = "The slide's label and overview were left out: they may name the patient."
 NO_SUCH_PICTURE = "There is no such picture. Open the file again."
 REGION_TOO_SMALL = "The region is too small to be analysed. Draw a larger one."
 TOO_BUSY = (

@@ -38,7 +38,10 @@ preliminary and unverified). They name no patient and are a study of their own, 
 that the file's patient and study are to be read from its header and named in them.
 
 --csv takes a folder, at any depth, or a ZIP archive, and writes a line for each frame of each file (of a file
-at most 100), with what is wrong with the picture, such as too_dark or blurred. Ctrl-C keeps what is done."""
+at most 100), with what is wrong with the picture, such as too_dark or blurred. Ctrl-C keeps what is done.
+
+A DICOM slide that is several files, one for each size, is one picture: name its largest file, or the folder
+with --csv. Labels of slides and overviews of the glass are not read: they may name the patient."""
 
 _RECOGNISED = {
     Familiarity.FAMILIAR: "yes",
@@ -108,16 +111,16 @@ def run(options: argparse.Namespace) -> None:
     """
     # Before the seconds that loading takes: a wrong option is said at once.
     study = _study(options)
-    source = _first(study) if study else options.file
-    subject = _subject(options, source)
+    sources = _sources(study, options.file)
+    subject = _subject(options, sources[0])
     predictor = load_served(options.model, options.collection)
     if options.csv:
-        from mermed_core.cli.many_files import analyse_into, files_in
+        from mermed_core.cli.many_files import analyse_into, files_in, named
 
-        files = [(f"{number}.dcm", data) for number, data in enumerate(study, 1)] or files_in(options.file)
+        files = named(study) if study else files_in(options.file)
         analyse_into(options.csv, predictor, files)
     else:
-        _analyse_one(options, predictor, source, subject)
+        _analyse_one(options, predictor, sources, subject)
 
 
 def _study(options: argparse.Namespace) -> list[bytes]:
@@ -129,16 +132,26 @@ def _study(options: argparse.Namespace) -> list[bytes]:
     return fetched_study(options.dicomweb, str(options.file))
 
 
-def _first(study: list[bytes]) -> bytes:
+def _sources(study: list[bytes], path: Path) -> tuple[bytes | Path, ...]:
+    """Returns the file that is analysed, of a study the first view; a slide at all its sizes."""
+    if not study:
+        from mermed_core.imaging.series import slide_files
+
+        return tuple(slide_files(path))
     from mermed_core.cli.study_server import first_view
 
-    return first_view(study)
+    return tuple(first_view(study))
 
 
 def _analyse_one(
-    options: argparse.Namespace, predictor: "Predictor", source: bytes | Path, subject: "Subject | None"
+    options: argparse.Namespace,
+    predictor: "Predictor",
+    sources: tuple[bytes | Path, ...],
+    subject: "Subject | None",
 ) -> None:
-    image = predictor.read(source, options.frame - 1)
+    from mermed_core.inference.batch import read_sizes
+
+    image = read_sizes(predictor, sources, options.frame - 1)
     embedding = predictor.embed(image, modality=options.modality)
     analysis = predictor.analyse(embedding, neighbours=options.neighbours)
     if options.report or options.dicom_out:

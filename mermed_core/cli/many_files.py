@@ -32,6 +32,13 @@ def files_in(path: Path) -> "list[File]":
     return files
 
 
+def named(study: Sequence[bytes]) -> "list[File]":
+    """Returns the images of a study with numbers for names; those of a slide as one."""
+    from mermed_core.inference.batch import join_slide_files
+
+    return join_slide_files([(f"{number}.dcm", data) for number, data in enumerate(study, 1)])
+
+
 def analyse_into(out: Path, predictor: "Predictor", files: "Sequence[File]") -> None:
     """Analyses files and writes the table, of what is done where it is stopped.
 

@@ -2,6 +2,7 @@
 
 from mermed_core.data.dicomweb import FoundStudy, dicomweb_servers
 from mermed_core.errors import SettingsError, StudyServerError
+from mermed_core.imaging.dicom_slide import slide_copies
 from mermed_core.imaging.series import group_series
 from mermed_core.settings import Settings
 
@@ -29,10 +30,11 @@ def fetched_study(name: str, asked: str) -> list[bytes]:
     return [files[position] for group in group_series(files) for position in group]
 
 
-def first_view(files: list[bytes]) -> bytes:
-    """Returns the middle image of the first series, which shows more than its end."""
-    first = group_series(files)[0]
-    return files[first[len(first) // 2]]
+def first_view(files: list[bytes]) -> list[bytes]:
+    """Returns the middle image of the first series, more telling than its end; a slide at all its sizes."""
+    first = [files[position] for position in group_series(files)[0]]
+    slide = [first[position] for position in slide_copies(first)]
+    return slide or [first[len(first) // 2]]
 
 
 def _told(study: FoundStudy) -> str:

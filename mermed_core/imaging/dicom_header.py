@@ -6,7 +6,9 @@ Only the elements listed here are read at all, so that nothing else can reach a 
 import io
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import pydicom
@@ -22,7 +24,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from mermed_core.errors import DamagedImageError, ImageTooLargeError, NoPixelsError
+from mermed_core.errors import DamagedImageError, ImageTooLargeError, NoPixelsError, SlideLabelError
+from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
 from mermed_core.imaging.limits import Limits, check_frame, check_size
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -51,15 +54,29 @@ _OVERLAY_ROWS = [0x60000010 + 0x20000 * number for number in range(16)]
 PICTURE_TAGS = [
     int(tag) for keyword in _KEYWORDS if (tag := tag_for_keyword(keyword)) is not None
 ] + _OVERLAY_ROWS
+GLASS = ("ImageType", "SpecimenLabelInImage", "Modality")
+"""What says that a file shows the glass of a slide instead of what lies on it."""
+_GLASS_TAGS = [int(tag) for keyword in GLASS if (tag := tag_for_keyword(keyword)) is not None]
+_LABEL = (
+    "This is the label of a slide, or an overview of its glass: it may name the patient and is not read. "
+    "Choose an image of the tissue."
+)
 _NO_PICTURE = (
     "This DICOM file holds no picture (it is a report or a plan, say). Choose an image of the series."
 )
 
 
 def parse_dicom(data: bytes, limits: Limits) -> pydicom.FileDataset:
-    """Returns the elements of a file that describe its picture; the transfer syntax is always stated."""
+    """Returns the elements of a file that describe its picture; the transfer syntax is always stated.
+
+    Raises:
+        SlideLabelError: it shows the label of a slide.
+        ImageTooLargeError: it unpacks to more than can be read.
+    """
     _check_deflated(io.BytesIO(data), limits)
-    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=PICTURE_TAGS)
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=PICTURE_TAGS + _GLASS_TAGS)
+    if shows_glass(dataset):
+        raise SlideLabelError(_LABEL)
     if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom went by the look of the first element
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -75,11 +92,26 @@ def count_dicom_frames(file: BinaryIO, limits: Limits) -> int:
     """
     _check_deflated(file, limits)
     file.seek(0)
-    tags: list[str] = ["Rows", "Columns", "NumberOfFrames", *MATRIX]
+    tags: list[str] = ["Rows", "Columns", "NumberOfFrames", *MATRIX, *GLASS]
     dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
+    if shows_glass(dataset):
+        raise SlideLabelError(_LABEL)
     if not (number(dataset, "Rows") and number(dataset, "Columns")):
         raise NoPixelsError(_NO_PICTURE)
     return _frames(dataset)
+
+
+def stated(source: bytes | Path, keywords: Iterable[str]) -> Dataset | None:
+    """Returns some elements of a DICOM file; None for another file, or a header that is damaged."""
+    tags: list[str] = list(keywords)
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            if image_kind(file.read(HEAD_BYTES)) != "DICOM":
+                return None
+            file.seek(0)
+            return pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
+    except Exception:  # the reader of the picture says what is wrong
+        return None
 
 
 def check_header(dataset: Dataset, frame: int, limits: Limits) -> int:
@@ -96,6 +128,18 @@ def check_header(dataset: Dataset, frame: int, limits: Limits) -> int:
     check_frame(frame, frames, limits)
     check_size(int(width), int(height), limits)
     return frames
+
+
+def shows_glass(dataset: Dataset) -> bool:
+    """Tells whether a picture of a slide is of its label or of the whole glass, label included.
+
+    Source: DICOM PS3.3, C.8.12.4.1.1 (value 3 of the image type) and C.8.12.4 (specimen label in image).
+    """
+    if text(dataset, "Modality") not in ("SM", ""):
+        return False
+    kind = text(dataset, "ImageType")
+    labelled = text(dataset, "SpecimenLabelInImage") == "YES"
+    return "LABEL" in kind or "OVERVIEW" in kind or (labelled and "VOLUME" not in kind)
 
 
 def number(dataset: Dataset, keyword: str, position: int = 0) -> float | None:

@@ -1,33 +1,26 @@
 """Slides in DICOM: the tiles of a file laid together, and files that are one slide at several sizes."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pydicom
 
-from mermed_core.imaging.dicom_header import MATRIX, TileGrid, stored_frames, tile_grid
+from mermed_core.imaging.dicom_header import MATRIX, TileGrid, stated, stored_frames, tile_grid
 from mermed_core.imaging.dicom_pixels import StoredValues, read_stored_values
 from mermed_core.imaging.frames import Box
-from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
 from mermed_core.imaging.slides import Size, paste
 
 
-def slide_size(data: bytes) -> Size | None:
+def slide_size(source: bytes | Path) -> Size | None:
     """Returns height and width of the picture that a DICOM file's tiles make, None where they make none."""
-    if image_kind(data[:HEAD_BYTES]) != "DICOM":
-        return None
-    tags: list[str] = ["Rows", "Columns", "NumberOfFrames", *MATRIX]
-    try:
-        header = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True, specific_tags=tags)
-    except Exception:  # a damaged header; the reader of the picture says what is wrong
-        return None
-    grid = tile_grid(header)
+    header = stated(source, ("Rows", "Columns", "NumberOfFrames", *MATRIX))
+    grid = None if header is None else tile_grid(header)
     return (grid.height, grid.width) if grid else None
 
 
-def slide_copies(files: Sequence[bytes]) -> list[int]:
+def slide_copies(files: Sequence[bytes | Path]) -> list[int]:
     """Returns the positions of files that are one slide at several sizes, the largest first.
 
     Args:
@@ -36,9 +29,13 @@ def slide_copies(files: Sequence[bytes]) -> list[int]:
     Returns:
         None of them unless all are slides; of two of one size only the first.
     """
-    sizes = [slide_size(data) for data in files]
-    known = {size: sizes.index(size) for size in sizes if size is not None}
-    return [known[size] for size in sorted(known, reverse=True)] if None not in sizes else []
+    known: dict[Size, int] = {}
+    for position, data in enumerate(files):
+        size = slide_size(data)
+        if size is None:
+            return []
+        known.setdefault(size, position)
+    return [known[size] for size in sorted(known, reverse=True)]
 
 
 def read_tiles(dataset: pydicom.FileDataset, grid: TileGrid, part: Box) -> StoredValues:

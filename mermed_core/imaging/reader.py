@@ -81,7 +81,7 @@ def read_image(
     frame: int = 0,
     limits: Limits = LIMITS,
     keep_grey: bool = False,
-    copies: Sequence[bytes] = (),
+    copies: Sequence[bytes | Path] = (),
 ) -> MedicalImage:
     """Reads one image of a file.
 
@@ -95,7 +95,7 @@ def read_image(
         frame: which frame or page, from 0.
         limits: on bytes, pixels and frames; checked before pixels are decoded.
         keep_grey: whether grey values of more than 8 bits are kept, for another window.
-        copies: files of the same slide at smaller sizes, the largest first, as DICOM keeps them.
+        copies: files of the same slide at smaller sizes, the largest first, or their paths.
 
     Raises:
         ImageError: one of its kinds, with a sentence that says what is wrong.
@@ -106,7 +106,7 @@ def read_image(
         raise refusal(data)
     try:
         if kind == "DICOM":
-            read = read_dicom(data, frame, limits, copies)
+            read = read_dicom(data, frame, limits, [_bytes(copy, limits) for copy in copies])
         elif kind == "TIFF":
             read = read_tiff(data, frame, limits)
         else:

@@ -1,15 +1,14 @@
 """Which DICOM images belong together, and in which order: read from their headers, and then forgotten."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import Dataset
 
-from mermed_core.imaging.dicom_header import MATRIX, number, tile_grid
-from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
+from mermed_core.imaging.dicom_header import MATRIX, number, stated, text, tile_grid
+from mermed_core.imaging.dicom_slide import slide_copies, slide_size
 
 _TAGS = (
     *("SeriesInstanceUID", "SeriesNumber", "InstanceNumber", "Rows", "Columns", "NumberOfFrames", *MATRIX),
@@ -30,7 +29,7 @@ class _Place:
     instance: float
 
 
-def group_series(files: Sequence[bytes]) -> list[list[int]]:
+def group_series(files: Sequence[bytes | Path]) -> list[list[int]]:
     """Returns the positions of files that are leafed through together, in order.
 
     DICOM images of one series, size and direction form a group, ordered along the direction that their planes
@@ -51,6 +50,27 @@ def group_series(files: Sequence[bytes]) -> list[list[int]]:
     return result
 
 
+def join_slides(files: Sequence[bytes | Path]) -> list[list[int]]:
+    """Returns the positions of files that are one picture: the sizes of a slide, the largest first.
+
+    Every other file stands alone, also one of a size that a slide has already; in the order of the files.
+    """
+    several = [group for group in group_series(files) if len(group) > 1]
+    slides = [[group[each] for each in slide_copies([files[i] for i in group])] for group in several]
+    taken = {position for slide in slides for position in slide}
+    alone = [[position] for position in range(len(files)) if position not in taken]
+    return sorted([*filter(None, slides), *alone], key=min)
+
+
+def slide_files(path: Path) -> list[Path]:
+    """Returns a file and, where it is a DICOM slide, smaller copies of it beside it, the largest first."""
+    if slide_size(path) is None:
+        return [path]
+    beside = sorted(each for each in path.parent.iterdir() if each.is_file())
+    joined = next(each for each in join_slides(beside) if beside.index(path) in each)
+    return [beside[each] for each in joined[joined.index(beside.index(path)) :]]
+
+
 def _series_number(group: list[int], places: list[_Place | None]) -> float | None:
     place = places[group[0]]
     return None if place is None else place.series_number
@@ -66,17 +86,11 @@ def _in_order(group: list[int], places: list[_Place | None]) -> list[int]:
     return [position for _, position in sorted(found, key=key)]
 
 
-def _place(data: bytes) -> _Place | None:
+def _place(data: bytes | Path) -> _Place | None:
     """Returns the place of a DICOM image of a series; None for what is no DICOM file or says nothing."""
-    if image_kind(data[:HEAD_BYTES]) != "DICOM":
-        return None
-    tags: list[str] = list(_TAGS)
-    try:
-        header = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=True, specific_tags=tags)
-        series = str(header.get("SeriesInstanceUID") or "")
-    except Exception:  # a damaged header; the reader of the picture says what is wrong
-        return None
-    if not series:
+    header = stated(data, _TAGS)
+    series = "" if header is None else text(header, "SeriesInstanceUID")
+    if header is None or not series:
         return None
     if grid := tile_grid(header):  # the sizes of one slide, the largest first
         shown = [each for each in _OTHER_PARTS if each in (header.get("ImageType") or ())]

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 
 from mermed_core.data.file_tree import walk_files
-from mermed_core.errors import ImageError
+from mermed_core.errors import ImageError, ImageTooLargeError
 from mermed_core.imaging.archives import is_archive, unpack
 from mermed_core.imaging.checks import concerns
 from mermed_core.imaging.overlay import fitted
+from mermed_core.imaging.reader import MedicalImage
+from mermed_core.imaging.series import join_slides
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Analysis
 
@@ -25,8 +27,9 @@ _SIDE = 96  # of the small picture of a row
 _ARCHIVE_BYTES = 4  # tell an archive
 _NEIGHBOURS = 1
 
-File = tuple[str, bytes | Path]
-"""A file's name for people, and its bytes or where they are."""
+Source = bytes | Path
+File = tuple[str, Source | tuple[Source, ...]]
+"""A file's name for people, and its bytes or where they are: of a slide at several sizes all of them."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)  # no log can hold it
@@ -103,15 +106,26 @@ class Pace:
 def files_of(path: Path) -> list[File]:
     """Returns the files of a folder, at any depth, or of a ZIP archive; of another file, itself.
 
+    Those that are one slide are one file here.
+
     Raises:
         ManifestError: a folder cannot be listed.
         ImageError: an archive is damaged, has a password or holds too much.
     """
     if path.is_dir():
-        return [(name, path / name) for name in walk_files(path)]
+        return join_slide_files([(name, path / name) for name in walk_files(path)])
     with path.open("rb") as file:
         archive = is_archive(file.read(_ARCHIVE_BYTES))
-    return list(unpack(path.read_bytes())) if archive else [(path.name, path)]
+    return join_slide_files(unpack(path.read_bytes())) if archive else [(path.name, path)]
+
+
+def join_slide_files(files: Sequence[tuple[str, Source]]) -> list[File]:
+    """Returns files with those that are one DICOM slide at several sizes as one, named as the largest."""
+    joined: list[File] = []
+    for largest, *smaller in join_slides([source for _, source in files]):
+        name, source = files[largest]
+        joined.append((name, (source, *(files[each][1] for each in smaller)) if smaller else source))
+    return joined
 
 
 def analyse_files(predictor: Predictor, files: Iterable[File]) -> Iterator[BatchRow]:
@@ -124,10 +138,12 @@ def analyse_files(predictor: Predictor, files: Iterable[File]) -> Iterator[Batch
             yield row
 
 
-def _row(predictor: Predictor, name: str, source: bytes | Path, frame: int, frames: int) -> BatchRow:
+def _row(
+    predictor: Predictor, name: str, source: Source | tuple[Source, ...], frame: int, frames: int
+) -> BatchRow:
     """Returns what is said of one frame; `frames` is how many the file has as far as is known."""
     try:
-        image = predictor.read(source, frame)
+        image = read_sizes(predictor, source if isinstance(source, tuple) else (source,), frame)
     except ImageError as error:
         return BatchRow(name, None, str(error), frame, frames)
     embedding = predictor.embed(image)
@@ -139,6 +155,25 @@ def _row(predictor: Predictor, name: str, source: bytes | Path, frame: int, fram
         picture=fitted(image.pixels, _SIDE),
         concerns=concerns(image.pixels, embedding.chosen),
     )
+
+
+def read_sizes(predictor: Predictor, sources: tuple[Source, ...], frame: int = 0) -> MedicalImage:
+    """Reads a slide that is several files, without those of them that have too many bytes to be read.
+
+    Args:
+        predictor: reads.
+        sources: the slide at several sizes, the largest first; one file that is no slide is read as it is.
+        frame: which frame, from 0.
+
+    Raises:
+        ImageError: not even the smallest can be read.
+    """
+    try:
+        return predictor.read(sources[0], frame, *sources[1:])
+    except ImageTooLargeError:
+        if len(sources) == 1:
+            raise
+        return read_sizes(predictor, sources[1:], frame)
 
 
 def table_of(rows: Sequence[BatchRow]) -> pd.DataFrame:

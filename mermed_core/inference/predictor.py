@@ -154,9 +154,9 @@ class Predictor:
         """What identifies the vectors in which images are compared: of the encoder and the projection."""
         return self.parts.space.fingerprint(self.embedder.fingerprint)
 
-    def read(self, source: bytes | Path, frame: int = 0) -> MedicalImage:
-        """Reads an image file; raises a kind of ImageError that says what is wrong with it."""
-        return read_image(source, frame=frame)
+    def read(self, source: bytes | Path, frame: int = 0, *copies: bytes | Path) -> MedicalImage:
+        """Reads an image file and, of a slide, smaller copies; see `read_image`, also for what it raises."""
+        return read_image(source, frame=frame, copies=copies)
 
     def embed(
         self, image: MedicalImage, *, modality: str | None = None, earlier: Embedding | None = None

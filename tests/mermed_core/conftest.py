@@ -27,6 +27,7 @@ from mermed_core.models.model_folder import ModelConfig, save_model
 from mermed_core.models.preprocessing import IMAGENET, Preprocessing
 
 SIDE = 48
+SLIDE_TILE = 32
 
 
 def dicom(values: np.ndarray, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> bytes:
@@ -132,6 +133,29 @@ class _FileHandler(BaseHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def make_dicom() -> Callable[..., bytes]:
     return dicom
+
+
+@pytest.fixture(scope="session")
+def make_slide(make_dicom):
+    def made(values: np.ndarray, **elements: object) -> bytes:
+        """Returns a file whose frames are the tiles of values (height, width, 3) or (height, width)."""
+        down, across = (-(-side // SLIDE_TILE) for side in values.shape[:2])
+        padded = np.zeros((down * SLIDE_TILE, across * SLIDE_TILE, *values.shape[2:]), values.dtype)
+        padded[: values.shape[0], : values.shape[1]] = values
+        tiles = padded.reshape(down, SLIDE_TILE, across, SLIDE_TILE, *values.shape[2:]).swapaxes(1, 2)
+        stated = {
+            "Rows": SLIDE_TILE,
+            "Columns": SLIDE_TILE,
+            "NumberOfFrames": down * across,
+            "TotalPixelMatrixRows": values.shape[0],
+            "TotalPixelMatrixColumns": values.shape[1],
+            "DimensionOrganizationType": "TILED_FULL",
+            "SeriesInstanceUID": "1.2.3",
+            "Modality": "SM",
+        }
+        return make_dicom(tiles.reshape(-1, SLIDE_TILE, SLIDE_TILE, *values.shape[2:]), **(stated | elements))
+
+    return made
 
 
 def write_model(folder: Path, seed: int = 0, architecture: str = "test_efficientnet") -> Embedder:

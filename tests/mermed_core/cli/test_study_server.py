@@ -48,7 +48,13 @@ def options(model_folder, collection_folder) -> list[str]:
 def test_slices_come_in_their_order_and_the_middle_one_is_first(pacs, study):
     files = fetched_study("PACS", STUDY)
     assert files == study[::-1]
-    assert first_view(files) == study[1]
+    assert first_view(files) == [study[1]]
+
+
+def test_of_a_slide_all_sizes_are_read(make_slide):
+    values = np.zeros((64, 96, 3), np.uint8)
+    sizes = [make_slide(values[::step, ::step]) for step in (2, 1, 4)]
+    assert first_view(sizes) == [sizes[1], sizes[0], sizes[2]]
 
 
 def test_the_middle_image_is_analysed_or_all_of_them(pacs, options, capsys, tmp_path):

@@ -7,15 +7,16 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from mermed_core.errors import ImageTooLargeError
+from mermed_core.errors import ImageTooLargeError, SlideLabelError
 from mermed_core.imaging.dicom_pixels_only import pixels_only
 from mermed_core.imaging.dicom_slide import slide_copies, slide_size
 from mermed_core.imaging.frames import Box
 from mermed_core.imaging.limits import Limits
 from mermed_core.imaging.reader import count_frames, read_image, read_region
-from mermed_core.imaging.series import group_series
+from mermed_core.imaging.series import group_series, join_slides, slide_files
 
-HIGH, WIDE, TILE = 70, 110, 32
+HIGH, WIDE = 70, 110
+TILE = 32  # of make_slide
 LIMITS = Limits(max_pixels=2000)  # the second level has 1,925 pixels
 SLIDE = np.random.default_rng(0).integers(0, 256, (HIGH, WIDE, 3), dtype=np.uint8)
 
@@ -25,29 +26,6 @@ def spacing(micrometres: float) -> Sequence:
     measures.PixelSpacing = [micrometres / 1000] * 2
     group.PixelMeasuresSequence = Sequence([measures])
     return Sequence([group])
-
-
-@pytest.fixture(scope="session")
-def make_slide(make_dicom):
-    def made(values: np.ndarray, **elements: object) -> bytes:
-        """Returns a file whose frames are the tiles of values (height, width, 3) or (height, width)."""
-        down, across = (-(-side // TILE) for side in values.shape[:2])
-        padded = np.zeros((down * TILE, across * TILE, *values.shape[2:]), values.dtype)
-        padded[: values.shape[0], : values.shape[1]] = values
-        tiles = padded.reshape(down, TILE, across, TILE, *values.shape[2:]).swapaxes(1, 2)
-        stated = {
-            "Rows": TILE,
-            "Columns": TILE,
-            "NumberOfFrames": down * across,
-            "TotalPixelMatrixRows": values.shape[0],
-            "TotalPixelMatrixColumns": values.shape[1],
-            "DimensionOrganizationType": "TILED_FULL",
-            "SeriesInstanceUID": "1.2.3",
-            "Modality": "SM",
-        }
-        return make_dicom(tiles.reshape(-1, TILE, TILE, *values.shape[2:]), **(stated | elements))
-
-    return made
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +61,48 @@ def test_files_of_a_slide_are_put_in_order_of_their_size(files):
     assert slide_copies([files[0], files[0]]) == [0]
 
 
-def test_the_label_of_the_glass_is_no_copy(files, make_slide):
-    label = make_slide(SLIDE[:20, :30], ImageType=["ORIGINAL", "PRIMARY", "LABEL", "NONE"])
-    assert group_series([files[1], label, files[0]]) == [[2, 0], [1]]
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"ImageType": ["ORIGINAL", "PRIMARY", "LABEL", "NONE"]},
+        {"ImageType": ["ORIGINAL", "PRIMARY", "OVERVIEW", "NONE"]},
+        {"ImageType": ["DERIVED", "PRIMARY", "THUMBNAIL", "RESAMPLED"], "SpecimenLabelInImage": "YES"},
+    ],
+)
+def test_the_label_of_the_glass_is_no_copy_and_is_not_read(files, make_slide, elements):
+    label = make_slide(SLIDE[:20, :30], **elements)
+    if "SpecimenLabelInImage" not in elements:
+        assert group_series([files[1], label, files[0]]) == [[2, 0], [1]]
+    for read in (read_image, count_frames, pixels_only):
+        with pytest.raises(SlideLabelError, match="may name the patient"):
+            read(label)
+
+
+def test_the_tissue_itself_is_read_whatever_its_kind_is_called(make_slide, make_dicom):
+    for kind in ("VOLUME", "THUMBNAIL"):
+        assert count_frames(make_slide(SLIDE, ImageType=["ORIGINAL", "PRIMARY", kind, "NONE"])) == 1
+    other = make_dicom(
+        np.zeros((8, 8), np.uint16), Modality="CT", ImageType=["DERIVED", "SECONDARY", "LABEL"]
+    )
+    assert count_frames(other) == 1
+
+
+def test_sizes_of_a_slide_are_one_picture_among_other_files(files, make_slide, tmp_path):
+    other = make_slide(SLIDE, SeriesInstanceUID="1.2.4")
+    mixed = [b"no DICOM", files[2], other, files[0], files[0], files[1]]
+    assert join_slides(mixed) == [[0], [3, 5, 1], [2], [4]]
+    for number, data in enumerate(mixed):
+        (tmp_path / f"{number}").write_bytes(data)
+    paths = [tmp_path / f"{number}" for number in range(len(mixed))]
+    assert join_slides(paths) == join_slides(mixed)
+    assert slide_files(paths[3]) == [paths[3], paths[5], paths[1]]
+    assert slide_files(paths[5]) == [paths[5], paths[1]]
+    assert slide_files(paths[0]) == [paths[0]]
+    assert slide_files(paths[2]) == [paths[2]]
+    assert slide_files(tmp_path / "missing") == [tmp_path / "missing"]
+    np.testing.assert_array_equal(
+        read_image(paths[3], limits=LIMITS, copies=[paths[5]]).pixels, SLIDE[::2, ::2]
+    )
 
 
 def test_slices_are_no_slide(make_dicom):

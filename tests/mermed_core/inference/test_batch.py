@@ -1,14 +1,19 @@
 """Many files: a row for each, in order, whatever is wrong with one of them."""
 
 import csv
+import functools
 import io
 import zipfile
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
 from mermed_core.errors import DamagedImageError
+from mermed_core.imaging.limits import Limits
+from mermed_core.imaging.reader import read_image
+from mermed_core.inference import predictor as predictor_file
 from mermed_core.inference.batch import REFUSED, BatchRow, Pace, analyse_files, files_of, table_of
 from mermed_core.reports.spreadsheet import to_csv
 
@@ -65,6 +70,29 @@ def test_files_come_from_folders_archives_and_alone(tmp_path):
         files_of(archive)
 
 
+def test_a_slide_in_several_files_is_one_picture_read_at_the_size_that_fits(
+    predictor, make_slide, tmp_path, monkeypatch
+):
+    tissue = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    (tmp_path / "slide").mkdir()
+    for step in (1, 2, 4):
+        (tmp_path / "slide" / f"{step}.dcm").write_bytes(make_slide(tissue[::step, ::step]))
+    label = make_slide(tissue[:32], ImageType=["ORIGINAL", "PRIMARY", "LABEL", "NONE"])
+    (tmp_path / "slide" / "9.dcm").write_bytes(label)
+    limits = Limits(max_bytes=20_000)  # the first has 36,864 bytes of pixels, the second 9,216
+    monkeypatch.setattr(predictor_file, "read_image", functools.partial(read_image, limits=limits))
+    files = files_of(tmp_path)
+    assert [name for name, _ in files] == ["slide/1.dcm", "slide/9.dcm"]
+    rows = list(analyse_files(predictor, files))
+    assert [(row.name, row.frames, row.answer == REFUSED) for row in rows] == [
+        ("slide/1.dcm", 1, False),
+        ("slide/9.dcm", 1, True),
+    ]
+    assert rows[0].picture is not None
+    assert rows[0].picture.shape == (48, 64, 3)
+    assert "may name the patient" in rows[1].problem
+
+
 def test_the_pace_says_how_long_the_rest_takes(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("mermed_core.inference.batch.time.monotonic", lambda: now[0])
@@ -109,10 +137,10 @@ def test_a_file_with_frames_gives_a_row_for_each_and_says_where_some_are_left_ou
 def test_a_frame_that_cannot_be_read_stops_no_other(predictor, monkeypatch):
     read = predictor.read
 
-    def fails(source, frame=0):
+    def fails(source, frame=0, *copies):
         if frame == 1:
             raise DamagedImageError("This frame is damaged.")
-        return read(source, frame)
+        return read(source, frame, *copies)
 
     monkeypatch.setattr(predictor, "read", fails)
     rows = list(analyse_files(predictor, [("stack.tiff", frames(3))]))
