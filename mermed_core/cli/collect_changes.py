@@ -172,7 +172,7 @@ def _remove_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _remove(options: argparse.Namespace) -> None:
-    from mermed_core.collections.changes import clear_cache, remove_cases
+    from mermed_core.collections.changes import cache_beside, clear_cache, remove_cases
 
     if not options.case and not options.group:
         options.refuse("one of the arguments --case and --group is required")
@@ -183,6 +183,7 @@ def _remove(options: argparse.Namespace) -> None:
         source=options.source,
         erase=not options.later,
     )
+    clear_cache(cache_beside(options.collection))  # what a killed `mermed explore` left, nobody else knows of
     how = "taken out of" if options.later else "removed from"
     print(f"{count} cases {how} {options.collection}")
     if options.cache:

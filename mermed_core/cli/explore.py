@@ -153,7 +153,7 @@ def _stated(options: argparse.Namespace, manifest: "Manifest") -> dict[str, Any]
 def _bring_up_to_date(
     options: argparse.Namespace, embedder: "Embedder", space: "RetrievalSpace", manifest: "Manifest"
 ) -> None:
-    from mermed_core.collections.changes import add_cases, clear_cache, remove_cases
+    from mermed_core.collections.changes import add_cases, cache_beside, clear_cache, remove_cases
     from mermed_core.collections.corrections import correct_cases, gone_from
     from mermed_core.collections.pictures import image_contents
     from mermed_core.collections.stated import MANIFEST
@@ -161,7 +161,7 @@ def _bring_up_to_date(
     from mermed_core.models.embedding_cache import EmbeddingCache
 
     folder = options.collection
-    blocks = folder.with_name(f"{folder.name}.embeddings")
+    blocks = cache_beside(folder)
     stated = _stated(options, manifest)
     made: dict[str, Any] = {"space": space, "cache": EmbeddingCache(blocks), "workers": options.workers}
     gone: list[str] = []

@@ -197,6 +197,11 @@ def compact(folder: Path, *, new_map: bool = False) -> tuple[int, int]:
         return before, len(change.stated.segments)
 
 
+def cache_beside(folder: Path) -> Path:
+    """Returns where `mermed explore` keeps the embeddings of a collection until it is made or changed."""
+    return folder.with_name(f"{folder.name}.embeddings")
+
+
 def clear_cache(folder: Path) -> int:
     """Deletes the blocks of a cache of embeddings, which do not say whose they are; returns how many."""
     blocks = [path for pattern in ("*.npz", ".*.npz.partial") for path in folder.glob(pattern)]

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from mermed_core.cli import main
+from mermed_core.collections.changes import cache_beside
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.store import load_collection
 from mermed_core.models.embedder import Embedder
@@ -150,6 +151,15 @@ def test_a_folder_with_damaged_images_starts_again(explore, images, capsys):
     assert "8 cases known, 0 added, 0 gone, 0 corrected\n1 images cannot be read" in capsys.readouterr().out
     draw(damaged, 9)
     assert len(explore(images)) == 9
+
+
+def test_what_a_killed_start_left_goes_with_a_patient_who_is_removed(explore, images, tmp_path):
+    explore(images)
+    (folder,) = (path.parent for path in (tmp_path / "home").glob("*/manifest.json"))
+    left = cache_beside(folder) / "block.npz"
+    left.write_bytes(b"vectors of everybody")
+    assert main(["collect", "remove", str(folder), "--case", "images/mass/0.png"]) == 0
+    assert not left.exists()
 
 
 def test_a_folder_with_other_images_altogether_is_built_anew(explore, images):
