@@ -90,6 +90,7 @@ async function colour({ again = false } = {}) {
     value = { ...value, groups: [...value.groups, ...(others?.groups ?? [])] };
   } catch (error) {
     if (!value.pending) throw error;
+    if (error.givenUp && shown) return trigger("input", { column: shown.column }); // as it was before
     return value.column === props.value.column && legend.say(sentences.failed.replace("{}", error.message));
   }
   if (value.column !== props.value.column) return undefined; // another was asked for in the meantime

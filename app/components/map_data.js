@@ -20,7 +20,7 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
     await post("measure", {});
     while (got.status === 202) {
       const state = await got.json();
-      if (mine !== patience) throw new Error(sentences.given_up);
+      if (mine !== patience) throw Object.assign(new Error(sentences.given_up), { givenUp: true });
       if (state.failed) throw new Error(sentences.unmade.replace("{}", state.failed));
       if (state.step) told(state); // at first it has not begun
       await new Promise((done) => setTimeout(done, 700));

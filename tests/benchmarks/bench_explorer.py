@@ -22,6 +22,7 @@ import bench_map
 import bench_quality
 import explorer_embed
 import explorer_map
+import explorer_measures
 import explorer_open
 import explorer_search
 
@@ -30,6 +31,7 @@ from mermed_core.settings import Settings
 SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "search": lambda options: explorer_search.measure(options.cases, options.beside),
     "open": lambda options: explorer_open.measure(options.cases),
+    "measures": lambda options: explorer_measures.measure(options.cases),
     "embed": lambda options: explorer_embed.measure(options.images),
     "map": lambda options: explorer_map.measure(options.map_cases, not options.without_umap),
     "draw": lambda options: bench_map.measure(options.points, 3, options.regl),

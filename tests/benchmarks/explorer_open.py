@@ -37,7 +37,7 @@ def measure(cases: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="explorer-") as place:
         folder = Path(place)
         start = time.process_time()
-        _write(folder, make(cases))
+        write_collection(folder, make(cases))
         taken = time.process_time() - start
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         print(f"\n{cases:,} cases on disk: {size / 1e6:.0f} MB, written in {taken:.0f} CPU s")
@@ -50,8 +50,13 @@ def measure(cases: int) -> dict[str, float]:
     return figures
 
 
-def _write(folder: Path, made: Made) -> None:
-    """Writes what `mermed collect` does of images, with a map of random places."""
+def write_collection(folder: Path, made: Made) -> None:
+    """Writes what `mermed collect` does of images, with a map of random places.
+
+    Args:
+        folder: that is there and empty.
+        made: the cases.
+    """
     writer, parts, segments = FolderWriter(folder), [], []
     generator = np.random.default_rng(0)
     for first in range(0, len(made.vectors), SEGMENT_ROWS):

@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
+from mermed_core.collections.quality.case_measures import CaseMeasures, measure_cases
 from mermed_core.collections.quality.check import check_collection
 from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
@@ -165,3 +168,48 @@ def test_nothing_is_wider_than_a_phone(page):
     expect(page.locator(".mm-cell").first).to_be_visible()
     page.locator("[data-panel=list]").click()
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+def test_a_case_that_is_open_shows_its_heat_map_and_has_it_at_once_when_it_is_opened_again(page):
+    page.locator(".mm-cell").first.click()
+    heat = page.locator("#similar-figure .mm-heat")
+    page.locator("#similar-map").click()
+    expect(heat).to_be_visible()
+    expect(page.locator("#similar-map")).to_be_hidden()
+    expect(page.locator("#similar-explained")).to_be_visible()
+    expect(page.locator("#similar-map-check")).to_contain_text("Does the map mean anything?")
+    expect(page.locator("#similar-map-said")).to_contain_text("160 px long")
+    first = heat.get_attribute("src")
+    page.get_by_role("tab", name="Explore", exact=True).click()
+    page.locator(".mm-cell").nth(1).click()
+    expect(page.locator("#similar-map")).to_be_visible()
+    expect(heat).to_have_count(0)
+    page.get_by_role("tab", name="Explore", exact=True).click()
+    page.locator(".mm-cell").first.click()
+    expect(heat).to_have_attribute("src", first or "")
+
+
+def test_a_colouring_that_takes_long_can_be_cancelled_and_chosen_again(browser, serve, monkeypatch):
+    go_on = Event()
+
+    def waits(*given: Any, **named: Any) -> CaseMeasures:
+        assert go_on.wait(120)
+        return measure_cases(*given, **named)
+
+    monkeypatch.setattr("app.check_job.measure_cases", waits)
+    page = browser.new_page(viewport=WIDE)
+    page.goto(serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})))
+    page.get_by_role("tab", name="Explore", exact=True).click()
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
+    score, modality = (
+        page.get_by_role("radio", name=name, exact=True) for name in ("Outlier score", "Modality")
+    )
+    score.check()
+    page.locator(".mm-making button").click()
+    expect(modality).to_be_checked()  # as the map is coloured
+    expect(page.locator(".mm-making")).to_be_hidden()
+    score.check()
+    expect(page.locator(".mm-making small")).to_contain_text("Once for all visitors")
+    go_on.set()
+    expect(page.locator(".mm-legend-about")).to_contain_text("How far the case lies")
+    page.close()

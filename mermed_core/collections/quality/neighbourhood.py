@@ -42,9 +42,18 @@ class Neighbourhood:
             watch: is told of the progress.
         """
         watch = watch or Watch()
-        watch.begin("nearest cases", len(collection))
+        watch.begin("nearest cases", 0)  # many are sorted into lists first, which is no part of the pace
+        begun = False
+
+        def advance(parts: int) -> None:
+            nonlocal begun
+            if not begun:
+                watch.begin("nearest cases", len(collection))
+            begun = True
+            watch.advance(parts)
+
         vectors = np.ascontiguousarray(collection.vectors[:], np.float32)
-        hits = nearest_to_each(vectors, count, exact_up_to=_EXACT, done=watch.advance)
+        hits = nearest_to_each(vectors, count, exact_up_to=_EXACT, done=advance)
         return cls(hits.positions, hits.values, patients(collection.records))
 
     @property
