@@ -71,3 +71,11 @@ def test_the_place_of_something_else_is_not_taken(services, tmp_path):
     with pytest.raises(OccupiedError):
         write_static(tmp_path, services.predictor.collection)
     assert (tmp_path / "mine.txt").read_text() == "keep me"
+
+
+def test_every_colour_of_the_style_is_stated_in_it(folder):
+    """The page's theme is not there: what it gives the served map, the export has to state itself."""
+    style = (folder / "style.css").read_text()
+    by_script = set(re.findall(r'setProperty\("(--[\w-]+)"', (folder / "explorer.js").read_text()))
+    in_page = set(re.findall(r"(--[\w-]+):", style + (folder / "index.html").read_text()))
+    assert set(re.findall(r"var\((--[\w-]+)\)", style)) <= in_page | by_script

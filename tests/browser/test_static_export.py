@@ -73,6 +73,23 @@ def test_a_missing_file_is_said_loudly(page, folder, name):
         missing.write_bytes(content)
 
 
+@pytest.mark.parametrize("name", ["explorer.js", "style.css"])
+def test_a_page_without_its_script_or_style_says_so(page, folder, name):
+    place = (folder / "index.html").as_uri()
+    page.goto(place)
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
+    notice = page.get_by_text(f"the file {name} is missing")
+    expect(notice).to_be_hidden()
+    missing = folder / name
+    content = missing.read_bytes()
+    missing.unlink()
+    try:
+        page.goto(place)
+        expect(notice).to_be_visible()
+    finally:
+        missing.write_bytes(content)
+
+
 def test_a_missing_picture_is_said_loudly(page, folder):
     page.goto((folder / "index.html").as_uri())
     expect(page.locator(".mm-cell img").first).to_be_visible()

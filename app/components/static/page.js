@@ -112,4 +112,5 @@ async function beginPage() {
 document.addEventListener("error", (event) => {
   if (event.target instanceof HTMLImageElement) broken(event.target.getAttribute("src"));
 }, true);
+document.querySelector('.mm-lost[data-file="explorer.js"]').remove();
 beginPage();
