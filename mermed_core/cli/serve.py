@@ -22,16 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     add_address(parser)
     add_served(parser)
-    parser.add_argument(
-        "--beside",
-        type=Path,
-        metavar="FOLDER",
-        help="second collection, whose map stands beside the first; default: MERMED_BESIDE, else none",
-    )
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
-    """Adds --host, --port, --language and --notes."""
+    """Adds --host, --port, --language, --notes and --beside."""
     parser.add_argument(
         "--host", metavar="ADDRESS", help="default: GRADIO_SERVER_NAME, else 127.0.0.1; 0.0.0.0 is everywhere"
     )
@@ -43,6 +37,12 @@ def add_address(parser: argparse.ArgumentParser) -> None:
         "--notes",
         action=argparse.BooleanOptionalAction,
         help="let visitors tag cases and write notes beside the collection",
+    )
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="FOLDER",
+        help="second collection, whose map stands beside the first; default: MERMED_BESIDE, else none",
     )
 
 

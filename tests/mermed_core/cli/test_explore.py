@@ -103,6 +103,11 @@ def test_only_who_is_alone_with_the_page_may_write_tags_without_being_asked(expl
     assert Settings.from_environment().notes
 
 
+def test_another_collection_may_stand_beside_it(explore, images, collection_folder):
+    explore(images, "--beside", collection_folder)
+    assert Settings.from_environment().beside == collection_folder
+
+
 def test_what_is_new_is_added_what_is_gone_is_erased_and_nothing_else_moves(
     explore, images, monkeypatch, tmp_path
 ):
