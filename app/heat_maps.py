@@ -8,7 +8,7 @@ from mermed_core.models.cam import DEFAULT
 from mermed_core.records import Analysis, Finding, Saliency
 
 from .components import figure, findings
-from .components.pictures import picture_uri
+from .made import ahead
 from .texts import text
 from .uploads import Query
 
@@ -56,12 +56,22 @@ class HeatMaps:
             method: how the map is drawn.
             alt: what the image is; "" where it is the visitor's.
         """
-        picture = query.made.once("picture", lambda: picture_uri(query.image.pixels))
         if not explained:
-            return figure.figure(query.image, picture=picture, alt=alt)
-        saliency = self.saliency(query, explained, method)
-        name = text.class_name(self._predictor.metrics, saliency.task, saliency.label)
-        return figure.figure(query.image, saliency, name, picture=picture, alt=alt)
+            return figure.figure(query.image, picture=query.name, alt=alt)
+
+        def drawn() -> str:
+            saliency, name = self.saliency(query, explained, method), self._name(explained)
+            return figure.figure(query.image, saliency, name, picture=query.name, alt=alt)
+
+        return query.made.once(("figure", explained, method, alt), drawn)
+
+    def begun(self, query: Query, explained: str) -> str:
+        """Returns an image with room for the map for a finding, which is drawn while the page shows this."""
+        ahead(lambda: self.figure(query, explained))
+        return figure.figure(query.image, name=self._name(explained), picture=query.name)
+
+    def _name(self, explained: str) -> str:
+        return text.class_name(self._predictor.metrics, *self.class_of(explained))
 
     def checked(self, query: Query, explained: str, method: str = DEFAULT) -> str:
         """Returns what trying a map says: whether it means anything."""

@@ -2,12 +2,21 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from threading import RLock
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from threading import Lock
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _MOST = 12  # a heat map takes up to 9 MB, and a visitor looks at a few
+# One for all visits: what is wanted meanwhile is made by who wants it, so that nobody waits for another.
+_AHEAD = ThreadPoolExecutor(1, "ahead")
+
+
+def ahead(work: Callable[[], object]) -> None:
+    """Does work whose result `once` keeps, before somebody waits for it; its errors come then."""
+    _AHEAD.submit(copy_context().run, work)
 
 
 class Made:
@@ -17,20 +26,35 @@ class Made:
     """
 
     def __init__(self) -> None:
-        self._results: OrderedDict[Hashable, object] = OrderedDict()
-        self._lock = RLock()
+        self._results: OrderedDict[Hashable, Future[Any]] = OrderedDict()
+        self._lock = Lock()
 
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Returns the result of a name, which is made if it is not there."""
+        """Returns the result of a name, which is made if it is not there; waits where it is being made.
+
+        Raises:
+            Exception: whatever making it raised; it is tried again when it is wanted again.
+        """
         with self._lock:
-            if name not in self._results:
-                self._results[name] = make()
+            result = self._results.get(name)
+            mine = result is None
+            if result is None:
+                result = self._results[name] = Future()
                 while len(self._results) > _MOST:
                     self._results.popitem(last=False)
             self._results.move_to_end(name)
-            return self._results[name]  # pyright: ignore[reportReturnType]
+        if mine:
+            try:
+                result.set_result(make())
+            except BaseException as error:
+                with self._lock:
+                    if self._results.get(name) is result:
+                        del self._results[name]
+                result.set_exception(error)
+        return result.result()
 
     def get(self, name: Hashable, default: T) -> T:
-        """Returns the result of a name, or the default where none was made."""
+        """Returns the result of a name, or the default where none is ready."""
         with self._lock:
-            return self._results.get(name, default)  # pyright: ignore[reportReturnType]
+            result = self._results.get(name)
+            return default if result is None or not result.done() else result.result()

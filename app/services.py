@@ -11,6 +11,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.collections.pictures import Pictures
 from mermed_core.collections.store import load_collection
 from mermed_core.data.dicomweb import DicomwebServer, dicomweb_servers
+from mermed_core.device import describe, one_core_for_small
 from mermed_core.errors import CollectionError, ManifestError, SearchServerError, SettingsError
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
@@ -92,6 +93,7 @@ def load_services(settings: Settings) -> Services:
         services = Services(Predictor.load(settings.model), str(error), dicomweb, bringing)
     if settings.beside is not None:
         services = replace(services, beside=_beside(settings.beside, pictures))
+    _share_cores(services.predictor)
     _warm_up(services.predictor)
     logger.info("model %s on %s", services.predictor.model_name, services.predictor.device)
     return services
@@ -109,6 +111,11 @@ def _beside(folder: Path, pictures: Pictures | None) -> Collection:
         return load_collection(folder, pictures=pictures)
     except CollectionError as error:
         raise SettingsError(f"The environment variable MERMED_BESIDE cannot be used: {error}") from error
+
+
+def _share_cores(predictor: Predictor) -> None:
+    one_core_for_small(sum(each.numel() for each in predictor.embedder.backbone.parameters()))
+    predictor.device = describe(predictor.embedder.device)
 
 
 def _warm_up(predictor: Predictor) -> None:

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
-import numpy as np
 from gradio import route_utils
 from gradio.route_utils import GradioUploadFile
-from PIL import Image
 
 from mermed_core.errors import DamagedImageError
+from mermed_core.imaging.codecs import encode_png
+from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Embedding
@@ -28,6 +29,7 @@ from .texts import text
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 # The longest side that a visitor's image keeps in memory; the encoder sees far less.
 KEPT_SIDE = 1536
+_SHOWN_SIDE = 900  # of the picture under a heat map
 # Room that the memory file system must have before uploads pass through it.
 _ENOUGH = 2 * 2**30
 _MEMORY = Path("/dev/shm")
@@ -45,6 +47,7 @@ class Query:
         study: everything that was opened with it.
         view: what of the study the image is.
         made: what was made for the image already.
+        name: that nobody can guess, by which the visitor's page asks for the picture.
     """
 
     image: MedicalImage
@@ -52,6 +55,14 @@ class Query:
     study: Study
     view: View
     made: Made = field(default_factory=Made, init=False)
+    name: str = field(default_factory=lambda: secrets.token_urlsafe(32), init=False)
+
+    def __post_init__(self) -> None:
+        _OPEN[self.name] = self
+
+    def picture(self) -> bytes:
+        """Returns what the model saw as a PNG for the page."""
+        return self.made.once("picture", lambda: encode_png(fitted(self.image.pixels, _SHOWN_SIDE)))
 
     def at_view(self, predictor: Predictor, view: View, modality: str | None = None) -> "Query":
         """Returns what another view of the study shows; raises a kind of ImageError if it cannot be read."""
@@ -64,6 +75,14 @@ class Query:
     def read_as(self, predictor: Predictor, modality: str | None) -> "Query":
         """Returns the same image, embedded as one of another modality; None detects it."""
         return replace(self, embedding=predictor.embed(self.image, modality=modality, earlier=self.embedding))
+
+
+_OPEN: WeakValueDictionary[str, Query] = WeakValueDictionary()
+
+
+def open_query(name: str) -> Query | None:
+    """Returns the image of a name, as long as its visit lasts."""
+    return _OPEN.get(name)
 
 
 def open_upload(predictor: Predictor, path: str, modality: str | None = None) -> Query:
@@ -159,13 +178,8 @@ def _sweep(folder: Path) -> None:
 
 def shrunk(image: MedicalImage, side: int = KEPT_SIDE) -> MedicalImage:
     """Returns the image with its longest side at most `side` px."""
-    height, width = image.pixels.shape[:2]
-    if max(height, width) <= side:
-        return image
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    pixels = Image.fromarray(image.pixels).resize(size, Image.Resampling.LANCZOS)
-    return replace(image, pixels=np.asarray(pixels))
+    pixels = fitted(image.pixels, side)
+    return image if pixels is image.pixels else replace(image, pixels=pixels)
 
 
 class _SeparateUpload(GradioUploadFile):

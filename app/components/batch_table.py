@@ -8,7 +8,7 @@ from mermed_core.languages.say import in_readers_words
 from mermed_core.models.model_metrics import ModelMetrics
 
 from ..texts import batch_text, text
-from .pictures import picture_uri
+from .pictures import png_uri
 from .templates import render
 
 
@@ -45,7 +45,7 @@ def _row(row: BatchRow, metrics: ModelMetrics) -> dict[str, Any]:
             "concerns": "",
             "notes": " ".join(map(in_readers_words, row.notes)),
         }
-    picture = picture_uri(row.picture) if row.picture is not None else ""
+    picture = png_uri(row.picture) if row.picture is not None else ""
     said = {**known, **empty, "picture": picture, "notes": " ".join(map(in_readers_words, row.notes))}
     said["concerns"] = (
         ", ".join(batch_text.CONCERNS[each] for each in row.concerns) or batch_text.GOOD_PICTURE

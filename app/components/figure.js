@@ -18,17 +18,34 @@ element.addEventListener("input", (event) => {
   apply();
 });
 
+// The picture is fetched once, and given to the image again with every heat map over it.
+let [seen, address] = ["", ""];
+const place = () => element.querySelector(".mm-base");
+async function fill() {
+  const wanted = place()?.dataset.seen ?? "";
+  if (wanted !== seen) {
+    URL.revokeObjectURL(address);
+    [seen, address] = [wanted, ""];
+    if (wanted) await fetchPicture(place().dataset.from, wanted);
+  }
+  if (address) place().src = address;
+}
+async function fetchPicture(from, name) {
+  const answer = await fetch(from, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ seen: name }) });
+  const picture = answer.ok && await answer.blob();
+  if (picture && name === seen) address = URL.createObjectURL(picture);
+}
+
 // On a phone the answer lies below the inputs: bring a new image into view, with what is said about its file above
 // it, but not a new map of the same one.
-let seen = null;
 function arrive() {
-  const image = element.querySelector(".mm-base")?.src ?? null;
-  if (image && image !== seen && window.innerWidth < 700) element.closest(".column").scrollIntoView({ behavior: "smooth" });
-  seen = image;
+  const name = place()?.dataset.seen;
+  if (name && name !== seen && window.innerWidth < 700) element.closest(".column").scrollIntoView({ behavior: "smooth" });
 }
 
 watch("value", () => {
   apply();
   arrive();
+  fill();
 });
 apply();

@@ -1,10 +1,14 @@
 """The visitor's image with the heat map over it, its opacity slider and its scale."""
 
+import numpy as np
+
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.map_check import MapCheck, is_at_edge, is_flat
+from mermed_core.models.cam import DEFAULT
 from mermed_core.records import Saliency
 from mermed_core.reports.case import wording
 
+from ..routes.picture_route import ADDRESS
 from ..texts import answer_text, text
 from .pictures import heat_uri, scale_gradient
 from .templates import render
@@ -22,32 +26,36 @@ def figure(
 
     Args:
         image: what the model saw.
-        saliency: the heat map.
-        name: of the class that it is for.
-        picture: the image as a data URI, which is made once for all heat maps.
+        saliency: the heat map; None where there is none yet.
+        name: of the class that it is for; its controls have their room before it comes, and nothing moves.
+        picture: the name by which the page fetches the image, once for all heat maps over it.
         alt: what the image is; "" where it is the visitor's.
     """
     height, width = image.pixels.shape[:2]
-    values = {"picture": picture, "alt": alt or text.IMAGE_ALT}
-    values |= {"ratio": f"{width / height:.4f}", "heat": ""}
-    if saliency is None:
-        return render("figure.html", **values)
+    method, peak = (saliency.method, saliency.peak) if saliency else (DEFAULT, wording.FAINT_PEAK)
     return render(
         "figure.html",
-        **values | {"heat": heat_uri(saliency.heat)},
+        picture=picture,
+        address=ADDRESS,
+        alt=alt or text.IMAGE_ALT,
+        ratio=f"{width / height:.4f}",
+        heat=heat_uri(saliency.heat) if saliency else "",
         gradient=scale_gradient(),
-        caption=text.heat_map(saliency.method, name, saliency.peak),
-        faint=saliency.peak < wording.FAINT_PEAK,
-        warnings=[
-            words
-            for warned, words in (
-                (is_flat(saliency.heat), wording.FLAT_MAP),
-                (is_at_edge(saliency.heat), wording.EDGE_MAP),
-            )
-            if warned
-        ],
+        caption=text.heat_map(method, name, peak) if name else "",
+        faint=peak < wording.FAINT_PEAK,
+        warnings=_warnings(saliency.heat) if saliency else (),
         words=answer_text,
     )
+
+
+def _warnings(heat: np.ndarray) -> list[str]:
+    checks = ((is_flat(heat), wording.FLAT_MAP), (is_at_edge(heat), wording.EDGE_MAP))
+    return [words for warned, words in checks if warned]
+
+
+def unchecked() -> str:
+    """Returns the room of what trying the heat map will give."""
+    return render("map_check.html", said="", doubtful=False, words=answer_text)
 
 
 def checked(check: MapCheck | None) -> str:

@@ -1,26 +1,24 @@
 """Pixels as data URIs: what a visitor sees of an image travels inside the page and never becomes a file."""
 
 import base64
-import io
 
 import numpy as np
-from PIL import Image
 
+from mermed_core.imaging.codecs import encode_png
 from mermed_core.imaging.overlay import SCALE, fitted, heat_colours
 
-SHOWN_SIDE = 900
 _HEAT_SIDE = 320
 
 
-def picture_uri(pixels: np.ndarray, side: int = SHOWN_SIDE) -> str:
+def picture_uri(pixels: np.ndarray, side: int) -> str:
     """Returns pixels (height, width, 3) uint8 as a lossless PNG, at most `side` px long."""
-    return png_uri(Image.fromarray(fitted(pixels, side)))
+    return png_uri(fitted(pixels, side))
 
 
 def heat_uri(heat: np.ndarray) -> str:
     """Returns a map (height, width) in 0..1 as a PNG that is the more opaque the hotter it is."""
     small = fitted((heat * 255).astype(np.uint8), _HEAT_SIDE) / 255.0
-    return png_uri(Image.fromarray(np.dstack([heat_colours(small), (small * 255).astype(np.uint8)]), "RGBA"))
+    return png_uri(np.dstack([heat_colours(small), (small * 255).astype(np.uint8)]))
 
 
 def scale_gradient() -> str:
@@ -34,8 +32,6 @@ def jpeg_uri(data: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
-def png_uri(image: Image.Image) -> str:
-    """Returns an image as a PNG that travels inside the page."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=3)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def png_uri(pixels: np.ndarray) -> str:
+    """Returns pixels (height, width[, 3 or 4]) uint8 as a PNG that travels inside the page."""
+    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()

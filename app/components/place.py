@@ -3,7 +3,7 @@
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import ImageColor
 
 from mermed_core.collections.collection import Collection
 from mermed_core.modalities import MODALITIES
@@ -61,4 +61,4 @@ def _drawn(collection: Collection) -> str:
     total = counts.sum(axis=0)
     opacity = np.where(total > 0, 90 + 165 * np.minimum(np.log1p(total) / np.log(20), 1), 0).astype(np.uint8)
     pixels = np.column_stack([colours[counts.argmax(axis=0)], opacity]).reshape(rows, columns, 4)
-    return png_uri(Image.fromarray(pixels, "RGBA"))
+    return png_uri(pixels)

@@ -29,6 +29,8 @@ from ..texts import answer_text, text
 from ..uploads import Query
 
 MODEL_QUEUE = "model"
+# An answer waits for no heat map, and neither waits for what is tried afterwards.
+MAP_QUEUE, AFTERWARDS_QUEUE = "map", "afterwards"
 NEIGHBOURS = 8
 NEAREST, CONTRAST = "nearest", "contrast"  # how the cases are shown
 
@@ -110,14 +112,14 @@ class Answer:
         metrics, image = self._predictor.metrics, query.image
         return {
             self.notice: notice.file_notes(image.kind, analysis.notes),
-            self.figure: self._maps.figure(query),
+            self.figure: self._maps.begun(query, first) if first else self._maps.figure(query),
             self.modality: modality.modality_card(analysis, chosen or None),
             self.findings: findings.findings_card(analysis, self._predictor.tasks, metrics, first or ""),
             self.explained: gr.update(
                 choices=self._maps.choices(analysis), value=first, visible=first is not None
             ),
             self.method: gr.update(visible=first is not None),
-            self.checked: "",
+            self.checked: figure.unchecked() if first else "",
             self.second_look: "",
             self.place: place(self._predictor.collection, analysis),
             self.comparison: "",
@@ -135,7 +137,8 @@ class Answer:
         """Draws where the model looked for one finding over the image."""
         if query is None:
             return {self.figure: figure.empty(), self.checked: ""}
-        return {self.figure: self._maps.figure(query, explained, method), self.checked: ""}
+        checked = figure.unchecked() if explained else ""
+        return {self.figure: self._maps.figure(query, explained, method), self.checked: checked}
 
     def check(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> str:
         """Tries whether the heat map that is shown means anything."""
@@ -266,7 +269,7 @@ class Answer:
             self.second_look,
             api_name=f"look_again_{name}",
             api_visibility="undocumented",
-            concurrency_id=MODEL_QUEUE,
+            concurrency_id=AFTERWARDS_QUEUE,
             show_progress="hidden",
         )
 
@@ -279,7 +282,7 @@ class Answer:
             [self.figure, self.checked],
             api_name=api_name,
             api_visibility=visibility,
-            concurrency_id=MODEL_QUEUE,
+            concurrency_id=MAP_QUEUE,
             show_progress="minimal",
         )
         return drawn.then(
@@ -288,6 +291,6 @@ class Answer:
             self.checked,
             api_name=f"check_{api_name}",
             api_visibility="undocumented",
-            concurrency_id=MODEL_QUEUE,
+            concurrency_id=AFTERWARDS_QUEUE,
             show_progress="hidden",
         )

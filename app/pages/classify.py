@@ -14,6 +14,7 @@ from ..components import examples, notice
 from ..components.html_parts import clickable_html, picked_name
 from ..components.opener import opener, sent_paths
 from ..components.viewer import viewer, viewer_value
+from ..made import ahead
 from ..services import Services
 from ..study import view_of
 from ..texts import input_text, text
@@ -28,7 +29,7 @@ class ClassifyPage:
     def __init__(self, services: Services, query: gr.State) -> None:
         self.predictor = services.predictor
         self.query = query
-        with gr.Row(equal_height=False):
+        with gr.Row(equal_height=False, elem_id="classify-first"):
             with gr.Column(scale=5, min_width=300):
                 self.servers = self._build_inputs(services.dicomweb)
             self.answer = Answer(services, query, self.chosen)
@@ -124,10 +125,12 @@ class ClassifyPage:
         """Says everything about an image that is opened, or what is wrong with it."""
         try:
             query = opened()
+            ahead(lambda: _concerns(query))  # on another core than the answer
+            ahead(query.picture)
             shown = self.answer.show(query, chosen)
         except MermedError as error:
             return {self.notice: notice.problem(str(error))}
-        wrong = [input_text.CONCERNS[name] for name in concerns(query.image.pixels, query.embedding.chosen)]
+        wrong = [input_text.CONCERNS[name] for name in _concerns(query)]
         said = notice.file_notes(query.image.kind, (*wrong, *query.study.notes, *query.embedding.notes))
         seen = viewer_value(query.study, query.view)
         return {self.query: query, self.viewer: seen, **shown, self.notice: said}
@@ -195,3 +198,7 @@ class ClassifyPage:
             api_name="analyse",
             concurrency_id=MODEL_QUEUE,
         )
+
+
+def _concerns(query: Query) -> tuple[str, ...]:
+    return query.made.once("concerns", lambda: concerns(query.image.pixels, query.embedding.chosen))

@@ -4,7 +4,6 @@ A picture is asked for by the name of the visit, which nobody can guess and whic
 body: no log and no history holds it.
 """
 
-import io
 import json
 import struct
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from starlette.routing import Route
 
 from mermed_core.errors import ImageError
 from mermed_core.imaging.burned_text import find_text
+from mermed_core.imaging.codecs import encode_png
 from mermed_core.imaging.grey_values import WINDOWS_OF_CT, GreyValues, Window
 from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
@@ -26,6 +26,7 @@ from mermed_core.imaging.slides import on_level
 from mermed_core.languages.say import in_readers_words
 
 from ..study import opened_study
+from ..uploads import open_query
 from .requests import body_of
 
 ADDRESS = "opened-picture"
@@ -33,8 +34,9 @@ ADDRESS = "opened-picture"
 SENT_SIDE = 2048
 _THUMBNAIL = 112
 _MOST_BYTES = 2000  # of a request
+_PNG = "image/png"
 _MEDIA_TYPES = {
-    "thumbnail": "image/png",
+    "thumbnail": _PNG,
     "text_boxes": "application/json",
     "packed": "application/octet-stream",
 }
@@ -44,13 +46,16 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 def picture_route() -> Route:
     """Returns the route of `ADDRESS`: a POST of {visit, stack, position} gives one picture.
 
-    With {thumbnail: true} it is a small one; with {text: true} the boxes of text that is burned into it.
+    With {thumbnail: true} it is a small one; with {text: true} the boxes of text that is burned into it. A
+    POST of {seen} gives what the model saw of the image of that name.
     """
 
     async def send(request: Request) -> Response:
         body = await body_of(request, _MOST_BYTES)
         try:
             asked = json.loads(body)
+            if "seen" in asked:
+                return await _seen(str(asked["seen"]))
             visit, stack, position = str(asked["visit"]), int(asked["stack"]), int(asked["position"])
             pack = thumbnail if asked.get("thumbnail") else text_boxes if asked.get("text") else packed
         except (KeyError, TypeError, ValueError):
@@ -68,9 +73,16 @@ def picture_route() -> Route:
     return Route(f"/{ADDRESS}", send, methods=["POST"])
 
 
+async def _seen(name: str) -> Response:
+    query = open_query(name)
+    if query is None:
+        return Response(status_code=404, headers=_HEADERS)
+    return Response(await run_in_threadpool(query.picture), headers=_HEADERS, media_type=_PNG)
+
+
 def thumbnail(image: MedicalImage) -> bytes:
     """Returns a small PNG of a picture as its file wants it shown."""
-    return _encoded(fitted(image.pixels, _THUMBNAIL))
+    return encode_png(fitted(image.pixels, _THUMBNAIL))
 
 
 def text_boxes(image: MedicalImage) -> bytes:
@@ -90,7 +102,7 @@ def packed(image: MedicalImage) -> bytes:
     if image.grey is None:
         pixels = fitted(image.pixels, SENT_SIDE)
         about |= {"kind": "colour", "height": pixels.shape[0], "width": pixels.shape[1]}
-        content = _encoded(pixels)
+        content = encode_png(pixels)
     else:
         codes = _fitted_codes(image.grey.codes)
         about |= {"kind": "grey", "height": codes.shape[0], "width": codes.shape[1], **_about(image.grey)}
@@ -125,10 +137,3 @@ def _fitted_codes(codes: np.ndarray) -> np.ndarray:
     height, width = (max(1, round(side * SENT_SIDE / longest)) for side in codes.shape)
     resized = Image.fromarray(codes.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
     return np.rint(np.asarray(resized)).astype(np.uint16)
-
-
-def _encoded(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    grey = bool((pixels == pixels[..., :1]).all())
-    Image.fromarray(pixels[..., 0] if grey else pixels).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

@@ -89,6 +89,7 @@ def test_a_region_of_a_slide_is_read_at_full_size(browser: Browser, serve, monke
     page.get_by_role("button", name="Analyse this view").click()
     expect(page.locator(".mm-saw p")).to_contain_text("The model saw: region 640 × 640 px")
     expect(page.locator("#classify-notice")).to_contain_text("The region was read at full size.")
-    shown = page.locator(".mm-base").evaluate("(image) => image.naturalWidth")
+    width = "async (image) => { await image.decode(); return image.naturalWidth; }"
+    shown = page.locator("#classify-figure .mm-base[src]").evaluate(width)
     assert shown == 640
     page.close()

@@ -194,8 +194,8 @@ def test_a_region_is_drawn_by_mouse_or_keys_and_analysed_instead_of_the_whole(pa
     stage.press("Enter")
     expect(saw(page)).to_contain_text("region")
     expect(page.locator("#classify-notice")).to_contain_text("Only the region that you drew")
-    ratio = page.locator("#classify-figure .mm-base").evaluate(
-        "image => image.naturalWidth / image.naturalHeight"
+    ratio = page.locator("#classify-figure .mm-base[src]").evaluate(
+        "async image => { await image.decode(); return image.naturalWidth / image.naturalHeight; }"
     )
     assert abs(ratio - 160 / 150) < 0.05
     stage.press("Escape")

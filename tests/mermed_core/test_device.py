@@ -3,7 +3,7 @@ import logging
 import pytest
 import torch
 
-from mermed_core.device import choose_device, describe
+from mermed_core.device import choose_device, describe, one_core_for_small
 
 
 def test_the_device_that_is_used_is_logged(caplog):
@@ -24,3 +24,19 @@ def test_without_a_gpu_it_is_the_cpu(monkeypatch):
 @pytest.mark.gpu
 def test_with_a_gpu_it_is_the_gpu():
     assert choose_device().type == "cuda"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "chosen", "threads"), [(10**6, "", 1), (10**8, "", 3), (10**6, "3", 3)]
+)
+def test_a_small_encoder_keeps_to_one_core_unless_the_host_chose(monkeypatch, parameters, chosen, threads):
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_NUM_THREADS", chosen)
+    torch.set_num_threads(3)
+    try:
+        one_core_for_small(parameters)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -297,6 +297,14 @@ def test_a_faint_map_says_so():
     assert "means little" not in figure.figure(IMAGE, strong, "Drusen", picture="")
 
 
+def test_a_map_that_is_still_to_come_has_its_room_which_nobody_can_reach():
+    saliency = Saliency(np.ones((20, 30), np.float32), 0.4, "retina", "drusen", "Grad-CAM")
+    before, after = (figure.figure(IMAGE, each, "Drusen", picture="") for each in (None, saliency))
+    assert before.count("<label") == after.count("<label") == 2
+    assert ("inert" in before, "inert" in after) == (True, False)
+    assert "<label" not in figure.figure(IMAGE, picture="")
+
+
 @pytest.mark.parametrize(("best", "far"), [(0.59, True), (0.61, False)])
 def test_it_is_said_that_no_hit_is_near(collection, best, far):
     hits = [Neighbour(case, best - place) for place, case in enumerate(collection.cases_at([0, 1]))]

@@ -1,3 +1,4 @@
+import gc
 import io
 import json
 import struct
@@ -9,6 +10,8 @@ from starlette.testclient import TestClient
 
 from app.routes.picture_route import ADDRESS, SENT_SIDE, packed, picture_route
 from app.study import open_study
+from app.uploads import open_fetched
+from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import read_image
 
 client = TestClient(Starlette(routes=[picture_route()]))
@@ -71,6 +74,19 @@ def test_text_that_is_burned_in_is_told_by_its_boxes():
     assert box["top"] < 30
     assert box["width"] > 80
     assert ask(visit=study.visit, stack=1, position=0, text=True).json() == []
+
+
+def test_what_the_model_saw_is_sent_by_a_name_as_long_as_the_image_is_open(services):
+    pixels = np.random.default_rng(0).integers(0, 256, (1000, 500, 3), dtype=np.uint8)
+    query = open_fetched(services.predictor, [("a.png", png(pixels))])
+    answer = ask(seen=query.name)
+    assert (answer.headers["content-type"], answer.headers["cache-control"]) == ("image/png", "no-store")
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(answer.content))), fitted(pixels, 900))
+    name = query.name
+    assert query.read_as(services.predictor, "ct").name != name
+    del query
+    gc.collect()
+    assert ask(seen=name).status_code == ask(seen="another").status_code == 404
 
 
 def test_nobody_else_gets_a_picture_and_nonsense_gets_none():

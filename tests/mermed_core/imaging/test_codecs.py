@@ -14,7 +14,7 @@ from pydicom.encaps import get_frame
 from pydicom.uid import RLELossless
 
 from mermed_core.errors import DamagedImageError, UnsupportedFormatError
-from mermed_core.imaging.codecs import decode_rle, decode_stream
+from mermed_core.imaging.codecs import decode_rle, decode_stream, encode_png
 from mermed_core.imaging.jpeg_headers import read_codestream
 
 RGB = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
@@ -176,3 +176,13 @@ def test_a_stream_that_is_not_what_it_says_is_refused():
     for wrong in (replace(about, samples=1), replace(about, height=23), replace(about, width=41)):
         with pytest.raises(DamagedImageError):
             decode_stream(stream, wrong)
+
+
+@pytest.mark.parametrize("pixels", [RGB, SMOOTH, RGB[..., 0], np.dstack([RGB, RGB[..., :1]])])
+def test_a_png_is_what_was_encoded_by_another_decoder(pixels):
+    np.testing.assert_array_equal(through_pillow(encode_png(pixels)), pixels)
+
+
+def test_grey_that_is_stated_thrice_is_stored_once():
+    grey = np.repeat(RGB[..., :1], 3, axis=2)
+    np.testing.assert_array_equal(through_pillow(encode_png(grey)), grey[..., 0])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mermed_core.imaging.overlay import fitted, heat_colours, laid_over, with_words
 
@@ -46,3 +47,13 @@ def test_a_small_image_grows_until_words_can_be_read():
 def test_fitting_keeps_the_shape_and_never_enlarges():
     assert fitted(np.zeros((1000, 4000, 3), np.uint8), 800).shape == (200, 800, 3)
     assert fitted(np.zeros((10, 40), np.uint8), 800).shape == (10, 40)
+    assert fitted(np.zeros((1, 9000, 3), np.uint8), 100).shape == (1, 100, 3)
+
+
+@pytest.mark.parametrize("shape", [(200, 300, 3), (300, 200)])
+def test_fitting_is_pillows_cubic_and_takes_what_cannot_be_written(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    pixels.flags.writeable = False
+    size = (90, 60) if shape[1] > shape[0] else (60, 90)
+    expected = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    assert np.abs(fitted(pixels, 90).astype(int) - expected).max() <= 1

@@ -1,0 +1,70 @@
+"""What is seen stays where it is while an answer arrives, by the browser's own measure of what moves."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from mermed_core.files import ASSETS, BUNDLED_COLLECTION
+from mermed_core.settings import Settings
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
+
+# Cumulative layout shift: shares of the screen that moved, times how far. What moves just after an input, and
+# is left out by browsers, counts here too.
+WATCH = """
+[window.moved, window.last] = [0, 0];
+const counted = (each) => ([window.moved, window.last] = [window.moved + each.value, each.startTime]);
+new PerformanceObserver((list) => list.getEntries().forEach(counted))
+  .observe({ type: "layout-shift", buffered: true });
+"""
+AT_REST = "performance.now() - window.last > 700"
+MOST = 0.05
+
+
+@pytest.fixture(params=[(1400, 900), (390, 844)], ids=["wide", "phone"])
+def page(
+    request: pytest.FixtureRequest, browser: Browser, serve: Callable[[Settings], str]
+) -> Iterator[Page]:
+    width, height = request.param
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(30_000)
+    page.add_init_script(WATCH)
+    page.goto(serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})))
+    expect(page.locator("#classify-examples button").first).to_be_visible()
+    page.wait_for_function(AT_REST)
+    yield page
+    page.close()
+
+
+def answered(page: Page, name: str) -> None:
+    page.evaluate("window.moved = 0")
+    page.set_input_files("#classify-file input[type=file]", ASSETS / "examples" / f"{name}.png")
+    expect(page.locator("#classify-second-look section")).to_be_visible()
+    page.wait_for_function(AT_REST)
+
+
+def test_nothing_jumps_while_an_answer_arrives_or_another_finding_is_shown(page):
+    answered(page, "cxr")
+    assert page.evaluate("window.moved") <= MOST
+    heat, base = page.locator("#classify-figure .mm-heat"), page.locator("#classify-figure .mm-base")
+    shown, before = heat.get_attribute("src"), base.get_attribute("src")
+    page.evaluate("window.moved = 0")
+    page.locator("#classify-findings button.mm-bar").nth(1).click()
+    expect(heat).not_to_have_attribute("src", shown or "")
+    expect(page.locator("#classify-map-check p")).to_be_visible()
+    assert page.evaluate("window.moved") <= MOST
+    assert base.get_attribute("src") == before  # the picture is not fetched again
+    assert base.evaluate("image => image.naturalWidth") == 320
+
+
+def test_nothing_jumps_when_a_second_image_takes_the_place_of_the_first(page):
+    answered(page, "cxr")
+    before = page.locator("#classify-figure .mm-base").get_attribute("src")
+    answered(page, "oct")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")
+    expect(page.locator("#classify-figure .mm-base")).not_to_have_attribute("src", before or "")
+    assert page.evaluate("window.moved") <= MOST
