@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from mermed_core.errors import ImageError, ImageTooLargeError, SlideLabelError
-from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, too_many, unpack
+from mermed_core.imaging.archives import is_archive, too_large, too_many, unpack
 from mermed_core.imaging.dicom_pixels_only import pixels_only
 from mermed_core.imaging.dicom_slide import slide_copies
 from mermed_core.imaging.frames import Box
@@ -22,10 +22,9 @@ from mermed_core.imaging.reader import MedicalImage, count_frames, read_image, r
 from mermed_core.imaging.series import group_series
 from mermed_core.imaging.slides import on_level
 
+from .room import room
 from .texts import input_text
 
-# What all visits together may hold; one more that does not fit is asked to wait.
-_ALL_BYTES = 3 * 2**30
 # Decoded pictures that one visit holds, so that none is decoded twice in a row.
 _DECODED_BYTES = 96 * 2**20
 _SMALLEST_REGION = 16
@@ -100,6 +99,7 @@ class Study:
         self.size = sum(map(len, held.values()))
         self._decoded: OrderedDict[tuple[int, int], MedicalImage] = OrderedDict()
         self._lock = Lock()
+        self._limits = room().file
 
     def read(self, stack: int, position: int) -> MedicalImage:
         """Returns a picture with its deep grey values; the last ones stay decoded.
@@ -113,7 +113,13 @@ class Study:
                 self._decoded.move_to_end((stack, position))
                 return found
             picture = self._picture(stack, position)
-            image = read_image(picture.data, frame=picture.frame, keep_grey=True, copies=picture.copies)
+            image = read_image(
+                picture.data,
+                frame=picture.frame,
+                limits=self._limits,
+                keep_grey=True,
+                copies=picture.copies,
+            )
             self._decoded[stack, position] = image
             while len(self._decoded) > 1 and sum(map(_bytes, self._decoded.values())) > _DECODED_BYTES:
                 self._decoded.popitem(last=False)
@@ -146,7 +152,9 @@ class Study:
     def _enlarged(self, view: View, image: MedicalImage, region: Box) -> MedicalImage:
         """Returns a region of a picture of which only a smaller copy was read."""
         picture = self._picture(view.stack, view.position)
-        values, said = read_region(picture.data, region, frame=picture.frame, copies=picture.copies)
+        values, said = read_region(
+            picture.data, region, frame=picture.frame, limits=self._limits, copies=picture.copies
+        )
         whole = image.full.notes if image.full else ()
         notes = (*said, *(each for each in image.notes if each not in whole))
         grey = image.grey.with_values(values) if image.grey is not None else None
@@ -187,7 +195,7 @@ def open_study(files: Sequence[tuple[str, bytes]]) -> Study:
     others = len(failed) - labels
     notes = (*([input_text.left_out(others)] if others else []), *([input_text.LABELS] if labels else []))
     study = Study([_stack([kept[position] for position in group]) for group in groups], notes)
-    if sum(each.size for each in list(_OPENED.values())) + study.size > _ALL_BYTES:
+    if sum(each.size for each in list(_OPENED.values())) + study.size > room().visits:
         raise ImageTooLargeError(input_text.TOO_BUSY)
     _OPENED[study.visit] = study
     return study
@@ -269,12 +277,13 @@ def _blackened(pixels: np.ndarray, boxes: Sequence[Box], held: Box) -> np.ndarra
 
 def _unpacked(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
+    limits = room().archive
     for name, data in files:
-        found += unpack(data) if is_archive(data) else [(name, data)]
-        if len(found) > ARCHIVE_LIMITS.max_files:
-            raise too_many(ARCHIVE_LIMITS)
-        if sum(len(each) for _, each in found) > ARCHIVE_LIMITS.max_bytes:
-            raise too_large(ARCHIVE_LIMITS)
+        found += unpack(data, limits) if is_archive(data) else [(name, data)]
+        if len(found) > limits.max_files:
+            raise too_many(limits)
+        if sum(len(each) for _, each in found) > limits.max_bytes:
+            raise too_large(limits)
     return found
 
 
@@ -283,14 +292,14 @@ def _readable(files: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, bytes
     found, failed = [], []
     for name, data in files:
         try:
-            found.append((PurePath(name).name, data, count_frames(data)))
+            found.append((PurePath(name).name, data, count_frames(data, limits=room().file)))
         except ImageError as error:
             failed.append(error)
     return found, failed
 
 
 def _without_header(data: bytes) -> bytes:
-    return pixels_only(data) if image_kind(data[:HEAD_BYTES]) == "DICOM" else data
+    return pixels_only(data, room().file) if image_kind(data[:HEAD_BYTES]) == "DICOM" else data
 
 
 def _stack(files: Sequence[tuple[str, bytes, int]]) -> Stack:

@@ -35,6 +35,7 @@ from .pages.explore import ExplorePage
 from .pages.own_collection import OwnCollectionPage
 from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
+from .room import Room, room
 from .routes.picture_route import picture_route
 from .services import Services, load_services
 from .speaking import Speaking
@@ -44,7 +45,6 @@ from .visits import Visits
 
 logger = logging.getLogger(__name__)
 
-MAX_UPLOAD = "100mb"
 _VISITS = 100
 _QUEUE = 32
 
@@ -53,7 +53,6 @@ SAFE_LAUNCH: dict[str, Any] = {
     "run_history": False,
     "enable_monitoring": False,
     "footer_links": [],
-    "max_file_size": MAX_UPLOAD,
     "show_error": False,
     "share": False,
     "state_session_capacity": _VISITS,
@@ -65,7 +64,7 @@ SAFE_LAUNCH: dict[str, Any] = {
 
 
 # Those of them that a page has which another page serves below an address of its own.
-_SAFE_MOUNT = ("run_history", "enable_monitoring", "footer_links", "max_file_size", "show_error")
+_SAFE_MOUNT = ("run_history", "enable_monitoring", "footer_links", "show_error")
 _SAFE_MOUNT += ("ssr_mode", "pwa", "mcp_server")
 
 
@@ -105,7 +104,8 @@ class Explorer(gr.Blocks):
         options = {name: SAFE_LAUNCH[name] for name in _SAFE_MOUNT}
         looks = {"theme": theme.theme(), "css_paths": list(theme.STYLE_SHEETS)}
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        gr.mount_gradio_app(app, self, "/", **self._served(), **looks, **options)
+        size = room().upload
+        gr.mount_gradio_app(app, self, "/", max_file_size=size, **self._served(), **looks, **options)
         alive = app.router.lifespan_context
 
         @asynccontextmanager
@@ -313,6 +313,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """Returns the arguments of `launch`."""
     return {
         **SAFE_LAUNCH,
+        "max_file_size": Room(settings.upload_mb).upload,
         "server_name": settings.host,
         "server_port": settings.port,
         "theme": theme.theme(),

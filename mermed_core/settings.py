@@ -216,6 +216,16 @@ class Settings(BaseModel):
             "private one is made, in memory where there is room, and removed when the page stops.",
         ),
     ] = None
+    upload_mb: Annotated[
+        int,
+        Field(
+            alias="MERMED_UPLOAD_MB",
+            description="Size in MB beyond which a visitor's file is refused. A whole slide at 40× has up to "
+            "some thousand; see below for the memory that it takes.",
+            ge=1,
+            le=16384,
+        ),
+    ] = 100
     space: Annotated[
         str, Field(alias="SPACE_ID", description="Set by Hugging Face Spaces; not meant to be set by hand.")
     ] = ""

@@ -1,5 +1,5 @@
 // Files come in by choosing, dropping anywhere on the page (folders too) or pasting; they are sent a few at a time.
-const { sentences, most_files: mostFiles } = props;
+const { sentences, most_files: mostFiles, most_bytes: mostBytes } = props;
 const AT_ONCE = 4;
 const status = element.querySelector(".mm-sending");
 let busy = false;
@@ -7,8 +7,9 @@ let busy = false;
 const seen = () => element.offsetParent !== null; // only while this tab is open
 
 async function send(files) {
-  const list = [...files].filter((file) => !file.name.startsWith("."));
-  if (!list.length || busy) return;
+  const wanted = [...files].filter((file) => !file.name.startsWith("."));
+  const list = wanted.filter((file) => file.size <= mostBytes);
+  if (!wanted.length || busy) return;
   busy = true;
   status.hidden = false;
   const paths = [];
@@ -30,6 +31,7 @@ async function send(files) {
   if (list.length > mostFiles) failed = sentences.many;
   else await Promise.all(Array.from({ length: AT_ONCE }, worker));
   busy = false;
+  if (list.length < wanted.length) failed ||= sentences.large;
   if (failed) {
     status.textContent = typeof failed === "string" ? failed : sentences.failed;
     if (!paths.some(Boolean)) return;

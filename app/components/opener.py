@@ -6,6 +6,7 @@ import gradio as gr
 
 from mermed_core.imaging.archives import ARCHIVE_LIMITS
 
+from ..room import room
 from ..texts import input_text
 from .templates import render, script
 
@@ -20,7 +21,8 @@ def opener() -> gr.HTML:
         elem_id="classify-file",
         label="opener",
         most_files=ARCHIVE_LIMITS.max_files,
-        sentences=input_text.OPENER_SCRIPT,
+        most_bytes=room().bytes,
+        sentences=input_text.OPENER_SCRIPT | {"large": input_text.too_large_to_send(room().megabytes)},
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from mermed_core.errors import MermedError
-from mermed_core.imaging.archives import ARCHIVE_LIMITS, is_archive, too_large, too_many, unpack
+from mermed_core.imaging.archives import is_archive, too_large, too_many, unpack
 from mermed_core.inference.batch import BatchRow, File, Pace, analyse_files, join_slide_files, table_of
 from mermed_core.languages.say import in_readers_words
 from mermed_core.reports.spreadsheet import to_csv
@@ -18,6 +18,7 @@ from ..components import notice
 from ..components.batch_table import batch_table, progress_bar
 from ..components.html_parts import scripted_html, static_html
 from ..components.templates import script
+from ..room import room
 from ..services import VISIT_SECONDS, Services
 from ..texts import batch_text
 from ..uploads import take
@@ -155,14 +156,15 @@ def opened(paths: list[str]) -> list[File]:
     """
     taken = [(Path(path).name, take(path)) for path in paths]
     files: list[tuple[str, bytes]] = []
-    size = 0
+    size, limits = 0, room().archive
     for name, data in taken:
-        inner = [(f"{name}/{part}", content) for part, content in unpack(data)] if is_archive(data) else None
-        for part, content in inner if inner is not None else [(name, data)]:
+        inner = unpack(data, limits) if is_archive(data) else None
+        named = [(name, data)] if inner is None else [(f"{name}/{part}", content) for part, content in inner]
+        for part, content in named:
             size += len(content)
             files.append((part, content))
-        if len(files) > ARCHIVE_LIMITS.max_files:
-            raise too_many(ARCHIVE_LIMITS)
-        if size > ARCHIVE_LIMITS.max_bytes:
-            raise too_large(ARCHIVE_LIMITS)
+        if len(files) > limits.max_files:
+            raise too_many(limits)
+        if size > limits.max_bytes:
+            raise too_large(limits)
     return join_slide_files(files)

@@ -95,9 +95,18 @@ VIEWER_SCRIPT = {
 # What the script says where files come in.
 OPENER_SCRIPT = {
     "uploading": "Sending {} of {}…",
-    "failed": "Some files could not be sent: each may have at most 100 MB. Try again with smaller ones.",
+    "failed": "Some files could not be sent. Check the connection and try again.",
     "many": too_many(ARCHIVE_LIMITS).args[0],
 }
+
+
+def too_large_to_send(megabytes: int) -> str:
+    """Says what to do about a file that is larger than the host allows."""
+    return say(
+        "Files of more than {megabytes} MB were not sent. Save a smaller version, of a slide a level or "
+        "a part of it; or ask whoever runs this page to allow larger files (MERMED_UPLOAD_MB).",
+        megabytes=megabytes,
+    )
 
 
 def chosen_window(window: Window | None, inverted: bool) -> str:

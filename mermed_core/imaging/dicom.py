@@ -9,7 +9,7 @@ import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from mermed_core.errors import UnsupportedFormatError
+from mermed_core.errors import ImageTooLargeError, UnsupportedFormatError
 from mermed_core.imaging.colours import Pixels, colour_to_rgb, to_srgb, ybr_to_rgb
 from mermed_core.imaging.dicom_header import (
     check_header,
@@ -59,7 +59,10 @@ def read_dicom(data: bytes, frame: int, limits: Limits, copies: Sequence[bytes] 
     sizes = [(grid.height, grid.width), *filter(None, map(slide_size, copies))]
     chosen = fitting(sizes, limits)
     if chosen is None:
-        raise too_large(grid.width, grid.height, limits)
+        raise ImageTooLargeError(
+            f"The slide has {grid.width} × {grid.height} pixels; at most {limits.max_pixels / 1e6:.0f} "
+            "million are read at once. Open the files of its smaller sizes together with it."
+        )
     if chosen == 0:
         return _read_part(dataset, frame, limits)
     read = _read_part(parse_dicom(copies[chosen - 1], limits), frame, limits)

@@ -7,13 +7,13 @@ import pytest
 import tifffile
 from PIL import Image
 
+from app.room import Room
 from app.study import View, open_study, opened_study, view_of
 from app.texts.input_text import DRAW_A_REGION
 from mermed_core.errors import ImageError, UnsupportedFormatError
 from mermed_core.imaging.frames import Box
 from mermed_core.imaging.grey_values import Window
 from mermed_core.imaging.limits import Limits
-from mermed_core.imaging.reader import read_image, read_region
 
 
 def png(level: int, size: tuple[int, int] = (40, 60)) -> bytes:
@@ -114,9 +114,7 @@ def test_what_the_page_asks_for_is_read_or_refused():
 @pytest.fixture
 def slide(monkeypatch) -> tuple[np.ndarray, bytes]:
     """A picture of 300 × 200 px with copies nested in it, of which at most 20,000 px may be read at once."""
-    limits = Limits(max_pixels=20_000)
-    for read in (read_image, read_region):
-        monkeypatch.setitem(read.__kwdefaults__, "limits", limits)
+    monkeypatch.setattr(Room, "file", Limits(max_pixels=20_000))
     pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as file:

@@ -1,0 +1,51 @@
+"""How much a visitor may open: the size of a file that the host allows, and what follows from it."""
+
+from dataclasses import dataclass, replace
+
+from mermed_core.imaging.archives import ARCHIVE_LIMITS, ArchiveLimits
+from mermed_core.imaging.limits import LIMITS, Limits
+from mermed_core.settings import Settings
+
+_VISITS = 3 * 2**30  # bytes that all visits together may hold where files are small
+_LARGE_FILES = 3  # as many of the largest that the host allows may be held at least
+
+
+@dataclass(frozen=True)
+class Room:
+    """What may be opened.
+
+    Attributes:
+        megabytes: of one file that is sent.
+    """
+
+    megabytes: int
+
+    @property
+    def upload(self) -> str:
+        """The size of one file as Gradio wants it."""
+        return f"{self.megabytes}mb"
+
+    @property
+    def bytes(self) -> int:
+        """The size of one file."""
+        return self.megabytes * 2**20
+
+    @property
+    def file(self) -> Limits:
+        """Limits on one file, of an archive too."""
+        return replace(LIMITS, max_bytes=max(LIMITS.max_bytes, self.bytes))
+
+    @property
+    def archive(self) -> ArchiveLimits:
+        """Limits on what is opened at once, unpacked."""
+        return replace(ARCHIVE_LIMITS, max_bytes=max(ARCHIVE_LIMITS.max_bytes, self.bytes))
+
+    @property
+    def visits(self) -> int:
+        """Bytes that all visits together may hold."""
+        return max(_VISITS, _LARGE_FILES * self.bytes)
+
+
+def room() -> Room:
+    """Returns what the host allows, by the environment."""
+    return Room(Settings.from_environment().upload_mb)

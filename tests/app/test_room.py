@@ -1,0 +1,55 @@
+"""How large a visitor's file may be is the host's word, and everything that depends on it follows."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app import study
+from app.components.opener import opener
+from app.pages.batch import opened
+from app.room import Room, room
+from app.ui import launch_options
+from mermed_core.errors import ImageTooLargeError, SettingsError
+from mermed_core.imaging.archives import ARCHIVE_LIMITS
+from mermed_core.imaging.limits import LIMITS
+from mermed_core.settings import Settings
+
+
+def test_without_a_word_of_the_host_everything_is_as_it_was():
+    assert room() == Room(100)
+    assert (room().file, room().archive) == (LIMITS, ARCHIVE_LIMITS)
+    assert room().visits == 3 * 2**30
+
+
+def test_a_larger_file_may_be_sent_and_read(monkeypatch):
+    monkeypatch.setenv("MERMED_UPLOAD_MB", "2000")
+    assert launch_options(Settings.from_environment())["max_file_size"] == "2000mb"
+    assert room().file.max_bytes == room().archive.max_bytes == 2000 * 2**20
+    assert room().visits == 6000 * 2**20
+    assert opener().props["most_bytes"] == 2000 * 2**20
+    assert "more than 2000 MB" in opener().props["sentences"]["large"]
+
+
+def test_what_is_read_is_bounded_by_it(monkeypatch, tmp_path):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(buffer, "BMP")
+    data = buffer.getvalue()
+    monkeypatch.setattr(Room, "file", replace(LIMITS, max_bytes=len(data) - 1))
+    with pytest.raises(ImageTooLargeError, match="at most 0 MB are read"):
+        study.open_study([("a.bmp", data)]).read(0, 0)
+    monkeypatch.setattr(Room, "archive", replace(ARCHIVE_LIMITS, max_bytes=100))
+    with pytest.raises(ImageTooLargeError, match="too much to open at once"):
+        study.open_study([("a.bmp", data)])
+    path = tmp_path / "a.bmp"
+    path.write_bytes(data)
+    with pytest.raises(ImageTooLargeError, match="too much to open at once"):
+        opened([str(path)])
+
+
+@pytest.mark.parametrize("size", ["0", "-5", "100mb", "99999"])
+def test_a_size_that_is_none_is_said_at_the_start(size):
+    with pytest.raises(SettingsError, match="MERMED_UPLOAD_MB"):
+        Settings.from_environment({"MERMED_UPLOAD_MB": size})
