@@ -36,7 +36,7 @@ async function begin() {
   stage.map = map; // for tests and benchmarks
   labels = mapLabels(stage, map, props.clusters);
   pictures = mapPictures(stage, map, { data, pictured: props.pictured, most: props.most_pictures });
-  mapGestures(stage, part("polygon"), map, { tool: () => tool, on: { hover: pointedAt, pick, around, escape: () => select([]) } });
+  mapGestures(stage, part("polygon"), map, { tool: () => tool, on: { hover: pointedAt, pick, around, escape: clear } });
   if (props.beside) beginBeside();
   labelsButton(part(".mm-map-tools"), [labels, ...(beside ? [beside.labels] : [])], sentences);
   new ResizeObserver(() => stage.clientWidth && map.fit()).observe(stage);
@@ -253,6 +253,18 @@ async function restore(written = location.hash) {
   trigger("input", { column: number });
 }
 
+const clear = () => select([]);
+const undo = () => steps.length && select(steps.slice(0, -1));
+
+// On the map and its tools, where the pointer or a key left off; fields for text have an undo of their own.
+element.addEventListener("keydown", (event) => {
+  if (!map?.count || !event.target.closest(".mm-map-tools, .mm-map")) return;
+  if ((event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z") undo();
+  else if (event.key === "Escape" && event.target.closest(".mm-map-tools")) clear(); // the map has its own
+  else return;
+  event.preventDefault();
+});
+
 element.addEventListener("click", (event) => {
   const button = event.target.closest(".mm-map-tools button");
   if (!button || !map?.count) return undefined;
@@ -268,8 +280,8 @@ element.addEventListener("click", (event) => {
   else if (button.dataset.how) way = turn("how");
   else ({
     invert: () => select([...steps, { how: "invert" }]),
-    clear: () => select([]),
-    undo: () => steps.length && select(steps.slice(0, -1)),
+    clear,
+    undo,
     fit: () => maps().forEach((each) => each.lookAt({ x: SPAN / 2, y: SPAN / 2, zoom: 1 })),
     nearer: () => maps().forEach((each) => each.lookAt({ zoom: each.view.zoom * 1.5 })),
     farther: () => maps().forEach((each) => each.lookAt({ zoom: each.view.zoom / 1.5 })),

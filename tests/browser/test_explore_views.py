@@ -24,12 +24,13 @@ PHONE = ViewportSize(width=390, height=844)
 
 
 @pytest.fixture(scope="module")
-def address(serve: Callable[[Settings], str]) -> Iterator[str]:
+def address(serve: Callable[..., str]) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         # Checks that need no picture: those of all pictures take a minute where the machine is busy.
         quick = partial(check_collection, checks=("labels", "outliers"))
         patch.setattr("app.check_job.check_collection", quick)
-        yield serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)}))
+        settings = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
+        yield serve(settings, fresh=True)  # no check ran yet
 
 
 @pytest.fixture
@@ -62,6 +63,16 @@ def test_views_filter_each_other_and_the_sentence_says_it(page):
     expect(page.locator(".mm-legend button", has_text="CT").first.locator("small")).to_have_text("30 / 60")
     page.locator(".mm-sentence button").first.click()  # the modality is taken out, the label stays
     expect(page.locator(".mm-sentence")).to_contain_text("Cases labelled Synthetic")
+
+
+def test_keys_undo_and_clear_on_the_map_and_its_tools(page):
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    page.locator(".mm-map-tools [data-do=invert]").click()
+    expect(page.locator(".mm-sentence")).to_contain_text("360 of 420")
+    page.keyboard.press("Control+z")
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
+    page.keyboard.press("Escape")  # the button has the focus
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
 
 
 def test_a_text_is_found_in_the_records_and_stays_in_the_address(page, browser):

@@ -17,6 +17,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import patients
 from mermed_core.errors import CollectionError
+from mermed_core.modalities import MODALITIES
 from mermed_core.search.neighbours import nearest
 
 NAME = "drift"
@@ -182,7 +183,7 @@ def _suspect(
         details |= {f"{side}_map_x": round(float(place[0]), 3), f"{side}_map_y": round(float(place[1]), 3)}
         examples += map(str, collection.records["case_id"].loc[most[:_EXAMPLES]])
     reason = (
-        f"{modality} images of {names[0]} and {names[1]}: neighbours come from the same one "
+        f"{MODALITIES[modality].name} images of {names[0]} and {names[1]}: neighbours come from the same one "
         f"{drift.effect:.0%} more than chance (p = {drift.p_value:.3g})"
     )
     return Suspect(drift.effect, reason, tuple(examples), True, details)

@@ -1,10 +1,12 @@
 """Cases that lie alone: far from all others, as cases of their modality go."""
 
 import numpy as np
+import pandas as pd
 
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
+from mermed_core.modalities import MODALITIES
 
 NAME = "outliers"
 _NEAREST = 10
@@ -52,6 +54,10 @@ def above_upper_quartile(values: np.ndarray) -> np.ndarray:
     return (values - upper) / max(float(upper - lower), 1e-9)
 
 
+def _named(records: pd.DataFrame, row: int) -> str:
+    return MODALITIES[str(records["modality"].iat[row])].name
+
+
 def check_outliers(collection: Collection, neighbours: Neighbourhood, most: int) -> CheckResult:
     """Ranks the cases by how far they lie from all others, measured by what is usual in their modality."""
     records = collection.records
@@ -61,7 +67,7 @@ def check_outliers(collection: Collection, neighbours: Neighbourhood, most: int)
     suspects = [
         Suspect(
             float(scores[row]),
-            f"its nearest cases lie farther away than those of other {records['modality'].iat[row]} images",
+            f"its nearest cases lie farther away than those of other {_named(records, row)} images",
             (str(records["case_id"].iat[row]),),
             bool(scores[row] >= _FENCE),
             {"modality": str(records["modality"].iat[row]), "source": str(records["source"].iat[row])},
@@ -69,7 +75,10 @@ def check_outliers(collection: Collection, neighbours: Neighbourhood, most: int)
         for row in order
     ]
     few = records["modality"].value_counts()
-    notes = tuple(f"{name} has too few cases to say what is usual." for name in few.index[few < _FEWEST])
+    notes = tuple(
+        f"{MODALITIES[str(key)].name} has too few cases to say what is usual."
+        for key in few.index[few < _FEWEST]
+    )
     return CheckResult(
         NAME,
         "Outliers",

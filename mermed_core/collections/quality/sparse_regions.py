@@ -9,6 +9,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.outliers import lonely_distances
+from mermed_core.modalities import MODALITIES
 
 NAME = "regions"
 _SPARSE = 0.95  # share of its modality's cases that lie closer to others than a case of a sparse region
@@ -64,7 +65,7 @@ def check_regions(collection: Collection, neighbours: Neighbourhood, most: int) 
         suspects.append(
             Suspect(
                 score,
-                f"{len(rows)} {part['modality'].iat[0]} cases lie {score:.1f} times as far from others as is "
+                f"{len(rows)} {MODALITIES[str(part['modality'].iat[0])].name} cases lie {score:.1f} times as far from others as is "
                 f"usual ({named})",
                 tuple(map(str, part["case_id"].head(_EXAMPLES))),
                 True,
