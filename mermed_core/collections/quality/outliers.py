@@ -75,10 +75,8 @@ def check_outliers(collection: Collection, neighbours: Neighbourhood, most: int)
         for row in order
     ]
     few = records["modality"].value_counts()
-    notes = tuple(
-        f"{MODALITIES[str(key)].name} has too few cases to say what is usual."
-        for key in few.index[few < _FEWEST]
-    )
+    names = [MODALITIES[str(key)].name for key in few.index[few < _FEWEST]]
+    notes = tuple(f"{name} has too few cases to say what is usual." for name in names)
     return CheckResult(
         NAME,
         "Outliers",
