@@ -60,13 +60,13 @@ def check_regions(collection: Collection, neighbours: Neighbourhood, most: int) 
         rows = rows[np.argsort(-farther[rows], kind="stable")]
         part, score = records.loc[rows], float(np.median(farther[rows]))
         x, y = np.median(collection.coordinates[rows], axis=0)
-        modality = MODALITIES[str(part["modality"].iat[0])].name
+        kind = MODALITIES[str(part["modality"].iat[0])].name
         labels = part["labels"].explode().dropna().value_counts()
         named = ", ".join(f"{label} {count}" for label, count in labels.head(3).items()) or "unlabelled"
         suspects.append(
             Suspect(
                 score,
-                f"{len(rows)} {modality} cases lie {score:.1f} times as far from others as is usual ({named})",
+                f"{len(rows)} {kind} cases lie {score:.1f} times as far from others as is usual ({named})",
                 tuple(map(str, part["case_id"].head(_EXAMPLES))),
                 True,
                 {
