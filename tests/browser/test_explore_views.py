@@ -209,7 +209,8 @@ def test_a_colouring_that_takes_long_can_be_cancelled_and_chosen_again(browser, 
 
     monkeypatch.setattr("app.check_job.measure_cases", waits)
     page = browser.new_page(viewport=WIDE)
-    page.goto(serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})))
+    settings = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
+    page.goto(serve(settings, fresh=True))  # no case was measured yet
     page.get_by_role("tab", name="Explore", exact=True).click()
     expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
     score, modality = (
