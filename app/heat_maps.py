@@ -73,14 +73,18 @@ class HeatMaps:
     def _name(self, explained: str) -> str:
         return text.class_name(self._predictor.metrics, *self.class_of(explained))
 
-    def checked(self, query: Query, explained: str, method: str = DEFAULT) -> str:
-        """Returns what trying a map says: whether it means anything."""
-        saliency = self.saliency(query, explained, method)
+    def check(self, query: Query, explained: str, method: str = DEFAULT) -> MapCheck:
+        """Returns what trying a map gave."""
 
         def tried() -> MapCheck:
+            saliency = self.saliency(query, explained, method)
             return check_map(self._predictor, query.image, query.embedding, saliency)
 
-        return figure.checked(query.made.once(("check", explained, method), tried))
+        return query.made.once(("check", explained, method), tried)
+
+    def checked(self, query: Query, explained: str, method: str = DEFAULT) -> str:
+        """Returns what trying a map says: whether it means anything."""
+        return figure.checked(self.check(query, explained, method))
 
 
 def pick(finding: Finding) -> str:

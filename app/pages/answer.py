@@ -70,7 +70,7 @@ class Answer:
             self._file_out = gr.Textbox(visible=False)
             self._pressed = gr.Textbox(visible=False)
         with gr.Column(scale=4, min_width=300):
-            self.modality = static_html(modality.empty(), "classify-modality")
+            self.modality = scripted_html(modality.empty(), "classify-modality", "live.js")
             self.findings = clickable_html(findings.empty(), "classify-findings")
             self.second_look = static_html("", "classify-second-look")
 
@@ -172,8 +172,13 @@ class Answer:
         names = sorted(METHODS, key=lambda name: -measured.get(name, 0.0))
         return [(answer_text.method_name(name, measured.get(name)), name) for name in names]
 
-    def report(self, kind: str, query: Query | None, explained: str | None, chosen: str) -> str:
-        """Returns the report on the visitor's image as a file for the browser; "" without an image."""
+    def report(
+        self, kind: str, query: Query | None, explained: str | None, chosen: str, method: str = DEFAULT
+    ) -> str:
+        """Returns the report on the visitor's image as a file for the browser; "" without an image.
+
+        The heat map is drawn as on the page and tried, unless that was done there.
+        """
         if query is None:
             return ""
         # An archive's other readers expect what DICOM says in English, which its codes are in as well.
@@ -184,9 +189,10 @@ class Answer:
                 query.embedding,
                 chosen=chosen or None,
                 explained=self._maps.class_of(explained) if explained else None,
+                method=method,
                 neighbours=NEIGHBOURS,
                 looks=query.made.get("second look", ()),
-                check=query.made.get(("check", explained, DEFAULT), None),
+                check=self._maps.check(query, explained, method) if explained else None,
             )
             return report_file(report, kind)
 
@@ -244,13 +250,13 @@ class Answer:
             self._wire_download(kind)
 
     def _wire_download(self, kind: str) -> None:
-        def make(query: Query | None, explained: str | None, chosen: str) -> str:
+        def make(query: Query | None, explained: str | None, chosen: str, method: str) -> str:
             """Makes a report on the image that is open: name, media type and the bytes in base64."""
-            return self.report(kind, query, explained, chosen)
+            return self.report(kind, query, explained, chosen, method)
 
         made = self.downloads[kind].click(
             make,
-            [self.query, self.explained, self.chosen],
+            [self.query, self.explained, self.chosen, self.method],
             self._file_out,
             api_name=f"report_{kind}",
             concurrency_id=MODEL_QUEUE,

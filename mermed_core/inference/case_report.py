@@ -8,6 +8,7 @@ from mermed_core.inference.map_check import MapCheck
 from mermed_core.inference.neighbourhood import in_words
 from mermed_core.inference.predictor import Predictor
 from mermed_core.inference.second_look import SecondLook
+from mermed_core.models.cam import DEFAULT
 from mermed_core.records import Analysis, Embedding
 from mermed_core.reports.case import neighbour_wording, report_wording, wording
 from mermed_core.reports.case.case_report import CaseReport, near_cases
@@ -22,6 +23,7 @@ def case_report(
     *,
     chosen: str | None = None,
     explained: tuple[str, str] | None = None,
+    method: str = DEFAULT,
     neighbours: int = 8,
     analysis: Analysis | None = None,
     looks: Sequence[SecondLook] = (),
@@ -35,10 +37,11 @@ def case_report(
         embedding: of the image.
         chosen: key of the modality that a person set, None where it was detected.
         explained: label set and class that the heat map is for; None takes the first finding.
+        method: how the heat map is drawn, see `models.cam`.
         neighbours: how many similar cases.
         analysis: of the embedding, where it is there already.
         looks: second looks at the image, where they were taken.
-        check: what trying the heat map of the explained class gave, where it was tried.
+        check: what trying this heat map of the explained class gave, where it was tried.
 
     Raises:
         ModelError: the model has no such label set or class.
@@ -48,7 +51,8 @@ def case_report(
         explained = (analysis.findings[0].task, analysis.findings[0].label)
     heat = None
     if explained:
-        heat = predictor.explain(image, task=explained[0], label=explained[1], embedding=embedding)
+        task, label = explained
+        heat = predictor.explain(image, task=task, label=label, embedding=embedding, method=method)
     collection = predictor.collection
     return CaseReport(
         pixels=image.pixels,

@@ -124,11 +124,12 @@ def test_nothing_is_computed_twice_and_a_report_repeats_what_was_shown(services,
         Predictor, "explain", lambda self, *a, **b: drawn.append(b["label"]) or explain(self, *a, **b)
     )
 
-    def report() -> dict:
-        return json.loads(base64.b64decode(json.loads(page.answer.report("json", query, picked, ""))["data"]))
+    def report(*method: str) -> dict:
+        made = page.answer.report("json", query, picked, "", *method)
+        return json.loads(base64.b64decode(json.loads(made)["data"]))
 
     before = report()
-    assert (before["second_look"], before["heat_map"]["trial"]) == ([], None)
+    assert before["second_look"] == []
     drawn.clear()
     shown = [page.answer.explain(query, each)[page.answer.figure] for each in (picked, other, picked)]
     page.answer.check(query, picked)
@@ -140,5 +141,9 @@ def test_nothing_is_computed_twice_and_a_report_repeats_what_was_shown(services,
     assert all(each["said"].split(". ")[0] in looked for each in after["second_look"])
     assert after["second_look"]
     assert after["heat_map"]["trial"]["said"].split(",")[0] in page.answer.check(query, picked)
+    assert after["heat_map"] == before["heat_map"]  # it was tried for the report
+    chosen = report("Grad-CAM")["heat_map"]
+    assert chosen["method"] == "Grad-CAM" != after["heat_map"]["method"]
+    assert chosen["trial"]["said"].split(",")[0] in page.answer.check(query, picked, "Grad-CAM")
     again = query.read_as(services.predictor, "ct")  # another answer, of which nothing was made
     assert again.made is not query.made

@@ -1,0 +1,2 @@
+// What changes here is read out.
+element.setAttribute("aria-live", "polite");
