@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 import gradio as gr
 from gradio.state_holder import SessionState
 
+from mermed_core.incidents import record_incident
+
 from .services import VISIT_SECONDS
 
 # A page may come back: a connection breaks, a telephone lets a page sleep.
@@ -73,7 +75,10 @@ class Visits:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            self.sweep()
+            try:
+                self.sweep()
+            except Exception as error:  # one visit that cannot be forgotten must not keep the others
+                record_incident(error, "forgetting visits")
 
     def _is_open(self, visit: str, held: SessionState, used: datetime) -> bool:
         """Whether a visit's page is open, or was used after it seemed to be closed."""

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import gradio as gr
@@ -100,7 +101,8 @@ def test_all_are_forgotten_when_the_page_is_served_no_longer(site):
         async with site.visits.watched():
             site.uses("a", "its value")
 
-    asyncio.run(serve())
+    with ThreadPoolExecutor(1) as thread:  # this one may have the loop of a browser
+        thread.submit(asyncio.run, serve()).result()
     assert "a" not in site.holder
     assert site.ended == ["its value"]
 

@@ -148,12 +148,14 @@ def test_the_same_file_in_the_same_second_is_answered_twice(browser, address, tm
     assert elsewhere == []
 
 
-def test_when_the_page_is_closed_nothing_holds_the_image(browser, address, served, tmp_path, monkeypatch):
+def test_when_the_page_is_closed_nothing_holds_the_image(browser, address, shared, tmp_path, monkeypatch):
     monkeypatch.setattr(visits, "CLOSED_SECONDS", 0)
     noise = np.random.default_rng(0).integers(0, 256, (211, 307, 3), dtype=np.uint8)
     path = tmp_path / "scan.png"
     Image.fromarray(noise).save(path)
     elsewhere: list[str] = []
+    visited = shared.pages[address].state_holder.session_data
+    earlier = set(visited)
     context = browser.new_context()
     page = visit(context, address, elsewhere)
     page.set_input_files("#similar-file input[type=file]", path)
@@ -163,10 +165,12 @@ def test_when_the_page_is_closed_nothing_holds_the_image(browser, address, serve
     files = [path.read_bytes(), shown(page)]
     found = {each.partition(" ")[0] for each in held(noise, *files)}
     assert {"ndarray", "bytes"} <= found
-    context.close()
+    mine = set(visited) - earlier
+    assert mine
     other = visit(browser.new_context(), address, elsewhere)  # somebody else is still there
-    for _ in range(400):
-        if len(served[0].state_holder.session_data) <= 1:
+    context.close()
+    for _ in range(1000):
+        if mine.isdisjoint(visited):
             break
         other.wait_for_timeout(50)
     assert held(noise, *files) == set()
