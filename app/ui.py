@@ -27,6 +27,7 @@ from mermed_core.settings import Settings
 from . import theme
 from .components.header import LanguageLink, header, language_links
 from .components.html_parts import static_html
+from .components.templates import script
 from .pages.about import AboutPage
 from .pages.answer import MODEL_QUEUE, Shown
 from .pages.batch import BatchPage
@@ -227,6 +228,7 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
             blocks.routes.extend(explore.routes)
         titles = {"#map=": text.EXPLORE, "#own": own_collection_text.TAB}
         blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(titles))
+        blocks.load(js=script("close_lists.js"))
     blocks.queue(max_size=_QUEUE, api_open=False)
     return blocks
 

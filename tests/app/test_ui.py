@@ -104,7 +104,7 @@ def test_visitors_who_send_the_same_file_at_once_all_get_an_answer(address):
     def visit(_: int) -> list[str]:
         client = Client(address, verbose=False)
         sent = handle_file(EXAMPLES / "ct.png")
-        return [client.predict(sent, "", api_name="/classify")[2] for _ in range(3)]
+        return [client.predict(sent, "", api_name="/classify")[3] for _ in range(3)]
 
     with ThreadPoolExecutor(4) as pool:
         answers = [answer for answers in pool.map(visit, range(4)) for answer in answers]
@@ -119,7 +119,7 @@ def test_an_explanation_shows_a_heat_map_with_its_scale(address):
     assert "mm-opacity" in shown
     assert "raw peak" in shown
     assert "Synthetic exudates" in shown
-    assert checked == ""
+    assert checked.strip() == '<div class="mm-map-check"></div>'  # the room of what trying it will give
 
 
 def test_a_selection_comes_back_with_table_and_csv(address, services):
