@@ -22,8 +22,8 @@ from mermed_core.imaging.reader import MedicalImage, count_frames, read_image, r
 from mermed_core.imaging.series import group_series
 from mermed_core.imaging.slides import on_level
 
-from .room import room
 from .texts import input_text
+from .upload_limits import upload_limits
 
 # Decoded pictures that one visit holds, so that none is decoded twice in a row.
 _DECODED_BYTES = 96 * 2**20
@@ -99,7 +99,7 @@ class Study:
         self.size = sum(map(len, held.values()))
         self._decoded: OrderedDict[tuple[int, int], MedicalImage] = OrderedDict()
         self._lock = Lock()
-        self._limits = room().file
+        self._limits = upload_limits().file
 
     def read(self, stack: int, position: int) -> MedicalImage:
         """Returns a picture with its deep grey values; the last ones stay decoded.
@@ -195,7 +195,7 @@ def open_study(files: Sequence[tuple[str, bytes]]) -> Study:
     others = len(failed) - labels
     notes = (*([input_text.left_out(others)] if others else []), *([input_text.LABELS] if labels else []))
     study = Study([_stack([kept[position] for position in group]) for group in groups], notes)
-    if sum(each.size for each in list(_OPENED.values())) + study.size > room().visits:
+    if sum(each.size for each in list(_OPENED.values())) + study.size > upload_limits().visits:
         raise ImageTooLargeError(input_text.TOO_BUSY)
     _OPENED[study.visit] = study
     return study
@@ -277,7 +277,7 @@ def _blackened(pixels: np.ndarray, boxes: Sequence[Box], held: Box) -> np.ndarra
 
 def _unpacked(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
-    limits = room().archive
+    limits = upload_limits().archive
     for name, data in files:
         found += unpack(data, limits) if is_archive(data) else [(name, data)]
         if len(found) > limits.max_files:
@@ -292,14 +292,14 @@ def _readable(files: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, bytes
     found, failed = [], []
     for name, data in files:
         try:
-            found.append((PurePath(name).name, data, count_frames(data, limits=room().file)))
+            found.append((PurePath(name).name, data, count_frames(data, limits=upload_limits().file)))
         except ImageError as error:
             failed.append(error)
     return found, failed
 
 
 def _without_header(data: bytes) -> bytes:
-    return pixels_only(data, room().file) if image_kind(data[:HEAD_BYTES]) == "DICOM" else data
+    return pixels_only(data, upload_limits().file) if image_kind(data[:HEAD_BYTES]) == "DICOM" else data
 
 
 def _stack(files: Sequence[tuple[str, bytes, int]]) -> Stack:

@@ -36,11 +36,11 @@ from .pages.explore import ExplorePage
 from .pages.own_collection import OwnCollectionPage
 from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
-from .room import Room, room
 from .routes.picture_route import picture_route
 from .services import Services, load_services
 from .speaking import Speaking
 from .texts import batch_text, own_collection_text, own_head_text, text
+from .upload_limits import UploadLimits, upload_limits
 from .uploads import keep_uploads_apart, use_private_folder
 from .visits import Visits
 
@@ -105,7 +105,7 @@ class Explorer(gr.Blocks):
         options = {name: SAFE_LAUNCH[name] for name in _SAFE_MOUNT}
         looks = {"theme": theme.theme(), "css_paths": list(theme.STYLE_SHEETS)}
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        size = room().upload
+        size = upload_limits().upload
         gr.mount_gradio_app(app, self, "/", max_file_size=size, **self._served(), **looks, **options)
         alive = app.router.lifespan_context
 
@@ -315,7 +315,7 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     """Returns the arguments of `launch`."""
     return {
         **SAFE_LAUNCH,
-        "max_file_size": Room(settings.upload_mb).upload,
+        "max_file_size": UploadLimits(settings.upload_mb).upload,
         "server_name": settings.host,
         "server_port": settings.port,
         "theme": theme.theme(),

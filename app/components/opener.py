@@ -6,8 +6,8 @@ import gradio as gr
 
 from mermed_core.imaging.archives import ARCHIVE_LIMITS
 
-from ..room import room
 from ..texts import input_text
+from ..upload_limits import upload_limits
 from .templates import render, script
 
 
@@ -21,8 +21,9 @@ def opener() -> gr.HTML:
         elem_id="classify-file",
         label="opener",
         most_files=ARCHIVE_LIMITS.max_files,
-        most_bytes=room().bytes,
-        sentences=input_text.OPENER_SCRIPT | {"large": input_text.too_large_to_send(room().megabytes)},
+        most_bytes=upload_limits().bytes,
+        sentences=input_text.OPENER_SCRIPT
+        | {"large": input_text.too_large_to_send(upload_limits().megabytes)},
     )
 
 

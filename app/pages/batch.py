@@ -18,9 +18,9 @@ from ..components import notice
 from ..components.batch_table import batch_table, progress_bar
 from ..components.html_parts import scripted_html, static_html
 from ..components.templates import script
-from ..room import room
 from ..services import VISIT_SECONDS, Services
 from ..texts import batch_text
+from ..upload_limits import upload_limits
 from ..uploads import take
 from .answer import Shown
 
@@ -156,7 +156,7 @@ def opened(paths: list[str]) -> list[File]:
     """
     taken = [(Path(path).name, take(path)) for path in paths]
     files: list[tuple[str, bytes]] = []
-    size, limits = 0, room().archive
+    size, limits = 0, upload_limits().archive
     for name, data in taken:
         inner = unpack(data, limits) if is_archive(data) else None
         named = [(name, data)] if inner is None else [(f"{name}/{part}", content) for part, content in inner]

@@ -7,9 +7,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from app.room import Room
 from app.study import View, open_study, opened_study, view_of
 from app.texts.input_text import DRAW_A_REGION
+from app.upload_limits import UploadLimits
 from mermed_core.errors import ImageError, UnsupportedFormatError
 from mermed_core.imaging.frames import Box
 from mermed_core.imaging.grey_values import Window
@@ -114,7 +114,7 @@ def test_what_the_page_asks_for_is_read_or_refused():
 @pytest.fixture
 def slide(monkeypatch) -> tuple[np.ndarray, bytes]:
     """A picture of 300 × 200 px with copies nested in it, of which at most 20,000 px may be read at once."""
-    monkeypatch.setattr(Room, "file", Limits(max_pixels=20_000))
+    monkeypatch.setattr(UploadLimits, "file", Limits(max_pixels=20_000))
     pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as file:

@@ -10,8 +10,8 @@ from PIL import Image
 from app import study
 from app.components.opener import opener
 from app.pages.batch import opened
-from app.room import Room, room
 from app.ui import launch_options
+from app.upload_limits import UploadLimits, upload_limits
 from mermed_core.errors import ImageTooLargeError, SettingsError
 from mermed_core.imaging.archives import ARCHIVE_LIMITS
 from mermed_core.imaging.limits import LIMITS
@@ -19,16 +19,16 @@ from mermed_core.settings import Settings
 
 
 def test_without_a_word_of_the_host_everything_is_as_it_was():
-    assert room() == Room(100)
-    assert (room().file, room().archive) == (LIMITS, ARCHIVE_LIMITS)
-    assert room().visits == 3 * 2**30
+    assert upload_limits() == UploadLimits(100)
+    assert (upload_limits().file, upload_limits().archive) == (LIMITS, ARCHIVE_LIMITS)
+    assert upload_limits().visits == 3 * 2**30
 
 
 def test_a_larger_file_may_be_sent_and_read(monkeypatch):
     monkeypatch.setenv("MERMED_UPLOAD_MB", "2000")
     assert launch_options(Settings.from_environment())["max_file_size"] == "2000mb"
-    assert room().file.max_bytes == room().archive.max_bytes == 2000 * 2**20
-    assert room().visits == 6000 * 2**20
+    assert upload_limits().file.max_bytes == upload_limits().archive.max_bytes == 2000 * 2**20
+    assert upload_limits().visits == 6000 * 2**20
     assert opener().props["most_bytes"] == 2000 * 2**20
     assert "more than 2000 MB" in opener().props["sentences"]["large"]
 
@@ -37,10 +37,10 @@ def test_what_is_read_is_bounded_by_it(monkeypatch, tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(buffer, "BMP")
     data = buffer.getvalue()
-    monkeypatch.setattr(Room, "file", replace(LIMITS, max_bytes=len(data) - 1))
+    monkeypatch.setattr(UploadLimits, "file", replace(LIMITS, max_bytes=len(data) - 1))
     with pytest.raises(ImageTooLargeError, match="at most 0 MB are read"):
         study.open_study([("a.bmp", data)]).read(0, 0)
-    monkeypatch.setattr(Room, "archive", replace(ARCHIVE_LIMITS, max_bytes=100))
+    monkeypatch.setattr(UploadLimits, "archive", replace(ARCHIVE_LIMITS, max_bytes=100))
     with pytest.raises(ImageTooLargeError, match="too much to open at once"):
         study.open_study([("a.bmp", data)])
     path = tmp_path / "a.bmp"

@@ -11,7 +11,7 @@ _LARGE_FILES = 3  # as many of the largest that the host allows may be held at l
 
 
 @dataclass(frozen=True)
-class Room:
+class UploadLimits:
     """What may be opened.
 
     Attributes:
@@ -46,6 +46,6 @@ class Room:
         return max(_VISITS, _LARGE_FILES * self.bytes)
 
 
-def room() -> Room:
+def upload_limits() -> UploadLimits:
     """Returns what the host allows, by the environment."""
-    return Room(Settings.from_environment().upload_mb)
+    return UploadLimits(Settings.from_environment().upload_mb)
