@@ -1,6 +1,5 @@
 """A second collection for a map beside the first, in the first one's colours."""
 
-import threading
 from dataclasses import replace
 from functools import cached_property
 
@@ -8,8 +7,9 @@ import numpy as np
 
 from mermed_core.collections.cluster_names import known_cases
 from mermed_core.collections.collection import LABEL, Collection
-from mermed_core.collections.overlap import Overlap, match_cases, neighbourhood_overlap
+from mermed_core.collections.overlap import match_cases
 
+from ..overlap_job import OverlapJob
 from ..texts import map_text
 from .map_columns import MISSING, OTHER, PALETTE, Coloured, Group, MapColumns
 
@@ -24,14 +24,14 @@ class BesideColumns:
         first: the columns of the first map.
         own: those of the second collection for itself.
         collection: the second one.
+        overlap: how alike the two collections' neighbourhoods are.
     """
 
     def __init__(self, first: MapColumns, collection: Collection) -> None:
         self.first = first
         self.own = MapColumns(collection, known_cases(collection))
         self.collection = collection
-        self._lock = threading.Lock()
-        self._overlap: Overlap | None = None
+        self.overlap = OverlapJob(first.collection, collection)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,17 +56,6 @@ class BesideColumns:
         alone = numbers < 0
         numbers[alone] = len(point_of) + np.arange(np.count_nonzero(alone))
         return numbers.astype("<u4")
-
-    def overlap(self) -> Overlap:
-        """Returns how alike the two collections' neighbourhoods are; computed once, when first wanted.
-
-        Raises:
-            CollectionError: they share fewer than two cases.
-        """
-        with self._lock:
-            if self._overlap is None:
-                self._overlap = neighbourhood_overlap(self.first.collection, self.collection)
-            return self._overlap
 
     def coloured(self, name: str) -> Coloured:
         """Returns the second map's points by a column of the first.

@@ -13,11 +13,11 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
     throw new Error(said || String(got.status));
   }
   // What the server computes in the background is asked for until it is there.
-  async function finished(address) {
+  async function finished(address, begin) {
     let got = await answer(fetch(address));
     if (got.status !== 202) return got;
     const mine = patience;
-    await post("measure", {});
+    await begin();
     while (got.status === 202) {
       const state = await got.json();
       if (mine !== patience) throw Object.assign(new Error(sentences.given_up), { givenUp: true });
@@ -28,9 +28,9 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
     }
     return got;
   }
-  function once(address, read) {
+  function once(address, read, begin = () => post("measure", {})) {
     if (!kept.has(address)) {
-      const found = finished(address).finally(() => told(null)).then(read);
+      const found = finished(address, begin).finally(() => told(null)).then(read);
       kept.set(address, found);
       found.catch(() => kept.delete(address)); // so that it can be asked for again
     }
@@ -48,7 +48,7 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
     places: () => once(`${columns}/places`, bytes).then((found) => new Uint16Array(found)),
     // Of a second map: each point's number on the first, and how many neighbours their cases share.
     points: () => once(`${columns}/points`, bytes).then((found) => new Uint32Array(found)),
-    overlap: () => once(`${explore}/overlap`, (got) => got.json()),
+    overlap: () => once(`${explore}/overlap`, (got) => got.json(), () => {}), // asking begins it
     // A byte a point.
     column: (number) => once(`${columns}/${number}`, bytes).then((found) => new Uint8Array(found)),
     // The groups and limits of a column.

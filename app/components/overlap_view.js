@@ -13,15 +13,25 @@ function overlapView(box, { data, sentences }) {
     return item;
   }
 
-  box.addEventListener("toggle", async () => {
-    if (!box.open || list.children.length) return;
+  const told = ({ seconds_left: left }) => left === null ? sentences.overlap_wait : sentences.overlap_left.replace("{}", left);
+
+  async function compare() {
     said.textContent = sentences.overlap_wait;
+    data.making((state) => {
+      if (state) said.textContent = told(state);
+    });
     try {
       const found = await data.overlap();
       said.textContent = found.said;
       list.replaceChildren(...found.shares.map((share) => bar(share, found.chance)));
     } catch (error) {
-      said.textContent = sentences.overlap_failed.replace("{}", error.message);
+      if (!error.givenUp) said.textContent = sentences.overlap_failed.replace("{}", error.message);
+      else if (box.open) compare(); // it was closed and opened again meanwhile
     }
+  }
+
+  box.addEventListener("toggle", () => {
+    if (!box.open) data.giveUp();
+    else if (!list.children.length) compare();
   });
 }

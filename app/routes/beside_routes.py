@@ -18,7 +18,7 @@ from ..components.beside_map import BESIDE
 from ..components.case_rows import CaseRows
 from ..components.collection_map import EXPLORE
 from ..texts import beside_text, text
-from .columns_route import ADDRESS, PLACES
+from .columns_route import ADDRESS, PLACES, unfinished
 from .explore_routes import explore_routes, tagged
 
 
@@ -40,10 +40,10 @@ def beside_routes(columns: BesideColumns) -> list[BaseRoute]:
 
     def overlap(request: Request) -> Response:
         try:
-            found = columns.overlap()
+            found = columns.overlap.found()
         except CollectionError as error:
             return Response(in_readers_words(str(error)), 400, media_type="text/plain; charset=utf-8")
-        return JSONResponse(_plain(found, columns))
+        return JSONResponse(_plain(found, columns)) if found else unfinished(columns.overlap.state)
 
     own = [
         Route(f"/{ADDRESS}/{PLACES}", places),

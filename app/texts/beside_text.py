@@ -3,6 +3,8 @@
 from mermed_core.collections.overlap import Overlap, SharedNeighbours
 from mermed_core.languages.say import speaks
 
+from . import measure_text
+
 say = speaks(__name__)
 
 OVERLAP = "How alike are the two maps?"
@@ -15,7 +17,9 @@ MAP_SCRIPT = {
     "beside_chosen": "{} of {} selected, {} of them on both maps",
     "beside_wait": "This map could not be loaded ({}). Reload to try again.",
     "overlap_wait": "Comparing the neighbours of the cases…",
+    "overlap_left": "Comparing the neighbours of the cases: about {} s left. Close this to cancel.",
     "overlap_failed": "That did not work: {}",
+    "given_up": measure_text.MAP_SCRIPT["given_up"],
 }
 
 

@@ -44,10 +44,11 @@ def run(options: argparse.Namespace) -> None:
         CollectionError: one of them is missing or damaged, or they share fewer than two cases.
     """
     from mermed_core.collections.overlap import neighbourhood_overlap
+    from mermed_core.collections.quality.watch import TerminalWatch
     from mermed_core.collections.store import load_collection
 
     first, second = load_collection(options.first), load_collection(options.second)
-    found = neighbourhood_overlap(first, second, neighbours=options.neighbours)
+    found = neighbourhood_overlap(first, second, neighbours=options.neighbours, watch=TerminalWatch())
     if options.json:
         print(json.dumps(dataclasses.asdict(found)))
     else:

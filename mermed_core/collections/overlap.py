@@ -11,6 +11,7 @@ import pandas as pd
 
 from mermed_core.collections.collection import CHECKSUM, FRAME, Collection
 from mermed_core.collections.quality.neighbourhood import patients, without_itself
+from mermed_core.collections.quality.watch import Watch
 from mermed_core.errors import CollectionError
 from mermed_core.metrics.bootstrap import interval, resample
 
@@ -18,7 +19,7 @@ NEIGHBOURS = 10
 _MOST_ASKED = (
     10_000  # cases whose neighbours are compared; more would make the interval no narrower to the eye
 )
-_BLOCK = 1024  # queries searched together
+_BLOCK = 512  # queries searched together
 _RESAMPLES = 1000
 _SEED = 0
 
@@ -81,7 +82,12 @@ def match_cases(first: Collection, second: Collection) -> np.ndarray:
 
 
 def neighbourhood_overlap(
-    first: Collection, second: Collection, *, neighbours: int = NEIGHBOURS, seed: int = _SEED
+    first: Collection,
+    second: Collection,
+    *,
+    neighbours: int = NEIGHBOURS,
+    seed: int = _SEED,
+    watch: Watch | None = None,
 ) -> Overlap:
     """Compares who is near whom in two collections, in the space in which each compares images.
 
@@ -90,6 +96,7 @@ def neighbourhood_overlap(
         second: another one, such as the same images as another encoder sees them.
         neighbours: how many nearest cases of each case; fewer where the collections share no more cases.
         seed: of the choice of 10,000 cases where more are shared, and of the interval.
+        watch: is told how far it is.
 
     Raises:
         CollectionError: the collections share fewer than two cases.
@@ -102,7 +109,7 @@ def neighbourhood_overlap(
         )
     count = min(neighbours, len(pairs) - 1)
     asked = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:_MOST_ASKED])
-    shares = _shares(first, second, pairs, asked, count)
+    shares = _shares(first, second, pairs, asked, count, watch or Watch())
     groups = patients(first.records)[pairs[asked, 0]]
     modality = first.cases["modality"].to_numpy()[pairs[asked, 0]]
     of = {str(name): np.flatnonzero(modality == name) for name in np.unique(modality.astype(str))}
@@ -142,10 +149,11 @@ def _match_images(row_of: np.ndarray, images: list[np.ndarray], free: np.ndarray
 
 
 def _shares(
-    first: Collection, second: Collection, pairs: np.ndarray, asked: np.ndarray, count: int
+    first: Collection, second: Collection, pairs: np.ndarray, asked: np.ndarray, count: int, watch: Watch
 ) -> np.ndarray:
     """Returns (asked,) the share of the nearest matched cases that both collections name."""
     shares = np.empty(len(asked))
+    watch.begin("neighbours in both collections", len(asked))
     for start in range(0, len(asked), _BLOCK):
         rows = asked[start : start + _BLOCK]
         one, other = (
@@ -153,6 +161,7 @@ def _shares(
             for side, collection in enumerate((first, second))
         )
         shares[start : start + _BLOCK] = (one[:, :, None] == other[:, None, :]).any(axis=2).mean(axis=1)
+        watch.advance(len(rows))
     return shares
 
 

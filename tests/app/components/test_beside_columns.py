@@ -84,6 +84,10 @@ def test_numbers_lie_on_the_ramp_of_the_first_map(columns):
     assert columns.coloured("age").limits == (0, AGES - 1)
 
 
-def test_the_overlap_is_computed_once(columns):
-    assert columns.overlap().matched == 20
-    assert columns.overlap() is columns.overlap()
+def test_the_overlap_is_that_of_both_collections(columns):
+    assert columns.overlap.found() is None  # it has begun
+    columns.overlap.wait()
+    found = columns.overlap.found()
+    assert found is not None
+    assert found.matched == 20
+    assert columns.overlap.found() is found

@@ -46,7 +46,11 @@ def test_cases_come_as_those_of_the_first_map_do(client, columns):
     assert client.get("/beside/explore-data/picture/any/5").headers["content-type"] == "image/jpeg"
 
 
-def test_the_overlap_is_said_with_a_bar_for_each_modality(client):
+def test_the_overlap_is_said_with_a_bar_for_each_modality(client, columns):
+    begun = client.get("/beside/explore-data/overlap")
+    assert begun.status_code == 202
+    assert set(begun.json()) == {"step", "done", "total", "seconds_left"}
+    columns.overlap.wait()
     found = client.get("/beside/explore-data/overlap").json()
     assert "420 cases are on both maps" in found["said"]
     assert found["chance"] == pytest.approx(10 / 419)
@@ -60,6 +64,9 @@ def test_two_collections_that_share_nothing_are_a_sentence(services, monkeypatch
     collection = services.predictor.collection
     columns = BesideColumns(MapColumns(collection), collection)
     monkeypatch.setattr("mermed_core.collections.overlap.match_cases", lambda *_: np.empty((0, 2), int))
-    answer = TestClient(Starlette(routes=beside_routes(columns))).get("/beside/explore-data/overlap")
+    client = TestClient(Starlette(routes=beside_routes(columns)))
+    assert client.get("/beside/explore-data/overlap").status_code == 202
+    columns.overlap.wait()
+    answer = client.get("/beside/explore-data/overlap")
     assert answer.status_code == 400
     assert "share 0 of their cases" in answer.text
