@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from app.upload_limits import UploadLimits
 from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.imaging.limits import Limits
-from mermed_core.imaging.reader import read_image, read_region
+from mermed_core.imaging.reader import read_image
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
@@ -71,8 +72,7 @@ def ct_series() -> list[bytes]:
 
 
 def test_a_region_of_a_slide_is_read_at_full_size(browser: Browser, serve, monkeypatch, tmp_path: Path):
-    for read in (read_image, read_region):
-        monkeypatch.setitem(read.__kwdefaults__, "limits", Limits(max_pixels=500_000))
+    monkeypatch.setattr(UploadLimits, "file", Limits(max_pixels=500_000))
     whole = read_image(ASSETS / "examples" / "pathology.png").pixels
     pixels = np.ascontiguousarray(whole[:320, :320].repeat(4, axis=0).repeat(4, axis=1))
     with tifffile.TiffWriter(tmp_path / "slide.tiff") as file:

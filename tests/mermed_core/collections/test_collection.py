@@ -145,7 +145,12 @@ def test_a_large_collection_gets_an_index_that_is_made_again_where_it_is_missing
         hits = load_collection(folder).nearest(collection.vectors[5], 10)
         assert len(built) == times
         assert not hits.exact
-        assert len(set(hits) & set(collection.nearest(collection.vectors[5], 10))) >= 8
+        all_compared = collection.nearest(collection.vectors[5], 10)
+        similarity = {hit.case.case_id: hit.similarity for hit in all_compared}
+        found = [hit for hit in hits if hit.case.case_id in similarity]
+        assert len(found) >= 8
+        expected = [similarity[hit.case.case_id] for hit in found]
+        assert [hit.similarity for hit in found] == pytest.approx(expected, abs=1e-6)
     assert collection.nearest(collection.vectors[5], 10).exact
     names = [collection.values(column) for column in ("source", "modality", "label")]
     assert len(built[0]) == sum(map(len, names))  # it is checked under each
