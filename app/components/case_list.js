@@ -5,7 +5,8 @@ const ROW_HEIGHT = 34;
 function caseList(box, { data, columns, titles, on }) {
   const [head, body] = [box.querySelector(".mm-list-head"), box.querySelector(".mm-list-body")];
   let points = [];
-  const rows = virtualRows(body, { height: () => ROW_HEIGHT, make: row, settled });
+  const items = (line) => [...line.querySelectorAll("button")];
+  const rows = virtualRows(body, { height: () => ROW_HEIGHT, make: row, settled, items, total: () => points.length });
 
   for (const name of columns) {
     const [cell, button] = ["span", "button"].map((tag) => document.createElement(tag));

@@ -1,12 +1,20 @@
 // What may be wrong: ranked lists that are made on demand, decided on one by one, taken along as CSV.
 const SUSPECT_HEIGHT = 104;
 const DECISIONS = ["accepted", "dismissed"];
+const BUTTONS = 1 + DECISIONS.length; // of a suspect: its pictures and the decisions
 
 function checksView(box, { data, drawing, version, sentences, on }) {
   const part = (selector) => box.querySelector(selector);
   const place = `mermed-checks-${version}`; // in this browser alone
   const decided = JSON.parse(localStorage.getItem(place) ?? "{}");
-  const rows = virtualRows(part(".mm-suspects"), { height: () => SUSPECT_HEIGHT, make: row, settled: () => {} });
+  const rows = virtualRows(part(".mm-suspects"), {
+    height: () => SUSPECT_HEIGHT,
+    make: row,
+    settled: () => {},
+    items: (line) => [...line.querySelectorAll("button")],
+    total: () => shown.length * BUTTONS,
+    across: () => BUTTONS,
+  });
   let [result, shown, watching] = [null, [], 0];
 
   const keyOf = (suspect) => `${result.name} ${suspect.cases.join(" ")} ${suspect.reason}`.slice(0, 300);

@@ -6,7 +6,14 @@ const CAPTION = 46; // px below a picture
 function pictureGrid(box, { data, drawing, sentences, on }) {
   let [points, across, side] = [[], 1, 0];
 
-  const rows = virtualRows(box, { height: () => side + CAPTION + CELL_GAP, make: row, settled });
+  const rows = virtualRows(box, {
+    height: () => side + CAPTION + CELL_GAP,
+    make: row,
+    settled,
+    items: (line) => [...line.children],
+    total: () => points.length,
+    across: () => across,
+  });
 
   function measure() {
     const width = box.clientWidth - 24; // the padding on both sides
@@ -61,15 +68,6 @@ function pictureGrid(box, { data, drawing, sentences, on }) {
   box.addEventListener("pointerover", pointed);
   box.addEventListener("focusin", pointed);
   for (const gone of ["pointerleave", "focusout"]) box.addEventListener(gone, () => on.point(-1));
-
-  box.addEventListener("keydown", (event) => {
-    const at = Number(event.target.closest(".mm-cell")?.dataset.at);
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
-    const next = { Home: 0, End: points.length - 1 }[event.key] ?? at + step;
-    if (!(next >= 0 && next < points.length)) return;
-    event.preventDefault();
-    rows.reach(Math.floor(next / across))?.children[next % across]?.focus();
-  });
 
   function refresh() {
     measure();

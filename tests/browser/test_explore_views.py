@@ -115,6 +115,29 @@ def test_pictures_are_walked_by_keys_ringed_on_the_map_and_open_a_case(page):
     expect(page.locator("#similar-results .mm-case").first).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("panel", "items"), [("grid", ".mm-pictures-grid .mm-cell"), ("list", ".mm-list-body button")]
+)
+def test_tab_passes_many_cases_as_one_and_arrows_walk_them(page, panel, items):
+    page.locator(f"[data-panel={panel}]").click()
+    expect(page.locator(items).nth(3)).to_be_visible()
+    offered = page.locator(f"{items}[tabindex='0']")
+    expect(offered).to_have_count(1)
+    offered.focus()
+    page.keyboard.press("ArrowDown")
+    expect(offered).to_be_focused()
+    second = offered.evaluate("(item) => item.closest('[data-at]').dataset.at")
+    assert int(second) > 0
+    page.keyboard.press("Tab")
+    expect(page.locator(f"{items}:focus")).to_have_count(0)
+    page.keyboard.press("Shift+Tab")
+    expect(offered).to_be_focused()
+    assert offered.evaluate("(item) => item.closest('[data-at]').dataset.at") == second
+    page.keyboard.press("End")
+    expect(offered).to_be_focused()
+    assert offered.evaluate("(item) => item.closest('[data-at]').dataset.at") == "419"
+
+
 def test_the_table_sorts_and_reads_as_a_table(page):
     page.locator("[data-panel=list]").click()
     header = page.get_by_role("columnheader", name="Label")
