@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mermed_core.collections.collection import Collection
 from mermed_core.inference.batch import BatchRow, Pace
 from mermed_core.languages.say import in_readers_words
 from mermed_core.models.model_metrics import ModelMetrics
 
-from ..texts import batch_text, text
+from ..texts import batch_text, case_text, text
 from .pictures import png_uri
 from .templates import render
 
@@ -16,7 +17,8 @@ def progress_bar(pace: Pace | None, stopped: str = "") -> str:
     """Returns how far the work has come; "" where none was begun."""
     if pace is None:
         return _render("progress", total=0)
-    said = batch_text.progress(int(pace.done), pace.total, pace.rate, pace.seconds_left)
+    left = None if stopped else pace.seconds_left
+    said = batch_text.progress(int(pace.done), pace.total, pace.rate, left)
     return _render(
         "progress",
         total=pace.total,
@@ -25,12 +27,12 @@ def progress_bar(pace: Pace | None, stopped: str = "") -> str:
     )
 
 
-def batch_table(rows: Sequence[BatchRow], metrics: ModelMetrics) -> str:
-    """Returns a line for each picture."""
-    return _render("table", rows=[_row(row, metrics) for row in rows])
+def batch_table(rows: Sequence[BatchRow], metrics: ModelMetrics, collection: Collection | None) -> str:
+    """Returns a line for each picture; `collection` has the known cases, None where there is none."""
+    return _render("table", rows=[_row(row, metrics, collection) for row in rows])
 
 
-def _row(row: BatchRow, metrics: ModelMetrics) -> dict[str, Any]:
+def _row(row: BatchRow, metrics: ModelMetrics, collection: Collection | None) -> dict[str, Any]:
     analysis = row.analysis
     name = batch_text.frame(row.name, row.frame + 1, row.frames) if row.frames > 1 else row.name
     known = {"name": name, "answer": row.answer, "known": batch_text.ANSWERS[row.answer]}
@@ -57,9 +59,9 @@ def _row(row: BatchRow, metrics: ModelMetrics) -> dict[str, Any]:
         said["finding"] = text.class_name(metrics, finding.task, finding.label)
         said["probability"], said["percent"] = f"{finding.probability:.4f}", text.percent(finding.probability)
         said["doubt"] = "" if finding.holds_elsewhere else batch_text.NOT_ELSEWHERE
-    if analysis.neighbours:
+    if analysis.neighbours and collection is not None:
         nearest = analysis.neighbours[0]
-        said["nearest"] = text.case_label(nearest.case)
+        said["nearest"] = case_text.labels(collection, nearest.case.labels)
         said["similarity"] = text.decimal(nearest.similarity)
     return said
 

@@ -109,7 +109,7 @@ class BatchPage:
         }
 
     def _table(self, rows: tuple[BatchRow, ...]) -> str:
-        return batch_table(rows, self._predictor.metrics)
+        return batch_table(rows, self._predictor.metrics, self._predictor.collection)
 
     def _wire(self) -> None:
         parts = [self._rows, self._pace, self.notice, self.progress, self.table, self.files]

@@ -46,11 +46,11 @@ FILE_NAME = "analyses.csv"
 
 
 def progress(done: int, total: int, rate: float, left: float | None) -> str:
-    """Says how far a batch has come, how fast, and how long it will take."""
+    """Says how far a batch has come, how fast, and how long it will take where that is known."""
     if done >= total:
         return say("{total} files done.", total=total)
     if left is None:
-        return say("0 of {total} files.", total=total)
+        return say("{done} of {total} files.", done=done, total=total)
     return say(
         "{done} of {total} files, {rate:.1f} a second, about {remaining} left.",
         done=done,

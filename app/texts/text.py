@@ -12,7 +12,7 @@ from mermed_core.models.model_metrics import (
     TaskMetrics,
     UnseenSourceMetrics,
 )
-from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY, Case
+from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY
 from mermed_core.reports.case.neighbour_wording import NEAREST_ANYWAY
 from mermed_core.reports.case.wording import (
     COARSE_MAP,
@@ -288,11 +288,6 @@ def decimals(value: float) -> str:
 def column_name(name: str) -> str:
     """Returns the name of a column of a collection's records for people."""
     return name_of(humanise(name))
-
-
-def case_label(case: Case) -> str:
-    """Returns the labels of a case as they are stored, for a table."""
-    return ", ".join(name_of(each) for each in case.labels) or say("unlabelled")
 
 
 def no_such_finding(name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from gradio_client import Client, handle_file
 
 from app.pages.batch import BatchPage
+from app.texts import case_text
 from mermed_core.files import ASSETS
 
 EXAMPLES = ASSETS / "examples"
@@ -44,6 +45,9 @@ def test_it_shows_how_far_it_has_come_and_then_the_table(page, tmp_path):
     table = steps[-1][page.table]
     assert table.count("<tr class=") == 2
     assert "Colour fundus" in table
+    nearest = [row.analysis.neighbours[0].case for row in steps[-1][page._rows] if row.analysis]
+    for case in nearest:
+        assert f">{case_text.labels(page._predictor.collection, case.labels)} <small>" in table
     assert table.count("data:image/png") == 2
 
 
@@ -53,7 +57,8 @@ def test_stopped_it_keeps_what_is_done(page, tmp_path):
     step = next(running)
     running.close()
     kept = page.stopped(step[page._rows], step[page._pace])
-    assert "Stopped. 1 of 3 files" in kept[page.progress]
+    assert "Stopped. 1 of 3 files." in kept[page.progress]
+    assert "left" not in kept[page.progress]
     assert kept[page.table].count("<tr class=") == 1
     saved = json.loads(page.save(kept[page._rows]))
     lines = list(csv.DictReader(io.StringIO(base64.b64decode(saved["data"]).decode())))
