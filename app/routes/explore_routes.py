@@ -17,6 +17,7 @@ from mermed_core.languages.say import in_readers_words
 
 from ..components.case_rows import CaseRows
 from ..components.collection_map import EXPLORE, groups_of
+from ..components.map_columns import MapColumns
 from ..selection import from_map
 from ..selection_files import FILES
 from .columns_route import State, unfinished
@@ -80,26 +81,26 @@ def explore_routes(rows: CaseRows, state: State = dict) -> list[BaseRoute]:
             raise HTTPException(400)
         return Response(np.packbits(rows.search(text), bitorder="little").tobytes(), media_type=_BINARY)
 
-    def export(kind: str) -> Answer:
-        def send(body: Mapping[str, Any]) -> Response:
-            written = columns.tags.written() if columns.tags.there else None
-            file = FILES[kind](collection, from_map(columns.order, body.get("bits")), written)
-            headers = {
-                "Content-Disposition": f'attachment; filename="{file.name}"',
-                "Cache-Control": "no-store",
-            }
-            return Response(file.content, headers=headers, media_type=file.media_type)
-
-        return send
-
     return [
         Route(f"/{EXPLORE}/facts/{{column:int}}", facts),
         Route(f"/{EXPLORE}/order/{{name}}", order),
         Route(f"/{EXPLORE}/picture/{{version}}/{{point:int}}", picture),
         asked("records", records),
         asked("search", search),
-        *(asked(f"export/{kind}", export(kind)) for kind in FILES),
+        *(asked(f"export/{kind}", _export(columns, kind)) for kind in FILES),
     ]
+
+
+def _export(columns: MapColumns, kind: str) -> Answer:
+    """Returns what answers with the cases of a selection as a file of one kind."""
+
+    def send(body: Mapping[str, Any]) -> Response:
+        written = columns.tags.written() if columns.tags.there else None
+        file = FILES[kind](columns.collection, from_map(columns.order, body.get("bits")), written)
+        headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Cache-Control": "no-store"}
+        return Response(file.content, headers=headers, media_type=file.media_type)
+
+    return send
 
 
 def asked(name: str, answer: Answer) -> Route:
