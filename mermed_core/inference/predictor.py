@@ -24,7 +24,7 @@ from mermed_core.models.cam import DEFAULT, METHODS
 from mermed_core.models.embedder import Embedder
 from mermed_core.models.fitted_parts import FittedParts
 from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head, HeadSet
-from mermed_core.models.model_folder import CARD
+from mermed_core.models.model_folder import read_card
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
 from mermed_core.records import (
     Analysis,
@@ -121,7 +121,7 @@ class Predictor:
             embedder,
             FittedParts.load(model, embedder.backbone.dim),
             load_collection(collection, pictures=pictures, server=server) if collection else None,
-            card=_read_card(model / CARD),
+            card=read_card(model),
             metrics=ModelMetrics.load(model / METRICS),
         )
 
@@ -391,10 +391,3 @@ def _named_region(regions: dict[str, float]) -> dict[str, Any]:
     if not region or region.startswith(UNNAMED_REGION):
         return {}
     return {"region": region, "region_probability": regions[region]}
-
-
-def _read_card(path: Path) -> str:
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if text.startswith("---\n"):
-        text = text.partition("\n---\n")[2]
-    return text.strip()

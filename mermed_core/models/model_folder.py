@@ -121,6 +121,15 @@ def load_model(folder: Path, device: torch.device | None = None) -> tuple[Backbo
     return backbone.to(device or "cpu").for_inference(), config
 
 
+def read_card(folder: Path) -> str:
+    """Returns the model card without the settings above it, "" where there is none."""
+    path = folder / CARD
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if text.startswith("---\n"):
+        text = text.partition("\n---\n")[2]
+    return text.strip()
+
+
 def fingerprint(folder: Path) -> str:
     """Returns 16 hexadecimal digits that change with the weights or the preprocessing, not with the heads."""
     config = load_config(folder)

@@ -14,7 +14,15 @@ from safetensors.torch import save_file
 from mermed_core.errors import ModelError
 from mermed_core.files import BUNDLED_ATLAS, BUNDLED_COLLECTION, BUNDLED_MODEL
 from mermed_core.models.heads import HEADS_FOLDER
-from mermed_core.models.model_folder import CONFIG, WEIGHTS, fingerprint, load_config, load_model
+from mermed_core.models.model_folder import (
+    CARD,
+    CONFIG,
+    WEIGHTS,
+    fingerprint,
+    load_config,
+    load_model,
+    read_card,
+)
 from mermed_core.models.retrieval_space import load_retrieval_space
 
 
@@ -144,3 +152,17 @@ def test_a_model_without_its_weights_is_a_sentence(folder):
     for read in (fingerprint, load_model):
         with pytest.raises(ModelError, match="cannot be read"):
             read(folder)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("---\nlicense: apache-2.0\n---\n\n# Title\n\nText\n", "# Title\n\nText"),
+        ("# Title\n", "# Title"),
+        (None, ""),
+    ],
+)
+def test_the_card_is_read_without_its_settings(tmp_path, written, read):
+    if written is not None:
+        (tmp_path / CARD).write_text(written, encoding="utf-8")
+    assert read_card(tmp_path) == read
