@@ -1,9 +1,9 @@
 """How much a visitor may open: the size of a file that the host allows, and what follows from it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from mermed_core.imaging.archives import ARCHIVE_LIMITS, ArchiveLimits
-from mermed_core.imaging.limits import LIMITS, Limits
+from mermed_core.imaging.archives import ArchiveLimits, archive_limits
+from mermed_core.imaging.limits import Limits
 from mermed_core.settings import Settings
 
 _VISITS = 3 * 2**30  # bytes that all visits together may hold where files are small
@@ -33,12 +33,12 @@ class UploadLimits:
     @property
     def file(self) -> Limits:
         """Limits on one file, of an archive too."""
-        return replace(LIMITS, max_bytes=max(LIMITS.max_bytes, self.bytes))
+        return Limits(max_bytes=self.bytes)
 
     @property
     def archive(self) -> ArchiveLimits:
         """Limits on what is opened at once, unpacked."""
-        return replace(ARCHIVE_LIMITS, max_bytes=max(ARCHIVE_LIMITS.max_bytes, self.bytes))
+        return archive_limits(self.file)
 
     @property
     def visits(self) -> int:

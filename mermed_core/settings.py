@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from mermed_core.languages.catalogue import ENGLISH, languages
 from mermed_core.urls import without_secrets
 
 _LOCAL, _EVERYWHERE = "127.0.0.1", "0.0.0.0"
+_UPLOAD = "MERMED_UPLOAD_MB"
 THIS_MACHINE = (_LOCAL, "localhost", "::1")
 _NAME = re.compile(r"[^\W_][\w .-]{0,39}")
 
@@ -219,13 +221,14 @@ class Settings(BaseModel):
     upload_mb: Annotated[
         int,
         Field(
-            alias="MERMED_UPLOAD_MB",
-            description="Size in MB beyond which a visitor's file is refused. A whole slide at 40× has up to "
-            "some thousand; see below for the memory that it takes.",
+            alias=_UPLOAD,
+            description="Size in MB beyond which a file is refused, whether a visitor sends it or it lies in a "
+            "ZIP or a folder. A whole slide at 40× has up to some thousand; see below for the memory that it "
+            "takes.",
             ge=1,
             le=16384,
         ),
-    ] = 100
+    ] = 128
     space: Annotated[
         str, Field(alias="SPACE_ID", description="Set by Hugging Face Spaces; not meant to be set by hand.")
     ] = ""
@@ -300,6 +303,16 @@ class Settings(BaseModel):
                 f"The environment variable {first['loc'][0]} is '{without_secrets(str(first['input']))}'; "
                 f"{problem}."
             ) from error
+
+
+def upload_bytes() -> int:
+    """Returns the size of the largest file that the host allows to be read."""
+    return _upload_bytes(os.environ.get(_UPLOAD, ""))
+
+
+@cache  # asked for every image that is read
+def _upload_bytes(megabytes: str) -> int:
+    return Settings.from_environment({_UPLOAD: megabytes}).upload_mb * 2**20
 
 
 VARIABLES: tuple[str, ...] = tuple(str(field.alias) for field in Settings.model_fields.values())

@@ -11,11 +11,11 @@ import pandas as pd
 from mermed_core.data.file_tree import ONE_PICTURE_SUFFIXES
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ImageError, NoPixelsError
-from mermed_core.imaging.reader import LIMITS, count_frames, looks_like_image
+from mermed_core.imaging.reader import Limits, count_frames, looks_like_image
 
 NO_IMAGE = "files that are no images"
 NO_PICTURE = "DICOM files without a picture"
-TOO_MANY = f"files of more than {LIMITS.max_frames} frames"
+TOO_MANY = f"files of more than {Limits.max_frames} frames"
 _ONE_PICTURE = (b"\xff\xd8\xff", b"\x89PNG", b"BM")  # how JPEG, PNG and BMP begin
 
 
@@ -74,7 +74,7 @@ def with_own_frames(table: pd.DataFrame) -> pd.DataFrame:
 
 def limited(frames: int, left_out: Counter[str]) -> int:
     """Returns the number of frames, 0 for more than are ever read; such a file is counted."""
-    if frames > LIMITS.max_frames:
+    if frames > Limits.max_frames:
         left_out[TOO_MANY] += 1
         return 0
     return max(frames, 1)

@@ -22,7 +22,7 @@ from mermed_core.errors import (
     RefusedDownloadError,
 )
 from mermed_core.files import checksum, one_at_a_time, write_file
-from mermed_core.imaging.limits import LIMITS
+from mermed_core.imaging.limits import Limits
 from mermed_core.settings import Settings
 from mermed_core.urls import is_url, is_web_address, shown_url, without_secrets
 
@@ -80,10 +80,10 @@ def read_range(place: str, offset: int, length: int, *, sha256: str | None = Non
         except FileNotFoundError:  # another process may have evicted a copy at this moment
             file = _file(place, sha256)
         within = 0 <= offset <= offset + length <= os.fstat(file.fileno()).st_size
-        if within and length > LIMITS.max_bytes:
+        if within and length > (most := Limits().max_bytes):
             raise ImageTooLargeError(
                 f"An image of {in_words(length)} is stated in '{shown_url(place)}'; at most "
-                f"{LIMITS.max_bytes / 2**20:.0f} MB are read."
+                f"{most // 2**20} MB are read."
             )
         data = os.pread(file.fileno(), length, offset) if within else b""
     except (OSError, ManifestError, DownloadError) as error:

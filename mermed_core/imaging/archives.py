@@ -5,10 +5,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mermed_core.errors import DamagedImageError, ImageTooLargeError, UnsupportedFormatError
+from mermed_core.imaging.limits import Limits
 
 _MARKS = (b"PK\x03\x04", b"PK\x05\x06")
 _HIDDEN = ("__MACOSX", ".")  # what systems add to an archive
@@ -23,6 +24,11 @@ class ArchiveLimits:
 
 
 ARCHIVE_LIMITS = ArchiveLimits()
+
+
+def archive_limits(file: Limits) -> ArchiveLimits:
+    """Returns what may be opened at once where a file may be so large: at least one such file."""
+    return replace(ARCHIVE_LIMITS, max_bytes=max(ARCHIVE_LIMITS.max_bytes, file.max_bytes))
 
 
 def is_archive(data: bytes) -> bool:

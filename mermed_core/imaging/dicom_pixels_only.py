@@ -8,7 +8,7 @@ from pydicom.sequence import Sequence
 
 from mermed_core.errors import DamagedImageError
 from mermed_core.imaging.dicom_header import PICTURE_TAGS, parse_dicom
-from mermed_core.imaging.limits import LIMITS, Limits
+from mermed_core.imaging.limits import Limits
 
 # What items of sequences are read for; everything else in them goes.
 _INNER = (
@@ -20,13 +20,13 @@ _INNER = (
 _DAMAGED = "The DICOM file is damaged, cut off or of a rare variant. Export or send it again."
 
 
-def pixels_only(data: bytes, limits: Limits = LIMITS) -> bytes:
+def pixels_only(data: bytes, limits: Limits | None = None) -> bytes:
     """Returns a DICOM file with the elements that its picture is read from, and no others, at any depth.
 
     Raises:
         ImageError: too large, or so damaged that it cannot be written again.
     """
-    whole = parse_dicom(data, limits)
+    whole = parse_dicom(data, limits or Limits())
     kept = Dataset()
     for element in whole:
         if element.tag in PICTURE_TAGS:

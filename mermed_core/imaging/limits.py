@@ -1,20 +1,18 @@
 """What a file may hold at most, checked before anything of it is decoded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mermed_core.errors import DamagedImageError, FrameError, ImageTooLargeError
+from mermed_core.settings import upload_bytes
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may hold at most; pixels count for one frame."""
+    """What a file may hold at most; its bytes are the host's word, and pixels count for one frame."""
 
-    max_bytes: int = 128 * 2**20
+    max_bytes: int = field(default_factory=upload_bytes)
     max_pixels: int = 64_000_000
     max_frames: int = 4096
-
-
-LIMITS = Limits()
 
 
 def check_frame(frame: int, frames: int, limits: Limits) -> None:

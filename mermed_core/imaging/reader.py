@@ -6,6 +6,7 @@ The kind is decided by the content, never by the name. Whatever is wrong with a 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
@@ -25,14 +26,13 @@ from mermed_core.imaging.dicom_header import count_dicom_frames
 from mermed_core.imaging.frames import Box
 from mermed_core.imaging.grey_values import GreyValues
 from mermed_core.imaging.kinds import HEAD_BYTES, image_kind, refusal
-from mermed_core.imaging.limits import LIMITS, Limits
+from mermed_core.imaging.limits import Limits
 from mermed_core.imaging.pictures import count_picture_frames, read_picture
 from mermed_core.imaging.slides import FullSize
 from mermed_core.imaging.tiff import read_tiff, read_tiff_region
 from mermed_core.imaging.tiff_directories import count_pages
 
 __all__ = [
-    "LIMITS",
     "Limits",
     "MedicalImage",
     "count_frames",
@@ -79,7 +79,7 @@ def read_image(
     source: bytes | Path,
     *,
     frame: int = 0,
-    limits: Limits = LIMITS,
+    limits: Limits | None = None,
     keep_grey: bool = False,
     copies: Sequence[bytes | Path] = (),
 ) -> MedicalImage:
@@ -93,13 +93,14 @@ def read_image(
     Args:
         source: the file's bytes, or its path.
         frame: which frame or page, from 0.
-        limits: on bytes, pixels and frames; checked before pixels are decoded.
+        limits: on bytes, pixels and frames, checked before pixels are decoded; default: those of the host.
         keep_grey: whether grey values of more than 8 bits are kept, for another window.
         copies: files of the same slide at smaller sizes, the largest first, or their paths.
 
     Raises:
         ImageError: one of its kinds, with a sentence that says what is wrong.
     """
+    limits = limits or Limits()
     data = _bytes(source, limits)
     kind = image_kind(data)
     if kind is None:
@@ -123,7 +124,7 @@ def read_region(
     region: Box,
     *,
     frame: int = 0,
-    limits: Limits = LIMITS,
+    limits: Limits | None = None,
     copies: Sequence[bytes] = (),
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Reads a region of a picture that is too large to be read whole (`MedicalImage.full`).
@@ -132,7 +133,7 @@ def read_region(
         source: the file's bytes.
         region: inside the picture, in pixels of its full size.
         frame: which frame or page, from 0.
-        limits: on the pixels of the region; a larger one is read of a smaller copy.
+        limits: on the pixels of the region; a larger one is read of a smaller copy. Default: the host's.
         copies: files of the same slide at smaller sizes, the largest first.
 
     Returns:
@@ -142,6 +143,7 @@ def read_region(
     Raises:
         ImageError: the file is damaged there, or of no kind that holds such pictures.
     """
+    limits = limits or Limits()
     kind = image_kind(source[:HEAD_BYTES])
     if kind not in ("TIFF", "DICOM"):
         raise refusal(source)
@@ -153,17 +155,17 @@ def read_region(
         raise _sentence(error, kind) from error
 
 
-def count_frames(source: bytes | Path, *, limits: Limits = LIMITS) -> int:
+def count_frames(source: bytes | Path, *, limits: Limits | None = None) -> int:
     """Returns how many frames or pages a file has; no pixels are decoded, and little of the file is read.
 
     Args:
         source: the file's bytes, or its path.
-        limits: on bytes and frames. More frames than are allowed count as one more than the limit.
+        limits: on bytes and frames, by default the host's. More frames than are allowed count as one more.
 
     Raises:
         ImageError: it is no image, holds no picture, or its structure is damaged.
     """
-    head = _head(source)
+    limits, head = limits or Limits(), _head(source)
     kind = image_kind(head)
     if kind is None:
         raise refusal(head)
@@ -219,8 +221,8 @@ def _bytes(source: bytes | Path, limits: Limits) -> bytes:
     if len(data) > limits.max_bytes:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         raise ImageTooLargeError(
-            f"The file has {size / 2**20:.0f} MB; at most {limits.max_bytes / 2**20:.0f} MB are read. "
-            "Save a smaller version or a single frame."
+            f"The file has {ceil(size / 2**20)} MB; at most {limits.max_bytes // 2**20} MB are read. Save a "
+            "smaller version or a single frame; whoever runs the program can allow more (MERMED_UPLOAD_MB)."
         )
     return data
 

@@ -12,8 +12,9 @@ import pandas as pd
 
 from mermed_core.data.file_tree import walk_files
 from mermed_core.errors import ImageError, ImageTooLargeError
-from mermed_core.imaging.archives import is_archive, unpack
+from mermed_core.imaging.archives import archive_limits, is_archive, unpack
 from mermed_core.imaging.checks import concerns
+from mermed_core.imaging.limits import Limits
 from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.imaging.series import join_slides
@@ -116,7 +117,11 @@ def files_of(path: Path) -> list[File]:
         return join_slide_files([(name, path / name) for name in walk_files(path)])
     with path.open("rb") as file:
         archive = is_archive(file.read(_ARCHIVE_BYTES))
-    return join_slide_files(unpack(path.read_bytes())) if archive else [(path.name, path)]
+    return (
+        join_slide_files(unpack(path.read_bytes(), archive_limits(Limits())))
+        if archive
+        else [(path.name, path)]
+    )
 
 
 def join_slide_files(files: Sequence[tuple[str, Source]]) -> list[File]:

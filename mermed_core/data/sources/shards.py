@@ -24,7 +24,7 @@ from mermed_core.data.sources.columns import read_columns
 from mermed_core.data.sources.shard_index import INDEX, read_index
 from mermed_core.data.validation import fill_modality
 from mermed_core.errors import ManifestError
-from mermed_core.imaging.limits import LIMITS
+from mermed_core.imaging.limits import Limits
 from mermed_core.urls import is_url, is_web_address, shown_url, without_secrets
 
 PLAN = "plan.json"  # of our own shards, see `shard_writer`
@@ -205,7 +205,7 @@ def _count_frames(tar: tarfile.TarFile, member: tarfile.TarInfo, suffix: str, le
     data = stream.read(_HEAD_BYTES)
     trusted = suffix in _MANY_FRAMES
     if trusted or count_readable_frames(data, Counter(), trusted=False):
-        if member.size > LIMITS.max_bytes:
+        if member.size > Limits().max_bytes:
             return 1  # refused when it is read, as the same file in a folder is
         return count_readable_frames(data + stream.read(), left_out, trusted=trusted)
     return count_readable_frames(data, left_out, trusted=False)

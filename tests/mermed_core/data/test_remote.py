@@ -148,7 +148,7 @@ def test_a_range_outside_the_file_takes_no_memory(tmp_path, offset, length):
 
 
 def test_an_image_larger_than_any_that_is_read_takes_no_memory(tmp_path):
-    size = byte_ranges.LIMITS.max_bytes + 1
+    size = byte_ranges.Limits().max_bytes + 1
     with (tmp_path / "a.tar").open("wb") as file:
         file.truncate(size)  # a hole; nothing is written
     with pytest.raises(ImageTooLargeError, match="at most 128 MB"):

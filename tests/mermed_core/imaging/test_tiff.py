@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from mermed_core.errors import DamagedImageError, ImageTooLargeError, UnsupportedFormatError
-from mermed_core.imaging.limits import LIMITS, Limits
+from mermed_core.imaging.limits import Limits
 from mermed_core.imaging.reader import read_image
 from mermed_core.imaging.tiff_values import read_values
 
@@ -63,10 +63,10 @@ def test_numbers_of_every_type_arrive_in_both_orders_of_bytes(compression, order
 def test_what_libtiff_wrote_is_read_by_the_other_decoder_as_it_was(compression):
     """Every compression that libtiff and imagecodecs share, from the one to the other."""
     values = RAMP.astype(np.uint16)
-    shown, _, extra = read_values(saved(values, compression=compression), 0, LIMITS)
+    shown, _, extra = read_values(saved(values, compression=compression), 0, Limits())
     np.testing.assert_array_equal(shown[..., 0], values)
     assert extra is None
-    shown, _, _ = read_values(saved(RGB, compression=compression), 0, LIMITS)
+    shown, _, _ = read_values(saved(RGB, compression=compression), 0, Limits())
     np.testing.assert_array_equal(shown, RGB)
 
 
@@ -77,7 +77,7 @@ def test_what_imagecodecs_wrote_is_read_by_libtiff_as_it_was(compression):
 
 def test_jpeg_in_tiff_is_read_alike_by_both_decoders():
     for data in (saved(SMOOTH, compression="jpeg", quality=95), written(SMOOTH, compression="jpeg")):
-        shown, _, _ = read_values(data, 0, LIMITS)
+        shown, _, _ = read_values(data, 0, Limits())
         np.testing.assert_allclose(shown.astype(int), read_image(data).pixels, atol=2)
         np.testing.assert_allclose(shown.astype(int), SMOOTH, atol=12)
 
@@ -202,7 +202,7 @@ def test_what_is_rare_is_a_sentence():
         ),
     ):
         with pytest.raises(UnsupportedFormatError, match="without compression"):
-            read_values(written(values, **options), 0, LIMITS)
+            read_values(written(values, **options), 0, Limits())
 
 
 def test_a_page_that_is_cut_off_or_lacks_a_strip_is_damaged():
@@ -222,7 +222,7 @@ def test_a_page_that_is_cut_off_or_lacks_a_strip_is_damaged():
             read_image(bytes(data))
     data = written(np.ones((40, 50), np.uint32), photometric="minisblack")
     with pytest.raises(DamagedImageError, match="cut off"):
-        read_values(data[: len(data) // 2], 0, LIMITS)
+        read_values(data[: len(data) // 2], 0, Limits())
 
 
 def test_a_page_or_tile_of_too_many_pixels_is_refused_before_it_is_read():
