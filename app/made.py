@@ -52,9 +52,3 @@ class Made:
                         del self._results[name]
                 result.set_exception(error)
         return result.result()
-
-    def get(self, name: Hashable, default: T) -> T:
-        """Returns the result of a name, or the default where none is ready."""
-        with self._lock:
-            result = self._results.get(name)
-            return default if result is None or not result.done() else result.result()

@@ -70,7 +70,7 @@ class Answer:
             self._file_out = gr.Textbox(visible=False)
             self._pressed = gr.Textbox(visible=False)
         with gr.Column(scale=4, min_width=300):
-            self.modality = scripted_html(modality.empty(), "classify-modality", "live.js")
+            self.modality = static_html(modality.empty(), "classify-modality")
             self.findings = clickable_html(findings.empty(), "classify-findings")
             self.second_look = static_html("", "classify-second-look")
 
@@ -148,12 +148,14 @@ class Answer:
         """Asks about the same image under small changes."""
         if query is None:
             return ""
-        analysis = self._predictor.analyse(query.embedding, neighbours=1)
+        return second_look_card(self._second_look(query), self._predictor.metrics)
 
+    def _second_look(self, query: Query) -> tuple[SecondLook, ...]:
         def looked() -> tuple[SecondLook, ...]:
+            analysis = self._predictor.analyse(query.embedding, neighbours=1)
             return second_look(self._predictor, query.image, query.embedding, analysis)
 
-        return second_look_card(query.made.once("second look", looked), self._predictor.metrics)
+        return query.made.once("second look", looked)
 
     def compare(self, query: Query | None, case_id: str) -> str:
         """Shows why a case is similar: both pictures with what speaks for the likeness; "" closes it."""
@@ -177,7 +179,7 @@ class Answer:
     ) -> str:
         """Returns the report on the visitor's image as a file for the browser; "" without an image.
 
-        The heat map is drawn as on the page and tried, unless that was done there.
+        The heat map is drawn as on the page. What the page tried already is not tried again, the rest is.
         """
         if query is None:
             return ""
@@ -191,7 +193,7 @@ class Answer:
                 explained=self._maps.class_of(explained) if explained else None,
                 method=method,
                 neighbours=NEIGHBOURS,
-                looks=query.made.get("second look", ()),
+                looks=self._second_look(query),
                 check=self._maps.check(query, explained, method) if explained else None,
             )
             return report_file(report, kind)

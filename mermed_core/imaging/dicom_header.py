@@ -24,7 +24,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from mermed_core.errors import DamagedImageError, ImageTooLargeError, NoPixelsError, SlideLabelError
+from mermed_core.errors import DamagedImageError, ImageTooLargeError, SlideLabelError
+from mermed_core.imaging.dicom_without_picture import without_picture
 from mermed_core.imaging.kinds import HEAD_BYTES, image_kind
 from mermed_core.imaging.limits import Limits, check_frame, check_size
 
@@ -56,13 +57,12 @@ PICTURE_TAGS = [
 ] + _OVERLAY_ROWS
 GLASS = ("ImageType", "SpecimenLabelInImage", "Modality")
 """What says that a file shows the glass of a slide instead of what lies on it."""
-_GLASS_TAGS = [int(tag) for keyword in GLASS if (tag := tag_for_keyword(keyword)) is not None]
+_OBJECT_TAGS = [
+    int(tag) for keyword in (*GLASS, "SOPClassUID") if (tag := tag_for_keyword(keyword)) is not None
+]
 _LABEL = (
     "This is the label of a slide, or an overview of its glass: it may name the patient and is not read. "
     "Choose an image of the tissue."
-)
-_NO_PICTURE = (
-    "This DICOM file holds no picture (it is a report or a plan, say). Choose an image of the series."
 )
 
 
@@ -74,7 +74,7 @@ def parse_dicom(data: bytes, limits: Limits) -> pydicom.FileDataset:
         ImageTooLargeError: it unpacks to more than can be read.
     """
     _check_deflated(io.BytesIO(data), limits)
-    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=PICTURE_TAGS + _GLASS_TAGS)
+    dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=PICTURE_TAGS + _OBJECT_TAGS)
     if shows_glass(dataset):
         raise SlideLabelError(_LABEL)
     if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom went by the look of the first element
@@ -92,12 +92,12 @@ def count_dicom_frames(file: BinaryIO, limits: Limits) -> int:
     """
     _check_deflated(file, limits)
     file.seek(0)
-    tags: list[str] = ["Rows", "Columns", "NumberOfFrames", *MATRIX, *GLASS]
+    tags: list[str] = ["Rows", "Columns", "NumberOfFrames", "SOPClassUID", *MATRIX, *GLASS]
     dataset = pydicom.dcmread(file, force=True, stop_before_pixels=True, specific_tags=tags)
     if shows_glass(dataset):
         raise SlideLabelError(_LABEL)
     if not (number(dataset, "Rows") and number(dataset, "Columns")):
-        raise NoPixelsError(_NO_PICTURE)
+        raise without_picture(dataset)
     return _frames(dataset)
 
 
@@ -114,14 +114,14 @@ def stated(source: bytes | Path, keywords: Iterable[str]) -> Dataset | None:
         return None
 
 
-def check_header(dataset: Dataset, frame: int, limits: Limits) -> int:
+def check_header(dataset: pydicom.FileDataset, frame: int, limits: Limits) -> int:
     """Returns the number of frames; the header must describe a picture within the limits."""
     height, width = number(dataset, "Rows"), number(dataset, "Columns")
     held = any(dataset.get(name) for name in PIXELS)
     if not height or not width:
         if held:
             raise DamagedImageError("The DICOM file does not say how large its picture is. Export it again.")
-        raise NoPixelsError(_NO_PICTURE)
+        raise without_picture(dataset)
     if not held:
         raise DamagedImageError("The DICOM file ends before its picture. Export or send it again.")
     frames = _frames(dataset)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mermed_core.imaging.reader import MedicalImage
-from mermed_core.inference.map_check import MapCheck
+from mermed_core.inference.map_check import MapCheck, check_map
 from mermed_core.inference.neighbourhood import in_words
 from mermed_core.inference.predictor import Predictor
-from mermed_core.inference.second_look import SecondLook
+from mermed_core.inference.second_look import SecondLook, second_look
 from mermed_core.models.cam import DEFAULT
 from mermed_core.records import Analysis, Embedding
 from mermed_core.reports.case import neighbour_wording, report_wording, wording
@@ -26,7 +26,7 @@ def case_report(
     method: str = DEFAULT,
     neighbours: int = 8,
     analysis: Analysis | None = None,
-    looks: Sequence[SecondLook] = (),
+    looks: Sequence[SecondLook] | None = None,
     check: MapCheck | None = None,
 ) -> CaseReport:
     """Returns the report on one image.
@@ -40,8 +40,8 @@ def case_report(
         method: how the heat map is drawn, see `models.cam`.
         neighbours: how many similar cases.
         analysis: of the embedding, where it is there already.
-        looks: second looks at the image, where they were taken.
-        check: what trying this heat map of the explained class gave, where it was tried.
+        looks: second looks at the image; None takes them.
+        check: what trying this heat map of the explained class gave; None tries it.
 
     Raises:
         ModelError: the model has no such label set or class.
@@ -53,6 +53,9 @@ def case_report(
     if explained:
         task, label = explained
         heat = predictor.explain(image, task=task, label=label, embedding=embedding, method=method)
+        check = check or check_map(predictor, image, embedding, heat)
+    if looks is None:
+        looks = second_look(predictor, image, embedding, analysis)
     collection = predictor.collection
     return CaseReport(
         pixels=image.pixels,

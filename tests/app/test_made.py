@@ -12,14 +12,11 @@ def test_a_result_is_made_once_and_old_ones_go():
         calls.append(name)
         return f"result {name}"
 
-    assert made.get(0, "none") == "none"
     for name in (0, 1, 0):
         assert made.once(name, lambda name=name: make(name)) == f"result {name}"
     assert calls == [0, 1]
-    assert made.get(0, "none") == "result 0"
     for name in range(2, 30):
         made.once(name, lambda name=name: make(name))
-    assert made.get(1, "none") == "none"
     assert made.once(1, lambda: make(1)) == "result 1"
     assert calls.count(1) == 2
 
@@ -34,11 +31,9 @@ def test_who_wants_what_is_being_made_waits_for_it_and_nothing_else():
 
     ahead(lambda: made.once("slow", slow))
     assert begun.wait(10)
-    assert made.get("slow", "not ready") == "not ready"
     assert made.once("quick", lambda: "quick") == "quick"
     threading.Timer(0.01, go_on.set).start()
     assert made.once("slow", lambda: "made twice") == "slow"
-    assert made.get("slow", "not ready") == "slow"
 
 
 def test_what_failed_is_tried_again():
@@ -49,5 +44,4 @@ def test_what_failed_is_tried_again():
 
     with pytest.raises(ValueError, match="no"):
         made.once("name", fails)
-    assert made.get("name", "none") == "none"
     assert made.once("name", lambda: "made") == "made"

@@ -7,7 +7,8 @@ import json
 from gradio_client import Client, handle_file
 from pypdf import PdfReader
 
-from mermed_core.files import ASSETS
+from mermed_core.cli import main
+from mermed_core.files import ASSETS, BUNDLED_COLLECTION, BUNDLED_MODEL
 
 
 def test_a_visitor_gets_the_report_on_the_image_that_is_open(address, uploads):
@@ -21,3 +22,17 @@ def test_a_visitor_gets_the_report_on_the_image_that_is_open(address, uploads):
     assert next(iter(said["modality"])) == "ct"
     assert [file for file in uploads.rglob("*") if file.is_file() and file.stat().st_size > 0] == []
     assert Client(address, verbose=False).predict(None, "", api_name="/report_pdf") == ""  # another visitor
+
+
+def test_the_report_of_the_terminal_says_what_that_of_the_page_says(address, tmp_path):
+    image, report = ASSETS / "examples" / "fundus.png", tmp_path / "report.json"
+    client = Client(address, verbose=False)
+    client.predict(handle_file(image), "", api_name="/classify")
+    of_page = json.loads(client.predict(None, "", api_name="/report_json"))["data"]
+    served = ["--model", str(BUNDLED_MODEL), "--collection", str(BUNDLED_COLLECTION)]
+    assert main(["analyse", str(image), "--report", str(report), *served]) == 0
+    one, other = json.loads(base64.b64decode(of_page)), json.loads(report.read_text(encoding="utf-8"))
+    assert one.pop("created") <= other.pop("created")
+    assert one == other
+    assert one["heat_map"]["trial"]["said"]
+    assert one["second_look"]

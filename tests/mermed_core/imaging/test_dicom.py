@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     MPEG2MPML,
+    EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     HTJ2KLossless,
@@ -34,9 +35,10 @@ from mermed_core.errors import (
     UnsupportedFormatError,
 )
 from mermed_core.imaging.kinds import image_kind
-from mermed_core.imaging.reader import Limits, read_image
+from mermed_core.imaging.reader import Limits, count_frames, read_image
 
-OWN_FILES = sorted((Path(pydicom.__file__).parent / "data" / "test_files").rglob("*"))
+FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
+OWN_FILES = sorted(FOLDER.rglob("*"))
 VALUES = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
 HOUNSFIELD = (VALUES.astype(int) - 1024).astype(np.int16)
 
@@ -216,6 +218,36 @@ def test_what_cannot_be_shown_is_a_sentence(make_dicom):
         read_image(buffer.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dicomdirtests/DICOMDIR", "Open the whole folder"),
+        ("test-SR.dcm", "structured report"),
+        ("rtstruct.dcm", "contours"),
+        ("rtplan.dcm", "plan or a record of treatment"),
+        ("waveform_ecg.dcm", "curves"),
+        ("../palettes/hotiron.dcm", "how another image is to be shown"),
+        ("UN_sequence.dcm", "it is a report or a plan, say"),
+    ],
+)
+def test_a_file_without_a_picture_says_what_it_holds(name, words):
+    for ask in (read_image, count_frames):
+        with pytest.raises(NoPixelsError, match=words):
+            ask((FOLDER / name).read_bytes())
+
+
+def test_a_document_in_a_dicom_file_is_called_one():
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = EncapsulatedPDFStorage, "2.25.1"
+    dataset.EncapsulatedDocument = b"%PDF-1.7"
+    dataset.ensure_file_meta()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    with pytest.raises(NoPixelsError, match="document such as a PDF"):
+        read_image(buffer.getvalue())
+
+
 def test_pydicoms_own_files_decode_or_are_refused_in_a_sentence():
     read = refused = vague = 0
     for path in OWN_FILES:
@@ -234,7 +266,6 @@ def test_pydicoms_own_files_decode_or_are_refused_in_a_sentence():
     assert vague == 0
 
 
-FOLDER = Path(pydicom.__file__).parent / "data" / "test_files"
 SPOILED = {
     name: (FOLDER / f"{name}.dcm").read_bytes()
     for name in (
