@@ -114,7 +114,7 @@ class Language:
 
 DATA = Language(
     kinds={
-        **dict.fromkeys(("parquet", "csv", "folder", "dicom", "shards"), "?"),
+        **dict.fromkeys(("parquet", "csv", "images", "folder", "dicom", "shards"), "?"),
         **dict.fromkeys(("medmnist", "phantoms"), "@?"),
     },
     bare={},

@@ -71,8 +71,11 @@ def run(options: argparse.Namespace) -> int:
     if not options.data:
         return _ask_on_the_page(options)
     bring = _from_vectors if options.vectors else _from_images
-    bring(options, open_manifests(options.data, modality=options.modality))
+    manifest = open_manifests(options.data, modality=options.modality)
+    bring(options, manifest)
     print(options.collection, flush=True)
+    for reason, count in manifest.left_out.items():
+        print(f"left out: {count} ({reason})", flush=True)
     return serve.run(options)
 
 

@@ -18,7 +18,7 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.data.sources.parquet_files import parquet_files
 from mermed_core.data.sources.parquet_images import ParquetImages
-from mermed_core.data.validation import FILE
+from mermed_core.data.validation import FILE, ZIP_MEMBER
 from mermed_core.errors import ImageError, ManifestError
 from mermed_core.files import checksum
 from mermed_core.imaging.overlay import fitted
@@ -141,7 +141,12 @@ class _ListedImages:
 
     def __init__(self, manifest: Manifest) -> None:
         in_shards = "offset" in manifest.frame
-        files = ["" if in_shards else Path(path or "").name for path in manifest.frame["path"]]
+        frame = manifest.frame
+        members = frame[ZIP_MEMBER] if ZIP_MEMBER in frame else [""] * len(frame)
+        files = [
+            "" if in_shards else Path(member or path or "").name
+            for path, member in zip(frame["path"], members, strict=True)
+        ]
         self.names = pd.DataFrame({"case_id": manifest.frame["case_id"], FILE: files})
         self.encoded = manifest.image_source
 

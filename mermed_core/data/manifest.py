@@ -6,7 +6,8 @@ label set, such as "busi"), `task_kind` (multiclass, multilabel or ordinal), `gr
 a name that only its own source uses: patient 12 of two sources is two patients), `split` (train, val, test or
 ""), `source` (data set). Optional: `frame` (which frame or page of the file, from 0; 0 without the column),
 `offset` and `length` (where the image lies in a larger file), `shard_sha256` (of that larger file, against
-which a fetched copy is checked), `file` (what the image's own file was called
+which a fetched copy is checked), `zip_member` (what the ZIP archive at `path` calls the image, "" where
+`path` is the image), `file` (what the image's own file was called
 where a table holds the bytes; "" where that is not known). Further columns, such as sex, are kept as they
 are.
 
@@ -30,7 +31,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mermed_core.data.remote import read_range
-from mermed_core.data.validation import COLUMNS, SPLITS, TASK_KINDS, validated
+from mermed_core.data.validation import COLUMNS, SPLITS, TASK_KINDS, ZIP_MEMBER, validated
+from mermed_core.data.zip_members import read_member
 from mermed_core.errors import ManifestError
 from mermed_core.files import write_file
 from mermed_core.imaging.reader import MedicalImage, read_image
@@ -203,9 +205,11 @@ class Manifest:
     def image_source(self, row: int) -> bytes | Path:
         """Returns the encoded bytes or the path of a row's file, which may hold further frames.
 
-        Where the table has the columns `offset` and `length`, the image lies in the middle of the file.
+        Where the table has the columns `offset` and `length`, the image lies in the middle of the file; where
+        it has `zip_member`, in an archive.
 
         Raises:
+            UnsupportedFormatError: such an archive has a password.
             DamagedImageError: such a file cannot be read.
             ImageTooLargeError: it has more bytes than an image may have.
         """
@@ -213,6 +217,9 @@ class Manifest:
         path: Any = self.frame["path"].iat[row]
         if image is not None:
             return image
+        member: Any = self.frame[ZIP_MEMBER].iat[row] if ZIP_MEMBER in self.frame else ""
+        if member:
+            return read_member(Path(path), member)
         offset: Any = self.frame["offset"].iat[row] if "offset" in self.frame else None
         if offset is None or pd.isna(offset):
             return Path(path)

@@ -18,6 +18,7 @@ SPLITS = ("train", "val", "test", "")
 TASK_KINDS = ("multiclass", "multilabel", "ordinal")
 COLUMNS = ("case_id", "path", "image", "modality", "labels", "task", "task_kind", "group", "split", "source")
 FILE = "file"  # optional: what the image's own file was called
+ZIP_MEMBER = "zip_member"  # optional: what the archive at `path` calls the image
 
 SPLIT_ALIASES = {
     "training": "train",
@@ -46,8 +47,11 @@ def validated(frame: pd.DataFrame) -> pd.DataFrame:
     frame["labels"] = _label_lists(frame)
     if "frame" in frame:
         frame["frame"] = _frame_numbers(frame["frame"])
-    if FILE in frame:
-        frame[FILE] = frame[FILE].astype(object).where(frame[FILE].notna(), "").astype(str)
+    for column in (FILE, ZIP_MEMBER):
+        if column in frame:
+            frame[column] = frame[column].astype(object).where(frame[column].notna(), "").astype(str)
+    if ZIP_MEMBER in frame and (frame[ZIP_MEMBER] == "").all():
+        frame = frame.drop(columns=ZIP_MEMBER)
     return frame[[*COLUMNS, *(column for column in frame if column not in COLUMNS)]]
 
 

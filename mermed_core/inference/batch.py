@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from mermed_core.data.file_tree import walk_files
+from mermed_core.data.tree_files import TreeFile, archive_files
+from mermed_core.data.zip_members import is_zip
 from mermed_core.errors import ImageError, ImageTooLargeError
 from mermed_core.imaging.archives import archive_limits, is_archive, unpack
 from mermed_core.imaging.checks import concerns
@@ -29,7 +31,7 @@ _ARCHIVE_BYTES = 4  # tell an archive
 _NEIGHBOURS = 1
 
 Source = bytes | Path
-File = tuple[str, Source | tuple[Source, ...]]
+File = tuple[str, Source | tuple[Source, ...] | TreeFile]
 """A file's name for people, and its bytes or where they are: of a slide at several sizes all of them."""
 
 
@@ -107,14 +109,15 @@ class Pace:
 def files_of(path: Path) -> list[File]:
     """Returns the files of a folder, at any depth, or of a ZIP archive; of another file, itself.
 
-    Those that are one slide are one file here.
+    Those that are one slide are one file here. Those in the archives of a folder stay there until they are
+    read, each by itself; an archive that cannot be opened, or lies in another, is a file that is refused.
 
     Raises:
         ManifestError: a folder cannot be listed.
         ImageError: an archive is damaged, has a password or holds too much.
     """
     if path.is_dir():
-        return join_slide_files([(name, path / name) for name in walk_files(path)])
+        return _files_below(path)
     with path.open("rb") as file:
         archive = is_archive(file.read(_ARCHIVE_BYTES))
     return (
@@ -122,6 +125,21 @@ def files_of(path: Path) -> list[File]:
         if archive
         else [(path.name, path)]
     )
+
+
+def _files_below(folder: Path) -> list[File]:
+    plain: list[tuple[str, Source]] = []
+    packed: list[File] = []
+    for name in walk_files(folder):
+        try:
+            files = archive_files(name, folder / name) if is_zip(folder / name) else None
+        except ImageError:  # says why where it is read
+            files = None
+        if files is None:
+            plain.append((name, folder / name))
+        else:
+            packed += [(file.name, file) for file in files]
+    return [*join_slide_files(plain), *packed]
 
 
 def join_slide_files(files: Sequence[tuple[str, Source]]) -> list[File]:
@@ -144,11 +162,12 @@ def analyse_files(predictor: Predictor, files: Iterable[File]) -> Iterator[Batch
 
 
 def _row(
-    predictor: Predictor, name: str, source: Source | tuple[Source, ...], frame: int, frames: int
+    predictor: Predictor, name: str, source: Source | tuple[Source, ...] | TreeFile, frame: int, frames: int
 ) -> BatchRow:
     """Returns what is said of one frame; `frames` is how many the file has as far as is known."""
     try:
-        image = read_sizes(predictor, source if isinstance(source, tuple) else (source,), frame)
+        found = source.source if isinstance(source, TreeFile) else source
+        image = read_sizes(predictor, found if isinstance(found, tuple) else (found,), frame)
     except ImageError as error:
         return BatchRow(name, None, str(error), frame, frames)
     embedding = predictor.embed(image)

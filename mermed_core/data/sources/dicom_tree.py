@@ -1,11 +1,11 @@
-"""A tree of DICOM files, listed from their headers; nothing that names a patient is kept or logged."""
+"""DICOM files of a tree, listed from their headers; nothing that names a patient is kept or logged."""
 
 import logging
 import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,24 +14,25 @@ import pandas as pd
 import pydicom
 from tqdm import tqdm
 
-from mermed_core.data.file_tree import DICOM_SUFFIXES, walk_files
+from mermed_core.data.file_tree import DICOM_SUFFIXES
 from mermed_core.data.frames import NO_IMAGE, NO_PICTURE, expand_frames, limited
 from mermed_core.data.manifest import Manifest, count_reasons, log_reading
 from mermed_core.data.pseudonyms import pseudonyms
 from mermed_core.data.sources.columns import is_nobody
+from mermed_core.data.tree_files import TreeFile, tree_files
+from mermed_core.data.validation import ZIP_MEMBER
 from mermed_core.errors import ManifestError
 from mermed_core.imaging.dicom_modality import MODALITY_OF_TAG, is_chest
-from mermed_core.imaging.reader import looks_like_image
 from mermed_core.modalities import modality_key
 
 _SILENT_TAGS = ("", "OT")
 _REGION_TAGS = ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName")
-_TEXT_TAGS = ("Modality", "PatientID", "StudyInstanceUID", "ImageType", *_REGION_TAGS)
+_TEXT_TAGS = ("Modality", "PatientID", "PatientName", "StudyInstanceUID", "ImageType", *_REGION_TAGS)
 _HEADER_TAGS = ["Rows", "Columns", "NumberOfFrames", "AnatomicRegionSequence", *_TEXT_TAGS]
 _CHEST_CODES = {"T-D3000", "51185008", "T-28000", "39607008"}  # SNOMED's thorax and lung, in both codes
 
 _UNREADABLE = "unreadable"
-_PICTURE = "pictures that are not DICOM (open the folder with folder: for them)"
+_PICTURE = "pictures that are not DICOM (open the folder without dicom: for them)"
 _SLIDE_LABEL = "labels and overviews of slides"
 _UNSTATED = "that do not state their modality (name it with modality=...)"
 _OTHER_PART = "X-rays of another part of the body or named in a word that is not known here"
@@ -51,15 +52,34 @@ class _Header:
         return self.texts[tag]
 
 
+@dataclass(frozen=True)
+class DicomFile:
+    """A DICOM image of a tree, as its header says.
+
+    Attributes:
+        file: where it is.
+        modality: our key.
+        frames: how many it has.
+        person: the PatientID, else the study; None where it states neither.
+        names: how the patient is called in the header; never kept.
+    """
+
+    file: TreeFile
+    modality: str
+    frames: int
+    person: str | None
+    names: tuple[str, ...]
+
+
 def read_dicom_tree(folder: Path, modality: str | None = None) -> Manifest:
     """Lists the DICOM images below a folder by reading headers only; the content decides, not the name.
 
     An X-ray (CR, DX, RG) counts as a chest X-ray only where the body part, or else a description, says chest
     in a language that is known here; a hand among chests would be worse than a chest left out. Every frame of
-    a file of several is listed. Whatever else lies in the folder is counted in `left_out`: files of other
-    modalities, without a picture, unreadable, or no DICOM at all. `group` is a pseudonym of the PatientID (of
-    the study where there is none); the case_id is a pseudonym of the file's place, as folders are often named
-    after patients. `path` is the true path.
+    a file of several is listed, and so are files in ZIP archives. Whatever else lies in the folder is counted
+    in `left_out`: files of other modalities, without a picture, unreadable, or no DICOM at all. `group` is a
+    pseudonym of the PatientID (of the study where there is none); the case_id is a pseudonym of the file's
+    place, as folders are often named after patients. `path` is the true path.
 
     Args:
         folder: the tree; its name becomes the source.
@@ -72,36 +92,51 @@ def read_dicom_tree(folder: Path, modality: str | None = None) -> Manifest:
     fallback = None if modality is None else modality_key(modality)
     source = folder.resolve().name or "dicom"
     left_out: Counter[str] = Counter()
-    rows, frames = [], []
-    with _silent_pydicom():
-        for name in tqdm(walk_files(folder, left_out), desc="reading headers", unit="file", disable=None):
-            header, reason = _header(folder / name)
-            key, reason = _modality(header, fallback) if header else (None, reason)
-            if header is None or key is None:
-                left_out[reason] += 1
-            elif count := limited(header.frames, left_out):
-                rows.append((name, key, _person(header)))
-                frames.append(count)
-    if not rows:
+    notes: list[str] = []
+    found = list(dicom_files(tree_files(folder, left_out, notes), lambda _: fallback, left_out))
+    if not found:
         summary = count_reasons(left_out)
         raise ManifestError(f"{folder} holds no DICOM image of a known modality; left out: {summary}.")
-    manifest = Manifest.from_frame(expand_frames(_files(rows, folder, source), frames), left_out=left_out)
+    manifest = Manifest.from_frame(dicom_table(found, source), left_out=left_out, notes=notes)
     log_reading(source, manifest, "DICOM images")
     return manifest
 
 
-def _files(rows: list[tuple[str, str, str | None]], folder: Path, source: str) -> pd.DataFrame:
-    names, keys, people = zip(*rows, strict=True)
-    hidden = pseudonyms([*names, *filter(None, people)])
-    return pd.DataFrame(
+def dicom_files(
+    files: Iterable[TreeFile], fallback: Callable[[TreeFile], str | None], left_out: Counter[str]
+) -> Iterator[DicomFile]:
+    """Yields the DICOM images among files, with what their headers say.
+
+    Args:
+        files: of a tree; the content decides which are DICOM.
+        fallback: gives the modality's key where a header leaves it open, see `read_dicom_tree`.
+        left_out: where the others are counted, by reason.
+    """
+    with _silent_pydicom():
+        for file in tqdm(files, desc="reading headers", unit="file", disable=None):
+            header, reason = _header(file)
+            key, reason = _modality(header, fallback(file)) if header else (None, reason)
+            if header is None or key is None:
+                left_out[reason] += 1
+            elif count := limited(header.frames, left_out):
+                names = (header["PatientID"], header["PatientName"])
+                yield DicomFile(file, key, count, _person(header), tuple(filter(None, names)))
+
+
+def dicom_table(found: Sequence[DicomFile], source: str) -> pd.DataFrame:
+    """Returns a row for every frame, with pseudonyms for places and patients, see `read_dicom_tree`."""
+    hidden = pseudonyms([*(each.file.name for each in found), *filter(None, (each.person for each in found))])
+    files = pd.DataFrame(
         {
-            "case_id": [f"{source}/{hidden[name]}" for name in names],
-            "path": [os.path.join(os.path.abspath(folder), name) for name in names],
-            "modality": keys,
-            "group": pd.Series([hidden.get(person) for person in people], dtype=object),
+            "case_id": [f"{source}/{hidden[each.file.name]}" for each in found],
+            "path": [os.path.abspath(each.file.path) for each in found],
+            "modality": [each.modality for each in found],
+            "group": pd.Series([hidden.get(each.person or "") for each in found], dtype=object),
             "source": source,
+            ZIP_MEMBER: [each.file.member for each in found],
         }
     )
+    return expand_frames(files, [each.frames for each in found])
 
 
 @contextmanager
@@ -118,14 +153,15 @@ def _silent_pydicom() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _header(path: Path) -> tuple[_Header | None, str]:
+def _header(file: TreeFile) -> tuple[_Header | None, str]:
     """Returns what a file's header says, or None and the reason to leave the file out."""
-    kind = looks_like_image(path)
+    kind = file.kind
     if kind != "DICOM":
-        named = path.suffix.lower() in DICOM_SUFFIXES
+        named = file.name.lower().endswith(DICOM_SUFFIXES)
         return None, _UNREADABLE if named else NO_IMAGE if kind is None else _PICTURE
     try:
-        data = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS, force=True)
+        with file.opened() as opened:
+            data = pydicom.dcmread(opened, stop_before_pixels=True, specific_tags=_HEADER_TAGS, force=True)
         texts = {tag: str(data.get(tag) or "").strip() for tag in _TEXT_TAGS}
         regions = list(data.get("AnatomicRegionSequence") or [])
         if regions and not texts["BodyPartExamined"]:

@@ -1,17 +1,20 @@
-"""A folder of images whose sub-folders say modality and class."""
+"""Pictures of a folder tree whose folders say modality and class."""
 
 import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from mermed_core.data.file_tree import MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXES, walk_files
+from mermed_core.data.file_tree import MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXES
 from mermed_core.data.frames import count_readable_frames, expand_frames
 from mermed_core.data.manifest import Manifest, count_reasons, log_reading
-from mermed_core.data.validation import SPLITS, split_name
-from mermed_core.errors import ManifestError
+from mermed_core.data.tree_files import TreeFile, tree_files
+from mermed_core.data.validation import SPLITS, ZIP_MEMBER, split_name
+from mermed_core.errors import ImageError, ManifestError
 from mermed_core.modalities import MODALITY_KEYS, UnknownModalityError, modality_key
 
 _LAYOUT = (
@@ -21,13 +24,46 @@ _LAYOUT = (
 )
 
 
+@dataclass(frozen=True)
+class Place:
+    """What the folders that a file lies in say of it.
+
+    Attributes:
+        split: train, val, test or "".
+        modality: our key; None where they name none.
+        labels: the class, or None.
+        unknown: the folder that should have named a modality and does not, "" where there is none.
+    """
+
+    split: str
+    modality: str | None
+    labels: list[str] | None
+    unknown: str = ""
+
+    @classmethod
+    def of(cls, folders: Sequence[str], modality: str | None) -> "Place":
+        """Reads the folders `[split/]modality/class/…`, or `[split/][class/…]` of one modality."""
+        parts, split = list(folders), ""
+        for position, part in enumerate(parts[: 1 if modality else 2]):  # also modality/split/class
+            if split_name(part) in SPLITS and part:
+                split = split_name(parts.pop(position))
+                break
+        if modality is None:
+            first = parts.pop(0) if parts else ""
+            try:
+                modality = modality_key(first)
+            except UnknownModalityError:
+                return cls(split, None, None, first)
+        return cls(split, modality, parts[:1] or None)
+
+
 def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
     """Lists the images of `[split/]modality/class/…/image`, or `[split/][class/…/]image` of one modality.
 
     The case_id is the path in the folder, so it stays when images are added. Folders below the class are not
     read as patients; name patients in a CSV. A name such as .png, .jpg or .jp2 is believed; any other file is
     an image if it looks like one, and every frame or page of it is listed, as one group. What is no image is
-    counted in `left_out`.
+    counted in `left_out`. Files in ZIP archives are read as if those had been unpacked where they lie.
 
     Args:
         folder: the images; its name becomes the source.
@@ -38,46 +74,70 @@ def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
     """
     source = folder.resolve().name or "images"
     left_out: Counter[str] = Counter()
-    names, frames = [], []
-    for name in tqdm(walk_files(folder, left_out), desc="listing images", unit="file", disable=None):
-        if count := _count_frames(folder, name, left_out):
-            names.append(name)
-            frames.append(count)
-    if not names:
+    notes: list[str] = []
+    pictures = count_pictures(tree_files(folder, left_out, notes), left_out)
+    if not pictures:
         raise ManifestError(f"{folder} holds no image; left out: {count_reasons(left_out)}. {_LAYOUT}")
-    splits, modalities, labels = zip(*(_place(name, modality, folder) for name in names), strict=True)
-    files = pd.DataFrame({"case_id": [f"{source}/{name}" for name in names], "source": source})
-    files["path"] = [os.path.join(os.path.abspath(folder), name) for name in names]
-    files["split"], files["modality"] = splits, modalities
-    files["labels"] = pd.Series(labels, dtype=object)
-    manifest = Manifest.from_frame(expand_frames(files, frames), left_out=left_out)
+    places = [stated_place(file, modality, folder) for file, _ in pictures]
+    table = picture_table(pictures, places, source)
+    manifest = Manifest.from_frame(table, left_out=left_out, notes=notes)
     log_reading(source, manifest)
     return manifest
 
 
-def _count_frames(folder: Path, name: str, left_out: Counter[str]) -> int:
-    lowered = name.lower()
+def count_pictures(files: Iterable[TreeFile], left_out: Counter[str]) -> list[tuple[TreeFile, int]]:
+    """Returns the images among files, with the number of their frames; the others are counted, by reason."""
+    listed = tqdm(files, desc="listing images", unit="file", disable=None)
+    counted = ((file, _count_frames(file, left_out)) for file in listed)
+    return [(file, count) for file, count in counted if count]
+
+
+def stated_place(file: TreeFile, modality: str | None, folder: Path) -> Place:
+    """Returns what a file's folders say; raises ManifestError where nothing names its modality."""
+    place = Place.of(file.folders, modality)
+    if place.modality is None:
+        unknown = place.unknown
+        where = f"the folder '{unknown}' names no modality" if unknown else "it lies in no modality's folder"
+        raise ManifestError(f"{folder / file.name}: {where}. {_LAYOUT}", column="modality")
+    return place
+
+
+def picture_table(
+    pictures: Sequence[tuple[TreeFile, int]],
+    places: Sequence[Place],
+    source: str,
+    groups: list[str | None] | None = None,
+) -> pd.DataFrame:
+    """Returns a row for every frame of every picture, each with its path in the folder as case_id.
+
+    Args:
+        pictures: each with the number of its frames.
+        places: what the folders of each say.
+        source: the name of the set.
+        groups: whose pictures they are, where that is known.
+    """
+    files = pd.DataFrame(
+        {
+            "case_id": [f"{source}/{file.name}" for file, _ in pictures],
+            "source": source,
+            "path": [os.path.abspath(file.path) for file, _ in pictures],
+            "split": [place.split for place in places],
+            "modality": [place.modality for place in places],
+            "labels": pd.Series([place.labels for place in places], dtype=object),
+            ZIP_MEMBER: [file.member for file, _ in pictures],
+        }
+    )
+    if groups is not None:
+        files["group"] = pd.Series(groups, dtype=object)
+    return expand_frames(files, [count for _, count in pictures])
+
+
+def _count_frames(file: TreeFile, left_out: Counter[str]) -> int:
+    lowered = file.name.lower()
     if lowered.endswith(ONE_PICTURE_SUFFIXES):
         return 1
-    return count_readable_frames(folder / name, left_out, trusted=lowered.endswith(MANY_FRAMES_SUFFIXES))
-
-
-def _place(name: str, modality: str | None, folder: Path) -> tuple[str, str, list[str] | None]:
-    """Returns the split, the modality and the labels that an image's folders say."""
-    parts = name.split("/")[:-1]
-    split = ""
-    for position, part in enumerate(parts[: 1 if modality else 2]):  # also modality/split/class
-        if split_name(part) in SPLITS and part:
-            split = split_name(parts.pop(position))
-            break
-    if modality is None:
-        modality = _modality_of(parts.pop(0) if parts else "", name, folder)
-    return split, modality, parts[:1] or None
-
-
-def _modality_of(part: str, name: str, folder: Path) -> str:
     try:
-        return modality_key(part)
-    except UnknownModalityError:
-        where = f"the folder '{part}' names no modality" if part else "it lies in no modality's folder"
-        raise ManifestError(f"{folder / name}: {where}. {_LAYOUT}", column="modality") from None
+        source = file.source
+    except ImageError:
+        return 1  # the error comes when it is read
+    return count_readable_frames(source, left_out, trusted=lowered.endswith(MANY_FRAMES_SUFFIXES))

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mermed_core.data.file_tree import DICOM_SUFFIXES, MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXES, walk_files
 from mermed_core.data.frames import keep_every
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.sources.csv_table import read_csv
 from mermed_core.data.sources.dicom_tree import read_dicom_tree
 from mermed_core.data.sources.image_folder import read_image_folder
+from mermed_core.data.sources.image_tree import read_image_tree
 from mermed_core.data.sources.medmnist_sets import read_medmnist
 from mermed_core.data.sources.parquet_files import parquet_files, read_parquet
 from mermed_core.data.sources.shard_index import INDEX
@@ -20,7 +20,6 @@ from mermed_core.data.sources.shards import read_shards
 from mermed_core.data.sources.table_names import TableName, join_tables, table_names, with_default_tasks
 from mermed_core.data.splits import divided_groups
 from mermed_core.errors import ManifestError
-from mermed_core.imaging.reader import looks_like_image
 from mermed_core.modalities import UnknownModalityError, modality_key
 from mermed_core.specs import DATA, Spec, SpecError
 from mermed_core.urls import is_url, shown_url
@@ -74,6 +73,7 @@ def _open_phantoms(request: _Request) -> Manifest:
 _SOURCES: dict[str, Callable[[_Request], Manifest]] = {
     "parquet": lambda request: read_parquet(request.path, request.modality, request.names),
     "csv": lambda request: read_csv(request.path, request.modality, request.names),
+    "images": lambda request: read_image_tree(request.path, request.modality),
     "folder": lambda request: read_image_folder(request.path, request.modality),
     "dicom": lambda request: read_dicom_tree(request.path, request.modality),
     "shards": lambda request: read_shards(
@@ -84,8 +84,8 @@ _SOURCES: dict[str, Callable[[_Request], Manifest]] = {
 }
 _WITHOUT_PATH = ("medmnist", "phantoms")
 _HELP = (
-    "A source is a parquet file or a folder of them, a CSV, a folder MODALITY/CLASS/image.png, "
-    "a tree of DICOM files, WebDataset shards (shards:FOLDER or shards:URL), "
+    "A source is a parquet file or a folder of them, a CSV, a folder of images (DICOM files, and pictures as "
+    "MODALITY/CLASS/image.png), WebDataset shards (shards:FOLDER or shards:URL), "
     "medmnist:NAME[@SIZE][?root=DIR], or phantoms:COUNT[@SEED]."
 )
 
@@ -93,14 +93,14 @@ _HELP = (
 def open_manifest(spec: str | Path, *, modality: str | None = None) -> Manifest:
     """Opens a source of images.
 
-    A file or folder is recognised by what it holds; a kind in front (`parquet:`, `csv:`, `folder:`, `dicom:`)
-    settles it. Others: `shards:DIR`, `shards:s3://BUCKET/DIR` (tars), `medmnist:pathmnist`,
+    A file or folder is recognised by what it holds, and a folder's DICOM files, pictures and ZIP archives are
+    each read for what they are (`images:`); a kind in front (`parquet:`, `csv:`, `folder:`, `dicom:`) settles
+    it. Others: `shards:DIR`, `shards:s3://BUCKET/DIR` (tars), `medmnist:pathmnist`,
     `medmnist:octmnist@64?root=DIR`, `phantoms:50`, `phantoms:50@7` (50 of each modality from seed 7). After a
     kind, `?modality=KEY` says the same as the argument, and `?every=5` takes every fifth frame of a file of
     several (`dicom:scans?every=5`); after `shards:`, `?sha256=HEX` makes sure that their table is the right
-    one. Environment variables ($MERMED_DATA) and ~ are resolved. What
-    a source holds beside images is counted in the manifest's `left_out`. Pixels are not decoded: a missing or
-    broken image is found when it is read.
+    one. Environment variables ($MERMED_DATA) and ~ are resolved. What a source holds beside images is counted
+    in the manifest's `left_out`. Pixels are not decoded: a missing or broken image is found when it is read.
 
     Args:
         spec: the source.
@@ -202,12 +202,4 @@ def _recognised(path: Path) -> str:
         return "shards"
     if parquet_files(path):
         return "parquet"
-    for name in walk_files(path):
-        lowered = name.lower()
-        if lowered.endswith(DICOM_SUFFIXES):
-            return "dicom"
-        if lowered.endswith((*ONE_PICTURE_SUFFIXES, *MANY_FRAMES_SUFFIXES)):
-            return "folder"
-        if kind := looks_like_image(path / name):
-            return "dicom" if kind == "DICOM" else "folder"
-    raise ManifestError(f"{path} holds no image. {_HELP}")
+    return "images"

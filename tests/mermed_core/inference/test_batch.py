@@ -70,6 +70,21 @@ def test_files_come_from_folders_archives_and_alone(tmp_path):
         files_of(archive)
 
 
+def test_archives_in_a_folder_are_opened_or_refused_by_name(predictor, tmp_path):
+    (tmp_path / "a.png").write_bytes(png("ct"))
+    with zipfile.ZipFile(tmp_path / "more.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x/b.png", png("fundus"))
+        file.writestr("deep.zip", b"PK\x03\x04")
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
+    rows = {row.name: row for row in analyse_files(predictor, files_of(tmp_path))}
+    assert set(rows) == {"a.png", "more.zip/x/b.png", "more.zip/deep.zip", "cut.zip"}
+    assert {name for name, row in rows.items() if row.answer == REFUSED} == {"more.zip/deep.zip", "cut.zip"}
+    assert "zip archive" in rows["cut.zip"].problem
+    assert rows["more.zip/x/b.png"].analysis == predictor.analyse(
+        predictor.embed(predictor.read(png("fundus"))), neighbours=1
+    )
+
+
 def test_a_slide_in_several_files_is_one_picture_read_at_the_size_that_fits(
     predictor, make_slide, tmp_path, monkeypatch
 ):

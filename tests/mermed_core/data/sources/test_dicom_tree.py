@@ -166,7 +166,7 @@ def test_whatever_is_not_listed_is_counted(tmp_path: Path):
         "hidden files and folders": 1,
         "files that are no images": 1,
         "unreadable": 1,
-        "pictures that are not DICOM (open the folder with folder: for them)": 1,
+        "pictures that are not DICOM (open the folder without dicom: for them)": 1,
     }
 
 
