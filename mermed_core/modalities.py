@@ -39,6 +39,11 @@ class Modality:
     aliases: tuple[str, ...]
 
 
+def in_sentence(name: str) -> str:
+    """Returns a modality's name for the middle of an English sentence: "ultrasound", but "CT"."""
+    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
+
+
 def _grey(value: float) -> Rgb:
     return (value, value, value)
 

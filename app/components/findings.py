@@ -1,6 +1,7 @@
 """The findings by label set, each with its probability, the evidence, and whether it holds elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from mermed_core.data.manifest import LabelSet
 from mermed_core.models.model_metrics import ModelMetrics
@@ -16,7 +17,11 @@ def empty() -> str:
 
 
 def findings_card(
-    analysis: Analysis, label_sets: Sequence[LabelSet], metrics: ModelMetrics, chosen: str = ""
+    analysis: Analysis,
+    label_sets: Sequence[LabelSet],
+    metrics: ModelMetrics,
+    chosen: str = "",
+    doubts: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Returns every finding as a button that shows where the model looked; "" where none are given.
 
@@ -25,10 +30,11 @@ def findings_card(
         label_sets: those that the model has heads for.
         metrics: how good the model is on each.
         chosen: `pick` of the finding that is shown on the image.
+        doubts: what the nearest known cases say against a set, by its task.
     """
     if analysis.familiarity is not Familiarity.FAMILIAR:
         return ""
-    sets = finding_sets(analysis, label_sets, metrics)
+    sets = finding_sets(analysis, label_sets, metrics, doubts)
     return render("findings.html", sets=sets, chosen=chosen, pick=pick)
 
 

@@ -9,7 +9,7 @@ from gradio.events import Dependency
 from mermed_core.errors import CollectionError
 from mermed_core.inference.case_report import case_report
 from mermed_core.inference.comparison import compare
-from mermed_core.inference.neighbourhood import contrast
+from mermed_core.inference.neighbourhood import contrast, doubts
 from mermed_core.inference.second_look import SecondLook, second_look
 from mermed_core.languages.catalogue import ENGLISH
 from mermed_core.languages.say import speaking, spoken
@@ -114,7 +114,9 @@ class Answer:
             self.notice: notice.file_notes(image.kind, analysis.notes),
             self.figure: self._maps.begun(query, first) if first else self._maps.figure(query),
             self.modality: modality.modality_card(analysis, chosen or None),
-            self.findings: findings.findings_card(analysis, self._predictor.tasks, metrics, first or ""),
+            self.findings: findings.findings_card(
+                analysis, self._predictor.tasks, metrics, first or "", doubts(self._predictor, analysis)
+            ),
             self.explained: gr.update(
                 choices=self._maps.choices(analysis), value=first, visible=first is not None
             ),

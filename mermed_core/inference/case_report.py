@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.map_check import MapCheck, check_map
-from mermed_core.inference.neighbourhood import in_words
+from mermed_core.inference.neighbourhood import doubts, in_words, none_similar
 from mermed_core.inference.predictor import Predictor
 from mermed_core.inference.second_look import SecondLook, second_look
 from mermed_core.models.cam import DEFAULT
@@ -64,7 +64,7 @@ def case_report(
         frames=image.frames,
         analysis=analysis,
         chosen=chosen,
-        findings=finding_sets(analysis, predictor.tasks, predictor.metrics),
+        findings=finding_sets(analysis, predictor.tasks, predictor.metrics, doubts(predictor, analysis)),
         heat=heat,
         heat_class=wording.class_name(predictor.metrics, *explained) if explained else "",
         cases=near_cases(collection, analysis.neighbours) if collection else (),
@@ -95,7 +95,8 @@ def _cases_note(predictor: Predictor, analysis: Analysis) -> str:
         return report_wording.NO_COLLECTION
     if not analysis.in_distribution:
         return neighbour_wording.NEAREST_ANYWAY
-    best = analysis.neighbours[0].similarity if analysis.neighbours else -1.0
-    usual = predictor.collection.usual_similarity
-    far = neighbour_wording.none_near(best, usual) if analysis.neighbours and best < usual else ""
+    far = ""
+    if none_similar(predictor, analysis):
+        best, usual = analysis.neighbours[0].similarity, predictor.collection.usual_similarity
+        far = neighbour_wording.none_near(best, usual)
     return " ".join(filter(None, (far, *in_words(predictor, analysis))))

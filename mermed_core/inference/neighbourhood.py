@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mermed_core.inference.predictor import Predictor
-from mermed_core.records import Analysis, Embedding, Neighbour
+from mermed_core.records import Analysis, Embedding, Finding, Neighbour
 from mermed_core.reports.case import neighbour_wording, wording
 from mermed_core.search.filters import Filter
 
@@ -50,17 +50,48 @@ class Contrast:
     other: tuple[Neighbour, ...]
 
 
-def vote(predictor: Predictor, analysis: Analysis) -> Vote | None:
-    """Returns how the nearest cases of an image vote in the label set of its first finding.
+def votes(predictor: Predictor, analysis: Analysis) -> tuple[Vote, ...]:
+    """Returns how the nearest cases of an image vote in each label set that has findings, in their order.
 
-    None without findings or neighbours.
+    None vote without neighbours.
     """
-    if not analysis.findings or not analysis.neighbours:
-        return None
-    head = predictor.heads.get(analysis.findings[0].task)
+    firsts = {finding.task: finding for finding in reversed(analysis.findings)}
+    tasks = dict.fromkeys(finding.task for finding in analysis.findings)
+    return tuple(_vote(predictor, analysis, firsts[task]) for task in tasks if analysis.neighbours)
+
+
+def _vote(predictor: Predictor, analysis: Analysis, answer: Finding) -> Vote:
+    head = predictor.heads.get(answer.task)
     classes = (head.class_of(near.case.source, near.case.labels) for near in analysis.neighbours)
     counts = Counter(name for name in classes if name)
-    return Vote(head.task, analysis.findings[0].label, dict(counts.most_common()), len(analysis.neighbours))
+    return Vote(head.task, answer.label, dict(counts.most_common()), len(analysis.neighbours))
+
+
+def none_similar(predictor: Predictor, analysis: Analysis) -> bool:
+    """Returns whether even the nearest case is further away than known cases are from each other."""
+    collection, nearest = predictor.collection, analysis.neighbours[:1]
+    return collection is not None and any(each.similarity < collection.usual_similarity for each in nearest)
+
+
+def doubts(predictor: Predictor, analysis: Analysis) -> dict[str, str]:
+    """Returns what the nearest cases say against findings: a sentence by label set, where there is one."""
+    if none_similar(predictor, analysis):
+        return dict.fromkeys((finding.task for finding in analysis.findings), neighbour_wording.NONE_SIMILAR)
+    found = {voted.task: _doubt(predictor, voted) for voted in votes(predictor, analysis)}
+    return {task: said for task, said in found.items() if said}
+
+
+def _doubt(predictor: Predictor, voted: Vote) -> str:
+    metrics = predictor.metrics
+    if not voted.counts:
+        title = wording.set_title(voted.task, metrics.tasks.get(voted.task))
+        return neighbour_wording.beside_the_point(voted.cases, title)
+    if not voted.disagrees:
+        return ""
+    answer, most = (
+        wording.class_name(metrics, voted.task, label) for label in (voted.answer, next(iter(voted.counts)))
+    )
+    return neighbour_wording.disagreement(answer, most)
 
 
 def contrast(predictor: Predictor, embedding: Embedding, task: str, label: str, count: int) -> Contrast:
@@ -99,24 +130,25 @@ def in_words(predictor: Predictor, analysis: Analysis) -> tuple[str, str]:
 
     Either is "" where there is nothing to say.
     """
-    voted = vote(predictor, analysis)
-    said, doubt = [_nearness(predictor, analysis)], ""
-    if voted is not None:
-        metrics = predictor.metrics
-        names = {
-            label: wording.class_name(metrics, voted.task, label) for label in (voted.answer, *voted.counts)
-        }
-        counts = [(names[label], count) for label, count in voted.counts.items()]
-        title = wording.set_title(voted.task, metrics.tasks.get(voted.task))
-        said.append(neighbour_wording.vote(counts, voted.cases, title))
-        if voted.disagrees:
-            doubt = neighbour_wording.disagreement(names[voted.answer], counts[0][0])
-    return " ".join(filter(None, said)), doubt
+    asked = votes(predictor, analysis)
+    said = [_nearness(predictor, analysis)]
+    said += [_voted(predictor, voted) for voted in [each for each in asked if each.counts] or asked[:1]]
+    disagreeing = [_doubt(predictor, voted) for voted in asked if voted.disagrees]
+    return " ".join(filter(None, said)), " ".join(disagreeing)
+
+
+def _voted(predictor: Predictor, voted: Vote) -> str:
+    metrics = predictor.metrics
+    counts = [
+        (wording.class_name(metrics, voted.task, label), count) for label, count in voted.counts.items()
+    ]
+    title = wording.set_title(voted.task, metrics.tasks.get(voted.task))
+    return neighbour_wording.vote(counts, voted.cases, title)
 
 
 def _nearness(predictor: Predictor, analysis: Analysis) -> str:
     measured = predictor.closeness
-    if measured is None or not analysis.neighbours:
+    if measured is None or not analysis.neighbours or none_similar(predictor, analysis):
         return ""
     best = analysis.neighbours[0].similarity
     return neighbour_wording.closeness(measured.closer_than(best), measured.sharing(best))

@@ -53,7 +53,7 @@ _FRAME = "The frame around the picture, such as its border or a viewer's window,
 _NO_COLLECTION = "No collection is loaded; build one with mermed collect."
 _UNLIKE = (
     "But it is unlike the images that any finding was learned on: another part of the body, another device "
-    "or another way of showing it. No findings are given."
+    "or another way of showing it."
 )
 
 

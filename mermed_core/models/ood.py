@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from mermed_core.errors import ModelError
 from mermed_core.files import write_file, write_json
-from mermed_core.modalities import MODALITIES
+from mermed_core.modalities import MODALITIES, in_sentence
 
 SETTINGS = "ood.json"
 NUMBERS = "ood.safetensors"
@@ -121,7 +121,7 @@ class OODDetector:
             modality: key of the most probable modality.
         """
         score = float(self.scores(vector[None], modality_logits[None])[0])
-        name = MODALITIES[modality].name
+        name = in_sentence(MODALITIES[modality].name)
         below = float(np.searchsorted(self.quantiles, score)) / len(self.quantiles)
         if score < self.threshold[0]:
             return False, (
@@ -134,8 +134,8 @@ class OODDetector:
                 "recognised more clearly. Treat every result with caution."
             )
         return True, (
-            f"It is recognised as {name} as clearly as images from hospitals that the model had not seen "
-            f"(more clearly than {min(below, 0.99):.0%} of them)."
+            f"It is recognised as {name} more clearly than {min(below, 0.99):.0%} of images from hospitals "
+            "that the model had not seen."
         )
 
 

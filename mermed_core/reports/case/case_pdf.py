@@ -195,10 +195,12 @@ def _finding_set(each: FindingSet) -> list[Flowable]:
         said.append(_text(each.headline, _style(9.5, _INK if each.holds else _QUIET, bold=True, after=1)))
     if each.elsewhere:
         said.append(_text(each.elsewhere, _style(7.5, after=2)))
+    if each.against:
+        said.append(_text(each.against, _style(7.5, after=2)))
     said += [part for line in each.lines[:_LINES] for part in _finding_line(line)]
     if more := len(each.lines) - _LINES:
         said += [_text(report_wording.left_out(more), small)] * (more > 0)
-    limits = " ".join(filter(None, (each.doubt, each.guarantee, each.evidence, each.warning)))
+    limits = " ".join(filter(None, (each.order, each.doubt, each.guarantee, each.evidence, each.warning)))
     return [*said, Spacer(1, 2), *[_text(limits, small)] * bool(limits), Spacer(1, 5)]
 
 

@@ -1,8 +1,9 @@
 """The findings of one image, label set by label set, in the words that a person reads."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mermed_core.languages.say import in_readers_words
@@ -74,6 +75,8 @@ class FindingSet:
         doubt: that the image is little like those that the set was made for.
         evidence: how good the set is on held-out images of its own source, and what that cannot show.
         warning: that the probabilities mean little.
+        against: what the nearest known cases say against the set.
+        order: why a class is possible although a more probable one is unlikely.
         guarantee: how often the right class is among those not called unlikely, or why nothing is promised.
         figures: what likely and possible were worth on test images; empty where nobody measured.
     """
@@ -87,6 +90,8 @@ class FindingSet:
     doubt: str
     evidence: str
     warning: str
+    against: str = ""
+    order: str = ""
     guarantee: str = ""
     figures: tuple[ClassFigures, ...] = ()
 
@@ -96,7 +101,10 @@ class FindingSet:
 
 
 def finding_sets(
-    analysis: Analysis, label_sets: "Sequence[LabelSet]", metrics: "ModelMetrics"
+    analysis: Analysis,
+    label_sets: "Sequence[LabelSet]",
+    metrics: "ModelMetrics",
+    doubts: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[FindingSet, ...]:
     """Returns every finding of an image by label set, in the order of the analysis.
 
@@ -104,10 +112,12 @@ def finding_sets(
         analysis: of the image.
         label_sets: those that the model has heads for.
         metrics: how good the model is on each.
+        doubts: what the nearest known cases say against a set, by its task.
     """
     exclusive = {label_set.task for label_set in label_sets if label_set.exclusive}
     groups = groupby(analysis.findings, key=lambda finding: finding.task)
-    return tuple(_finding_set(list(group), metrics, exclusive=task in exclusive) for task, group in groups)
+    found = (_finding_set(list(group), metrics, exclusive=task in exclusive) for task, group in groups)
+    return tuple(replace(each, against=doubts.get(each.task, "")) for each in found)
 
 
 def _finding_set(findings: list[Finding], metrics: "ModelMetrics", *, exclusive: bool) -> FindingSet:
@@ -137,9 +147,25 @@ def _finding_set(findings: list[Finding], metrics: "ModelMetrics", *, exclusive:
         doubt=wording.poor_match(first.relevance) if first.relevance < _DOUBTFUL else "",
         evidence=wording.auroc_on_test(measured) if measured and measured.auroc is not None else "",
         warning=_warning(measured),
+        order=_order(findings, names) if exclusive else "",
         guarantee=_guarantee(findings, names),
         figures=_figures(findings, names, measured),
     )
+
+
+def _order(findings: list[Finding], names: list[str]) -> str:
+    """Returns why the words follow the classes and not their probabilities alone; "" where they agree."""
+    words = [finding.likelihood for finding in findings]
+    if Likelihood.UNLIKELY not in words:
+        return ""
+    first = words.index(Likelihood.UNLIKELY)
+    later = [place for place in range(first, len(words)) if words[place] is not Likelihood.UNLIKELY]
+    if not later:
+        return ""
+    (less, low), (more, high) = (
+        (names[place], wording.percent(findings[place].probability)) for place in (later[0], first)
+    )
+    return wording.out_of_order(less, low, more, high)
 
 
 def _guarantee(findings: list[Finding], names: list[str]) -> str:

@@ -17,6 +17,7 @@ say = speaks(__name__)
 
 NEAREST_ANYWAY = "The model does not recognise this image; these are merely the cases nearest to it."
 UNLABELLED = "Unlabelled"
+_NEARLY_ALL = 0.99
 
 
 def labels(collection: "Collection", names: Iterable[str] | None) -> str:
@@ -38,10 +39,18 @@ def closeness(closer: float | None, sharing: float | None) -> str:
         sharing: share of pairs this similar that have their label in common.
     """
     said = []
-    if closer is not None:
+    if closer is not None and closer > _NEARLY_ALL:
         said.append(
             say(
-                "The nearest case is closer to the image than {share} of pairs with one label are",
+                "The nearest case is closer to the image than nearly all cases with one label are to each "
+                "other"
+            )
+        )
+    elif closer is not None:
+        said.append(
+            say(
+                "The nearest case is closer to the image than {share} of cases with one label are to each "
+                "other",
                 share=percent(closer),
             )
         )
@@ -83,6 +92,19 @@ def vote(counts: Sequence[tuple[str, int]], cases: int, title: str) -> str:
         title=title,
         named=named + others,
     )
+
+
+def beside_the_point(cases: int, title: str) -> str:
+    """Warns of a label set that none of the nearest cases is of, although they are of others."""
+    return say(
+        "None of the {cases} nearest known cases is of the set {title}, so what it finds may say nothing "
+        "about this image.",
+        cases=cases,
+        title=title,
+    )
+
+
+NONE_SIMILAR = "No known case is similar to this image: treat these findings as a guess."
 
 
 def disagreement(answer: str, voted: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mermed_core.languages.say import in_readers_words, name_of, speaks, spoken
 from mermed_core.metrics.binomial import wilson_interval
-from mermed_core.modalities import MODALITIES
+from mermed_core.modalities import MODALITIES, in_sentence
 from mermed_core.records import Likelihood
 from mermed_core.reports.text import humanise
 
@@ -30,7 +30,10 @@ FAINT_MAP = "Nothing in the image supports this finding, so the map means little
 COARSE_MAP = "A rough guide to what drove the score, not an outline of the finding."
 # Below this raw peak the map of a class is noise that was stretched to full scale.
 FAINT_PEAK = 1e-3
+_UNMOVED = 0.02  # a probability that goes by less stays, as it is said
+_NEARLY_PERFECT = 0.995  # with two decimals such an AUROC would be one without an interval
 _TURNED = 2  # further changes that turn an answer are counted instead
+_LEFT_OVER = "other "  # begins the name of what is none of the regions that a modality tells apart
 _NAMED = 4  # more possible classes are counted instead
 
 
@@ -85,6 +88,25 @@ def verdict(names: Sequence[str], likelihoods: Sequence[Likelihood]) -> str:
     if not first:
         return say("Possible: {name}", name=last)
     return say("Possible: {names} or {last}", names=", ".join(first), last=last)
+
+
+def out_of_order(less: str, low: str, more: str, high: str) -> str:
+    """Says why a class is possible although a more probable one is unlikely.
+
+    Args:
+        less: name of the possible class.
+        low: its probability.
+        more: name of the unlikely class.
+        high: its probability.
+    """
+    return say(
+        "{less} is possible at {low}, although {more} is unlikely at {high}: images that show {less} are "
+        "often given no more, images that show {more} are.",
+        less=less,
+        low=low,
+        more=more,
+        high=high,
+    )
 
 
 def guarantee(level: float, cases: Sequence[int]) -> str:
@@ -152,9 +174,10 @@ def sentence(words: str) -> str:
 
 
 def region(name: str, modality: str) -> str:
-    """Returns a region of the body for people; "" where the modality's name says it already."""
+    """Returns a region of the body for people; "" for a remainder, or what the modality's name says."""
     name = name.replace("_", " ").strip()
-    return "" if name.lower() in MODALITIES[modality].name.lower() else name_of(name)
+    known = name.lower() in MODALITIES[modality].name.lower() or name.startswith(_LEFT_OVER)
+    return "" if known else name_of(name)
 
 
 def unlike(modality: str, shown_region: str, *, chosen_by: str = "") -> str:
@@ -214,12 +237,15 @@ def auroc(measured: "TaskMetrics") -> str:
             "AUROC {auroc:.2f} (no confidence interval: too few patients)",
             auroc=measured.auroc,
         )
-    return say(
-        "AUROC {auroc:.2f} (95% CI {low:.2f} to {high:.2f})",
-        auroc=measured.auroc,
-        low=measured.auroc_low,
-        high=measured.auroc_high,
-    )
+    if measured.auroc == measured.auroc_low:  # drawn again and again, images without a mistake show none
+        return say(
+            "AUROC {auroc:.2f} (no confidence interval: not one mistake among so few images)",
+            auroc=measured.auroc,
+        )
+    figures = {"auroc": measured.auroc, "low": measured.auroc_low, "high": measured.auroc_high}
+    if measured.auroc_low >= _NEARLY_PERFECT:
+        return say("AUROC {auroc:.3f} (95% CI {low:.3f} to {high:.3f})", **figures)
+    return say("AUROC {auroc:.2f} (95% CI {low:.2f} to {high:.2f})", **figures)
 
 
 def auroc_on_test(measured: "TaskMetrics") -> str:
@@ -251,7 +277,7 @@ def heat_map(method: str, name: str, peak: float) -> str:
 
 
 SECOND_LOOK = "A second look"
-STABLE = "The answer holds."
+STABLE = "The answer is steady, which does not mean that it is right."
 UNSTABLE = "The answer is unstable: do not lean on it."
 FLAT_MAP = "The map is high over most of the image, so it points nowhere."
 EDGE_MAP = "The map is hottest at the border of the image, where no finding is expected."
@@ -267,13 +293,21 @@ def second_look(name: str, low: float, high: float, copies: int, turned: Sequenc
         copies: how many changed copies were looked at.
         turned: of each change that put another class first, its name and the name of that class.
     """
-    spread = say(
-        "{name} gets {low} to {high} under {copies} small changes to the image.",
-        name=name,
-        low=percent(low),
-        high=percent(high),
-        copies=copies,
-    )
+    if percent(low) == percent(high):
+        spread = say(
+            "{name} stays at {share} under {copies} small changes to the image.",
+            name=name,
+            share=percent(low),
+            copies=copies,
+        )
+    else:
+        spread = say(
+            "{name} gets {low} to {high} under {copies} small changes to the image.",
+            name=name,
+            low=percent(low),
+            high=percent(high),
+            copies=copies,
+        )
     if not turned:
         return spread
     which = "; ".join(
@@ -294,12 +328,12 @@ def map_check(shuffled: float, before: float, after: float, *, like_shuffled: bo
         like_shuffled: whether the first is too high.
     """
     if like_shuffled:
-        verdict = say("so it shows the image rather than the finding")
+        verdict = say("stays much the same, so it shows the image rather than the finding")
     else:
-        verdict = say("so it depends on the finding")
+        verdict = say("changes, so it depends on the finding")
     return say(
-        "With the weights of the finding shuffled, the map correlates with this one by ranks at "
-        "{shuffled:.2f}, {verdict}. With its hottest tenth blurred, the probability {change}.",
+        "Drawn again with the finding's weights shuffled, the map {verdict} (rank correlation {shuffled:.2f}"
+        "; 1 is the same map). With its hottest tenth blurred, the probability {change}.",
         shuffled=shuffled,
         verdict=verdict,
         change=_change(before, after),
@@ -308,7 +342,7 @@ def map_check(shuffled: float, before: float, after: float, *, like_shuffled: bo
 
 def _change(before: float, after: float) -> str:
     """Says from what to what a probability goes."""
-    if percent(before) == percent(after):
+    if abs(before - after) < _UNMOVED:
         return say("stays at {share}: the answer does not rest on that part alone", share=percent(before))
     return say("goes from {before} to {after}", before=percent(before), after=percent(after))
 
@@ -320,9 +354,7 @@ def modality_name(key: str) -> str:
 
 def _in_sentence(name: str) -> str:
     """Returns a name for the middle of a sentence: "Ultrasound" gets small in English, "CT" stays."""
-    if spoken().nouns_are_capital:
-        return name
-    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
+    return name if spoken().nouns_are_capital else in_sentence(name)
 
 
 def set_by(who: str) -> str:

@@ -201,6 +201,24 @@ def test_each_finding_has_its_word_and_what_the_words_are_worth_can_be_opened():
     assert "12%" in html
 
 
+def test_a_class_that_is_possible_below_an_unlikely_one_says_why():
+    found = (
+        Finding("retina", "drusen", 0.08, likelihood=Likelihood.UNLIKELY, calibration_cases=31),
+        Finding("retina", "normal", 0.02, likelihood=Likelihood.POSSIBLE, calibration_cases=31),
+    )
+    html = findings.findings_card(analysis(*found), [RETINA], ModelMetrics())
+    assert "Normal is possible at 2%, although Drusen is unlikely at 8%" in html
+    assert "although" not in findings.findings_card(analysis(*DRUSEN), [RETINA], ModelMetrics())
+
+
+def test_what_the_nearest_cases_say_against_a_set_stands_with_it():
+    html = findings.findings_card(
+        analysis(*DRUSEN), [RETINA], ModelMetrics(), doubts={"retina": "No case is near.", "other": "Else."}
+    )
+    assert html.index("No case is near.") < html.index("<button")
+    assert "Else." not in html
+
+
 def test_a_model_without_calibration_cases_promises_nothing():
     found = (Finding("retina", "drusen", 0.93, elsewhere=0.84), Finding("retina", "normal", 0.07))
     html = findings.findings_card(analysis(*found), [RETINA], ModelMetrics())

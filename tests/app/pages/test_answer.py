@@ -47,7 +47,7 @@ def test_every_finding_has_a_word_and_nothing_drawn_is_likely(answer, shown):
 def test_a_second_look_says_how_far_the_answer_moves(answer, query):
     html = answer.look_again(query)
     assert "small changes" in html
-    assert ("The answer holds." in html) != ("unstable" in html)
+    assert ("The answer is steady" in html) != ("unstable" in html)
     assert answer.look_again(None) == ""
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
-from mermed_core.inference.neighbourhood import Vote, contrast, vote
+from mermed_core.inference.neighbourhood import Vote, contrast, doubts, in_words, none_similar, votes
 from mermed_core.inference.predictor import MedicalImage
 from mermed_core.records import Case, Finding, Neighbour
 
@@ -30,12 +30,38 @@ def test_cases_vote_with_what_their_labels_mean(predictor, embedded):
             near("phantom_ct"),
         ),
     )
-    voted = vote(predictor, analysis)
+    (voted,) = votes(predictor, analysis)
     assert voted == Vote("phantom_ct", nodule, {normal: 3, nodule: 1}, 6)
-    assert voted is not None
     assert voted.disagrees
-    assert vote(predictor, replace(analysis, findings=())) is None
-    assert vote(predictor, replace(analysis, neighbours=())) is None
+    assert "puts" in doubts(predictor, analysis)["phantom_ct"]
+    assert votes(predictor, replace(analysis, findings=())) == ()
+    assert votes(predictor, replace(analysis, neighbours=())) == ()
+
+
+def test_each_label_set_is_voted_on_and_one_without_cases_is_doubted(predictor, embedded):
+    ours, other = predictor.heads.get("phantom_ct"), predictor.heads.get("phantom_cxr")
+    findings = (Finding(ours.task, ours.classes[0], 0.9), Finding(other.task, other.classes[0], 0.8))
+    neighbours = tuple(near("phantom_cxr", other.classes[0]) for _ in range(4))
+    analysis = replace(predictor.analyse(embedded), findings=findings, neighbours=neighbours)
+    assert [voted.counts for voted in votes(predictor, analysis)] == [{}, {other.classes[0]: 4}]
+    against = doubts(predictor, analysis)
+    assert list(against) == [ours.task]
+    assert "None of the 4 nearest known cases" in against[ours.task]
+    said, doubt = in_words(predictor, analysis)
+    assert said.count("Of the 4 nearest cases") == 1
+    assert doubt == ""
+
+
+def test_where_no_case_is_similar_every_finding_is_a_guess(predictor, embedded):
+    ours = predictor.heads.get("phantom_ct")
+    analysis = replace(
+        predictor.analyse(embedded),
+        findings=(Finding(ours.task, ours.classes[0], 0.9),),
+        neighbours=(replace(near("phantom_ct", ours.classes[0]), similarity=0.01),),
+    )
+    assert none_similar(predictor, analysis)
+    assert "a guess" in doubts(predictor, analysis)[ours.task]
+    assert "closer to the image" not in in_words(predictor, analysis)[0]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mermed_core.records import RESEARCH_ONLY, Familiarity
 from mermed_core.reports.case.trials import Look, MapTrial
-from mermed_core.reports.case.wording import FAINT_PEAK, UNKNOWN_IMAGE
+from mermed_core.reports.case.wording import FAINT_PEAK, STABLE, UNKNOWN_IMAGE
 
 
 def test_the_first_line_is_the_modality_and_how_sure_it_is(make_report):
@@ -62,7 +62,7 @@ def test_what_trying_the_answer_gave_is_in_the_report_where_it_was_tried(make_re
     assert "shuffled" not in make_report().heat_caption
     tried = make_report(looks=LOOKS, map_trial=MapTrial(0.1, 0.93, 0.4, False))
     values = json.loads(json.dumps(tried.to_dict()))
-    assert values["second_look"][0]["said"].startswith("The answer holds. Malignant gets 81% to 95% under 7")
+    assert values["second_look"][0]["said"].startswith(f"{STABLE} Malignant gets 81% to 95% under 7")
     assert "With darker, Stroma comes first" in values["second_look"][1]["said"]
     assert values["second_look"][1]["stable"] is False
     assert values["heat_map"]["trial"]["after"] == 0.4

@@ -2,7 +2,17 @@ import pytest
 
 from mermed_core.models.model_metrics import ModelMetrics, TaskMetrics
 from mermed_core.records import Likelihood
-from mermed_core.reports.case.wording import class_name, header_modality, percent, share_of, verdict
+from mermed_core.reports.case.wording import (
+    auroc,
+    class_name,
+    header_modality,
+    map_check,
+    percent,
+    region,
+    second_look,
+    share_of,
+    verdict,
+)
 from mermed_core.reports.text import humanise
 
 
@@ -36,6 +46,35 @@ def test_the_verdict_says_how_sure_it_is():
     ):
         assert verdict(["A", "B", "C"], likelihoods) == words
     assert verdict("ABCDEF", [maybe] * 5 + [no]) == "Possible: 5 of 6, first A"
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "said"),
+    [
+        (0.9, 0.8, 0.95, "AUROC 0.90 (95% CI 0.80 to 0.95)"),
+        (0.9993, 0.9979, 1.0, "AUROC 0.999 (95% CI 0.998 to 1.000)"),
+        (1.0, 1.0, 1.0, "AUROC 1.00 (no confidence interval: not one mistake among so few images)"),
+        (0.9, None, None, "AUROC 0.90 (no confidence interval: too few patients)"),
+    ],
+)
+def test_a_figure_never_looks_surer_than_its_images(value, low, high, said):
+    measured = TaskMetrics(
+        modality="fundus", n_test=37, n_groups=37, auroc=value, auroc_low=low, auroc_high=high
+    )
+    assert auroc(measured) == said
+
+
+def test_a_probability_that_stays_is_said_once():
+    assert "stays at >99% under 8" in second_look("Drusen", 0.995, 0.999, 8, ())
+    assert "gets 97% to >99% under 8" in second_look("Drusen", 0.97, 0.999, 8, ())
+    assert "the probability stays at >99%:" in map_check(0.4, 0.999, 0.989, like_shuffled=False)
+    assert "the probability goes from 93% to 4%." in map_check(0.4, 0.93, 0.04, like_shuffled=False)
+
+
+def test_what_is_left_over_is_no_region_of_the_body():
+    assert region("other tissue", "pathology") == ""
+    assert region("chest", "cxr") == ""
+    assert region("nerves_of_the_neck", "ultrasound") == "nerves of the neck"
 
 
 def test_shares_of_test_images_have_their_interval_and_count():
