@@ -80,6 +80,11 @@ class View:
     region: Box | None = None
     covered: tuple[Box, ...] = ()
 
+    def is_part_of(self, other: "View") -> bool:
+        """Returns whether it is a region of the picture that another view shows, dark and bright as there."""
+        same = (self.stack, self.position, self.inverted) == (other.stack, other.position, other.inverted)
+        return same and self.region is not None
+
 
 class Study:
     """Everything that a visitor opened at once; thread-safe, and gone with the visit.

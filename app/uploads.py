@@ -66,7 +66,8 @@ class Query:
 
     def at_view(self, predictor: Predictor, view: View, modality: str | None = None) -> "Query":
         """Returns what another view of the study shows; raises a kind of ImageError if it cannot be read."""
-        return _seen(predictor, self.study, view, modality)
+        negative = self.embedding.negative if view.is_part_of(self.view) else None
+        return _seen(predictor, self.study, view, modality, negative)
 
     def at_frame(self, predictor: Predictor, frame: int, modality: str | None = None) -> "Query":
         """Returns another picture of the same stack, from 0; raises a kind of ImageError without it."""
@@ -132,9 +133,11 @@ def open_fetched(
     return _seen(predictor, study, View(position=study.stacks[0].start), modality)
 
 
-def _seen(predictor: Predictor, study: Study, view: View, modality: str | None) -> Query:
+def _seen(
+    predictor: Predictor, study: Study, view: View, modality: str | None, negative: bool | None = None
+) -> Query:
     image = shrunk(study.seen(view))
-    return Query(image, predictor.embed(image, modality=modality), study, view)
+    return Query(image, predictor.embed(image, modality=modality, negative=negative), study, view)
 
 
 def _is_upload(file: Path) -> bool:

@@ -68,7 +68,8 @@ def check_map(
         heat, _ = predictor.support(image, embedding, weight, saliency.method)
         correlations.append(_rank_correlation(own, _small(heat)))
     blurred = replace(image, pixels=_without_hot(image.pixels, saliency.heat))
-    vectors = [embedding.vector, predictor.embed(blurred, modality=embedding.chosen).vector]
+    tried = predictor.embed(blurred, modality=embedding.chosen, negative=embedding.negative)
+    vectors = [embedding.vector, tried.vector]
     before, after = head.probabilities(np.stack(vectors))[:, column]
     return MapCheck(float(np.mean(correlations)), float(before), float(after))
 

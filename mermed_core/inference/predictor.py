@@ -15,8 +15,8 @@ from mermed_core.collections.store import load_collection
 from mermed_core.data.manifest import LabelSet
 from mermed_core.device import describe
 from mermed_core.errors import CollectionError, ModelError
-from mermed_core.imaging.colours import is_grey
 from mermed_core.imaging.reader import MedicalImage, read_image
+from mermed_core.inference import negatives
 from mermed_core.inference.refinement import NO_MARKS, Marks, nearest_refined
 from mermed_core.inference.saliency import Explainer
 from mermed_core.modalities import modality_key
@@ -45,8 +45,6 @@ logger = logging.getLogger(__name__)
 # A label set whose scope the image is less surely in has nothing to say about it: a head CT shows no lungs.
 WITHIN_SCOPE = 0.5
 _CHANCE = 0.5  # AUROC of guessing
-_SURELY_NEGATIVE = 0.5
-_NEGATIVE = "The picture is a negative: dark and light were exchanged before it was analysed."
 # Share of the image below which the picture within its frame is worth a sentence; dark margins never are.
 _FRAMED = 0.9
 _FRAME = "The frame around the picture, such as its border or a viewer's window, was left out."
@@ -159,7 +157,12 @@ class Predictor:
         return read_image(source, frame=frame, copies=copies)
 
     def embed(
-        self, image: MedicalImage, *, modality: str | None = None, earlier: Embedding | None = None
+        self,
+        image: MedicalImage,
+        *,
+        modality: str | None = None,
+        earlier: Embedding | None = None,
+        negative: bool | None = None,
     ) -> Embedding:
         """Embeds an image: one pass that detects the modality, one with that modality's normalisation.
 
@@ -167,27 +170,28 @@ class Predictor:
             image: from `read`.
             modality: name of the modality where the person knows it; None takes the most probable.
             earlier: embedding of the same image, whose passes are not repeated.
+            negative: whether it is one, where that is known of the picture that it is a part or a copy of.
 
         Raises:
             UnknownModalityError: the name is no modality.
         """
         named = modality_key(modality) if modality else None
-        first = self._first_pass(image) if earlier is None else earlier
+        first = self._first_pass(image, negative) if earlier is None else earlier
         chosen = named or next(iter(first.modality))
         if first.chosen == chosen:
             return first
         vector = first.neutral
         if not self.embedder.preprocessing_is_shared:
-            vector = self.embedder.embed(_shown(image.pixels, first.negative), chosen)
+            vector = self.embedder.embed(negatives.as_taken(image.pixels, first.negative), chosen)
         retrieval = self.parts.space.project(vector[None])[0]
         return replace(first, chosen=chosen, vector=vector, retrieval=retrieval)
 
-    def _first_pass(self, image: MedicalImage) -> Embedding:
+    def _first_pass(self, image: MedicalImage, negative: bool | None) -> Embedding:
         """Embeds an image without assuming a modality; a negative with dark and light exchanged."""
-        neutral, negative = self._neutral(image.pixels)
+        neutral, negative = self._neutral(image.pixels, negative)
         notes = image.notes
         if negative:
-            notes = (*notes, _NEGATIVE)
+            notes = (*notes, negatives.SAID)
         box = self.embedder.config.preprocessing.picture(image.pixels)
         framed = box.height * box.width < _FRAMED * image.pixels.shape[0] * image.pixels.shape[1]
         if framed and not box.frame_is_dark(image.pixels):
@@ -196,12 +200,10 @@ class Predictor:
             self._modality(neutral), "", neutral, neutral, neutral, notes, image.header_modality, negative
         )
 
-    def _neutral(self, pixels: np.ndarray) -> tuple[np.ndarray, bool]:
+    def _neutral(self, pixels: np.ndarray, negative: bool | None = None) -> tuple[np.ndarray, bool]:
         """Returns the vector made without assuming a modality, and whether the image is a negative."""
-        neutral = self.embedder.embed(pixels, None)
-        if self.parts.heads.negative(neutral) <= _SURELY_NEGATIVE or not is_grey(pixels):
-            return neutral, False
-        return self.embedder.embed(_shown(pixels, True), None), True
+        embed, probability = self.embedder.embed, self.parts.heads.negative
+        return negatives.embed_as_taken(pixels, lambda shown: embed(shown, None), probability, negative)
 
     def analyse(self, image: MedicalImage | Embedding, *, neighbours: int = 8) -> Analysis:
         """Says everything about one image.
@@ -259,19 +261,19 @@ class Predictor:
         if method not in METHODS:
             raise ModelError(f"There is no heat map '{method}'; there are {', '.join(METHODS)}.")
         negative = self._neutral(image.pixels)[1] if embedding is None else embedding.negative
-        pixels = _shown(image.pixels, negative)
+        pixels = negatives.as_taken(image.pixels, negative)
         return self._explainer.explain(pixels, head.modality, head, label, method)
 
     def support(
         self, image: MedicalImage, embedding: Embedding, weight: np.ndarray, method: str = DEFAULT
     ) -> tuple[np.ndarray, float]:
         """Returns where an image speaks for a direction (width,) of embeddings, see `Explainer.support`."""
-        pixels = _shown(image.pixels, embedding.negative)
+        pixels = negatives.as_taken(image.pixels, embedding.negative)
         return self._explainer.support(pixels, embedding.chosen, weight, method)
 
     def regions(self, image: MedicalImage, embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
         """Returns what the encoder sees in each cell of an image, and where; see `Explainer.regions`."""
-        return self._explainer.regions(_shown(image.pixels, embedding.negative), embedding.chosen)
+        return self._explainer.regions(negatives.as_taken(image.pixels, embedding.negative), embedding.chosen)
 
     def direction(self, retrieval: np.ndarray) -> np.ndarray:
         """Returns the direction (width,) of embeddings that leads towards a retrieval vector (dim,)."""
@@ -378,11 +380,6 @@ class Predictor:
         unseen = self.metrics.unseen_source
         finding = unseen.findings.get(task, {}).get(label) if unseen else None
         return finding.auroc.value if finding else None
-
-
-def _shown(pixels: np.ndarray, negative: bool) -> np.ndarray:
-    """Returns the pixels as they were taken, of an image that may be a negative."""
-    return 255 - pixels if negative else pixels
 
 
 def _named_region(regions: dict[str, float]) -> dict[str, Any]:

@@ -63,7 +63,11 @@ def second_look(
         return ()
     changes = small_changes(embedding.chosen)
     vectors = [
-        predictor.embed(replace(image, pixels=change(image.pixels)), modality=embedding.chosen).vector
+        predictor.embed(
+            replace(image, pixels=change(image.pixels)),
+            modality=embedding.chosen,
+            negative=embedding.negative,
+        ).vector
         for change in changes.values()
     ]
     return tuple(

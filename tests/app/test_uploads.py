@@ -1,13 +1,17 @@
 import io
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from app import uploads
+from app.study import View
 from app.uploads import FOLDER_VARIABLE, open_sent, open_upload, shrunk, take, use_private_folder
 from mermed_core.errors import DamagedImageError, ImageError
+from mermed_core.files import ASSETS
+from mermed_core.imaging.frames import Box
 from mermed_core.imaging.reader import MedicalImage
 
 
@@ -58,6 +62,20 @@ def test_a_refused_upload_is_gone_too(services, folder):
     with pytest.raises(ImageError):
         open_upload(services.predictor, str(path))
     assert list(folder.iterdir()) == []
+
+
+def test_a_region_is_a_negative_where_its_picture_is(services):
+    query = open_upload(services.predictor, str(ASSETS / "examples" / "cxr.png"))
+    part = View(region=Box(20, 20, 40, 40))
+    for negative in (True, False):
+        whole = replace(query, embedding=replace(query.embedding, negative=negative))
+        region = whole.at_view(services.predictor, part)
+        assert region.embedding.negative is negative
+        within = region.at_view(services.predictor, replace(part, region=Box(25, 25, 20, 20)))
+        assert within.embedding.negative is negative
+        assert not within.at_view(services.predictor, View()).embedding.negative  # judged by itself again
+        # What its own picture is called says nothing of one that is shown the other way round.
+        assert not whole.at_view(services.predictor, replace(part, inverted=True)).embedding.negative
 
 
 def test_other_frames_are_read_from_what_is_held_in_memory(services, folder):

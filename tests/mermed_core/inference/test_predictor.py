@@ -138,6 +138,10 @@ def test_a_negative_is_analysed_as_it_was_taken_and_said(predictor):
         for each in (replace(film, pixels=255 - film.pixels), film)
     )
     np.testing.assert_array_equal(heat, expected)
+    # A part of it is one where its picture is, and too small a picture is never called one.
+    part = replace(film, pixels=np.ascontiguousarray(255 - film.pixels[:90, :120]))
+    assert knowing.embed(part, negative=True).negative
+    assert not knowing.embed(part).negative
     # Only grey images are ever taken for negatives: the colours of a section could not be had back.
     knowing = knowing_negatives(predictor, section)
     coloured = knowing.embed(replace(section, pixels=255 - section.pixels))
