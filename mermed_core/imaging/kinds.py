@@ -10,14 +10,19 @@ _READABLE = "Use DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, BMP, GIF or AVIF."
 _TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _JPEG2000_MARKS = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")  # in boxes, or the bare stream
 _AVIF_BRANDS = {b"avif", b"avis"}
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 _FILM_MARKS = (b"\x1a\x45\xdf\xa3", b"\0\0\x01\xba", b"\0\0\x01\xb3")
+_FILM = "a film: save one of its pictures as PNG"
+_VOLUME = "a volume for research programs: export its slices as DICOM or PNG"
+_NIFTI_MARKS = (b"n+1\0", b"ni1\0")
 _LOOKS_LIKE = (
     (b"%PDF", "a PDF document: export the picture in it as PNG or JPEG first"),
     (b"PK\x03\x04", "a zip archive: unpack it and choose one image"),
     (b"\x1f\x8b", "a compressed archive: unpack it and choose one image"),
     (b"Rar!", "a compressed archive: unpack it and choose one image"),
     (b"7z\xbc\xaf", "a compressed archive: unpack it and choose one image"),
-    *((mark, "a film: save one of its pictures as PNG") for mark in _FILM_MARKS),
+    *((mark, _FILM) for mark in _FILM_MARKS),
+    (b"NRRD", _VOLUME),
     (b"<", "a web page or text"),
 )
 
@@ -50,13 +55,20 @@ def image_kind(head: bytes) -> str | None:
 
 def refusal(head: bytes) -> UnsupportedFormatError:
     """Returns the error for a file whose kind is not read here; it says what the file looks like."""
-    if _brands(head):
-        return UnsupportedFormatError(f"This is a HEIC photo or a film: save it as JPEG. {_READABLE}")
+    words = _looks_like(head) or "not an image of a kind that can be read here"
+    return UnsupportedFormatError(f"This is {words}. {_READABLE}")
+
+
+def _looks_like(head: bytes) -> str | None:
+    """Returns what a file that is not read here is, and what to do with it; None where that is not known."""
+    if brands := _brands(head):
+        return "a HEIC photo: save it as JPEG" if brands & _HEIC_BRANDS else _FILM
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return _FILM
+    if head[344:348] in _NIFTI_MARKS:
+        return _VOLUME
     start = head[:64].lstrip(b"\xef\xbb\xbf \t\r\n")
-    for mark, words in _LOOKS_LIKE:
-        if start.startswith(mark):
-            return UnsupportedFormatError(f"This is {words}. {_READABLE}")
-    return UnsupportedFormatError(f"This is not an image of a kind that can be read here. {_READABLE}")
+    return next((words for mark, words in _LOOKS_LIKE if start.startswith(mark)), None)
 
 
 def _brands(head: bytes) -> set[bytes]:
