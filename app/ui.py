@@ -39,7 +39,7 @@ from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from .routes.picture_route import picture_route
 from .services import Services, load_services
 from .speaking import Speaking
-from .texts import batch_text, own_collection_text, own_head_text, text
+from .texts import batch_text, own_collection_text, own_head_text, spoken_text, text
 from .upload_limits import UploadLimits, upload_limits
 from .uploads import keep_uploads_apart, use_private_folder
 from .visits import Visits
@@ -228,9 +228,17 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
             blocks.routes.extend(explore.routes)
         titles = {"#map=": text.EXPLORE, "#own": own_collection_text.TAB}
         blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(titles))
-        blocks.load(js=script("close_lists.js"))
+        _help_keys_and_readers(blocks)
     blocks.queue(max_size=_QUEUE, api_open=False)
     return blocks
+
+
+def _help_keys_and_readers(blocks: Explorer) -> None:
+    """Mends for those who go by keys or hear the page what Gradio leaves them without."""
+    names = {"words": spoken_text.GRADIO, **spoken_text.PART_NAMES}
+    blocks.load(js=f"() => ({script('part_names.js')})({json.dumps(names)})")
+    for name in ("announcer.js", "focus_keeper.js", "close_lists.js"):
+        blocks.load(js=script(name))
 
 
 def _bring(services: Services) -> BaseRoute:

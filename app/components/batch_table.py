@@ -23,6 +23,7 @@ def progress_bar(pace: Pace | None, stopped: str = "") -> str:
         "progress",
         total=pace.total,
         done=pace.done,
+        ended=bool(stopped) or pace.done >= pace.total,
         sentence=f"{stopped} {said}".strip() if stopped else said,
     )
 

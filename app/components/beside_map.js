@@ -2,7 +2,7 @@
 // map is lit on the other; a case that the first lacks has a number beyond the first one's points.
 
 // `cases`: of the first; `first(step)`: the flags that a step gives on the first map; `on` has what both maps do.
-function besideMap(stage, { facts, cases, kind, tool, first, tip, on }) {
+function besideMap(stage, { facts, cases, kind, tool, first, tip, keySentences, on }) {
   const { bounds, sentences } = facts;
   const part = (selector) => stage.querySelector(selector);
   const data = servedData(facts);
@@ -16,21 +16,24 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, on }) {
   const labels = mapLabels(stage, map, facts.clusters);
   const pictures = mapPictures(stage, map, { data, pictured: facts.pictured, most: facts.most_pictures });
   const hover = tip(stage, data);
-  mapGestures(stage, part("polygon"), map, {
+  const gestures = mapGestures(stage, map, {
     tool,
+    sentences: keySentences,
     on: {
-      hover(point, at) {
-        hover(point, at);
+      hover(point, at, byKeys) {
+        hover(point, at, byKeys);
         on.ring(point < 0 || points[point] >= cases ? -1 : points[point]);
       },
       pick: (point, how) => on.pick(points[point], how),
       around: (polygon, how) => on.around(polygon.flatMap((corner) => map.place(corner).map(Math.round)), how),
       escape: on.escape,
+      say: on.say,
     },
   });
   new ResizeObserver(() => stage.clientWidth && map.painter && map.fit()).observe(stage);
 
   function viewed() {
+    gestures.outlined();
     labels.draw();
     pictures.draw();
     ring(-1);

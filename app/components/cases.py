@@ -8,8 +8,9 @@ from mermed_core.inference.refinement import Marks
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Case, Neighbour
 
-from ..texts import case_text, text
+from ..texts import case_text, spoken_text, text
 from .drawing import drawing
+from .html_parts import fresh_number
 from .pictures import jpeg_uri
 from .templates import render
 
@@ -32,7 +33,7 @@ def neighbour_grid(
     """
     hits = list(neighbours)
     if not hits:
-        return nothing(text.NO_MATCH)
+        return _grid([], sentence=text.NO_MATCH, said=text.NO_MATCH)
     best, usual = max(hit.similarity for hit in hits), collection.usual_similarity
     if not sentence and best < usual:
         sentence = case_text.none_near(best, usual)
@@ -40,7 +41,8 @@ def neighbour_grid(
         _card(collection, hit.case, text.decimal(hit.similarity), marks) | {"hint": hint(hit.case.case_id)}
         for hit in hits
     ]
-    return _grid(cards, sentence=sentence)
+    said = "" if marks is None else spoken_text.found_cases(len(cards), cards[0]["label"])
+    return _grid(cards, sentence=sentence, said=said)
 
 
 def heading(sentence: str) -> str:
@@ -58,8 +60,8 @@ def nothing(sentence: str) -> str:
     return _grid([], sentence=sentence)
 
 
-def _grid(cards: list[dict[str, Any]], *, sentence: str = "", more: str = "") -> str:
-    return render("cases.html", cards=cards, sentence=sentence, more=more)
+def _grid(cards: list[dict[str, Any]], *, sentence: str = "", more: str = "", said: str = "") -> str:
+    return render("cases.html", cards=cards, sentence=sentence, more=more, said=said, number=fresh_number())
 
 
 def _card(collection: Collection, case: Case, similarity: str, marks: Marks | None = None) -> dict[str, Any]:

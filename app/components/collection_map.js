@@ -3,7 +3,7 @@ const { sentences, bounds, palette, ramp, cases } = props;
 const part = (selector) => element.querySelector(selector);
 const stage = part(".mm-map");
 const data = props.data ?? servedData(props);
-let [labels, pictures, beside] = [null, null, null];
+let [labels, pictures, gestures, beside] = [null, null, null, null];
 let [map, shown, steps, tool, way, flags] = [null, null, [], "pan", "new", new Uint8Array(cases)];
 
 const dark = () => Boolean(element.closest(".dark"));
@@ -27,7 +27,9 @@ const bar = filterBar(part(".mm-filter"), {
 selectionExport(part(".mm-walk"), { data, sentences, bits: () => selection(false).bits });
 const legend = mapLegend(part(".mm-legend"), { sentences, ramp, onPress: press });
 data.making?.(making);
-const hover = mapTip(part(".mm-tip"), element, stage, { data, drawing });
+const say = (sentence) => { part(".mm-map-said").textContent = sentence; };
+const tipOf = (map, itsData) => mapTip(part(".mm-tip"), element, map, { data: itsData, drawing, say, nothing: sentences.nothing_here });
+const hover = tipOf(stage, data);
 
 async function begin() {
   map = createMap(stage, { extent: [bounds[2], bounds[3]], kind: stage.dataset.painter, onView: viewed });
@@ -36,7 +38,7 @@ async function begin() {
   stage.map = map; // for tests and benchmarks
   labels = mapLabels(stage, map, props.clusters);
   pictures = mapPictures(stage, map, { data, pictured: props.pictured, most: props.most_pictures });
-  mapGestures(stage, part("polygon"), map, { tool: () => tool, on: { hover: pointedAt, pick, around, escape: clear } });
+  gestures = mapGestures(stage, map, { tool: () => tool, sentences, on: { hover: pointedAt, pick, around, escape: clear, say } });
   if (props.beside) beginBeside();
   labelsButton(part(".mm-map-tools"), [labels, ...(beside ? [beside.labels] : [])], sentences);
   new ResizeObserver(() => stage.clientWidth && map.fit()).observe(stage);
@@ -55,8 +57,8 @@ async function begin() {
 function beginBeside() {
   beside = besideMap(part("[data-beside]"), {
     facts: { ...props.beside, rewritten: props.rewritten, most_pictures: props.most_pictures }, cases, kind: stage.dataset.painter, tool: () => tool, first: flagsOf,
-    tip: (other, otherData) => mapTip(part(".mm-tip"), element, other, { data: otherData, drawing }),
-    on: { ring, pick, around: (corners, how) => step("beside", corners, how), escape: () => select([]) },
+    tip: tipOf, keySentences: sentences,
+    on: { say, ring, pick, around: (corners, how) => step("beside", corners, how), escape: () => select([]) },
   });
   overlapView(part(".mm-overlap"), { data: beside.data, sentences: props.beside.sentences });
 }
@@ -194,6 +196,7 @@ function selection(others) {
 }
 
 function viewed() {
+  gestures?.outlined();
   labels?.draw();
   const star = part(".mm-star");
   const point = props.value?.point;
@@ -221,8 +224,8 @@ function ringBoth(point) {
   ring(point);
   beside?.ring(point);
 }
-function pointedAt(point, at) {
-  hover(point, at);
+function pointedAt(point, at, byKeys) {
+  hover(point, at, byKeys);
   beside?.ring(point);
 }
 

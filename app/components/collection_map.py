@@ -23,6 +23,7 @@ EXPLORE = "explore-data"  # below this address the views find what they show
 _MOST_PICTURES = 200  # shown instead of points where no more are in view
 _SCRIPTS = (
     "map_renderer.js",
+    "map_crosshair.js",
     "map_gestures.js",
     "map_legend.js",
     "map_labels.js",

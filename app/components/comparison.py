@@ -1,6 +1,5 @@
 """The visitor's image beside one case: both with what speaks for the likeness, and the regions that match."""
 
-import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,12 +11,11 @@ from mermed_core.inference.comparison import Comparison
 
 from ..texts import answer_text
 from .cases import shown
+from .html_parts import fresh_number
 from .pictures import heat_uri, picture_uri
 from .templates import render
 
 _SIDE = 480
-# A case that is pressed again after it was closed is a change for the browser too.
-_NUMBERS = itertools.count()
 
 
 def comparison_view(collection: Collection, image: MedicalImage, compared: Comparison) -> str:
@@ -35,7 +33,7 @@ def comparison_view(collection: Collection, image: MedicalImage, compared: Compa
     return render(
         "comparison.html",
         words=answer_text,
-        number=next(_NUMBERS),
+        number=fresh_number(),  # a case may be pressed again after it was closed
         said=answer_text.why_this_case(collection, compared),
         legend=answer_text.LIKENESS if len(sides) == 2 else answer_text.LIKENESS_ALONE,
         case_id=compared.case.case_id,

@@ -9,7 +9,8 @@ from mermed_core.records import Saliency
 from mermed_core.reports.case import wording
 
 from ..routes.picture_route import ADDRESS
-from ..texts import answer_text, text
+from ..texts import answer_text, spoken_text, text
+from .html_parts import fresh_number
 from .pictures import heat_uri, scale_gradient
 from .templates import render
 
@@ -32,6 +33,7 @@ def figure(
         alt: what the image is; "" where it is the visitor's.
     """
     height, width = image.pixels.shape[:2]
+    warnings = _warnings(saliency.heat) if saliency else []
     method, peak = (saliency.method, saliency.peak) if saliency else (DEFAULT, wording.FAINT_PEAK)
     return render(
         "figure.html",
@@ -43,7 +45,9 @@ def figure(
         gradient=scale_gradient(),
         caption=text.heat_map(method, name, peak) if name else "",
         faint=peak < wording.FAINT_PEAK,
-        warnings=_warnings(saliency.heat) if saliency else (),
+        warnings=warnings,
+        number=fresh_number(),
+        said=" ".join([spoken_text.heat_map(name), *warnings]),
         words=answer_text,
     )
 

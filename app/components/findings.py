@@ -5,9 +5,12 @@ from types import MappingProxyType
 
 from mermed_core.data.manifest import LabelSet
 from mermed_core.models.model_metrics import ModelMetrics
-from mermed_core.records import Analysis, Familiarity
-from mermed_core.reports.case.findings import finding_sets
+from mermed_core.records import Analysis, Familiarity, Likelihood
+from mermed_core.reports.case import wording
+from mermed_core.reports.case.findings import FindingSet, finding_sets
 
+from ..texts import batch_text, spoken_text
+from .html_parts import fresh_number
 from .templates import render
 
 
@@ -35,7 +38,17 @@ def findings_card(
     if analysis.familiarity is not Familiarity.FAMILIAR:
         return ""
     sets = finding_sets(analysis, label_sets, metrics, doubts)
-    return render("findings.html", sets=sets, chosen=chosen, pick=pick)
+    said = spoken_text.findings([(each.title, verdict) for each in sets if (verdict := _verdict(each))])
+    return render("findings.html", sets=sets, chosen=chosen, pick=pick, said=said, number=fresh_number())
+
+
+def _verdict(found: FindingSet) -> str:
+    """Returns what a label set amounts to, to be read out; "" where none of its classes is possible."""
+    words = [line.likelihood for line in found.lines]
+    if not found.headline and set(words) == {Likelihood.UNLIKELY}:
+        return ""
+    said = found.headline or wording.verdict([line.name for line in found.lines], words)
+    return said if found.holds else f"{said} ({batch_text.NOT_ELSEWHERE})"
 
 
 def pick(task: str, label: str) -> str:

@@ -1,8 +1,17 @@
 """HTML as parts of the page: still, with a script, or with buttons that send a name to the server."""
 
+import itertools
+
 import gradio as gr
 
 from .templates import script as script_file
+
+_NUMBERS = itertools.count()
+
+
+def fresh_number() -> int:
+    """Returns a number, for what is a change for the browser even where it reads as what was there before."""
+    return next(_NUMBERS)
 
 
 def static_html(value: str, elem_id: str) -> gr.HTML:

@@ -1,6 +1,9 @@
 // What mouse, fingers and keys do on a map: move, zoom, draw around points, point at one, choose one.
-// `tool()` is "pan", "lasso" or "box"; `on` has hover(point, at), pick(point, how), around(polygon, how), escape().
-function mapGestures(stage, outline, map, { tool, on }) {
+// `tool()` is "pan", "lasso" or "box"; `on` has hover(point, at, byKeys), pick(point, how), around(polygon, how), escape(),
+// say(sentence). Returns `outlined()`, which draws anew what is drawn around when the view has changed.
+function mapGestures(stage, map, { tool, on, sentences }) {
+  const outline = stage.querySelector("polygon");
+  const crosshair = mapCrosshair(stage, map, { tool, pan, outlined, on, sentences });
   const fingers = new Map();
   let [drawn, start, travelled, how] = [null, null, 0, null];
 
@@ -23,7 +26,7 @@ function mapGestures(stage, outline, map, { tool, on }) {
   }
 
   function outlined() {
-    outline.setAttribute("points", (drawn ?? []).map(([x, y]) => `${x},${y}`).join(" "));
+    outline.setAttribute("points", (drawn ?? crosshair.outline() ?? []).map(([x, y]) => `${x},${y}`).join(" "));
   }
 
   function drop() {
@@ -50,6 +53,7 @@ function mapGestures(stage, outline, map, { tool, on }) {
     fingers.set(event.pointerId, at(event));
     travelled = fingers.size > 1 ? Infinity : 0; // the end of a pinch chooses nothing
     drop();
+    crosshair.drop();
     if (fingers.size > 1) return;
     [start, how] = [at(event), held(event)];
     if (tool() !== "pan") drawn = [start];
@@ -110,13 +114,15 @@ function mapGestures(stage, outline, map, { tool, on }) {
 
   stage.addEventListener("keydown", (event) => {
     const act = event.ctrlKey || event.metaKey || event.altKey ? null : keys[event.key];
+    if (!act && event.key !== " ") return;
+    if (crosshair.press(event)) return event.preventDefault();
     if (!act) return;
     event.preventDefault();
     act();
     if (event.key.startsWith("Arrow") || "+=-".includes(event.key)) {
       const point = middle(); // who has no pointer sees what Enter would open
-      on.hover(point, point < 0 ? undefined : map.locate(point));
+      on.hover(point, point < 0 ? undefined : map.locate(point), true);
     }
   });
-  return { zoom };
+  return { outlined };
 }

@@ -1,5 +1,5 @@
-// The case under the pointer: its picture and what it is, beside the point.
-function mapTip(note, frame, stage, { data, drawing }) {
+// The case under the pointer: its picture and what it is, beside the point. Of one that is reached by keys it is said.
+function mapTip(note, frame, stage, { data, drawing, say, nothing }) {
   let hovered = -1;
 
   async function tell(record, point) {
@@ -10,17 +10,18 @@ function mapTip(note, frame, stage, { data, drawing }) {
     note.querySelector(".mm-tip-written").textContent = [record.mm_tags, record.mm_note].filter(Boolean).join(": ");
   }
 
-  return async function hover(point, at) {
+  return async function hover(point, at, byKeys = false) {
     stage.style.cursor = point >= 0 ? "pointer" : "";
     if (point === hovered) return;
     hovered = point;
     note.hidden = true;
-    if (point < 0) return;
+    if (point < 0) return byKeys && say(nothing);
     await new Promise((done) => setTimeout(done, 40)); // a pointer that only passes asks for nothing
     if (hovered !== point) return;
     const [record] = await data.records([point]);
     if (hovered !== point) return;
     tell(record, point);
+    if (byKeys) say(`${record.label} (${record.modality_name}), ${record.case}`);
     note.hidden = false;
     const [left, top] = [at[0] + stage.offsetLeft, at[1] + stage.offsetTop];
     note.style.left = `${Math.max(0, Math.min(left + 14, frame.clientWidth - note.offsetWidth))}px`;

@@ -1,9 +1,11 @@
 """Which kind of image it is, whether the model knows its kind, and what the file's header says of it."""
 
+from mermed_core.languages.say import in_readers_words
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import Analysis, Familiarity
 
-from ..texts import text
+from ..texts import spoken_text, text
+from .html_parts import fresh_number
 from .templates import render
 
 _SHOWN = 3
@@ -28,19 +30,31 @@ def modality_card(analysis: Analysis, chosen: str | None) -> str:
     key = chosen or seen
     region = text.region(analysis.region, key) if analysis.region else ""
     unlike = analysis.familiarity is Familiarity.UNLIKE
+    name = text.modality_name(key)
+    how = text.set_by(text.YOU) if chosen else text.percent(analysis.modality[key])
+    why = text.unlike(key, region, chosen_by=text.YOU if chosen else "") if unlike else ""
     return render(
         "modality.html",
         analysis=analysis,
         chosen=chosen,
-        name=text.modality_name(key),
-        how=text.set_by(text.YOU) if chosen else text.percent(analysis.modality[key]),
+        number=fresh_number(),
+        said=_said(analysis, name, how, why),
+        name=name,
+        how=how,
         region=text.humanise(region),
         region_share=text.percent(analysis.region_probability),
-        unlike=text.unlike(key, region, chosen_by=text.YOU if chosen else "") if unlike else "",
+        unlike=why,
         bars=[_bar(key, share) for key, share in list(analysis.modality.items())[:_SHOWN] if share >= _LEAST],
         header=_header_modality(analysis, seen),
         contradicted=analysis.header_modality not in (None, seen),
     )
+
+
+def _said(analysis: Analysis, name: str, how: str, unlike: str) -> str:
+    """Returns what is read out when the answer comes."""
+    if not analysis.in_distribution:
+        return f"{text.UNKNOWN_IMAGE}. {in_readers_words(analysis.reason)}"
+    return f"{spoken_text.modality(name, how)} {unlike}".strip()
 
 
 def _header_modality(analysis: Analysis, seen: str) -> str:

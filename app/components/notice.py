@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from ..texts import text
-from .html_parts import scripted_html
+from .html_parts import fresh_number, scripted_html
 from .templates import render
 
 
@@ -16,7 +16,7 @@ def notice(elem_id: str) -> gr.HTML:
 
 def problem(message: str) -> str:
     """Returns a notice that something was refused and what to do."""
-    return render("notice.html", problem=message)
+    return render("notice.html", problem=message, number=fresh_number())
 
 
 def search_in_part(recall: float) -> str:
@@ -27,4 +27,4 @@ def search_in_part(recall: float) -> str:
 
 def file_notes(kind: str, notes: Sequence[str]) -> str:
     """Returns how a file of a kind was read, in sentences; "" where nothing is worth saying."""
-    return render("notice.html", problem="", kind=kind, notes=notes).strip()
+    return render("notice.html", problem="", kind=kind, notes=notes, number=fresh_number()).strip()

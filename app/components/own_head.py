@@ -8,7 +8,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.own_heads import Example, FewShotAnswer, FewShotHead
 
-from ..texts import case_text, own_head_text, text
+from ..texts import case_text, own_head_text, spoken_text, text
 from .cases import shown
 from .pictures import picture_uri
 from .templates import render
@@ -99,15 +99,18 @@ def answer_card(answer: FewShotAnswer | None, image: MedicalImage | None) -> str
         image: the one that is open, None where none is.
     """
     familiar = answer is not None and answer.familiar
+    unfamiliar = "" if answer is None or familiar else own_head_text.unfamiliar(answer)
+    bars = [
+        {"label": label, "share": f"{share:.4f}", "percent": text.percent(share)}
+        for label, share in (answer.probabilities.items() if answer and familiar else ())
+    ]
     return _render(
         "answer",
         picture=picture_uri(image.pixels, _OPEN_SIDE) if image else "",
         sentence=own_head_text.NOTHING_YET if image else own_head_text.OPEN_ONE,
-        unfamiliar="" if answer is None or familiar else own_head_text.unfamiliar(answer),
-        bars=[
-            {"label": label, "share": f"{share:.4f}", "percent": text.percent(share)}
-            for label, share in (answer.probabilities.items() if answer and familiar else ())
-        ],
+        unfamiliar=unfamiliar,
+        said=spoken_text.answered(bars[0]["label"], bars[0]["percent"]) if bars else unfamiliar,
+        bars=bars,
     )
 
 

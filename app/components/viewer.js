@@ -151,10 +151,18 @@ function mark() {
 }
 
 function change(parts) {
+// Reads out what is looked at, once it stays as it is.
+let saying = 0;
+function sayView() {
+  clearTimeout(saying);
+  saying = setTimeout(() => { part(".mm-look-said").textContent = describe(view); }, 500);
+}
+
   view = { ...view, ...parts };
   mark();
   changed(false);
 }
+  sayView();
 
 function leaf(position) {
   const last = stackOf(view).count - 1;
@@ -163,6 +171,7 @@ function leaf(position) {
   view = { ...view, position: wanted, covered: [] };
   changed(true);
   for (const near of [wanted + 1, wanted - 1]) if (near >= 0 && near <= last) fetched(view.stack, near).catch(() => {});
+  sayView();
 }
 
 // Another file is opened as its file says, and answered for.

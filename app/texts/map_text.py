@@ -27,7 +27,9 @@ MAP_ACTIONS = (
 )
 MAP_KEYS = (
     "Scroll or pinch to zoom. Keys: arrows move, + and − zoom, 0 shows all, Enter selects the case in the "
-    "middle, Escape clears. The address of this page holds what you see."
+    "middle, Escape clears. With Lasso and Box the arrows move a crosshair (with Shift in small steps), "
+    "Space sets a corner, Enter selects what is inside, Escape gives up. The address of this page holds what "
+    "you see."
 )
 MAP_SOFTWARE = "This browser offers no WebGL on a graphics card, so the processor draws the map."
 MAKING = "How far the computation is"
@@ -114,6 +116,10 @@ MAP_SCRIPT = {
     "failed": "That did not work: {}",
     "unpainted": "This browser offers neither WebGL nor a canvas to draw on, so the cases are listed below.",
     "unloaded": "The map could not be loaded ({}), so the cases are listed below. Reload to try again.",
+    "corner": "Corner {}.",
+    "few_corners": "Set more corners first, with Space.",
+    "outline_dropped": "The outline is given up.",
+    "nothing_here": "No case here.",
 }
 
 

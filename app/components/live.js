@@ -1,2 +1,0 @@
-// What changes here is read out.
-element.setAttribute("aria-live", "polite");
