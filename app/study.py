@@ -11,7 +11,13 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from mermed_core.errors import ImageError, ImageTooLargeError, SlideLabelError
+from mermed_core.errors import (
+    DamagedImageError,
+    ImageError,
+    ImageTooLargeError,
+    SlideLabelError,
+    UnsupportedFormatError,
+)
 from mermed_core.imaging.archives import is_archive, too_large, too_many, unpack
 from mermed_core.imaging.dicom_pixels_only import pixels_only
 from mermed_core.imaging.dicom_slide import slide_copies
@@ -190,7 +196,11 @@ def open_study(files: Sequence[tuple[str, bytes]]) -> Study:
         ImageError: none of them can be read, or they are too many or too large.
     """
     several = len(files) > 1 or is_archive(files[0][1])
-    found, failed = _readable(_unpacked(files))
+    unpacked, closed = _unpacked(files)
+    if closed and len(files) == 1:
+        raise closed[0]
+    found, failed = _readable(unpacked)
+    failed += closed
     if not found:
         alone = failed and (not several or all(isinstance(each, SlideLabelError) for each in failed))
         raise failed[0] if alone else ImageError(input_text.NOTHING_READABLE)
@@ -280,16 +290,21 @@ def _blackened(pixels: np.ndarray, boxes: Sequence[Box], held: Box) -> np.ndarra
     return pixels
 
 
-def _unpacked(files: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+def _unpacked(files: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, bytes]], list[ImageError]]:
+    """Returns the files, those of archives among them, and why other archives cannot be opened."""
     found: list[tuple[str, bytes]] = []
+    closed: list[ImageError] = []
     limits = upload_limits().archive
     for name, data in files:
-        found += unpack(data, limits) if is_archive(data) else [(name, data)]
+        try:
+            found += unpack(data, limits) if is_archive(data) else [(name, data)]
+        except (DamagedImageError, UnsupportedFormatError) as error:
+            closed.append(error)
         if len(found) > limits.max_files:
             raise too_many(limits)
         if sum(len(each) for _, each in found) > limits.max_bytes:
             raise too_large(limits)
-    return found
+    return found, closed
 
 
 def _readable(files: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, bytes, int]], list[ImageError]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from mermed_core.errors import MermedError
+from mermed_core.errors import DamagedImageError, MermedError, UnsupportedFormatError
 from mermed_core.imaging.archives import is_archive, too_large, too_many, unpack
 from mermed_core.inference.batch import BatchRow, File, Pace, analyse_files, join_slide_files, table_of
 from mermed_core.languages.say import in_readers_words
@@ -149,17 +149,23 @@ class BatchPage:
 def opened(paths: list[str]) -> list[File]:
     """Reads uploaded files into memory, archives unpacked; all of them are gone from disk afterwards.
 
-    Those that are one slide are one file here.
+    Those that are one slide are one file here. An archive among others that cannot be opened is a file that
+    is refused.
 
     Raises:
-        ImageError: too many files, too many bytes, or an archive that cannot be unpacked.
+        ImageError: too many files, too many bytes, or the only file is an archive that cannot be opened.
     """
     taken = [(Path(path).name, take(path)) for path in paths]
     files: list[tuple[str, bytes]] = []
     size, limits = 0, upload_limits().archive
     for name, data in taken:
-        inner = unpack(data, limits) if is_archive(data) else None
-        named = [(name, data)] if inner is None else [(f"{name}/{part}", content) for part, content in inner]
+        named = [(name, data)]
+        if is_archive(data):
+            try:
+                named = [(f"{name}/{part}", content) for part, content in unpack(data, limits)]
+            except (DamagedImageError, UnsupportedFormatError):
+                if len(taken) == 1:
+                    raise
         for part, content in named:
             size += len(content)
             files.append((part, content))

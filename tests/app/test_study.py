@@ -10,7 +10,7 @@ from PIL import Image
 from app.study import View, open_study, opened_study, view_of
 from app.texts.input_text import DRAW_A_REGION
 from app.upload_limits import UploadLimits
-from mermed_core.errors import ImageError, UnsupportedFormatError
+from mermed_core.errors import DamagedImageError, ImageError, UnsupportedFormatError
 from mermed_core.imaging.frames import Box
 from mermed_core.imaging.grey_values import Window
 from mermed_core.imaging.limits import Limits
@@ -41,6 +41,17 @@ def test_one_wrong_file_says_what_is_wrong_and_many_say_it_together():
         open_study([("a.pdf", b"%PDF-1.7")])
     with pytest.raises(ImageError, match="None of these files"):
         open_study([("a.pdf", b"%PDF-1.7"), ("b.txt", b"text")])
+
+
+def test_an_archive_that_cannot_be_opened_leaves_the_other_files():
+    closed = ("b.zip", b"PK\x03\x04 and nothing more")
+    study = open_study([closed, ("a.png", png(10))])
+    assert [each.name for each in study.stacks] == ["a.png"]
+    assert study.notes == ("One file is no image that can be read here and was left out.",)
+    with pytest.raises(DamagedImageError, match="ZIP archive is damaged"):
+        open_study([closed])
+    with pytest.raises(ImageError, match="None of these files"):
+        open_study([closed, ("a.pdf", b"%PDF-1.7")])
 
 
 def test_a_dicom_file_is_held_without_its_header(ct_file):

@@ -68,16 +68,18 @@ def test_stopped_it_keeps_what_is_done(page, tmp_path):
 
 
 def test_programs_send_files_and_archives_and_nothing_stays(address, uploads, tmp_path):
-    archive, broken = tmp_path / "images.zip", tmp_path / "broken.png"
+    archive, broken, closed = (tmp_path / name for name in ("images.zip", "broken.png", "closed.zip"))
     with zipfile.ZipFile(archive, "w") as file:
         file.write(EXAMPLES / "oct.png", "inner/oct.png")
     broken.write_bytes(b"no image")
-    sent = [handle_file(path) for path in (archive, broken, EXAMPLES / "ct.png")]
+    closed.write_bytes(b"PK\x03\x04 and nothing more")
+    sent = [handle_file(path) for path in (archive, broken, closed, EXAMPLES / "ct.png")]
     answer = Client(address, verbose=False).predict(sent, api_name="/analyse_many")
     lines = list(csv.DictReader(io.StringIO(answer)))
-    assert [line["file"] for line in lines] == ["images.zip/oct.png", "broken.png", "ct.png"]
-    assert [line["modality"] for line in lines] == ["oct", "", "ct"]
-    assert lines[1]["answer"] == "refused"
+    assert [line["file"] for line in lines] == ["images.zip/oct.png", "broken.png", "closed.zip", "ct.png"]
+    assert [line["modality"] for line in lines] == ["oct", "", "", "ct"]
+    assert [line["answer"] for line in lines[1:3]] == ["refused", "refused"]
+    assert "zip archive" in lines[2]["notes"]
     assert [file for file in uploads.rglob("*") if file.is_file() and file.stat().st_size > 0] == []
 
 
