@@ -12,6 +12,7 @@ from mermed_core.collections.quality.findings import CheckResult
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.watch import Watch
 from mermed_core.device import let_others_first
+from mermed_core.languages.say import in_readers_words
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class CheckJob(Watch):
             thread.join()
 
     def state(self) -> dict[str, Any]:
-        """Returns how far the work is, whether it is for the checks, and their results, as plain values."""
+        """Returns how far the work is, whether it is for the checks, and their results, in words."""
         elapsed = time.monotonic() - self._since
         share = self._done / self._total if self._total else None
         return {
@@ -84,14 +85,14 @@ class CheckJob(Watch):
             "busy": self._thread is not None,
             "complete": self._complete,
             "failed": self._failed,
-            "step": self._step,
+            "step": in_readers_words(self._step),
             "done": self._done,
             "total": self._total,
             "seconds_left": round(elapsed / share - elapsed) if share else None,
             "checks": [
                 {
                     "name": result.name,
-                    "title": result.title,
+                    "title": in_readers_words(result.title),
                     "flagged": result.flagged,
                     "listed": len(result.suspects),
                 }

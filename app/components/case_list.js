@@ -27,7 +27,10 @@ function caseList(box, { data, columns, titles, on }) {
     for (const name of columns) {
       const cell = document.createElement("span");
       cell.role = "cell";
-      if (name === "case") cell.append(Object.assign(document.createElement("button"), { type: "button" }));
+      if (name === "case") {
+        cell.append(Object.assign(document.createElement("button"), { type: "button" }));
+        cell.firstChild.append(document.createElement("bdi")); // the button is cut off at its left
+      }
       line.append(cell);
     }
     line.dataset.at = number;
@@ -41,7 +44,7 @@ function caseList(box, { data, columns, titles, on }) {
     known.forEach((record, i) => {
       columns.forEach((name, k) => {
         const cell = empty[i].children[k];
-        (name === "case" ? cell.firstChild : cell).textContent = record[name];
+        (cell.querySelector("bdi") ?? cell).textContent = record[name];
         cell.title = record[name];
       });
     });

@@ -32,8 +32,7 @@ class CaseRows:
         self._collection = columns.collection
         records = self._collection.records
         self._plain = dict(_PLAIN) | {str(name): str(name) for name in records if name not in _HIDDEN}
-        if FILE not in records:
-            del self._plain["file"]
+        self._plain = {name: column for name, column in self._plain.items() if self._tells(column)}
         names = {CASE: CASE, LABEL: LABEL, MODALITY: "modality", **{name: name for name in self._plain}}
         self._written = {ROW_TAGS: "tags", ROW_NOTE: "note"} if columns.tags.there else {}
         names |= self._written
@@ -69,6 +68,16 @@ class CaseRows:
             parts = [part.str.contains(word, regex=False) for part in self._searched]
             found &= np.logical_or.reduce([*parts, self.columns.tags.holding(word)])
         return found[self.columns.order]
+
+    def _tells(self, column: str) -> bool:
+        """Returns whether a column says anything of a case that its id does not say."""
+        records = self._collection.records
+        if column not in records:
+            return False
+        values = records[column]
+        if column == "group" and values.equals(records["case_id"]):
+            return False  # nobody said which images are of one patient
+        return any(value != "" for value in values.dropna())
 
     def _rows(self, positions: np.ndarray) -> Iterator[dict[str, str]]:
         records = self._collection.records.iloc[positions]

@@ -1,5 +1,5 @@
 // What may be wrong: ranked lists that are made on demand, decided on one by one, taken along as CSV.
-const SUSPECT_HEIGHT = 104;
+const [SUSPECT_HEIGHT, NARROW_SUSPECT_HEIGHT] = [104, 164]; // px, as the style has them
 const DECISIONS = ["accepted", "dismissed"];
 const BUTTONS = 1 + DECISIONS.length; // of a suspect: its pictures and the decisions
 
@@ -8,7 +8,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
   const place = `mermed-checks-${version}`; // in this browser alone
   const decided = JSON.parse(localStorage.getItem(place) ?? "{}");
   const rows = virtualRows(part(".mm-suspects"), {
-    height: () => SUSPECT_HEIGHT,
+    height: () => (matchMedia("(max-width: 760px)").matches ? NARROW_SUSPECT_HEIGHT : SUSPECT_HEIGHT),
     make: row,
     settled: () => {},
     items: (line) => [...line.querySelectorAll("button")],
@@ -17,6 +17,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
   });
   let [result, shown, watching] = [null, [], 0];
 
+  const digits = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 3 });
   const keyOf = (suspect) => `${result.name} ${suspect.cases.join(" ")} ${suspect.reason}`.slice(0, 300);
   const filled = (name, ...values) => values.reduce((text, value) => text.replace("{}", () => value), sentences[name]);
 
@@ -47,7 +48,8 @@ function checksView(box, { data, drawing, version, sentences, on }) {
       button.dataset.found = name;
       button.ariaPressed = String(name === result?.name);
       button.textContent = `${title} `;
-      button.append(Object.assign(document.createElement("small"), { textContent: filled("flagged", flagged.toLocaleString(document.documentElement.lang), listed.toLocaleString(document.documentElement.lang)) }));
+      button.append(Object.assign(document.createElement("small"), { textContent: filled("flagged", digits.format(flagged), digits.format(listed)) }));
+      button.title = filled("flagged_of", digits.format(flagged), digits.format(listed));
       return button;
     });
     part(".mm-check-list").replaceChildren(...buttons);
@@ -70,7 +72,8 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     if (wanted === "reason") all.sort((a, b) => a.reason.localeCompare(b.reason) || b.score - a.score);
     const keep = { open: (it) => !decided[keyOf(it)], accepted: (it) => decided[keyOf(it)] === "accepted", flagged: (it) => it.flagged }[part(".mm-check-show").value];
     shown = keep ? all.filter(keep) : all;
-    part(".mm-check-count").textContent = filled("suspects", shown.length.toLocaleString(document.documentElement.lang), all.length.toLocaleString(document.documentElement.lang));
+    part(".mm-check-count").textContent = all.length ? filled("suspects", digits.format(shown.length), digits.format(all.length)) : sentences.no_suspects;
+    part(".mm-check-count").parentElement.classList.toggle("mm-alone", !all.length);
     rows.show(shown.length);
   }
 
@@ -86,7 +89,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     suspect.points.slice(0, 3).forEach((point) => pictures.append(thumb(point)));
     const [text, reason, about] = ["div", "p", "small"].map((tag) => document.createElement(tag));
     reason.textContent = suspect.reason;
-    about.textContent = [`${suspect.score.toFixed(3)}${suspect.flagged ? ` · ${sentences.is_flagged}` : ""}`, suspect.cases.slice(0, 3).join(", ")].join(" · ");
+    about.textContent = [`${digits.format(suspect.score)}${suspect.flagged ? ` · ${sentences.is_flagged}` : ""}`, suspect.cases.slice(0, 3).join(", ")].join(" · ");
     about.title = suspect.cases.join(", ");
     text.append(reason, about);
     line.append(pictures, text, decisions(suspect));
@@ -120,8 +123,8 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     for (const button of buttons.children) button.ariaPressed = String(decided[key] === button.dataset.decide);
   }
 
-  // A spreadsheet takes a cell that begins so for a formula.
-  const cell = (value) => `"${String(value).replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`;
+  // A spreadsheet takes a text that begins so for a formula.
+  const cell = (value) => (typeof value !== "string" ? String(value) : `"${value.replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`);
   function table() {
     const head = ["rank", "decision", "flagged", "score", "reason", "cases"];
     const lines = result.suspects.map((suspect, i) => [i + 1, decided[keyOf(suspect)] ?? "", suspect.flagged, suspect.score, suspect.reason, suspect.cases.join(" ")]);

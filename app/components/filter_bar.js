@@ -36,6 +36,15 @@ function filterBar(box, { data, columns, sentences, on }) {
     return button;
   }
 
+  // Buttons and names of sentences as they are read: without a gap inside brackets, capitals only at the beginning.
+  function joined(nodes) {
+    return nodes.flatMap((node, at) => {
+      const said = typeof node !== "string" ? node : sentences[node === "cases" && at ? "more_cases" : node];
+      const close = node === "inverted" || nodes[at + 1] === "inverted_end" || at === nodes.length - 1;
+      return close ? [said] : [said, " "];
+    });
+  }
+
   // Steps that narrow down the one set before them are said in one breath: "CT from covid_ct labelled covid".
   async function say(count, all) {
     const now = steps;
@@ -46,22 +55,22 @@ function filterBar(box, { data, columns, sentences, on }) {
     let term = 0;
     const flush = () => {
       run.sort((a, b) => a.rank - b.rank);
-      if (run.length && run[0].rank) nodes.push(sentences.cases);
+      if (run.length && run[0].rank && !["keep", "remove"].includes(nodes.at(-1))) nodes.push("cases"); // else "those"
       nodes.push(...run.map((each) => part(each, each.at)));
       run = [];
     };
     now.forEach(({ how }, at) => {
       if (how === "keep" && term === 1) return run.push({ ...said[at], at });
       flush();
-      if (how === "invert") nodes.unshift(sentences.inverted), nodes.push(sentences.inverted_end);
-      else if (how !== "new") nodes.push(sentences[how]);
+      if (how === "invert") nodes.unshift("inverted"), nodes.push("inverted_end");
+      else if (how !== "new") nodes.push(how);
       if (how !== "invert") run.push({ ...said[at], at });
       term = how === "new" ? 1 : 2;
       return undefined;
     });
     flush();
     const tally = filled("tally", count.toLocaleString(document.documentElement.lang), all.toLocaleString(document.documentElement.lang));
-    sentence.replaceChildren(...nodes.flatMap((node) => [node, " "]).slice(0, -1), ...(nodes.length ? [", "] : []), tally);
+    sentence.replaceChildren(...joined(nodes), ...(nodes.length ? [", "] : []), tally);
   }
 
   let waiting = 0;

@@ -1,6 +1,8 @@
 // Names and outlines of clusters over a map, of the level that suits the zoom. A name is left out where a larger
 // cluster's name is in its way. It knows neither Gradio nor medicine.
 const FINER_FROM = [1, 1.8, 4]; // the zoom from which each level is shown, from coarse to fine
+const SMALL = 3; // heights of a name below which it would hide a cluster, and stands above it
+const GAP = 5; // px between a name and the cluster below it
 const LINES = "http://www.w3.org/2000/svg";
 
 function mapLabels(stage, map, levels) {
@@ -19,14 +21,27 @@ function mapLabels(stage, map, levels) {
   function begin(level) {
     shown = level;
     for (const { label } of names) label.remove();
-    names = [...levels[level]].sort((one, other) => other.count - one.count).map(({ name, at }) => {
+    names = [...levels[level]].sort((one, other) => other.count - one.count).map(({ name, at, outlines }) => {
       const label = document.createElement("span");
       label.textContent = name; // as text: a name never becomes markup
       box.append(label);
-      return { label, at, width: label.offsetWidth, height: label.offsetHeight };
+      return { label, at, ends: endsAround(at, outlines), width: label.offsetWidth, height: label.offsetHeight };
     });
     const outlines = levels[level].flatMap((cluster) => cluster.outlines);
     lines.setAttribute("d", outlines.map((line) => `M${line.join(" ")}Z`).join(""));
+  }
+
+  // The middle of a name: over its cluster, or above it where it would hide it, and never cut off by the edge of
+  // the map; null where the cluster is out of view.
+  function placeOf({ at, ends, width, height }) {
+    const [wide, tall] = [stage.clientWidth, stage.clientHeight];
+    const [x, middle] = map.locate(at);
+    if (x < 0 || middle < 0 || x > wide || middle > tall) return null;
+    const [top, bottom] = ends.map((y) => map.locate([at[0], y])[1]).sort((one, other) => one - other);
+    const above = top - GAP - height / 2;
+    const y = bottom - top > SMALL * height ? middle : above < height / 2 ? bottom + GAP + height / 2 : above;
+    const inside = (value, size, room) => Math.min(Math.max(value, size / 2 + 2), room - size / 2 - 2);
+    return [inside(x, width, wide), inside(y, height, tall)];
   }
 
   function draw() {
@@ -36,11 +51,12 @@ function mapLabels(stage, map, levels) {
     const [[left, top], [right, bottom]] = [map.locate([0, 0]), map.locate([SPAN, SPAN])];
     lines.setAttribute("transform", `matrix(${(right - left) / SPAN} 0 0 ${(bottom - top) / SPAN} ${left} ${top})`);
     const taken = [];
-    for (const { label, at, width, height } of names) {
-      const [x, y] = map.locate(at);
+    for (const each of names) {
+      const { label, width, height } = each;
+      const place = placeOf(each);
+      const [x, y] = place ?? [0, 0];
       const [from, to, over, under] = [x - width / 2 - 4, x + width / 2 + 4, y - height / 2 - 2, y + height / 2 + 2];
-      const fits = from >= 0 && over >= 0 && to <= stage.clientWidth && under <= stage.clientHeight;
-      const free = fits && taken.every(([f, t, o, u]) => to < f || from > t || under < o || over > u);
+      const free = place && taken.every(([f, t, o, u]) => to < f || from > t || under < o || over > u);
       label.style.visibility = free ? "visible" : "hidden";
       if (!free) continue;
       taken.push([from, to, over, under]);
@@ -56,6 +72,16 @@ function mapLabels(stage, map, levels) {
       draw();
     },
   };
+}
+
+// The lowest and highest y of the outline around a place, the place's own where none is.
+function endsAround([x, y], outlines) {
+  for (const line of outlines) {
+    const [xs, ys] = [0, 1].map((axis) => line.filter((_, i) => i % 2 === axis));
+    const [left, right, low, high] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    if (left <= x && x <= right && low <= y && y <= high) return [low, high];
+  }
+  return [y, y];
 }
 
 // Adds the button that shows and hides the names on one map or on several; none where no map has any.

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mermed_core.collections.quality.findings import CheckResult
+from mermed_core.languages.say import in_readers_words
 
 from ..check_job import CheckJob
 from ..components.collection_map import EXPLORE
@@ -55,11 +56,14 @@ def check_routes(columns: MapColumns, job: CheckJob) -> list[BaseRoute]:
 
 
 def findings(columns: MapColumns, result: CheckResult) -> dict[str, Any]:
-    """Returns what a check found as plain values; of each suspect also its points on the map."""
+    """Returns what a check found in the reader's words; of each suspect also its points on the map."""
     ids = pd.Index(columns.collection.records["case_id"])
     point_of = np.argsort(columns.order)
     plain = result.to_dict()
+    plain |= {name: in_readers_words(plain[name]) for name in ("title", "measure", "accuracy")}
+    plain["notes"] = [in_readers_words(note) for note in plain["notes"]]
     for suspect in plain["suspects"]:
+        suspect["reason"] = in_readers_words(suspect["reason"])
         positions = ids.get_indexer(pd.Index(suspect["cases"], dtype=object))
         suspect["points"] = point_of[positions[positions >= 0]].tolist()
     return plain

@@ -35,7 +35,7 @@ def cluster_name(collection: Collection, name: ClusterName) -> str:
     labels = " / ".join(case_text.labels(collection, [label]) for label in name.labels)
     if labels and name.by_known:
         labels = say("like {labels}", labels=labels)
-    modality = modality_name(name.modality) if name.modality else ""
+    modality = " / ".join(map(modality_name, name.modalities))
     source = collection.source(name.source).title if name.source else ""
     said = " · ".join(part for part in (labels, modality, source) if part) or say(_MIXED)
     return f"{said} {name.number}" if name.number else said

@@ -12,7 +12,7 @@ from mermed_core.collections.store import load_collection
 from mermed_core.files import BUNDLED_ATLAS
 from mermed_core.search.filters import Column
 
-_NAMED = 0.2  # share of a cluster's cases that a label must have to be in its name
+_NAMED = 0.2  # share of a cluster's cases that a label or a modality must have to be in its name
 _FEW_LABELLED = 0.05  # share of cases with labels below which known cases say what a cluster holds
 _MOST_LABELS = 2
 _MOST = 0.5
@@ -25,14 +25,14 @@ class ClusterName:
 
     Attributes:
         labels: the most telling one first.
-        modality: that of most cases.
+        modalities: those that many cases have, the most frequent first.
         source: that of most cases.
         number: tells clusters apart that are alike in all of this; 0 where no other is alike.
         by_known: the labels are those of known cases that lie nearest, as its own cases have none.
     """
 
     labels: tuple[str, ...] = ()
-    modality: str = ""
+    modalities: tuple[str, ...] = ()
     source: str = ""
     number: int = 0
     by_known: bool = False
@@ -57,12 +57,14 @@ def name_clusters(
     for number, near in enumerate(known):
         if labels[number] is None and near:
             labels[number], of_known[number] = near, True
-    modality, source = (_of_most(member, sizes, columns[name]) for name in ("modality", "source"))
+    modalities = _of_many(member, sizes, columns["modality"])
+    source = _of_most(member, sizes, columns["source"])
     names = [ClusterName(each or (), by_known=by) for each, by in zip(labels, of_known, strict=True)]
     names = [
-        name if name.labels else replace(name, modality=m) for name, m in zip(names, modality, strict=True)
+        name if name.labels else replace(name, modalities=several)
+        for name, several in zip(names, modalities, strict=True)
     ]
-    names = _told_apart(names, lambda number, name: replace(name, modality=modality[number]))
+    names = _told_apart(names, lambda number, name: replace(name, modalities=modalities[number]))
     names = _told_apart(names, lambda number, name: replace(name, source=source[number]))
     count: dict[ClusterName, int] = {}
     alike = {
@@ -147,6 +149,16 @@ def _telling(member: np.ndarray, sizes: np.ndarray, column: Column) -> list[tupl
         best = np.argsort(-telling[:, cluster], kind="stable")[:_MOST_LABELS]
         found.append(tuple(values[label] for label in best if telling[label, cluster] > 0))
     return found
+
+
+def _of_many(member: np.ndarray, sizes: np.ndarray, column: Column) -> list[tuple[str, ...]]:
+    """Returns the values that a good part of each cluster's cases have, the most frequent first."""
+    values, shares = _shares(member, sizes, column)
+    order = np.argsort(-shares, axis=0, kind="stable")
+    return [
+        tuple(values[value] for value in order[:, cluster] if shares[value, cluster] >= _NAMED)
+        for cluster in range(len(sizes))
+    ]
 
 
 def _of_most(member: np.ndarray, sizes: np.ndarray, column: Column) -> list[str]:

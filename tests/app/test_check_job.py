@@ -21,6 +21,7 @@ from app.routes.explore_routes import explore_routes
 from mermed_core.collections.quality.case_measures import OUTLIER
 from mermed_core.collections.quality.findings import CheckResult, Suspect
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
+from mermed_core.languages.say import speaking
 
 AT = "/explore-data/checks"
 
@@ -57,6 +58,9 @@ def test_the_state_tells_how_far_the_checks_are_and_they_run_once(collection, st
         pass
     state = job.state()
     assert (state["running"], state["step"], state["done"], state["total"]) == (True, "pictures", 4, 10)
+    with speaking("de"):
+        assert job.state()["step"] == "Bilder"
+        assert job.state()["checks"][0]["title"] == "Zweifelhafte Labels"
     job.start()  # nothing: they run
     steps.set()
     job.wait()

@@ -27,7 +27,7 @@ PHONE = ViewportSize(width=390, height=844)
 def address(serve: Callable[..., str]) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         # Checks that need no picture: those of all pictures take a minute where the machine is busy.
-        quick = partial(check_collection, checks=("labels", "outliers"))
+        quick = partial(check_collection, checks=("labels", "outliers", "modalities"))
         patch.setattr("app.check_job.check_collection", quick)
         settings = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
         yield serve(settings, fresh=True)  # no check ran yet
@@ -170,6 +170,11 @@ def test_checks_run_on_demand_and_their_cases_light_up_on_the_map(page):
     lines = Path(download.value.path()).read_text().splitlines()
     assert lines[0].startswith('"rank","decision"')
     assert '"dismissed"' in lines[1]
+    modalities = page.locator("[data-found=modalities]")
+    expect(modalities).to_have_attribute("title", re.compile("beyond the threshold, of 0"))
+    modalities.click()
+    expect(page.locator(".mm-check-count")).to_have_text("Nothing of this kind was found.")
+    expect(page.locator(".mm-check-light")).to_be_hidden()
 
 
 def test_two_selections_are_compared(page):
@@ -248,3 +253,18 @@ def test_a_colouring_that_takes_long_can_be_cancelled_and_chosen_again(browser, 
     go_on.set()
     expect(page.locator(".mm-legend-about")).to_contain_text("How far the case lies")
     page.close()
+
+
+def test_a_sentence_of_several_parts_reads_as_one(page):
+    ultrasound = page.locator(".mm-legend button", has_text="Ultrasound").first
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    page.locator(".mm-find").fill("phantom_ct")
+    expect(page.locator(".mm-sentence")).to_have_text("CT holding “phantom_ct”, 60 of 420")
+    ultrasound.click(modifiers=["Shift"])
+    page.locator("[data-how=add]").click()
+    bar(page, "Synthetic").first.click()
+    expect(page.locator(".mm-sentence")).to_have_text(re.compile(" and cases labelled Synthetic"))
+    page.locator(".mm-map-tools [data-do=invert]").click()
+    said = "All but (CT holding “phantom_ct” and Ultrasound and cases labelled Synthetic"
+    expect(page.locator(".mm-sentence")).to_contain_text(said)
+    expect(page.locator(".mm-sentence")).to_contain_text(re.compile(r"\w\), \d+ of 420"))

@@ -38,26 +38,26 @@ VISIBLE = """() => new Promise((done) => {
 })"""
 
 
-def cluster(name: str, at: tuple[int, int], count: int) -> dict[str, object]:
-    outline = [at[0] - 900, at[1] - 900, at[0] + 900, at[1] - 900, at[0], at[1] + 900]
+def cluster(name: str, at: tuple[int, int], count: int, reach: int = 900) -> dict[str, object]:
+    outline = [at[0] - reach, at[1] - reach, at[0] + reach, at[1] - reach, at[0], at[1] + reach]
     return {"name": name, "at": at, "count": count, "outlines": [outline]}
 
 
 def levels() -> list[list[dict[str, object]]]:
     places = np.random.default_rng(2).integers(4000, 61_000, (60, 2)).tolist()
     fine = [cluster(f"<b>kind {number}</b>", tuple(at), 60 - number) for number, at in enumerate(places)]
-    coarse = [cluster("left", (16_000, 32_000), 10), cluster("right", (48_000, 32_000), 20)]
+    coarse = [cluster("left", (16_000, 32_000), 10, 12_000), cluster("right", (48_000, 32_000), 20, 12_000)]
     return [coarse, fine]
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 700, "height": 600})
     page.set_content(BODY)
     page.add_style_tag(path=PARTS / "map_labels.css")
     for name in ("map_renderer.js", "map_labels.js"):
         page.add_script_tag(path=PARTS / name)
-    page.evaluate(BEGIN, [levels()])
+    page.evaluate(BEGIN, [getattr(request, "param", levels())])
     yield page
     page.close()
 
@@ -72,6 +72,26 @@ def test_coarse_names_stand_at_their_places_and_finer_ones_come_with_zoom(page):
         assert (top + bottom) / 2 - origin["y"] == pytest.approx(y, abs=1.5)
     page.evaluate("map.lookAt({ zoom: 4 })")
     assert all(name.startswith("<b>kind") for name, *_ in page.evaluate(VISIBLE))
+
+
+SMALL, RIGHT, TOP = (20_000, 32_000), (65_500, 20_000), (48_000, 0)
+
+
+@pytest.mark.parametrize(
+    "page", [[[cluster("A name of some length", at, 9) for at in (SMALL, RIGHT, TOP)]]], indirect=True
+)
+def test_a_name_hides_no_small_cluster_and_is_not_cut_off_at_the_edge(page):
+    shown = page.evaluate(VISIBLE)
+    assert len(shown) == 3
+    frame = page.locator("#stage").bounding_box()
+    left, above = frame["x"], frame["y"]
+    for at, (_, x0, y0, x1, y1) in zip((SMALL, RIGHT, TOP), shown, strict=True):
+        assert left <= x0 < x1 <= left + frame["width"]
+        assert above <= y0 < y1 <= above + frame["height"]
+        ends = [above + page.evaluate("at => map.locate(at)", [at[0], at[1] + way])[1] for way in (-900, 900)]
+        assert y1 < min(ends) or y0 > max(ends)
+    page.evaluate("map.lookAt({ zoom: 3, x: 60000, y: 60000 })")
+    assert page.evaluate(VISIBLE) == []  # none of them is in view
 
 
 def test_no_name_covers_another_and_the_largest_goes_first(page):

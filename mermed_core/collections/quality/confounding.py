@@ -5,7 +5,7 @@ source, which other source of its modality an image looks most like, and the fra
 ring in which markers, borders and collimation lie and the finding seldom does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,10 +18,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.quality.case_words import label_words
 from mermed_core.collections.quality.doubtful_labels import label_sets
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import patients
 from mermed_core.metrics.scores import auroc_by_class, unweighted
+from mermed_core.modalities import MODALITIES
 from mermed_core.search.neighbours import nearest
 
 NAME = "confounding"
@@ -87,14 +89,17 @@ def predicted(features: np.ndarray, positive: np.ndarray, groups: np.ndarray) ->
 def check_confounding(collection: Collection, frames: Frames | None, most: int) -> CheckResult:
     """Ranks labels by how well the source, the likeness to other sources, or the frame predicts them."""
     records = collection.records
-    suspects = list(_stated(records))
+    suspects = list(_stated(collection))
+    words = label_words(collection)
     groups, random = patients(records), np.random.default_rng(0)
     for name, rows, codes, names in label_sets(records):
         rows = rows[codes[rows] >= 0]
         rows = np.sort(random.choice(rows, min(len(rows), _MOST), replace=False))
         likeness = _likeness(collection, rows)
+        source, modality = (str(records[column].iat[rows[0]]) for column in ("source", "modality"))
+        where = (collection.source(source).title, MODALITIES[modality].name)
         outer = None
-        if frames is not None and records["modality"].iat[rows[0]] not in _TILES:
+        if frames is not None and modality not in _TILES:
             outer = frames.values[rows]
         for code, label in enumerate(names):
             positive = codes[rows] == code
@@ -105,7 +110,8 @@ def check_confounding(collection: Collection, frames: Frames | None, most: int) 
                 if features is None or (known := np.isfinite(features).all(axis=1)).mean() < 0.9:
                     continue
                 auroc = predicted(features[known], positive[known], groups[rows][known])
-                suspects.append(_suspect(name, label, trace, auroc, ids))
+                details = {"set": name, "label": label, "trace": trace}
+                suspects.append(_suspect((words(label), *where), details, auroc, ids))
     notes = [
         "An AUROC says that source and label go together here, not which of the two a model reads.",
         "Tiles of tissue have no frame; of them the frame is not asked.",
@@ -125,24 +131,20 @@ def check_confounding(collection: Collection, frames: Frames | None, most: int) 
 
 
 _SENTENCES = {
-    "source": "follows from the stated source",
-    "likeness": "follows from which other sources the image looks like",
-    "frame": "follows from the frame of the picture, where the finding is not",
+    "source": "{} in {} follows from the stated source (AUROC {})",
+    "likeness": "{} in {} ({}) follows from which other sources the image looks like (AUROC {})",
+    "frame": "{} in {} ({}) follows from the frame of the picture, where the finding is not (AUROC {})",
 }
 
 
-def _suspect(where: str, label: str, trace: str, auroc: float, ids: tuple[str, ...]) -> Suspect:
-    return Suspect(
-        auroc,
-        f"{label} in {where} {_SENTENCES[trace]} (AUROC {auroc:.2f})",
-        ids,
-        bool(auroc >= _PREDICTED),
-        {"set": where, "label": label, "trace": trace},
-    )
+def _suspect(said: Sequence[str], details: dict[str, str], auroc: float, ids: tuple[str, ...]) -> Suspect:
+    reason = _SENTENCES[details["trace"]].format(*said, f"{auroc:.2f}")
+    return Suspect(auroc, reason, ids, bool(auroc >= _PREDICTED), details)
 
 
-def _stated(records: pd.DataFrame) -> Iterator[Suspect]:
+def _stated(collection: Collection) -> Iterator[Suspect]:
     """Yields the labels that occur in several sources' modality, with how the source alone predicts them."""
+    records, words = collection.records, label_words(collection)
     for modality, part in records[records["labels"].notna()].groupby("modality", sort=True):
         if part["source"].nunique() < 2:
             continue
@@ -154,7 +156,9 @@ def _stated(records: pd.DataFrame) -> Iterator[Suspect]:
                 continue
             rates = pd.Series(positive, part.index).groupby(part["source"]).transform("mean")
             ids = tuple(map(str, part["case_id"].loc[rows[:3]]))
-            yield _suspect(str(modality), str(label), "source", _auroc(positive, rates.to_numpy()), ids)
+            said = (words(str(label)), MODALITIES[str(modality)].name)
+            details = {"set": str(modality), "label": str(label), "trace": "source"}
+            yield _suspect(said, details, _auroc(positive, rates.to_numpy()), ids)
 
 
 def _likeness(collection: Collection, rows: np.ndarray) -> np.ndarray | None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.quality.case_words import label_words
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.label_probe import label_probabilities
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
@@ -75,7 +76,7 @@ def check_labels(collection: Collection, neighbours: Neighbourhood, most: int) -
     for name, rows, labels, names in label_sets(collection.records):
         doubts = label_doubts(labels, neighbours, rows, collection.vectors)
         if len(doubts.rows) >= _FEWEST:
-            suspects += _suspects(collection.records, doubts, labels, names, name)
+            suspects += _suspects(collection, doubts, labels, names, name)
     notes = () if suspects else ("No data set has two labels that could be mistaken for each other.",)
     return CheckResult(
         NAME,
@@ -110,17 +111,17 @@ def label_sets(
 
 
 def _suspects(
-    records: pd.DataFrame, doubts: LabelDoubts, labels: np.ndarray, names: list[str], where: str
+    collection: Collection, doubts: LabelDoubts, labels: np.ndarray, names: list[str], where: str
 ) -> Iterator[Suspect]:
-    own = labels[doubts.rows]
+    own, words = labels[doubts.rows], label_words(collection)
     for row in np.flatnonzero(doubts.doubt > 0):
         stated, proposed = names[own[row]], names[doubts.proposed[row]]
         if stated != proposed:
             yield Suspect(
                 float(doubts.doubt[row]),
-                f"labelled {stated}, but neighbours and classifier give {doubts.doubt[row]:.0%} to other "
-                f"labels; most neighbours say {proposed}",
-                (str(records["case_id"].iat[doubts.rows[row]]),),
+                f"labelled {words(stated)}, but neighbours and classifier give {doubts.doubt[row]:.0%} to "
+                f"other labels; most neighbours say {words(proposed)}",
+                (str(collection.records["case_id"].iat[doubts.rows[row]]),),
                 bool(doubts.flagged[row]),
                 {"set": where, "label": stated, "proposed": proposed},
             )

@@ -106,7 +106,7 @@ def check_drift(collection: Collection, most: int, *, column: str = "source", se
         rows = np.concatenate([first, second])
         mask = np.arange(len(rows)) >= len(first)
         drift = two_sample_test(collection.vectors[rows], mask, groups[rows], seed=seed)
-        found.append((_suspect(collection, modality, names, rows, mask, drift), drift))
+        found.append((_suspect(collection, modality, (column, names), rows, mask, drift), drift))
     # Sources mostly do differ, so it is the share of false findings that is held (Benjamini & Hochberg 1995).
     adjusted = false_discovery_control([drift.p_value for _, drift in found]) if found else []
     suspects = [
@@ -164,11 +164,12 @@ def _cut(values: pd.Series) -> pd.Series:
 def _suspect(
     collection: Collection,
     modality: str,
-    names: tuple[str, str],
+    values: tuple[str, tuple[str, str]],
     rows: np.ndarray,
     second: np.ndarray,
     drift: Drift,
 ) -> Suspect:
+    column, names = values
     details: dict[str, str | float | int | bool] = {
         "modality": modality,
         "first": names[0],
@@ -182,8 +183,9 @@ def _suspect(
         place = np.median(collection.coordinates[most[: max(1, len(most) // 4)]], axis=0)
         details |= {f"{side}_map_x": round(float(place[0]), 3), f"{side}_map_y": round(float(place[1]), 3)}
         examples += map(str, collection.records["case_id"].loc[most[:_EXAMPLES]])
+    first, last = (collection.source(name).title if column == "source" else name for name in names)
     reason = (
-        f"{MODALITIES[modality].name} images of {names[0]} and {names[1]}: neighbours come from the same one "
+        f"{MODALITIES[modality].name} images of {first} and {last}: neighbours come from the same one "
         f"{drift.effect:.0%} more than chance (p = {drift.p_value:.3g})"
     )
     return Suspect(drift.effect, reason, tuple(examples), True, details)

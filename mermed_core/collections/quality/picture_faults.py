@@ -108,15 +108,17 @@ def check_pictures(collection: Collection, numbers: PictureNumbers, most: int) -
     suspects = []
     for row, column in np.argwhere(scores > _FENCE / 2):
         fault = list(FAULTS)[column]
+        source = str(records["source"].iat[row])
+        title = collection.source(source).title
         suspects.append(
             Suspect(
                 min(float(scores[row, column]), 1000.0),
-                f"{fault}: {FAULTS[fault]} than is usual in {records['source'].iat[row]}"
+                f"{fault}: {FAULTS[fault]} than is usual in {title}"
                 if fault.startswith("odd")
-                else f"{fault}: {FAULTS[fault]}, unlike others of {records['source'].iat[row]}",
+                else f"{fault}: {FAULTS[fault]}, unlike others of {title}",
                 (str(records["case_id"].iat[row]),),
                 bool(scores[row, column] >= _FENCE),
-                {"fault": fault, "source": str(records["source"].iat[row])},
+                {"fault": fault, "source": source},
             )
         )
     missing = int(np.isnan(numbers.contrast).sum())

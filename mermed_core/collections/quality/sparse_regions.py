@@ -6,6 +6,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.quality.case_words import label_words
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.outliers import lonely_distances
@@ -55,6 +56,7 @@ def check_regions(collection: Collection, neighbours: Neighbourhood, most: int) 
     """Ranks sparse regions by how far their cases lie from others, with where on the map they are."""
     records = collection.records
     regions, farther = sparse_regions(neighbours, records["modality"].to_numpy())
+    words = label_words(collection)
     suspects = []
     for rows in regions:
         rows = rows[np.argsort(-farther[rows], kind="stable")]
@@ -62,7 +64,8 @@ def check_regions(collection: Collection, neighbours: Neighbourhood, most: int) 
         x, y = np.median(collection.coordinates[rows], axis=0)
         kind = MODALITIES[str(part["modality"].iat[0])].name
         labels = part["labels"].explode().dropna().value_counts()
-        named = ", ".join(f"{label} {count}" for label, count in labels.head(3).items()) or "unlabelled"
+        most_frequent = (f"{words(str(label))} {count}" for label, count in labels.head(3).items())
+        named = ", ".join(most_frequent) or "unlabelled"
         suspects.append(
             Suspect(
                 score,

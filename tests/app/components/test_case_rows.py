@@ -28,16 +28,14 @@ def rows() -> CaseRows:
             "age": ages,
         }
     )
+    return rows_of(records)
+
+
+def rows_of(records: pd.DataFrame) -> CaseRows:
     facts = {"here": SourceFacts(title="Ward 7", names={"nv": "Melanocytic naevus"})}
     vectors = np.eye(COUNT, dtype=np.float32)
-    collection = Collection(
-        Description("", "", False, "", facts),
-        records,
-        vectors,
-        vectors[:, :2],
-        None,
-        FaissEngine.build(vectors),
-    )
+    about = Description("", "", False, "", facts)
+    collection = Collection(about, records, vectors, vectors[:, :2], None, FaissEngine.build(vectors))
     return CaseRows(MapColumns(collection))
 
 
@@ -49,6 +47,16 @@ def test_a_row_says_what_a_point_is_and_what_is_no_point_is_empty(rows):
     assert first["modality_name"] == ("OCT" if position % 3 else "CT")
     assert set(rows.titles) <= {*first}
     assert others == [{}] * 4
+
+
+def test_a_column_that_says_nothing_is_not_listed(rows):
+    assert {"case", "label", "group", "age"} <= set(rows.titles)
+    assert "split" not in rows.titles  # of no case
+    records = rows.columns.collection.records
+    listed = rows_of(records.assign(group=records["case_id"], age=np.nan, split="train")).titles
+    assert "split" in listed
+    assert "age" not in listed
+    assert "group" not in listed  # every case is a group of its own
 
 
 @pytest.mark.parametrize("name", ["case", "label", "modality_name", "source", "age"])

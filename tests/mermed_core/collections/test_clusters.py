@@ -66,10 +66,22 @@ def test_names_say_what_tells_apart_and_no_more():
     )
     assert name_clusters(member, columns) == [
         ClusterName(("nv",)),
-        ClusterName(("normal",), "cxr"),
-        ClusterName(("normal",), "oct"),
-        ClusterName((), "ct"),
+        ClusterName(("normal",), ("cxr",)),
+        ClusterName(("normal",), ("oct",)),
+        ClusterName((), ("ct",)),
     ]
+
+
+def test_a_cluster_of_several_modalities_is_called_by_each_of_them():
+    member = np.repeat([0, 1], [20, 5])
+    columns = columns_of(
+        labels=[[f"kind {number}"] for number in range(20)] + [["mass"]] * 5,
+        modality=["fundus"] * 11 + ["dermatology"] * 5 + ["ct"] * 4 + ["oct"] * 5,
+        source=["a"] * 25,
+    )
+    first, second = name_clusters(member, columns)
+    assert first == ClusterName((), ("fundus", "dermatology", "ct"))
+    assert second == ClusterName(("mass",))
 
 
 def test_a_cluster_whose_cases_were_removed_takes_no_name_from_others():
