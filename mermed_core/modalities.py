@@ -39,6 +39,10 @@ class Modality:
     aliases: tuple[str, ...]
 
 
+# Begins the name of what is none of the regions of the body that a modality tells apart.
+REMAINDER = "other "
+
+
 def in_sentence(name: str) -> str:
     """Returns a modality's name for the middle of an English sentence: "ultrasound", but "CT"."""
     return name if name[1:2].isupper() else name[:1].lower() + name[1:]

@@ -44,6 +44,7 @@ def modality_card(analysis: Analysis, chosen: str | None) -> str:
         region=text.humanise(region),
         region_share=text.percent(analysis.region_probability),
         unlike=why,
+        degree=text.degree(analysis.familiarity),
         bars=[_bar(key, share) for key, share in list(analysis.modality.items())[:_SHOWN] if share >= _LEAST],
         header=_header_modality(analysis, seen),
         contradicted=analysis.header_modality not in (None, seen),

@@ -29,7 +29,9 @@ def place(collection: Collection | None, analysis: Analysis) -> str:
         sketch=_sketch(collection),
         x=f"{100 * min(max(float(x), 0.02), 0.98):.1f}",
         y=f"{100 * min(max(float(y), 0.04), 0.96):.1f}",
-        said=answer_text.place_among(len(collection), analysis.neighbours[0].case.modality),
+        said=answer_text.place_among(len(collection), analysis.neighbours[0].case.modality)
+        if analysis.in_distribution
+        else answer_text.place_of_unknown(len(collection)),
     )
 
 

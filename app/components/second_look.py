@@ -11,9 +11,16 @@ from ..texts import text
 from .templates import render
 
 
+def looking(sets: int) -> str:
+    """Returns the room of the second looks at so many label sets; "" for none."""
+    return render("second_look.html", words=wording, waiting=sets, looks=()).strip()
+
+
 def second_look_card(looks: Sequence[SecondLook], metrics: ModelMetrics) -> str:
     """Returns the spread of each label set and whether its answer holds; "" without findings."""
-    return render("second_look.html", words=wording, looks=[_look(each, metrics) for each in looks]).strip()
+    return render(
+        "second_look.html", words=wording, waiting=0, looks=[_look(each, metrics) for each in looks]
+    ).strip()
 
 
 def _look(look: SecondLook, metrics: ModelMetrics) -> dict[str, Any]:

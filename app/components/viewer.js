@@ -46,6 +46,7 @@ async function load() {
     picture.show(found, view);
     if (other && mode !== "region") setMode(found.kind === "grey" ? "window" : "move");
     offer(found);
+    compare(); // whether it has a window is known only now
     lookForText();
     wait.hidden = true;
   } catch (error) {
@@ -133,7 +134,7 @@ const windowWords = (window) => say("window", number(window.centre), number(wind
 function offer(found) {
   const list = part(".mm-look-tools select");
   list.hidden = found.kind !== "grey";
-  part('[data-mode="window"]').hidden = found.kind !== "grey";
+  part('button[data-mode="window"]').hidden = found.kind !== "grey";
   if (found.kind !== "grey") return;
   const choices = [["", sentences.own, null]];
   found.windows.forEach((window, i) => choices.push([`file${i}`, say("fileWindow", number(window.centre), number(window.width)), window]));

@@ -21,7 +21,7 @@ from ..components.comparison import comparison_view
 from ..components.html_parts import clickable_html, picked_name, scripted_html, static_html
 from ..components.place import place
 from ..components.report_file import KINDS, report_file
-from ..components.second_look import second_look_card
+from ..components.second_look import looking, second_look_card
 from ..components.templates import script
 from ..heat_maps import HeatMaps, pick
 from ..services import Services
@@ -54,22 +54,23 @@ class Answer:
         self._maps = HeatMaps(services.predictor)
         self._missing = services.missing_collection
         self.query, self.chosen = query, chosen
-        with gr.Column(scale=5, min_width=320):
+        with gr.Column(scale=5, min_width=320, elem_id="classify-picture"):
             self.notice = notice.notice("classify-notice")
             self.figure = scripted_html(figure.empty(), "classify-figure", "figure.js")
             self.checked = static_html("", "classify-map-check")
-            with gr.Row():
+            with gr.Row(elem_id="classify-map-choices"):
                 wide: dict[str, Any] = {"visible": False, "min_width": 190}  # on a phone one below the other
                 self.explained = gr.Dropdown([], label=text.SHOW_WHERE, **wide)
                 self.method = gr.Dropdown(self._methods(), value=DEFAULT, label=answer_text.METHOD, **wide)
             with gr.Row(elem_id="classify-reports"):
                 self.downloads = {
-                    kind: gr.Button(text.TAKE_ALONG[kind], size="sm", visible=False) for kind in KINDS
+                    kind: gr.Button(text.TAKE_ALONG[kind], size="sm", min_width=100, visible=False)
+                    for kind in KINDS
                 }
             self.place = static_html("", "classify-place")
             self._file_out = gr.Textbox(visible=False)
             self._pressed = gr.Textbox(visible=False)
-        with gr.Column(scale=4, min_width=300):
+        with gr.Column(scale=4, min_width=300, elem_id="classify-words"):
             self.modality = static_html(modality.empty(), "classify-modality")
             self.findings = clickable_html(findings.empty(), "classify-findings")
             self.second_look = static_html("", "classify-second-look")
@@ -122,7 +123,7 @@ class Answer:
             ),
             self.method: gr.update(visible=first is not None),
             self.checked: figure.unchecked() if first else "",
-            self.second_look: "",
+            self.second_look: looking(len({finding.task for finding in analysis.findings})),
             self.place: place(self._predictor.collection, analysis),
             self.comparison: "",
             self.cases: self._similar(analysis),

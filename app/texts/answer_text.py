@@ -80,6 +80,14 @@ def place_among(count: int, near: str) -> str:
     )
 
 
+def place_of_unknown(count: int) -> str:
+    """Says what the place of an image that is not recognised is worth on the map of so many cases."""
+    return say(
+        "Among {count:,} known cases. The model does not recognise the image, so its place means little.",
+        count=count,
+    )
+
+
 def compare_with(case_id: str) -> str:
     """Says what pressing a case does."""
     return say("{case_id}: compare with your image", case_id=case_id)

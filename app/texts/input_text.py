@@ -50,7 +50,7 @@ ACTIONS = (
     ("invert", "Invert", "Exchange dark and bright (key I)"),
     ("reset", "Reset", "Back to how the file was opened (key 0)"),
 )
-PRESETS, OWN_WAY = "Window", "As the file says"
+PRESETS = "Window"
 PRESET_NAMES = {
     "lung": "Lung",
     "bone": "Bone",
@@ -77,7 +77,7 @@ KEYS = (
 # What the viewer's scripts say.
 VIEWER_SCRIPT = {
     "slice": "{} of {}",
-    "own": "as the file says",
+    "own": "as opened",
     "window": "centre {}, width {}",
     "chosen": "Chosen by you",
     "fileWindow": "File: {} / {}",

@@ -12,7 +12,7 @@ from mermed_core.models.model_metrics import (
     TaskMetrics,
     UnseenSourceMetrics,
 )
-from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY
+from mermed_core.records import HOLDS_FROM, RESEARCH_ONLY, Familiarity
 from mermed_core.reports.case.neighbour_wording import NEAREST_ANYWAY
 from mermed_core.reports.case.wording import (
     COARSE_MAP,
@@ -85,7 +85,7 @@ TRY_AN_EXAMPLE = "Or try an example (computer-drawn, not a patient)"
 IMAGE_HERE = "Your image appears here."
 IMAGE_PRIVATE = "It is held in memory only and never stored."
 IMAGE_ALT = "The uploaded image"
-SHOW_WHERE = "Show where the model looked for"
+SHOW_WHERE = "Heat map for"
 TAKE_ALONG = {"pdf": "Report (PDF)", "json": "Data (JSON)", "dicom": "DICOM"}
 OVERLAY, OVERLAY_OPACITY, LESS, MORE = "Overlay", "Opacity of the heat map", "less", "more"
 
@@ -154,6 +154,11 @@ PRIVACY = (
     "by others, upload nothing that could identify a patient.",
 )
 NO_CARD = "This model has no card."
+
+
+def degree(familiarity: Familiarity) -> str:
+    """Returns how well the model knows an image of one of the seven modalities, in a few words."""
+    return say("but an unusual image") if familiarity is Familiarity.UNLIKE else say("a known kind of image")
 
 
 def time_left(seconds: float) -> str:

@@ -83,7 +83,7 @@ def test_a_ct_is_windowed_in_the_browser_and_the_model_follows_when_asked(page, 
     path = tmp_path / "slice.dcm"
     path.write_bytes(ct_slice(0))
     upload(page, path)
-    expect(saw(page)).to_contain_text("as the file says, the whole picture")
+    expect(saw(page)).to_contain_text("as opened, the whole picture")
     expect(page.locator(".mm-corner")).to_contain_text("C 40 W 400 HU")
     assert abs(grey_at(page, 0.75, 0.75) - 255 * (0 - 39.5 + 199.5) / 399) <= 1
     page.get_by_label("Window", exact=True).select_option("lung")
@@ -97,6 +97,20 @@ def test_a_ct_is_windowed_in_the_browser_and_the_model_follows_when_asked(page, 
     expect(page.locator("#classify-notice")).to_contain_text("you chose (centre -600, width 1500)")
     page.locator(".mm-look").press("0")
     assert abs(grey_at(page, 0.75, 0.75) - 255 * (0 - 39.5 + 199.5) / 399) <= 1
+
+
+def test_a_scan_that_follows_a_photograph_is_windowed_and_nothing_is_said_of_a_photographs_window(
+    page, tmp_path
+):
+    upload(page, EXAMPLES / "fundus.png")
+    expect(saw(page)).to_have_text("The model saw: the whole picture. ")
+    expect(page.locator("[data-mode=window]")).to_be_hidden()
+    path = tmp_path / "slice.dcm"
+    path.write_bytes(ct_slice(0))
+    upload(page, path)
+    expect(page.get_by_role("button", name="Window", exact=True)).to_have_attribute("aria-pressed", "true")
+    upload(page, EXAMPLES / "fundus.png")
+    expect(saw(page)).to_have_text("The model saw: the whole picture. ")
 
 
 def test_dragging_changes_window_and_level_and_the_wheel_zooms(page, tmp_path):

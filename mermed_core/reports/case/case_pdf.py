@@ -36,6 +36,7 @@ _PICTURE_HEIGHT = 205.0
 _PICTURE_SIDE = 1000  # pixels: more than a printer shows at this size
 _FOOTER = 26.0
 _LEFT = 0.36  # share of the width that modality and remarks take beside the findings
+_STEP, _SMALLEST = 0.025, 0.5  # what does not fit is set smaller by such a share, down to half
 _LINES = 6  # classes of one label set on the page; the others are counted
 _INK, _QUIET = HexColor("#1b2430"), HexColor("#5b6675")
 _RULE, _ALERT, _GROUND = HexColor("#cfd6de"), HexColor("#a61b1b"), HexColor("#fdf0ef")
@@ -154,16 +155,35 @@ def _draw_scale(canvas: Canvas, left: float, top: float) -> float:
 
 def _draw_body(canvas: Canvas, report: CaseReport, top: float) -> None:
     """Draws everything that is said, shrunk where it is too much for what is left of the page."""
-    bottom = _MARGIN + _FOOTER
+    room = top - _MARGIN - _FOOTER
+    scale = 1.0
+    body, height = _set(canvas, report, _INNER)
+    while height * scale > room and scale > _SMALLEST:
+        scale -= _STEP
+        body, height = _set(canvas, report, _INNER / scale)
+    canvas.saveState()
+    canvas.translate(_MARGIN, top - height * scale)
+    canvas.scale(scale, scale)
+    body.drawOn(canvas, 0, 0)
+    canvas.restoreState()
+
+
+def _set(canvas: Canvas, report: CaseReport, width: float) -> tuple[Flowable, float]:
+    """Returns everything that is said, set to a width, and how high it is; both in points."""
+    body = KeepInFrame(width, 0, _body(report, width), mode="error")
+    _, height = body.wrapOn(canvas, width, 10 * _HEIGHT)
+    return body, height
+
+
+def _body(report: CaseReport, width: float) -> list[Flowable]:
+    """Returns everything that is said, set to a width in points."""
+    left, right = _LEFT * width, (1 - _LEFT) * width
     columns = Table(
-        [[_answer(report), _findings(report.findings)]],
-        colWidths=[_LEFT * _INNER, (1 - _LEFT) * _INNER],
+        [[_answer(report), _findings(report.findings, right)]],
+        colWidths=[left, right],
         style=[("VALIGN", (0, 0), (-1, -1), "TOP"), *_padding(0, 0), ("RIGHTPADDING", (0, 0), (0, 0), _GAP)],
     )
-    content: list[Flowable] = [columns, Spacer(1, 6), *_cases(report)]
-    frame = KeepInFrame(_INNER, top - bottom, content, mode="shrink")
-    _, height = frame.wrapOn(canvas, _INNER, top - bottom)
-    frame.drawOn(canvas, _MARGIN, top - height)
+    return [columns, Spacer(1, 6), *_cases(report, width)]
 
 
 def _answer(report: CaseReport) -> list[Flowable]:
@@ -182,13 +202,16 @@ def _answer(report: CaseReport) -> list[Flowable]:
     return said
 
 
-def _findings(sets: Sequence[FindingSet]) -> list[Flowable]:
+def _findings(sets: Sequence[FindingSet], width: float) -> list[Flowable]:
     if not sets:
         return [*_heading(report_wording.FINDINGS), _text(report_wording.NO_FINDINGS, _style(8.5))]
-    return [*_heading(report_wording.FINDINGS), *(part for each in sets for part in _finding_set(each))]
+    return [
+        *_heading(report_wording.FINDINGS),
+        *(part for each in sets for part in _finding_set(each, width)),
+    ]
 
 
-def _finding_set(each: FindingSet) -> list[Flowable]:
+def _finding_set(each: FindingSet, width: float) -> list[Flowable]:
     small = _style(7, _QUIET, after=2)
     said: list[Flowable] = [_text(each.title, _style(7.5, _QUIET, bold=True))]
     if each.headline:
@@ -197,14 +220,14 @@ def _finding_set(each: FindingSet) -> list[Flowable]:
         said.append(_text(each.elsewhere, _style(7.5, after=2)))
     if each.against:
         said.append(_text(each.against, _style(7.5, after=2)))
-    said += [part for line in each.lines[:_LINES] for part in _finding_line(line)]
+    said += [part for line in each.lines[:_LINES] for part in _finding_line(line, width)]
     if more := len(each.lines) - _LINES:
         said += [_text(report_wording.left_out(more), small)] * (more > 0)
     limits = " ".join(filter(None, (each.order, each.doubt, each.guarantee, each.evidence, each.warning)))
     return [*said, Spacer(1, 2), *[_text(limits, small)] * bool(limits), Spacer(1, 5)]
 
 
-def _finding_line(line: FindingLine) -> list[Flowable]:
+def _finding_line(line: FindingLine, width: float) -> list[Flowable]:
     colour = _HOLDS if line.holds else _UNPROVEN
     note = [_text(line.elsewhere, _style(7, _QUIET))] if line.elsewhere else []
     row = [
@@ -214,16 +237,16 @@ def _finding_line(line: FindingLine) -> list[Flowable]:
         _text(_likelihood(line.likelihood), _style(7.5, _INK if line.holds else _QUIET)),
     ]
     words = max(pdfmetrics.stringWidth(_likelihood(word), _PLAIN, 7.5) for word in Likelihood)
-    width = (1 - _LEFT) * _INNER - 98 - 34 - words
+    name = width - 98 - 34 - words - 1
     style = [("VALIGN", (0, 0), (-1, -1), "MIDDLE"), *_padding(0, 0.5)]
-    return [Table([row], colWidths=[width, 98, 34, words + 1], style=style, hAlign="LEFT"), *note]
+    return [Table([row], colWidths=[name, 98, 34, words + 1], style=style, hAlign="LEFT"), *note]
 
 
 def _likelihood(word: Likelihood) -> str:
     return wording.likelihood(word).replace("\u00ad", "")  # the library would draw a soft hyphen
 
 
-def _cases(report: CaseReport) -> list[Flowable]:
+def _cases(report: CaseReport, width: float) -> list[Flowable]:
     """Returns the nearest cases as a table."""
     said: list[Flowable] = _heading(report_wording.nearest_cases(report.collection))
     if report.cases_note:
@@ -238,7 +261,7 @@ def _cases(report: CaseReport) -> list[Flowable]:
     widths = [26.0 if pictures else 0.0, 52.0, 110.0, 68.0, 178.0]
     table = Table(
         rows,
-        colWidths=[*widths, _INNER - sum(widths)],
+        colWidths=[*widths, width - sum(widths)],
         style=[
             ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
             ("LINEBELOW", (0, 0), (-1, -1), 0.3, _RULE),

@@ -18,6 +18,8 @@ NO_COLLECTION = "No collection of known cases was loaded."
 
 def left_out(count: int) -> str:
     """Says how many classes of a label set are not shown."""
+    if count == 1:
+        return say("One less probable class is left out here.")
     return say("{count} less probable classes are left out here.", count=count)
 
 

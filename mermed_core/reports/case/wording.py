@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mermed_core.languages.say import in_readers_words, name_of, speaks, spoken
 from mermed_core.metrics.binomial import wilson_interval
-from mermed_core.modalities import MODALITIES, in_sentence
+from mermed_core.modalities import MODALITIES, REMAINDER, in_sentence
 from mermed_core.records import Likelihood
 from mermed_core.reports.text import humanise
 
@@ -33,7 +33,6 @@ FAINT_PEAK = 1e-3
 _UNMOVED = 0.02  # a probability that goes by less stays, as it is said
 _NEARLY_PERFECT = 0.995  # with two decimals such an AUROC would be one without an interval
 _TURNED = 2  # further changes that turn an answer are counted instead
-_LEFT_OVER = "other "  # begins the name of what is none of the regions that a modality tells apart
 _NAMED = 4  # more possible classes are counted instead
 
 
@@ -176,7 +175,7 @@ def sentence(words: str) -> str:
 def region(name: str, modality: str) -> str:
     """Returns a region of the body for people; "" for a remainder, or what the modality's name says."""
     name = name.replace("_", " ").strip()
-    known = name.lower() in MODALITIES[modality].name.lower() or name.startswith(_LEFT_OVER)
+    known = name.lower() in MODALITIES[modality].name.lower() or name.startswith(REMAINDER)
     return "" if known else name_of(name)
 
 
@@ -277,6 +276,7 @@ def heat_map(method: str, name: str, peak: float) -> str:
 
 
 SECOND_LOOK = "A second look"
+LOOKING_AGAIN = "The image is looked at again under small changes."
 STABLE = "The answer is steady, which does not mean that it is right."
 UNSTABLE = "The answer is unstable: do not lean on it."
 FLAT_MAP = "The map is high over most of the image, so it points nowhere."
@@ -332,8 +332,8 @@ def map_check(shuffled: float, before: float, after: float, *, like_shuffled: bo
     else:
         verdict = say("changes, so it depends on the finding")
     return say(
-        "Drawn again with the finding's weights shuffled, the map {verdict} (rank correlation {shuffled:.2f}"
-        "; 1 is the same map). With its hottest tenth blurred, the probability {change}.",
+        "Drawn again with the weights of the finding shuffled, the map {verdict} (rank correlation "
+        "{shuffled:.2f}; 1 is the same map). With its hottest tenth blurred, the probability {change}.",
         shuffled=shuffled,
         verdict=verdict,
         change=_change(before, after),

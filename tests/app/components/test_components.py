@@ -1,5 +1,6 @@
 """What the parts of the page say, and that no name from a collection or model can become markup."""
 
+from dataclasses import replace
 from unittest.mock import Mock
 
 import numpy as np
@@ -20,6 +21,8 @@ from app.components import (
     query_view,
     unseen_source,
 )
+from app.components.place import place
+from app.components.second_look import looking
 from app.services import Services
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.data.manifest import LabelSet
@@ -36,7 +39,16 @@ from mermed_core.models.model_metrics import (
     UnseenSourceMetrics,
     WholeModelMetrics,
 )
-from mermed_core.records import Analysis, Case, Familiarity, Finding, Likelihood, Neighbour, Saliency
+from mermed_core.records import (
+    Analysis,
+    Case,
+    Familiarity,
+    Finding,
+    Likelihood,
+    MapPoint,
+    Neighbour,
+    Saliency,
+)
 from mermed_core.search.faiss_engine import FaissEngine
 
 NASTY = '<img src=x onerror="alert(1)">'
@@ -249,8 +261,23 @@ def test_an_unknown_image_gets_no_findings():
 
 
 def test_the_modality_says_whether_it_was_detected_or_set():
-    assert "97%" in modality.modality_card(analysis(), None)
+    assert "97%, a known kind of image" in modality.modality_card(analysis(), None)
     assert "set by you" in modality.modality_card(analysis(), "ct")
+    assert "97%, but an unusual image" in modality.modality_card(analysis(familiarity=UNLIKE), None)
+
+
+def test_the_place_of_an_image_that_is_not_recognised_names_no_kind(collection):
+    near = Neighbour(Case("c", "ct", (), "source 0", "g", ""), 0.9)
+    known = replace(analysis(), neighbours=(near,), point=MapPoint(0.0, 0.0))
+    assert "nearest to CT" in place(collection, known)
+    said = place(collection, replace(known, familiarity=UNKNOWN))
+    assert "means little" in said
+    assert "nearest to" not in said
+
+
+def test_the_room_of_the_second_look_is_kept_before_it_comes():
+    assert "--sets:2" in looking(2)
+    assert looking(0) == ""
 
 
 def test_an_image_unlike_what_the_findings_were_learned_on_gets_modality_and_region_but_no_findings():

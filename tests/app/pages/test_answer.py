@@ -68,7 +68,7 @@ def test_a_heat_map_is_drawn_by_any_measured_method_and_tried(answer, shown, que
 
 def test_above_the_cases_stands_what_their_nearness_means_and_how_they_vote(answer, shown):
     html = shown[answer.cases]
-    assert "pairs with one label" in html
+    assert "cases with one label are to each other" in html
     assert f"Of the {NEIGHBOURS} nearest cases in the set" in html
     assert html.count("mm-case") >= NEIGHBOURS
 

@@ -72,6 +72,22 @@ def test_much_text_is_set_smaller_and_many_classes_are_counted(make_report):
     text = words(render_pdf(make_report(findings=(many,) * 5, cases=cases)))
     assert "6 less probable classes are left out here." in text
     assert text.count("glas/13") == 6
+    one = replace(first, lines=first.lines[:1] * 7)
+    assert "One less probable class is left out here." in words(render_pdf(make_report(findings=(one,))))
+
+
+def test_what_is_set_smaller_still_begins_at_the_margin(make_report):
+    left = {}
+
+    def visit(text, outer, inner, *_):
+        if text.strip():
+            left[text.strip()] = inner[4] * outer[0] + inner[5] * outer[2] + outer[4]
+
+    first = make_report().findings[0]
+    page = page_of(render_pdf(make_report(findings=(replace(first, lines=first.lines * 3),) * 5)))
+    page.extract_text(visitor_text=visit)
+    for words_there in ("What the model sees", "Nearest known cases in “Atlas”"):
+        assert left[words_there] == pytest.approx(34.0, abs=0.5)
 
 
 @pytest.mark.parametrize(
