@@ -151,7 +151,6 @@ function mark() {
   list.value = key ?? "own";
 }
 
-function change(parts) {
 // Reads out what is looked at, once it stays as it is.
 let saying = 0;
 function sayView() {
@@ -159,11 +158,12 @@ function sayView() {
   saying = setTimeout(() => { part(".mm-look-said").textContent = describe(view); }, 500);
 }
 
+function change(parts) {
   view = { ...view, ...parts };
   mark();
   changed(false);
-}
   sayView();
+}
 
 function leaf(position) {
   const last = stackOf(view).count - 1;
@@ -171,8 +171,8 @@ function leaf(position) {
   if (wanted === view.position) return;
   view = { ...view, position: wanted, covered: [] };
   changed(true);
-  for (const near of [wanted + 1, wanted - 1]) if (near >= 0 && near <= last) fetched(view.stack, near).catch(() => {});
   sayView();
+  for (const near of [wanted + 1, wanted - 1]) if (near >= 0 && near <= last) fetched(view.stack, near).catch(() => {});
 }
 
 // Another file is opened as its file says, and answered for.

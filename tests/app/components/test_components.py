@@ -39,16 +39,7 @@ from mermed_core.models.model_metrics import (
     UnseenSourceMetrics,
     WholeModelMetrics,
 )
-from mermed_core.records import (
-    Analysis,
-    Case,
-    Familiarity,
-    Finding,
-    Likelihood,
-    MapPoint,
-    Neighbour,
-    Saliency,
-)
+from mermed_core.records import Analysis, Case, Familiarity, Finding, Likelihood, MapPoint, Neighbour, Saliency
 from mermed_core.search.faiss_engine import FaissEngine
 
 NASTY = '<img src=x onerror="alert(1)">'
