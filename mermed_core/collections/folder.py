@@ -19,7 +19,16 @@ import pyarrow as pa
 
 from mermed_core.collections.map_file import MapData, read_map, write_map
 from mermed_core.collections.segment import Segment, open_segment, write_segment
-from mermed_core.collections.stated import MANIFEST, Stated, StatedFile, StatedSegment, damaged, read_stated
+from mermed_core.collections.stated import (
+    MANIFEST,
+    ForbiddenError,
+    Stated,
+    StatedFile,
+    StatedSegment,
+    damaged,
+    read_stated,
+    unfit,
+)
 from mermed_core.errors import CollectionError
 from mermed_core.files import flush_tree, one_at_a_time, write_json
 from mermed_core.search.quantised import QuantisedVectors, StoredVectors
@@ -67,6 +76,8 @@ def open_folder(folder: Path) -> OpenFolder:
         stated = read_stated(folder)
         try:
             return _opened(folder, stated)
+        except ForbiddenError:
+            raise
         except CollectionError as error:
             if read_stated(folder) == stated:
                 raise CollectionError(damaged(folder, str(error))) from error
@@ -77,19 +88,21 @@ def verify_folder(folder: Path) -> tuple[int, list[Path]]:
     """Reads every file of a collection whole; returns how many bytes they have, and those that are not right.
 
     Raises:
-        CollectionError: there is no manifest that can be read.
+        CollectionError: there is no manifest that can be read, or a file may not be read.
     """
     stated = read_stated(folder)
     files = [(folder / segment.name, file) for segment in stated.segments for file in segment.files]
     files += [(folder, file) for file in (stated.map, stated.taken_out) if file is not None]
     wrong = [place / file.name for place, file in files if not file.sums.fits(place / file.name, whole=True)]
+    if forbidden := [error for path in wrong if isinstance(error := unfit(path), ForbiddenError)]:
+        raise forbidden[0]
     return sum(file.size for _, file in files), wrong
 
 
 def _opened(folder: Path, stated: Stated) -> OpenFolder:
     for file in (stated.map, stated.taken_out):
         if file is not None and not file.sums.fits(folder / file.name):
-            raise CollectionError(f"'{folder / file.name}' is missing or damaged")
+            raise unfit(folder / file.name)
     gone: dict[str, np.ndarray] = {}
     if stated.taken_out is not None:
         with np.load(folder / stated.taken_out.name, allow_pickle=False) as rows:

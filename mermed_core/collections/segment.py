@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mermed_core.collections.collection import Thumbnails
-from mermed_core.collections.stated import StatedFile, StatedSegment
+from mermed_core.collections.stated import StatedFile, StatedSegment, unfit
 from mermed_core.errors import CollectionError
 from mermed_core.search.quantised import Part, QuantisedVectors
 
@@ -101,7 +101,7 @@ def open_segment(folder: Path, stated: StatedSegment, gone: np.ndarray | None) -
     """
     for file in stated.files:
         if not file.sums.fits(folder / file.name):
-            raise CollectionError(f"'{folder / file.name}' is missing or damaged")
+            raise unfit(folder / file.name)
     try:
         records = pq.ParquetFile(pa.memory_map(str(folder / RECORDS)))
         vectors = _open_vectors(folder)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,16 @@ _PLAIN = r"^[a-z]+(-[0-9a-f]+)?(\.[a-z]+)?$"  # names of files are never paths
 
 class _Stated(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class ForbiddenError(CollectionError):
+    """A file is there, but whoever runs the program may not read it; nothing is wrong with the collection."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"'{path}' may not be read by the user who runs this; give that user the right to read the "
+            "collection's folder and all that is in it."
+        )
 
 
 class StatedFile(_Stated):
@@ -166,9 +177,9 @@ def read_stated(folder: Path) -> Stated:
         CollectionError: there is none, it is damaged or of another format.
     """
     path = folder / MANIFEST
-    if not path.is_file():
-        raise CollectionError(f"There is no collection in '{folder}'; make one with mermed collect.")
     try:
+        if not path.is_file():
+            raise CollectionError(f"There is no collection in '{folder}'; make one with mermed collect.")
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):
             raise TypeError("it is no table")
@@ -178,6 +189,8 @@ def read_stated(folder: Path) -> Stated:
         if any(segment.name != StatedSegment.of(1, segment.files).name for segment in stated.segments):
             raise TypeError("a segment is not named after its files")
         return stated
+    except PermissionError as error:
+        raise ForbiddenError(path) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -194,7 +207,21 @@ def damaged(folder: Path, reason: str) -> str:
     )
 
 
+def unfit(path: Path) -> CollectionError:
+    """Returns what is wrong with a file that is not what the manifest states."""
+    try:
+        forbidden = path.exists() and not os.access(path, os.R_OK)
+    except PermissionError:
+        forbidden = True
+    return ForbiddenError(path) if forbidden else CollectionError(f"'{path}' is missing or damaged")
+
+
 def _other_format(folder: Path, number: Any) -> str:
+    if isinstance(number, int) and number > FORMAT:
+        return (
+            f"The collection in '{folder}' is of format {number}: a newer version has made it, and this one "
+            f"reads format {FORMAT}. Update this program, or make the collection in another folder."
+        )
     if number == FORMAT - 1:
         return (
             f"The collection in '{folder}' is of format {number}, and this version reads format {FORMAT}; "

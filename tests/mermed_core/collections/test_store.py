@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from mermed_core.collections.collection import CASE_COLUMNS, Collection, Description
+from mermed_core.collections.folder import verify_folder
 from mermed_core.collections.segment import RECORDS, SCALE, THUMBNAILS, VECTORS
 from mermed_core.collections.sources import SourceFacts
 from mermed_core.collections.stated import FORMAT, MANIFEST
@@ -139,9 +141,14 @@ def test_a_manifest_that_is_none_is_refused(copied, content):
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"), [(1, "build it again: mermed collect --data"), (2, "mermed collect migrate")]
+    ("number", "advice"),
+    [
+        (1, "build it again: mermed collect --data"),
+        (2, "mermed collect migrate"),
+        (FORMAT + 1, "newer version has made it.*Update this program"),
+    ],
 )
-def test_a_folder_of_an_older_format_says_what_to_do(copied, number, advice):
+def test_a_folder_of_another_format_says_what_to_do(copied, number, advice):
     stated = json.loads((copied / MANIFEST).read_text()) | {"format": number}
     (copied / MANIFEST).write_text(json.dumps(stated))
     with pytest.raises(CollectionError, match=rf"is of format {number}.*{advice}"):
@@ -152,6 +159,27 @@ def test_a_damaged_one_says_what_is_wrong_and_how_to_build_it_again(copied):
     file_of(copied, f"segment-*/{VECTORS}").unlink()
     with pytest.raises(CollectionError, match=rf"{VECTORS}' is missing.*mermed collect --data .* --out"):
         load_collection(copied)
+
+
+@pytest.mark.parametrize("pattern", [MANIFEST, f"segment-*/{VECTORS}", "map-*.parquet"])
+def test_what_may_not_be_read_is_not_called_damaged(copied, pattern, monkeypatch):
+    forbidden = file_of(copied, pattern)
+    forbidden.chmod(0)
+    if os.access(forbidden, os.R_OK):  # root may read all there is
+        status = Path.is_file
+
+        def refused(path: Path) -> bool:
+            if path == forbidden:
+                raise PermissionError(13, "Permission denied", str(path))
+            return status(path)
+
+        monkeypatch.setattr(Path, "is_file", refused)
+        monkeypatch.setattr(os, "access", lambda path, _: path != forbidden)
+    for opens in (load_collection, verify_folder):
+        with pytest.raises(CollectionError, match="may not be read by the user") as caught:
+            opens(copied)
+        assert "damaged" not in str(caught.value)
+        assert "mermed collect" not in str(caught.value)
 
 
 def test_a_missing_folder_is_a_sentence_with_the_way_to_make_one(tmp_path):
