@@ -10,7 +10,7 @@ from mermed_core.collections.collection import LABEL, Collection
 from mermed_core.collections.overlap import match_cases
 
 from ..overlap_job import OverlapJob
-from ..texts import map_text
+from ..texts import beside_text, map_text
 from .map_columns import MISSING, OTHER, PALETTE, Coloured, Group, MapColumns
 
 
@@ -37,6 +37,11 @@ class BesideColumns:
     def names(self) -> tuple[str, ...]:
         """The columns that both maps can be coloured by: those of the first."""
         return self.first.names
+
+    @property
+    def map_names(self) -> tuple[str, str]:
+        """What the two maps are called for people."""
+        return beside_text.map_names(self.first.collection.name, self.collection.name)
 
     def places(self) -> bytes:
         """Returns x and y of every point, see `MapColumns.places`."""

@@ -19,7 +19,6 @@ def beside_props(columns: BesideColumns, explore: str, version: str) -> dict[str
     """
     own = columns.own
     return {
-        "name": columns.collection.name,
         "bounds": own.bounds,
         "columns": f"{BESIDE}/{ADDRESS}",
         "explore": f"{BESIDE}/{explore}",

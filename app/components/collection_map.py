@@ -78,13 +78,14 @@ def map_html(rows: CaseRows, *, served: bool = True, beside: BesideColumns | Non
     names = [(index, text.column_name(name)) for index, name in enumerate(rows.columns.names)]
     shown = rows.columns.names.index("label")
     drawings = {key: drawing(key) for key in MODALITIES}
+    name, other = (rows.columns.collection.name, None) if beside is None else beside.map_names
     return render(
         "collection_map.html",
         m=map_text,
         n=note_text,
         b=beside_text,
-        name=rows.columns.collection.name,
-        beside=None if beside is None else beside.collection.name,
+        name=name,
+        beside=other,
         served=served,
         noted=served and rows.columns.tags.there,
         columns=names,

@@ -39,9 +39,11 @@ function mapLabels(stage, map, levels) {
     if (x < 0 || middle < 0 || x > wide || middle > tall) return null;
     const [top, bottom] = ends.map((y) => map.locate([at[0], y])[1]).sort((one, other) => one - other);
     const above = top - GAP - height / 2;
-    const y = bottom - top > SMALL * height ? middle : above < height / 2 ? bottom + GAP + height / 2 : above;
-    const inside = (value, size, room) => Math.min(Math.max(value, size / 2 + 2), room - size / 2 - 2);
-    return [inside(x, width, wide), inside(y, height, tall)];
+    const title = stage.querySelector(".mm-map-name"); // the map's own
+    const from = title ? title.offsetTop + title.offsetHeight : 0;
+    const y = bottom - top > SMALL * height ? middle : above < from + height / 2 ? bottom + GAP + height / 2 : above;
+    const inside = (value, size, first, last) => Math.min(Math.max(value, first + size / 2 + 2), last - size / 2 - 2);
+    return [inside(x, width, 0, wide), inside(y, height, from, tall)];
   }
 
   function draw() {

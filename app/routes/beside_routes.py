@@ -77,5 +77,5 @@ def _plain(found: Overlap, columns: BesideColumns) -> dict[str, Any]:
         }
         for name, colour, each in named
     ]
-    said = beside_text.overlap(found, columns.first.collection.name, columns.collection.name)
+    said = beside_text.overlap(found, *columns.map_names)
     return {"said": said, "chance": found.chance, "shares": shares}

@@ -28,6 +28,13 @@ def map_of(name: str) -> str:
     return say("Map of the collection {name}", name=name)
 
 
+def map_names(first: str, second: str) -> tuple[str, str]:
+    """Returns what the two maps are called, told apart where both collections have one name."""
+    if first != second:
+        return first, second
+    return say("{name}, first map", name=first), say("{name}, second map", name=second)
+
+
 def overlap(found: Overlap, first: str, second: str) -> str:
     """Says what the shares of neighbours are shares of.
 

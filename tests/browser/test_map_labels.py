@@ -90,6 +90,11 @@ def test_a_name_hides_no_small_cluster_and_is_not_cut_off_at_the_edge(page):
         assert above <= y0 < y1 <= above + frame["height"]
         ends = [above + page.evaluate("at => map.locate(at)", [at[0], at[1] + way])[1] for way in (-900, 900)]
         assert y1 < min(ends) or y0 > max(ends)
+    page.evaluate(
+        """document.querySelector("#stage").insertAdjacentHTML("beforeend",
+        '<p class="mm-map-name" style="position:absolute;top:8px;height:20px;margin:0">Ours</p>')"""
+    )
+    assert all(y0 >= above + 28 for _, _, y0, _, _ in page.evaluate(VISIBLE))
     page.evaluate("map.lookAt({ zoom: 3, x: 60000, y: 60000 })")
     assert page.evaluate(VISIBLE) == []  # none of them is in view
 

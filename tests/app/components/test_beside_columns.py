@@ -64,6 +64,12 @@ def test_every_point_knows_the_same_case_on_the_first_map(columns):
     assert sorted(number for number in columns.points if number >= 60) == list(range(60, 100))
 
 
+def test_two_maps_of_one_name_are_told_apart(columns):
+    assert columns.map_names == ("one", "two")
+    both = BesideColumns(columns.first, columns.first.collection)
+    assert both.map_names == ("one, first map", "one, second map")
+
+
 def test_names_have_the_colours_of_the_first_map_and_new_ones_their_own(columns):
     expected = [MODALITIES[key].name for key in columns.collection.records["modality"]]
     assert named(columns, "modality") == expected
