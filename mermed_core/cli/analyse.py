@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mermed_core.cli.arguments import add_served, count, positive
-from mermed_core.errors import CollectionError, FewShotError, SettingsError
+from mermed_core.errors import CollectionError, FewShotError, SettingsError, UnsupportedFormatError
 from mermed_core.files import DEFAULT_COLLECTION, write_bytes, write_json
 from mermed_core.records import RESEARCH_ONLY, Analysis, Embedding, Familiarity, Finding, caution_about
 
@@ -113,6 +113,8 @@ def run(options: argparse.Namespace) -> None:
     study = _study(options)
     sources = _sources(study, options.file)
     subject = _subject(options, sources[0])
+    if not study and not options.csv:
+        _check_single(options.file)
     predictor = load_served(options.model, options.collection)
     if options.csv:
         from mermed_core.cli.many_files import analyse_into, files_in, named
@@ -141,6 +143,16 @@ def _sources(study: list[bytes], path: Path) -> tuple[bytes | Path, ...]:
     from mermed_core.cli.study_server import first_view
 
     return tuple(first_view(study))
+
+
+def _check_single(path: Path) -> None:
+    """Raises UnsupportedFormatError where a path leads to many images."""
+    from mermed_core.data.zip_members import is_zip
+
+    if path.is_dir() or (path.is_file() and is_zip(path)):
+        raise UnsupportedFormatError(
+            f"'{path}' holds many files. Name one image, or let --csv FILE write a table of all."
+        )
 
 
 def _analyse_one(

@@ -19,6 +19,7 @@ from mermed_core.imaging.overlay import fitted, laid_over
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.inference.refinement import Marks
+from mermed_core.modalities import modality_key
 from mermed_core.records import RESEARCH_ONLY, Analysis, Embedding, Familiarity, Neighbour, Saliency
 from mermed_core.reports.case import wording
 from mermed_core.search.filters import Filter
@@ -82,7 +83,7 @@ class AgentTools:
         hits = self._predictor.similar(
             query,
             count=_bounded(count),
-            where=Filter({"modality": [modality]} if modality else {}),
+            where=Filter({"modality": [modality_key(modality)]} if modality else {}),
             marks=Marks(tuple(good), tuple(bad)),
         )
         best = max((hit.similarity for hit in hits), default=-1.0)

@@ -1,6 +1,7 @@
 """`mermed analyse`: one answer for people, one for programs."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,14 @@ def test_a_folder_becomes_a_table(tmp_path, write, options, capsys, error_of):
     code, said = error_of("analyse", tmp_path / "none", "--csv", out, *options)
     assert code == 2
     assert "There is no file or folder" in said
+    archive = tmp_path / "many.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(folder / "one.png", "one.png")
+    for many in (folder, archive):
+        assert error_of("analyse", many, *options) == (
+            2,
+            f"'{many}' holds many files. Name one image, or let --csv FILE write a table of all.",
+        )
 
 
 def test_a_table_that_is_stopped_keeps_what_is_done(tmp_path, write, options, monkeypatch, capsys):

@@ -11,6 +11,7 @@ from mermed_core.data.phantoms import FINDINGS, draw_phantom
 from mermed_core.errors import CollectionError, ImageError
 from mermed_core.inference.agent_tools import ABSTAINED, ANSWERED, AgentTools
 from mermed_core.inference.predictor import Predictor
+from mermed_core.modalities import UnknownModalityError
 from mermed_core.records import Familiarity
 
 
@@ -49,6 +50,12 @@ def test_status_follows_what_the_model_knows(tools, predictor, fundus, monkeypat
         assert (said["status"], said["abstained_because"]) == (ABSTAINED, reason)
         said, overlay = tools.explain("fundus", "x", fundus)
         assert (said["status"], said["reason"], overlay) == (ABSTAINED, reason, None)
+
+
+def test_a_modality_that_is_none_is_a_mistake_and_no_abstaining(tools, fundus):
+    with pytest.raises(UnknownModalityError, match="'heart' is not a modality"):
+        tools.similar(fundus, modality="heart")
+    assert {case["modality"] for case in tools.similar(fundus, modality="X-ray")["cases"]} == {"cxr"}
 
 
 def test_similar_cases_take_marks_and_say_where_none_is_near(tools, predictor, monkeypatch):
