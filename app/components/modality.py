@@ -2,6 +2,7 @@
 
 from mermed_core.languages.say import in_readers_words
 from mermed_core.modalities import MODALITIES
+from mermed_core.models.ood import only_just
 from mermed_core.records import Analysis, Familiarity
 
 from ..texts import spoken_text, text
@@ -44,7 +45,8 @@ def modality_card(analysis: Analysis, chosen: str | None) -> str:
         region=text.humanise(region),
         region_share=text.percent(analysis.region_probability),
         unlike=why,
-        degree=text.degree(analysis.familiarity),
+        degree=text.degree(analysis.familiarity, only_just=only_just(analysis.reason)),
+        doubtful=only_just(analysis.reason),
         bars=[_bar(key, share) for key, share in list(analysis.modality.items())[:_SHOWN] if share >= _LEAST],
         header=_header_modality(analysis, seen),
         contradicted=analysis.header_modality not in (None, seen),

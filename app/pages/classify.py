@@ -22,6 +22,8 @@ from ..uploads import Query, open_fetched, open_sent, open_upload
 from .answer import MODEL_QUEUE, NEIGHBOURS, Answer, Shown
 from .study_servers import StudyServers
 
+_OF_WHOLE_PICTURES = ("fundus_cut",)  # not to be said of a region that somebody drew
+
 
 class ClassifyPage:
     """The components of the page and what happens on them; what was shown stays where a file is refused."""
@@ -201,4 +203,5 @@ class ClassifyPage:
 
 
 def _concerns(query: Query) -> tuple[str, ...]:
-    return query.made.once("concerns", lambda: concerns(query.image.pixels, query.embedding.chosen))
+    found = query.made.once("concerns", lambda: concerns(query.image.pixels, query.embedding.chosen))
+    return tuple(name for name in found if query.view.region is None or name not in _OF_WHOLE_PICTURES)

@@ -145,9 +145,10 @@ class SimilarPage:
         marks = marking.marks if marking else Marks()
         return {
             self._marking: marking,
-            self.marked: cases.small(case_text.marked(len(marks.good), len(marks.bad))) if marks else "",
-            self.again: gr.update(visible=bool(marks)),
-            self.clear: gr.update(visible=bool(marks)),
+            self.marked: cases.small(_said(marks)) if marking else "",
+            # There before they are of use, so that the cases stay where they are while they are marked.
+            self.again: gr.update(visible=marking is not None, interactive=bool(marks)),
+            self.clear: gr.update(visible=marking is not None, interactive=bool(marks)),
         }
 
     def _marks_parts(self) -> list[gr.Component]:
@@ -216,6 +217,10 @@ class SimilarPage:
     def search_with_case(self) -> Shown:
         """Sets the search to the case that was chosen."""
         return {self.by: A_CASE}
+
+
+def _said(marks: Marks) -> str:
+    return case_text.marked(len(marks.good), len(marks.bad)) if marks else case_text.MARK_CASES
 
 
 def _searched_with(target: Embedding | str) -> str:

@@ -18,6 +18,7 @@ say = speaks(__name__)
 
 PICTURE_AT = "Picture at"
 GOOD, BAD = "More like it", "Less like it"
+MARK_CASES = "Mark cases as more or less like what you look for, then search again."
 SEARCH_WITH_PART = "Search with a part of this picture"
 SHOW_MAP = "Show where the model looks"
 MAP_NO_PICTURE = "There is no heat map, as the picture of this case is not here."

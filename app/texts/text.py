@@ -156,9 +156,11 @@ PRIVACY = (
 NO_CARD = "This model has no card."
 
 
-def degree(familiarity: Familiarity) -> str:
+def degree(familiarity: Familiarity, *, only_just: bool = False) -> str:
     """Returns how well the model knows an image of one of the seven modalities, in a few words."""
-    return say("but an unusual image") if familiarity is Familiarity.UNLIKE else say("a known kind of image")
+    if familiarity is Familiarity.UNLIKE:
+        return say("but an unusual image")
+    return say("only just recognised") if only_just else say("a known kind of image")
 
 
 def time_left(seconds: float) -> str:

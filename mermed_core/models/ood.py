@@ -28,6 +28,7 @@ _NEAREST = 5
 _NEAREST_UNKNOWN = 3
 # Of the scores of held-out known images: below this share an image passes, but only just.
 _DOUBTFUL = 0.1
+_ONLY_JUST = "It is only just recognised"  # begins the sentence on such an image
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,11 @@ class OODDetector:
             f"It is recognised as {name} more clearly than {min(below, 0.99):.0%} of images from hospitals "
             "that the model had not seen."
         )
+
+
+def only_just(reason: str) -> bool:
+    """Returns whether a reason of `OODDetector.judge` is that of an image which only just passed."""
+    return reason.startswith(_ONLY_JUST)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

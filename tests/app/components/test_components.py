@@ -39,7 +39,16 @@ from mermed_core.models.model_metrics import (
     UnseenSourceMetrics,
     WholeModelMetrics,
 )
-from mermed_core.records import Analysis, Case, Familiarity, Finding, Likelihood, MapPoint, Neighbour, Saliency
+from mermed_core.records import (
+    Analysis,
+    Case,
+    Familiarity,
+    Finding,
+    Likelihood,
+    MapPoint,
+    Neighbour,
+    Saliency,
+)
 from mermed_core.search.faiss_engine import FaissEngine
 
 NASTY = '<img src=x onerror="alert(1)">'
@@ -254,6 +263,10 @@ def test_an_unknown_image_gets_no_findings():
 def test_the_modality_says_whether_it_was_detected_or_set():
     assert "97%, a known kind of image" in modality.modality_card(analysis(), None)
     assert "set by you" in modality.modality_card(analysis(), "ct")
+    barely = replace(
+        analysis(), reason="It is only just recognised as OCT: 92% of images from other hospitals."
+    )
+    assert "97%, only just recognised" in modality.modality_card(barely, None)
     assert "97%, but an unusual image" in modality.modality_card(analysis(familiarity=UNLIKE), None)
 
 

@@ -11,7 +11,10 @@ from PIL import Image
 from app.components.examples import example_names
 from app.pages.classify import ClassifyPage
 from app.services import Services
+from app.study import View
 from mermed_core.files import BUNDLED_MODEL
+from mermed_core.imaging.checks import concerns
+from mermed_core.imaging.frames import Box
 from mermed_core.inference.predictor import Predictor
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.records import RESEARCH_ONLY
@@ -45,6 +48,15 @@ def test_the_picture_of_a_case_is_opened_to_draw_a_region(page, services):
     refused = page.open_case("nobody", "")
     assert list(refused) == [page.notice]
     assert "no case" in refused[page.notice]
+
+
+def test_a_region_of_a_fundus_photograph_is_not_said_to_be_cut(page, services):
+    whole = page.open_example("fundus", "fundus")[page.query]
+    height, width = whole.image.pixels.shape[:2]
+    middle = Box(height // 4, width // 4, height // 2, width // 2)
+    region = whole.at_view(services.predictor, View(region=middle), "fundus")
+    assert "fundus_cut" in concerns(region.image.pixels, "fundus")
+    assert "cut off" not in page.show(lambda: region, "fundus")[page.notice]
 
 
 @pytest.mark.parametrize("key", MODALITY_KEYS)

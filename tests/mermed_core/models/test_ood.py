@@ -13,6 +13,7 @@ from mermed_core.models.ood import (
     SETTINGS,
     OODDetector,
     load_detector,
+    only_just,
     save_detector,
     unit,
 )
@@ -130,9 +131,11 @@ def test_the_judgement_has_three_sentences(detector):
     passed, reason = judged(0.55)
     assert passed
     assert "only just recognised as OCT: 94% of images" in reason  # 6 of 101 quantiles lie below
+    assert only_just(reason)
     passed, reason = judged(5.05)
     assert passed
     assert reason.startswith("It is recognised as OCT more clearly than 50% of images from hospitals")
+    assert not only_just(reason)
 
 
 def test_a_detector_comes_back_with_its_largest_arrays_in_half_precision(detector, tmp_path):
