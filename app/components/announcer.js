@@ -4,7 +4,7 @@
   const KEPT = 10_000; // ms for which a sentence can be read again
   const region = Object.assign(document.createElement("div"), { className: "mm-hidden mm-announcer", role: "status" });
   region.ariaLive = "polite";
-  document.querySelector(".gradio-container").append(region);
+  document.querySelector(".gradio-container .contain").append(region); // Gradio's style sheets hold there alone
 
   // A part whose words are the same again may say them again: `data-number` is another one then.
   const known = new WeakMap();

@@ -11,5 +11,5 @@ watch("value", () => {
   if (!section) return;
   section.tabIndex = -1;
   section.focus({ preventScroll: true });
-  section.scrollIntoView({ behavior: "smooth", block: "nearest" });
+  section.scrollIntoView({ block: "nearest" });
 });

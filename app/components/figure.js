@@ -40,7 +40,7 @@ async function fetchPicture(from, name) {
 // it, but not a new map of the same one.
 function arrive() {
   const name = place()?.dataset.seen;
-  if (name && name !== seen && window.innerWidth < 700) element.closest(".column").scrollIntoView({ behavior: "smooth" });
+  if (name && name !== seen && window.innerWidth < 700) element.closest(".column").scrollIntoView();
 }
 
 watch("value", () => {

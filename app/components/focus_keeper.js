@@ -1,6 +1,6 @@
 () => {
   // Whoever goes by keys stays where they are: where what has the focus goes away, such as the button that removes
-  // its own row, the focus goes to what stands in its place.
+  // its own row, the focus goes to what stands in its place. Gradio takes it from a list when a choice is made.
   const CAN = "button, a[href], input, select, textarea, summary, [tabindex]";
   const able = (node) => node.tabIndex >= 0 && !node.disabled && node.checkVisibility({ visibilityProperty: true });
   const within = (box) => [...box.querySelectorAll(CAN)].filter(able);
@@ -17,9 +17,14 @@
   document.addEventListener("pointerdown", () => { last = null; }, true);
 
   setInterval(() => {
-    if (!last || document.activeElement !== document.body || (last.node.isConnected && able(last.node))) return;
-    const { places } = last;
+    if (!last || document.activeElement !== document.body) return;
+    const { node, places } = last;
     last = null;
+    if (node.isConnected && able(node)) {
+      node.focus();
+      if (node.role === "combobox") node.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true })); // else it opens again
+      return;
+    }
     for (const [box, place] of places) {
       const there = box.isConnected ? within(box) : [];
       if (box.matches(".tabs")) return box.querySelector("[role=tab][aria-selected=true]").focus(); // another page was opened

@@ -45,7 +45,7 @@ function createStrip(list, { ask, onPick, name }) {
     mark(stack) {
       for (const button of list.children) button.ariaPressed = String(Number(button.dataset.stack) === stack);
       const pressed = list.children[stack];
-      if (pressed && !list.hidden) list.scrollTo({ left: pressed.offsetLeft - list.clientWidth / 2 + 40, behavior: "smooth" });
+      if (pressed && !list.hidden) list.scrollTo({ left: pressed.offsetLeft - list.clientWidth / 2 + 40 });
     },
   };
 }
