@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check", action="store_true", help="compare every case, even where the server should have all"
     )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="take away the cases that another collection has put there under the same name",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -54,7 +59,14 @@ def run(options: argparse.Namespace) -> None:
     opened = open_folder(options.folder)
     content = content_to_send(case_columns(opened), opened.vectors, opened.stated.state)
     with tqdm(total=opened.stated.cases, desc="comparing", unit="case", disable=None) as bar:
-        done = push(server, name_on_server(options.folder), content, check=options.check, progress=bar.update)
+        done = push(
+            server,
+            name_on_server(options.folder),
+            content,
+            check=options.check,
+            replace=options.replace,
+            progress=bar.update,
+        )
     how = (
         "all vectors are compared"
         if not done.state.probes

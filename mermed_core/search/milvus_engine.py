@@ -12,6 +12,7 @@ from mermed_core.search.engine import Hits, SearchEngine
 from mermed_core.search.filters import Column, Filter
 from mermed_core.search.milvus_fields import ID, VECTOR, Fields, RowIds, id_list
 from mermed_core.search.milvus_server import MilvusServer
+from mermed_core.search.milvus_waiting import load
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
@@ -208,7 +209,7 @@ def open_milvus(server: MilvusServer, name: str, ids: RowIds, dim: int, made_fro
                 f"The collection '{name}' on the search server at {server} is not, or not wholly, what the "
                 f"folder holds now; {_PUSH}."
             )
-        client.load_collection(name)
+        load(client, name)
     return MilvusEngine(server, client, name, ids, dim, state)
 
 

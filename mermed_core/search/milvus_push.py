@@ -1,8 +1,7 @@
 """Brings a collection on a Milvus server to what a folder holds, whatever state it was left in."""
 
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,7 @@ from mermed_core.search.milvus_fields import (
     values_of,
 )
 from mermed_core.search.milvus_server import MilvusServer
+from mermed_core.search.milvus_waiting import load, wait_for_index
 from mermed_core.search.quantised import StoredVectors
 from mermed_core.search.stored import FLAT
 from mermed_core.search.tuning import TARGET, likely_queries, recall
@@ -40,7 +40,7 @@ _ROWS = 4000  # sent at once: some 5 MB
 _LISTED = 16_384  # asked for at once, Milvus's own limit
 _PART = 1_000_000  # vectors that Milvus keeps in one part, each with an index of its own
 _HITS = 10
-_PAUSE = 0.5  # seconds between two looks at an index that is being built
+_FLUSH = 600  # seconds that the server may take to write what it was sent
 Progress = Callable[[int], object]
 
 
@@ -84,6 +84,7 @@ def push(
     content: Content,
     *,
     check: bool = False,
+    replace: bool = False,
     progress: Progress | None = None,
 ) -> Pushed:
     """Sends what is missing, takes away what is too much, and measures how well the server searches.
@@ -96,14 +97,17 @@ def push(
         name: of the collection on it, where the server's address does not say it.
         content: of the folder.
         check: compare every row even where the last push came to its end and the folder is the same.
+        replace: take away what another folder has put there under this name.
         progress: told how many rows were compared or sent since the last time.
 
     Raises:
-        SearchServerError: the server does not answer, refuses, or does not hold afterwards what was sent.
+        SearchServerError: the server does not answer, refuses, holds something else under this name, or does
+            not hold afterwards what was sent.
     """
     client, name = server.connect(), server.name or name
     ids, fields = RowIds(content.names), fields_of(content.columns)
     with server.asked():
+        _check_ours(client, name, ids, replace)
         state = _prepared(client, name, content, fields)
         same = state is not None and (state.made_from, state.ids) == (content.made_from, ids.checksum)
         if state is not None and same and not check and _count(client, name) == len(ids):
@@ -150,9 +154,8 @@ class _Pushing:
 
     def settle(self) -> None:
         """Waits until the server has all in its index, and makes sure that it has all."""
-        self._client.flush(self._name)
-        while _pending(self._client, self._name):
-            time.sleep(_PAUSE)
+        self._client.flush(self._name, timeout=_FLUSH)
+        wait_for_index(self._client, self._name, VECTOR)
         if (count := _count(self._client, self._name)) != len(self._ids):
             raise SearchServerError(
                 f"The search server holds {count:,} rows instead of {len(self._ids):,}; does something else "
@@ -174,21 +177,15 @@ class _Pushing:
 
     def _listed(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns ids and digests of the rows on the server."""
-        ids, known = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        rows = self._client.query_iterator(
-            self._name, batch_size=_LISTED, output_fields=[ID, DIGEST], consistency_level="Strong"
-        )
-        while block := rows.next():
-            ids.append(np.fromiter((row[ID] for row in block), np.int64, len(block)))
-            known.append(np.fromiter((row[DIGEST] for row in block), np.int64, len(block)))
-        rows.close()
+        blocks = [(np.empty(0, np.int64), np.empty(0, np.int64)), *_blocks(self._client, self._name)]
+        ids, known = zip(*blocks, strict=True)
         return np.concatenate(ids), np.concatenate(known)
 
     def _remove(self, ids: np.ndarray) -> int:
         for first in range(0, len(ids), _ROWS):
             self._client.delete(self._name, filter=id_list(ids[first : first + _ROWS]))
         if len(ids):
-            self._client.flush(self._name)
+            self._client.flush(self._name, timeout=_FLUSH)
             self._client.compact(self._name)  # what is removed is gone from its files when this has run
         return len(ids)
 
@@ -215,6 +212,46 @@ class _Pushing:
         return len(sending)
 
 
+def _check_ours(client: "MilvusClient", name: str, ids: RowIds, replace: bool) -> None:
+    """Raises SearchServerError where a name is taken: by something else, or by other cases alone."""
+    if not client.has_collection(name):
+        return
+    described: Any = client.describe_collection(name)
+    ours = {ID, DIGEST, VECTOR} <= {field["name"] for field in described["fields"]}
+    if not ours:
+        raise SearchServerError(
+            f"The search server has a collection '{name}' that no push has made; it stays as it is. Write "
+            "another name behind the server's address: milvus+http://HOST:PORT/NAME."
+        )
+    if replace or VECTOR not in client.list_indexes(name):  # without an index it holds nothing yet
+        return
+    load(client, name)
+    rows = 0
+    for there, _ in _blocks(client, name):
+        if (ids.rows(there) >= 0).any():
+            return
+        rows += len(there)
+    if rows:
+        raise SearchServerError(
+            f"The search server holds {rows:,} cases as '{name}', and not one of them is of this collection. "
+            "Write another name behind the server's address (milvus+http://HOST:PORT/NAME), or push with "
+            "--replace to take them away."
+        )
+
+
+def _blocks(client: "MilvusClient", name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields ids and digests of the rows on the server, block by block."""
+    rows = client.query_iterator(
+        name, batch_size=_LISTED, output_fields=[ID, DIGEST], consistency_level="Strong"
+    )
+    try:
+        while block := rows.next():
+            ids = np.fromiter((row[ID] for row in block), np.int64, len(block))
+            yield ids, np.fromiter((row[DIGEST] for row in block), np.int64, len(block))
+    finally:
+        rows.close()
+
+
 def _prepared(client: "MilvusClient", name: str, content: Content, fields: Fields) -> State | None:
     """Makes sure of a collection of the right form that can be asked; returns what it states of itself."""
     dim, lists = content.vectors.shape[1], lists_for(len(content.vectors))
@@ -229,7 +266,7 @@ def _prepared(client: "MilvusClient", name: str, content: Content, fields: Field
             client.release_collection(name)
             client.drop_index(name, VECTOR)
         client.create_index(name, _index(client, lists))
-    client.load_collection(name)
+    load(client, name)
     return read_state(client, name)
 
 
@@ -277,10 +314,6 @@ def _form(client: "MilvusClient", name: str) -> dict[str, Any]:
 def _count(client: "MilvusClient", name: str) -> int:
     rows = client.query(name, filter="", output_fields=["count(*)"], consistency_level="Strong")
     return int(rows[0]["count(*)"])
-
-
-def _pending(client: "MilvusClient", name: str) -> int:
-    return int((client.describe_index(name, VECTOR) or {}).get("pending_index_rows", 0))
 
 
 def _measured(

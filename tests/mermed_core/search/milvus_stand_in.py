@@ -53,11 +53,13 @@ class StandIn:
     def describe_index(self, name: str, index: str) -> Row:
         return {**self._collections[name].index[index], "pending_index_rows": 0}
 
-    def load_collection(self, name: str) -> None:
+    def load_collection(self, name: str, timeout: float) -> None:
+        assert timeout > 0
         assert self._collections[name].index
 
-    def release_collection(self, name: str) -> None:
+    def release_collection(self, name: str, timeout: float | None = None) -> None:
         assert name in self._collections
+        assert timeout is None or timeout > 0
 
     flush = compact = release_collection
 

@@ -199,6 +199,34 @@ def test_changed_rows_alone_are_sent_and_other_columns_make_it_anew(address):
     check(opened(address, fewer, "changed"), changed)
 
 
+def test_other_cases_of_one_name_are_not_taken_away_unasked(address):
+    theirs, ours = made(seed=8), made(seed=9)
+    wider = replace(ours, vectors=np.hstack([ours.vectors, ours.vectors]) / np.sqrt(2).astype(np.float32))
+    pushed(address, theirs, "one_name")
+    for content in (ours, wider):
+        with pytest.raises(SearchServerError, match=r"holds 600 cases as 'one_name'.*--replace"):
+            pushed(address, content, "one_name")
+    check(opened(address, theirs, "one_name"), theirs)
+    done = push(MilvusServer(address), "one_name", ours, replace=True)
+    assert (done.sent, done.removed) == (ROWS, ROWS)
+    check(opened(address, ours, "one_name"), ours)
+
+
+def test_what_no_push_has_made_stays_as_it_is(address):
+    from pymilvus import DataType
+
+    client = MilvusServer(address).connect()
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("id", DataType.INT64, is_primary=True)
+    schema.add_field("precious", DataType.FLOAT_VECTOR, dim=4)
+    client.create_collection("theirs", schema=schema, consistency_level="Strong")
+    for again in (False, True):
+        with pytest.raises(SearchServerError, match="no push has made"):
+            push(MilvusServer(address), "theirs", made(seed=10), replace=again)
+    described = client.describe_collection("theirs")
+    assert {field["name"] for field in described["fields"]} == {"id", "precious"}
+
+
 def test_lists_are_searched_as_far_as_was_measured(address, monkeypatch):
     monkeypatch.setattr(milvus_push, "FLAT", 1000)
     content = made(3000, seed=7)
