@@ -48,7 +48,7 @@ def test_an_archive_becomes_a_map_with_a_page_of_its_own(browser: Browser, addre
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(f"{address}#own")
     page.locator("#images-start").click()
-    page.get_by_text("Drop a ZIP archive or name a folder first.").wait_for()
+    page.locator("#images-notice").get_by_text("Drop a ZIP archive or name a folder first.").wait_for()
     page.locator("#images-archive input[type=file]").set_input_files(str(archive))
     page.get_by_text("60 files in my scans.").wait_for()
     page.locator("#images-start").click()
