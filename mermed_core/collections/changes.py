@@ -149,7 +149,7 @@ def remove_cases(
 
     Raises:
         CollectionError: there is no collection that can be used, or it has no such case or group, or nothing
-            would be left of it, or its tags and notes cannot be read.
+            would be left of it, or its tags and notes cannot be read, or there is no room to erase them.
     """
     read_annotations(folder)  # what cannot be removed from them is not removed from the rest either
     with changing(folder) as change:
@@ -170,7 +170,13 @@ def remove_cases(
             _take_out(change, rows, broken)
         forget_removed(folder)
         if erase:
-            _rewrite(change, [[number] for number in _touched(change)])
+            try:
+                _rewrite(change, [[number] for number in _touched(change)])
+            except OSError as error:
+                raise CollectionError(
+                    f"{len(rows)} cases are taken out of '{folder}', but not erased from its files yet "
+                    f"({error}). Make room, then erase them: mermed collect compact {folder}"
+                ) from error
         return len(rows)
 
 

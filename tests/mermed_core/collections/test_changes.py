@@ -223,6 +223,23 @@ def test_a_patient_is_removed_by_the_identifier_of_the_hospital(folder, add, som
     assert pseudonym("4712").encode() in raw(folder)
 
 
+def test_a_full_disk_says_that_the_cases_are_out_and_not_erased(folder, monkeypatch):
+    cases = len(load_collection(folder))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "_rewrite", full)
+        with pytest.raises(CollectionError, match=r"taken out.*not erased.*No space.*collect compact"):
+            remove_cases(folder, groups=["PATIENT-1-OF-THE-WARD"])
+    left = len(load_collection(folder))
+    assert left < cases
+    compact(folder)
+    assert len(load_collection(folder)) == left
+    assert not list(folder.glob("gone-*"))
+
+
 def test_what_cannot_be_removed_is_a_sentence(folder):
     with pytest.raises(CollectionError, match="no case 'nobody'"):
         remove_cases(folder, cases=["nobody"])
