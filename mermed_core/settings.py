@@ -222,9 +222,9 @@ class Settings(BaseModel):
         int,
         Field(
             alias=_UPLOAD,
-            description="Size in MB beyond which a file is refused, whether a visitor sends it or it lies in a "
-            "ZIP or a folder. A whole slide at 40× has up to some thousand; see below for the memory that it "
-            "takes.",
+            description="Size in MB beyond which a file is refused, whether a visitor sends it or it "
+            "lies in a ZIP or a folder. A whole slide at 40× has up to some thousand; see below for the "
+            "memory that it takes.",
             ge=1,
             le=16384,
         ),

@@ -72,7 +72,7 @@ def photograph(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     away = (columns - random.uniform(0, width)) ** 2 + (rows - random.uniform(0, height)) ** 2
     glare = 60 * random.random() * np.exp(-away / (2 * (0.25 * width) ** 2))
     seen = np.asarray(scene, np.float32) * moire[..., None] * random.uniform(0.8, 1.05) + glare[..., None]
-    return _to_uint8((seen + random.uniform(0, 20)) * random.uniform(0.9, 1.1, 3))
+    return to_uint8((seen + random.uniform(0, 20)) * random.uniform(0.9, 1.1, 3))
 
 
 def crop(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -106,14 +106,14 @@ def tone(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Changes gamma, contrast and brightness, as another window does."""
     values = (pixels.astype(np.float32) / 255) ** np.exp(random.uniform(-0.5, 0.5))
     values = (values - 0.5) * random.uniform(0.65, 1.35) + 0.5 + random.uniform(-0.12, 0.12)
-    return _to_uint8(values * 255)
+    return to_uint8(values * 255)
 
 
 def colour(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Changes white balance and saturation, as another camera does."""
     values = pixels.astype(np.float32) * random.uniform(0.75, 1.25, 3)
     grey = values.mean(axis=2, keepdims=True)
-    return _to_uint8(grey + (values - grey) * random.uniform(0.3, 1.6))
+    return to_uint8(grey + (values - grey) * random.uniform(0.3, 1.6))
 
 
 def grey_world(pixels: np.ndarray) -> np.ndarray:
@@ -123,13 +123,13 @@ def grey_world(pixels: np.ndarray) -> np.ndarray:
     """
     values = pixels.astype(np.float32)
     means = values.mean(axis=(0, 1))
-    return _to_uint8(values * (means.mean() / np.maximum(means, 1)))
+    return to_uint8(values * (means.mean() / np.maximum(means, 1)))
 
 
 def stain(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Changes how strongly a section took haematoxylin, eosin and DAB (Tellez et al. 2019)."""
     stains = rgb2hed(pixels) * random.uniform(0.5, 1.6, 3) + random.uniform(-0.02, 0.02, 3)
-    return _to_uint8(hed2rgb(stains) * 255)
+    return to_uint8(hed2rgb(stains) * 255)
 
 
 def softness(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -141,7 +141,7 @@ def softness(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def noise(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Adds Gaussian noise, grey or coloured."""
     channels = 1 if random.random() < 0.6 else 3
-    return _to_uint8(pixels + random.normal(0, random.uniform(4, 16), (*pixels.shape[:2], channels)))
+    return to_uint8(pixels + random.normal(0, random.uniform(4, 16), (*pixels.shape[:2], channels)))
 
 
 _ALWAYS: tuple[Change, ...] = (
@@ -169,5 +169,6 @@ def _colour(random: np.random.Generator, low: int, high: int) -> tuple[int, int,
     return red, green, blue
 
 
-def _to_uint8(values: np.ndarray) -> np.ndarray:
+def to_uint8(values: np.ndarray) -> np.ndarray:
+    """Returns numbers as pixels: cut to 0 to 255."""
     return np.clip(values, 0, 255).astype(np.uint8)

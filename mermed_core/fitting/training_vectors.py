@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.unknown_images import unknown_images, unknown_medical
+from mermed_core.fitting.acquisition_changes import acquired_elsewhere
 from mermed_core.fitting.detector_fit import KnownVectors, UnknownVectors
 from mermed_core.fitting.image_changes import change, grey_world
 from mermed_core.modalities import MODALITIES
@@ -35,6 +36,8 @@ class TrainingVectors:
         neutral: the same, made without assuming a modality.
         copies: vectors of changed copies of training images, each normalised as its modality.
         neutral_copies: of copies of some training images, made without assuming a modality.
+        elsewhere: of copies of the same images as other devices would show them, made without assuming a
+            modality. They keep the modality and not the findings, so only the detector learns from them.
         taken: of some training images of modalities without colour, made without assuming a modality.
         negatives: of the same images with dark and light exchanged.
         unknown: of images of unknown kinds.
@@ -44,16 +47,17 @@ class TrainingVectors:
     neutral: Embeddings
     copies: Embeddings
     neutral_copies: Embeddings
+    elsewhere: Embeddings
     taken: Embeddings
     negatives: Embeddings
     unknown: UnknownVectors
 
     def known(self) -> KnownVectors:
         """Returns what the detector learns known images from, mixed."""
-        originals = _vectors(self.neutral, self.sampled(), True)
-        return originals.joined(
-            _vectors(self.neutral_copies, np.arange(len(self.neutral_copies.vectors)), False)
-        )
+        known = _vectors(self.neutral, self.sampled(), True)
+        for copies in (self.neutral_copies, self.elsewhere):
+            known = known.joined(_vectors(copies, np.arange(len(copies.vectors)), False))
+        return known
 
     def sampled(self) -> np.ndarray:
         """Returns positions of some training images of every source, mixed."""
@@ -107,8 +111,13 @@ def embed_training(
     neutral = by_modality if shared else embed(manifest, neutral=True)
     changed = partial(_copies, embedder, cache, workers)
     to_change = manifest.select(some_of_each_source(manifest, _CHANGED_IMAGES))
-    rounds = [Copy(f"changed {number}", partial(_changes, number)) for number in range(_ROUNDS)]
+    rounds = [Copy(f"changed {number}", partial(_changes, change, number)) for number in range(_ROUNDS)]
     neutral_copies = _joined([changed(to_change, each, neutral=True) for each in rounds])
+    devices = [
+        Copy(f"elsewhere {number}", partial(_changes, acquired_elsewhere, number))
+        for number in range(_ROUNDS)
+    ]
+    elsewhere = _joined([changed(to_change, each, neutral=True) for each in devices])
     copies = neutral_copies
     if not shared:
         copies = _joined([changed(to_change, each, neutral=False) for each in rounds])
@@ -125,7 +134,9 @@ def embed_training(
     if len(taken.vectors):
         negatives = changed(taken.manifest, Copy("negative", lambda _: _negative), neutral=True)
     unknown_vectors = embed_unknown(embedder, unknown)
-    return TrainingVectors(by_modality, neutral, copies, neutral_copies, taken, negatives, unknown_vectors)
+    return TrainingVectors(
+        by_modality, neutral, copies, neutral_copies, elsewhere, taken, negatives, unknown_vectors
+    )
 
 
 def _without_colour(embeddings: Embeddings) -> Embeddings:
@@ -145,7 +156,7 @@ def _grey_world(pixels: np.ndarray, _: int) -> np.ndarray:
 
 
 def embed_unknown(embedder: Embedder, given: Mapping[str, Sequence[np.ndarray]]) -> UnknownVectors:
-    """Embeds images of unknown kinds and a changed copy of each, without assuming a modality.
+    """Embeds images of unknown kinds and two changed copies of each, without assuming a modality.
 
     Args:
         embedder: the encoder.
@@ -159,10 +170,11 @@ def embed_unknown(embedder: Embedder, given: Mapping[str, Sequence[np.ndarray]])
     bar = tqdm(total=sum(map(len, kinds.values())), desc="unknown kinds", unit="image", disable=None)
     for kind, images in kinds.items():
         for pixels in images:
-            vectors += [embedder.embed(each, None) for each in (pixels, change(pixels, "", random))]
+            copies = [changed(pixels, "", random) for changed in (change, acquired_elsewhere)]
+            vectors += [embedder.embed(each, None) for each in (pixels, *copies)]
             bar.update()
-        names += [kind] * (2 * len(images))
-        original += [True, False] * len(images)
+        names += [kind] * (3 * len(images))
+        original += [True, False, False] * len(images)
     bar.close()
     return UnknownVectors(np.stack(vectors), np.array(names), np.array(original))
 
@@ -197,18 +209,25 @@ def _copies(
     return embed_manifest(embedder, manifest, neutral=neutral, workers=workers, augment=copy.of(manifest))
 
 
-def _changes(number: int, manifest: Manifest) -> Callable[[np.ndarray, int], np.ndarray]:
+_Changing = Callable[[np.ndarray, str, np.random.Generator], np.ndarray]
+
+
+def _changes(changing: _Changing, number: int, manifest: Manifest) -> Callable[[np.ndarray, int], np.ndarray]:
     """Returns what changes the image at a position of a manifest, for one round of copies."""
-    return partial(
-        _change_row, number, manifest.frame["modality"].tolist(), manifest.frame["case_id"].tolist()
-    )
+    frame = manifest.frame
+    return partial(_change_row, changing, number, frame["modality"].tolist(), frame["case_id"].tolist())
 
 
 def _change_row(
-    number: int, modalities: list[str], cases: list[str], pixels: np.ndarray, position: int
+    changing: _Changing,
+    number: int,
+    modalities: list[str],
+    cases: list[str],
+    pixels: np.ndarray,
+    position: int,
 ) -> np.ndarray:
     seed = [number, zlib.crc32(cases[position].encode())]
-    return change(pixels, modalities[position], np.random.default_rng(seed))
+    return changing(pixels, modalities[position], np.random.default_rng(seed))
 
 
 def _joined(parts: Sequence[Embeddings]) -> Embeddings:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mermed_core.fitting import training_vectors
+from mermed_core.fitting.acquisition_changes import acquired_elsewhere
 from mermed_core.fitting.image_changes import change, grey_world
 from mermed_core.fitting.training_vectors import embed_training, embed_unknown
 from mermed_core.models.embedder import Embedder
@@ -63,6 +64,20 @@ def test_heads_see_every_training_image_of_skin_with_balanced_colours(embedder, 
     np.testing.assert_allclose(copies.vectors[len(some.vectors)], balanced, atol=1e-5)
 
 
+def test_copies_as_from_other_devices_are_the_detectors_alone(embedder, few):
+    vectors = embed_training(embedder, few, {})
+    frame = vectors.elsewhere.manifest.frame
+    assert frame["case_id"].tolist() == vectors.neutral_copies.manifest.frame["case_id"].tolist()
+    cases = few.frame["case_id"].tolist()
+    for row, number in ((0, 0), (len(frame) - 1, 1)):
+        case_id = frame["case_id"].iloc[row]
+        random = np.random.default_rng([number, training_vectors.zlib.crc32(case_id.encode())])
+        pixels = few.read_image(cases.index(case_id)).pixels
+        changed = acquired_elsewhere(pixels, frame["modality"].iloc[row], random)
+        np.testing.assert_allclose(vectors.elsewhere.vectors[row], embedder.embed(changed, None), atol=1e-5)
+    assert len(vectors.copies.vectors) == len(vectors.neutral_copies.vectors)  # what heads see
+
+
 def test_negatives_are_of_grey_modalities_alone(embedder, few):
     vectors = embed_training(embedder, few, {})
     frame = vectors.negatives.manifest.frame
@@ -83,7 +98,7 @@ def test_known_images_are_some_of_each_source_with_the_copies_behind(embedder, f
     train = (few.frame["split"] == "train").to_numpy()
     assert train[sampled].all()
     assert len(sampled) == 10
-    assert known.original.tolist() == [True] * 10 + [False] * 8
+    assert known.original.tolist() == [True] * 10 + [False] * 16
     np.testing.assert_array_equal(known.vectors[:10], vectors.neutral.vectors[sampled])
     frame = few.frame.iloc[sampled]
     assert known.modalities[:10].tolist() == frame["modality"].tolist()
@@ -117,7 +132,9 @@ def test_an_encoder_that_normalises_each_modality_is_asked_twice(aware, few):
     np.testing.assert_allclose(vectors.neutral.vectors[0], aware.embed(pixels, None), atol=1e-5)
     assert not np.allclose(vectors.copies.vectors, vectors.neutral_copies.vectors, atol=1e-3)
     assert vectors.copies.manifest == vectors.neutral_copies.manifest
-    np.testing.assert_array_equal(vectors.known().vectors[-8:], vectors.neutral_copies.vectors)
+    known = vectors.known().vectors
+    np.testing.assert_array_equal(known[-16:-8], vectors.neutral_copies.vectors)
+    np.testing.assert_array_equal(known[-8:], vectors.elsewhere.vectors)
 
 
 def test_a_cache_gives_the_same_and_embeds_nothing_again(aware, few, tmp_path, monkeypatch):
@@ -129,13 +146,13 @@ def test_a_cache_gives_the_same_and_embeds_nothing_again(aware, few, tmp_path, m
 
     monkeypatch.setattr("mermed_core.models.embedding_cache.embed_manifest", refuse)
     second = embed_training(aware, few, {}, cache=cache)
-    for name in ("by_modality", "neutral", "copies", "neutral_copies"):
+    for name in ("by_modality", "neutral", "copies", "neutral_copies", "elsewhere"):
         vectors = [getattr(each, name).vectors for each in (plain, first, second)]
         np.testing.assert_allclose(vectors[0], vectors[1], atol=1e-5)
         np.testing.assert_array_equal(vectors[1], vectors[2])
 
 
-def test_unknown_kinds_are_embedded_each_with_a_copy(embedder, monkeypatch, make_strange):
+def test_unknown_kinds_are_embedded_each_with_two_copies(embedder, monkeypatch, make_strange):
     cats = make_strange(3, 2)["squares of 1"]
     packaged = {"photographs": cats[:1], "crops": cats[1:], "textures": cats[:1], "noise": cats[:1]}
     monkeypatch.setattr(training_vectors, "unknown_images", lambda: packaged)
@@ -145,12 +162,12 @@ def test_unknown_kinds_are_embedded_each_with_a_copy(embedder, monkeypatch, make
     kinds, counts = np.unique(unknown.kinds, return_counts=True)
     # Crops and textures show the same as photographs, and what is given joins what is packaged.
     assert dict(zip(kinds, counts.tolist(), strict=True)) == {
-        "MR": 2,
-        "cats": 4,
-        "noise": 4,
-        "photographs": 6,
+        "MR": 3,
+        "cats": 6,
+        "noise": 6,
+        "photographs": 9,
     }
-    assert unknown.original.tolist() == [True, False] * 8
+    assert unknown.original.tolist() == [True, False, False] * 8
     np.testing.assert_array_equal(unknown.vectors[0], embedder.embed(cats[0], None))
     assert not np.allclose(unknown.vectors[0], unknown.vectors[1], atol=1e-4)
     np.testing.assert_array_equal(unknown.vectors, embed_unknown(embedder, given).vectors)
