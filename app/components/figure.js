@@ -40,7 +40,10 @@ async function fetchPicture(from, name) {
 // it, but not a new map of the same one.
 function arrive() {
   const name = place()?.dataset.seen;
-  if (name && name !== seen && window.innerWidth < 700) element.closest(".column").scrollIntoView();
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  // A jump while the answer grows would count as a shift of everything on the screen.
+  if (name && name !== seen && window.innerWidth < 700)
+    element.closest(".column").scrollIntoView({ behavior: still ? "instant" : "smooth" });
 }
 
 watch("value", () => {
