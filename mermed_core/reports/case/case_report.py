@@ -101,8 +101,8 @@ class CaseReport:
 
     @property
     def region(self) -> str:
-        """The region of the body and how sure it is, "" where none is distinguished."""
-        name = self._region_name
+        """The region of the body and how sure it is, "" where none is known or the image is unlike."""
+        name = "" if self.analysis.familiarity is Familiarity.UNLIKE else self._region_name
         return f"{humanise(name)} ({wording.percent(self.analysis.region_probability)})" if name else ""
 
     @property

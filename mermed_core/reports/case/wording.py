@@ -184,7 +184,7 @@ def unlike(modality: str, shown_region: str, *, chosen_by: str = "") -> str:
 
     Args:
         modality: key.
-        shown_region: the region that the image most probably shows, "" where none is known.
+        shown_region: of those that the model knows the one that the image most probably shows, "" for none.
         chosen_by: who set the modality, "" where it was detected.
     """
     name = _in_sentence(modality_name(modality))
@@ -192,12 +192,17 @@ def unlike(modality: str, shown_region: str, *, chosen_by: str = "") -> str:
         begins = say("Read as {name}, {set_by}", name=name, set_by=set_by(chosen_by))
     else:
         begins = say("This looks like {name}", name=name)
-    if shown_region:
-        begins += say(", most likely of the {region}", region=shown_region)
-    return say(
+    said = say(
         "{begins}, but unlike the images that the findings were learned on. No findings are given.",
         begins=begins,
     )
+    if not shown_region:
+        return said
+    # Of a heart "most likely the ovary" would be a claim: regions are told apart, not recognised.
+    nearest = say(
+        "Of the parts of the body that the model knows, the {region} is nearest.", region=shown_region
+    )
+    return f"{said} {nearest}"
 
 
 def read_as(modality: str, who: str = YOU) -> str:

@@ -288,15 +288,14 @@ def test_an_image_unlike_what_the_findings_were_learned_on_gets_modality_and_reg
     unlike = analysis(*DRUSEN, familiarity=UNLIKE, region="macula")
     assert findings.findings_card(unlike, [RETINA], ModelMetrics()) == ""
     html = modality.modality_card(unlike, None)
-    assert "This looks like OCT, most likely of the macula, but unlike the images that the findings" in html
-    assert "No findings are given." in html
+    assert "This looks like OCT, but unlike the images that the findings were learned on. No findings" in html
+    assert "Of the parts of the body that the model knows, the macula is nearest." in html
+    assert "mm-body-part" not in html  # it is not said to show the macula
     assert "97%" in html
     assert "Because." in html
     assert "mm-unknown" not in html
-    assert "Read as CT, set by you, most likely of the macula, but unlike" in modality.modality_card(
-        unlike, "ct"
-    )
-    assert "This looks like OCT, but unlike" in modality.modality_card(analysis(familiarity=UNLIKE), None)
+    assert "Read as CT, set by you, but unlike" in modality.modality_card(unlike, "ct")
+    assert "is nearest" not in modality.modality_card(analysis(familiarity=UNLIKE), None)
 
 
 @pytest.mark.parametrize(

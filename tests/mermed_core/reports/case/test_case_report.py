@@ -23,7 +23,9 @@ def test_the_first_line_is_the_modality_and_how_sure_it_is(make_report):
 def test_unlike_and_unknown_images_are_said_to_be_so(make_report):
     analysis = make_report().analysis
     unlike = make_report(analysis=replace(analysis, familiarity=Familiarity.UNLIKE))
-    assert unlike.familiarity[0].startswith("This looks like pathology, most likely of the colon, but unlike")
+    assert unlike.familiarity[0].startswith("This looks like pathology, but unlike")
+    assert unlike.familiarity[0].endswith("the colon is nearest.")
+    assert unlike.region == ""
     unknown = make_report(analysis=replace(analysis, familiarity=Familiarity.UNKNOWN), chosen="ct")
     assert unknown.modality == UNKNOWN_IMAGE
     assert unknown.familiarity == (analysis.reason, "Read as CT, set by the user.")
