@@ -17,6 +17,7 @@ from mermed_core.metrics.scores import auroc, unweighted
 from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.embedder import embed_manifest
 from mermed_core.models.heads import MODALITY_TASK
+from mermed_core.records import Familiarity
 
 README = Path(__file__).parents[3] / "README.md"
 # What the bundled model reached on sources and kinds left out, rounded down.
@@ -164,3 +165,11 @@ def test_real_images_of_every_set_are_known_and_of_their_modality(bundled, merme
         named = np.array(head.classes)[head.probabilities(vectors).argmax(1)]
         assert (named == sample.frame["modality"].to_numpy()).mean() >= 0.9, path.stem
         assert bundled.parts.detector.passes(vectors, head.logits(vectors)).mean() >= 0.9, path.stem
+
+
+def test_noise_is_none_of_the_seven(bundled):
+    for seed in range(10):
+        pixels = np.random.default_rng(seed).integers(0, 256, (80, 80, 3), dtype=np.uint8)
+        analysis = bundled.analyse(MedicalImage(pixels, 1, 0, "PNG", ()))
+        assert analysis.familiarity is Familiarity.UNKNOWN, seed
+        assert analysis.findings == ()
