@@ -1,6 +1,7 @@
 """What the pages share: the predictor, loaded from where the settings say."""
 
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from mermed_core.collections.pictures import Pictures
 from mermed_core.collections.store import load_collection
 from mermed_core.data.dicomweb import DicomwebServer, dicomweb_servers
 from mermed_core.device import describe, one_core_for_small
-from mermed_core.errors import CollectionError, ManifestError, SearchServerError, SettingsError
+from mermed_core.errors import CollectionError, ManifestError, MermedError, SearchServerError, SettingsError
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.search.milvus_server import MilvusServer
@@ -70,7 +71,7 @@ class Services:
 
 
 def load_services(settings: Settings) -> Services:
-    """Loads the model and the collection, and runs both once.
+    """Loads the model and the collection.
 
     Without a collection the page still classifies; it says what is missing.
 
@@ -94,7 +95,6 @@ def load_services(settings: Settings) -> Services:
     if settings.beside is not None:
         services = replace(services, beside=_beside(settings.beside, pictures))
     _share_cores(services.predictor)
-    _warm_up(services.predictor)
     logger.info("model %s on %s", services.predictor.model_name, services.predictor.device)
     return services
 
@@ -118,10 +118,19 @@ def _share_cores(predictor: Predictor) -> None:
     predictor.device = describe(predictor.embedder.device)
 
 
+def begin_warm_up(predictor: Predictor) -> threading.Thread:
+    """Runs everything once while the page is already served, so that few visitors wait for lazy set-up."""
+    thread = threading.Thread(target=_warm_up, args=(predictor,), name="warm-up")
+    thread.start()
+    return thread
+
+
 def _warm_up(predictor: Predictor) -> None:
-    """Runs everything once, so that the first visitor does not wait for lazy set-up."""
     image = MedicalImage(np.zeros((64, 64, 3), np.uint8), 1, 0, "PNG", ())
-    predictor.analyse(image)
-    _ = predictor.closeness  # measured once, and not while the first visitor waits
-    if predictor.tasks:
-        predictor.explain(image, task=predictor.tasks[0].task, label=predictor.tasks[0].classes[0])
+    try:
+        predictor.analyse(image)
+        _ = predictor.closeness  # measured once
+        if predictor.tasks:
+            predictor.explain(image, task=predictor.tasks[0].task, label=predictor.tasks[0].classes[0])
+    except MermedError as error:  # whoever asks is told it too
+        logger.warning("%s", error)

@@ -37,7 +37,7 @@ from .pages.own_collection import OwnCollectionPage
 from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from .routes.picture_route import picture_route
-from .services import Services, load_services
+from .services import Services, begin_warm_up, load_services
 from .speaking import Speaking
 from .texts import batch_text, own_collection_text, own_head_text, spoken_text, text
 from .upload_limits import UploadLimits, upload_limits
@@ -347,6 +347,7 @@ def serve() -> int:
     logger.info("serving on http://%s:%d (stop with Ctrl-C)", options["server_name"], options["server_port"])
     try:
         page, *others = build_pages(services, settings.language)
+        begin_warm_up(services.predictor)
         page.launch(others, **options)
     except OSError as error:
         return _failed(f"{error} If another program uses the port, choose one: GRADIO_SERVER_PORT=7861")

@@ -72,6 +72,7 @@ def run(options: argparse.Namespace) -> int:
         return _ask_on_the_page(options)
     bring = _from_vectors if options.vectors else _from_images
     manifest = open_manifests(options.data, modality=options.modality)
+    serve.page()  # brings all that is needed here, in less time than piece by piece
     bring(options, manifest)
     print(options.collection, flush=True)
     for reason, count in manifest.left_out.items():

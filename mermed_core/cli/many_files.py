@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from mermed_core.errors import UnsupportedFormatError
 from mermed_core.files import write_bytes
+from mermed_core.progress_bar import progress_bar
 from mermed_core.records import RESEARCH_ONLY
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def analyse_into(out: Path, predictor: "Predictor", files: "Sequence[File]") -> 
 
     rows: list[BatchRow] = []  # what came before an interruption stays in it
     try:
-        with tqdm(total=len(files), unit="file") as bar:
+        with progress_bar("analysing", "file", total=len(files)) as bar:
             for row in analyse_files(predictor, files):
                 rows.append(row)
                 bar.update(row.done == 1)

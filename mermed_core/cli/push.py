@@ -41,12 +41,11 @@ def run(options: argparse.Namespace) -> None:
         SearchServerError: the server cannot be used.
         SettingsError: no server is named.
     """
-    from tqdm import tqdm
-
     from mermed_core.collections.folder import open_folder
     from mermed_core.collections.on_server import content_to_send, name_on_server
     from mermed_core.collections.store import case_columns
     from mermed_core.errors import SettingsError
+    from mermed_core.progress_bar import progress_bar
     from mermed_core.search.milvus_push import push
     from mermed_core.search.milvus_server import MilvusServer
     from mermed_core.settings import Settings
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     server = MilvusServer.parse(named, settings.search_token)
     opened = open_folder(options.folder)
     content = content_to_send(case_columns(opened), opened.vectors, opened.stated.state)
-    with tqdm(total=opened.stated.cases, desc="comparing", unit="case", disable=None) as bar:
+    with progress_bar("comparing", "case", total=opened.stated.cases) as bar:
         done = push(
             server,
             name_on_server(options.folder),

@@ -29,6 +29,7 @@ from mermed_core.files import check_replaceable
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.models.embedder import Embeddings
 from mermed_core.models.retrieval_space import RetrievalSpace
+from mermed_core.progress_bar import progress_bar
 from mermed_core.search.quantised import blocks
 
 MOST_KEPT = 256
@@ -136,7 +137,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 def _parts(manifest: Manifest, vectors: np.ndarray, rows: np.ndarray, pictures: bool) -> Iterator[Embeddings]:
     """Yields the images with their vectors, at most `SEGMENT_ROWS` at a time."""
-    with tqdm(total=len(manifest), desc="reading", unit="image", disable=None) as bar:
+    with progress_bar("reading", "image", total=len(manifest)) as bar:
         for some in blocks(len(manifest), SEGMENT_ROWS):
             part = manifest.select(range(some.start, some.stop))
             made = _pictures(part, bar) if pictures else [b""] * len(part)

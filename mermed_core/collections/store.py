@@ -5,6 +5,7 @@ and, where cases were taken out and not erased yet, which rows those are (`folde
 search index beside them (`search.stored`), which is made again where it is missing.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -52,6 +53,8 @@ from mermed_core.search.stored import open_engine
 if TYPE_CHECKING:  # opening a collection needs no encoder, which takes seconds and half a gigabyte to import
     from mermed_core.models.embedder import Embedder, Embeddings
     from mermed_core.models.embedding_cache import EmbeddingCache
+
+logger = logging.getLogger(__name__)
 
 _NO_STATE = "0" * 64
 
@@ -267,6 +270,7 @@ def draw_map(vectors: StoredVectors, coordinates: np.ndarray | None = None) -> M
         vectors: of all cases.
         coordinates: (cases, 2), a map that stays as it is; computed without one.
     """
+    logger.info("computing the map of %s cases", f"{len(vectors):,}")
     all_vectors = vectors[:]
     near = nearest_to_each(all_vectors, NEIGHBOURS)
     drawn = MapData.computed(compute_map(all_vectors, near) if coordinates is None else coordinates)

@@ -1,24 +1,25 @@
 """Class activation maps: which parts of an image speak for a class."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
-from pytorch_grad_cam import EigenGradCAM, GradCAM, GradCAMPlusPlus, HiResCAM, LayerCAM, XGradCAM
 from scipy.ndimage import gaussian_filter
 
 from mermed_core.models.backbone import Backbone
 
 # All of them weigh the activations of a layer by the gradient of the class's logit; they differ in how.
-METHODS: dict[str, type[Any]] = {
-    "Grad-CAM": GradCAM,
-    "Grad-CAM++": GradCAMPlusPlus,
-    "XGrad-CAM": XGradCAM,
-    "HiResCAM": HiResCAM,
-    "LayerCAM": LayerCAM,
-    "EigenGradCAM": EigenGradCAM,
+METHODS = {
+    "Grad-CAM": "GradCAM",
+    "Grad-CAM++": "GradCAMPlusPlus",
+    "XGrad-CAM": "XGradCAM",
+    "HiResCAM": "HiResCAM",
+    "LayerCAM": "LayerCAM",
+    "EigenGradCAM": "EigenGradCAM",
 }
+"""Names for people, and what pytorch-grad-cam calls the class."""
 # HiResCAM (Draelos and Carin 2020) points best at the findings of phantoms, see docs/experiments.md.
 DEFAULT = "HiResCAM"
 # Standard deviation of the smoothing, as a share of the side: the peak should be that of a region, and one
@@ -58,7 +59,8 @@ def activation_map(
     def logit(vector: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.normalize(vector, dim=0) @ weights
 
-    cam = METHODS[method](backbone, backbone.cam_layers(), reshape_transform=backbone.to_feature_map)
+    kind = getattr(import_module("pytorch_grad_cam"), METHODS[method])  # imported now: it takes a second
+    cam = kind(backbone, backbone.cam_layers(), reshape_transform=backbone.to_feature_map)
     peaks, weigh = [0.0], cam.get_cam_image
 
     def weigh_and_remember(*layer: Any) -> np.ndarray:

@@ -22,6 +22,7 @@ from mermed_core.errors import ImageError, NothingReadableError
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.models.backbone import Backbone
 from mermed_core.models.model_folder import ModelConfig, fingerprint, load_model
+from mermed_core.progress_bar import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def embed_manifest(
     broken: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         if bar is None:
-            bar = stack.enter_context(tqdm(total=len(manifest), desc="embedding", unit="image", disable=None))
+            bar = stack.enter_context(progress_bar("embedding", "image", total=len(manifest)))
         for batch, embedded in _embedded(embedder, images, size, workers, unit):
             good = [item for item in batch if item.image is not None]
             if embedded is not None:

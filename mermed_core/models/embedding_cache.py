@@ -17,6 +17,7 @@ from mermed_core.errors import NothingReadableError
 from mermed_core.files import write_file
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.models.shard import Shard
+from mermed_core.progress_bar import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class EmbeddingCache:
         """
         blocks: list[_Block] = []
         kept: list[np.ndarray] = []
-        with tqdm(total=len(manifest), desc=embedder.config.name, unit="image", disable=None) as bar:
+        with progress_bar(f"embedding with {embedder.config.name}", "image", total=len(manifest)) as bar:
             for rows in _blocks(manifest):
                 block = self._block(embedder, manifest.select(rows), neutral, workers, bar, copy)
                 blocks.append(block)
@@ -122,7 +123,7 @@ class EmbeddingCache:
         blocks = [block for number, block in _numbered(manifests) if shard.has(number)]
         there = images = 0
         broken: dict[str, str] = {}
-        with tqdm(total=sum(map(len, blocks)), desc=f"shard {shard}", unit="image", disable=None) as bar:
+        with progress_bar(f"shard {shard}", "image", total=sum(map(len, blocks))) as bar:
             for block in blocks:
                 there += self._known(embedder, block, self._path(embedder, block)) is not None
                 made = self._block(embedder, block, False, workers, bar, None)

@@ -3,11 +3,11 @@ import socket
 
 import pytest
 
-from app.services import load_services
+from app.services import begin_warm_up, load_services
 from app.ui import serve
 from app.uploads import FOLDER_VARIABLE
 from mermed_core.collections.folder import changing
-from mermed_core.errors import ModelError, SettingsError
+from mermed_core.errors import ModelError, SearchServerError, SettingsError
 from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
@@ -38,6 +38,23 @@ def test_a_damaged_collection_is_not_loaded_and_said(tmp_path):
     services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(folder)}))
     assert services.predictor.collection is None
     assert "damaged" in services.missing_collection
+
+
+def test_the_first_visitor_finds_all_set_up(services, monkeypatch):
+    predictor, explained = services.predictor, []
+    monkeypatch.setattr(predictor, "explain", lambda *_, **asked: explained.append(asked["task"]))
+    begin_warm_up(predictor).join()
+    assert explained == [predictor.tasks[0].task]
+    assert "closeness" in vars(predictor)
+
+
+def test_what_fails_before_anybody_asks_is_a_sentence_in_the_log(services, monkeypatch, caplog):
+    def refuse(*_):
+        raise SearchServerError("The search server is away.")
+
+    monkeypatch.setattr(services.predictor, "analyse", refuse)
+    begin_warm_up(services.predictor).join()
+    assert [record.message for record in caplog.records] == ["The search server is away."]
 
 
 def test_the_host_says_where_pictures_are(tmp_path):

@@ -2,6 +2,8 @@
 
 from tqdm import tqdm
 
+from mermed_core.progress_bar import progress_bar
+
 
 class Watch:
     """Is told of each step of the checks and does nothing; raise in a method to stop the checks there."""
@@ -28,7 +30,7 @@ class TerminalWatch(Watch):
         """Ends the bar of the step before and shows one for this step."""
         if self._bar is not None:
             self._bar.close()
-        self._bar = tqdm(total=total, desc=what, unit="part", disable=None) if total else None
+        self._bar = progress_bar(what, "part", total=total) if total else None
 
     def advance(self, parts: int) -> None:
         """Moves the bar."""

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import pydicom
-from tqdm import tqdm
 
 from mermed_core.data.file_tree import DICOM_SUFFIXES
 from mermed_core.data.frames import NO_IMAGE, NO_PICTURE, expand_frames, limited
@@ -24,6 +23,7 @@ from mermed_core.data.validation import ZIP_MEMBER
 from mermed_core.errors import ManifestError
 from mermed_core.imaging.dicom_modality import MODALITY_OF_TAG, is_chest
 from mermed_core.modalities import modality_key
+from mermed_core.progress_bar import progress_bar
 
 _SILENT_TAGS = ("", "OT")
 _REGION_TAGS = ("BodyPartExamined", "StudyDescription", "SeriesDescription", "ProtocolName")
@@ -113,7 +113,7 @@ def dicom_files(
         left_out: where the others are counted, by reason.
     """
     with _silent_pydicom():
-        for file in tqdm(files, desc="reading headers", unit="file", disable=None):
+        for file in progress_bar("reading headers", "file", of=files):
             header, reason = _header(file)
             key, reason = _modality(header, fallback(file)) if header else (None, reason)
             if header is None or key is None:

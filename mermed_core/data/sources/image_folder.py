@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from mermed_core.data.file_tree import MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXES
 from mermed_core.data.frames import count_readable_frames, expand_frames
@@ -16,6 +15,7 @@ from mermed_core.data.tree_files import TreeFile, tree_files
 from mermed_core.data.validation import SPLITS, ZIP_MEMBER, split_name
 from mermed_core.errors import ImageError, ManifestError
 from mermed_core.modalities import MODALITY_KEYS, UnknownModalityError, modality_key
+from mermed_core.progress_bar import progress_bar
 
 _LAYOUT = (
     "The layout that is read is MODALITY/CLASS/image.png, if wanted in train, val and test folders; "
@@ -87,7 +87,7 @@ def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
 
 def count_pictures(files: Iterable[TreeFile], left_out: Counter[str]) -> list[tuple[TreeFile, int]]:
     """Returns the images among files, with the number of their frames; the others are counted, by reason."""
-    listed = tqdm(files, desc="listing images", unit="file", disable=None)
+    listed = progress_bar("listing images", "file", of=files)
     counted = ((file, _count_frames(file, left_out)) for file in listed)
     return [(file, count) for file, count in counted if count]
 

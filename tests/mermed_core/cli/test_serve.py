@@ -1,11 +1,12 @@
 """`mermed serve` hands its options to the page as settings."""
 
+import gc
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from mermed_core.cli import main
+from mermed_core.cli import main, serve
 from mermed_core.settings import Settings
 
 
@@ -51,6 +52,14 @@ def test_the_page_speaks_the_language_that_is_asked_for(served, error_of):
     code, sentence = error_of("serve", "--language", "tlh")
     assert code == 2
     assert "MERMED_LANGUAGE is 'tlh'; choose one of en, de" in sentence
+
+
+def test_the_collector_rests_while_the_page_is_imported_and_no_longer(monkeypatch):
+    resting = []
+    monkeypatch.setattr(serve.importlib, "import_module", lambda _: resting.append(not gc.isenabled()))
+    serve.page()
+    assert resting == [True]
+    assert gc.isenabled()
 
 
 def test_a_port_that_cannot_be_is_refused(served, error_of):
