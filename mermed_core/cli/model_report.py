@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_model, count
+from mermed_core.cli.arguments import DATASETS_HELP, LABEL_SETS_HELP, add_data, add_model, count
 
 if TYPE_CHECKING:
     from mermed_core.models.embedder import Embedder
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the report calls the encoder that training began with",
     )
     parser.add_argument("--datasets", type=Path, metavar="FILE", help=DATASETS_HELP)
+    parser.add_argument("--label-sets", type=Path, metavar="FILE", help=LABEL_SETS_HELP)
     parser.add_argument(
         "--pointing",
         type=count,
@@ -60,12 +61,14 @@ def run(options: argparse.Namespace) -> None:
     from mermed_core.data.sources.opener import open_manifests
     from mermed_core.files import write_folder
     from mermed_core.fitting.datasets import DATASETS, read_datasets
+    from mermed_core.fitting.label_sets import LABEL_SETS, read_label_sets
     from mermed_core.fitting.model_card import described, model_card
     from mermed_core.models.embedder import Embedder
     from mermed_core.models.model_folder import CARD
     from mermed_core.models.model_metrics import METRICS, ModelMetrics
 
-    datasets = read_datasets(options.datasets or DATASETS)
+    label_sets = read_label_sets(options.label_sets or LABEL_SETS)
+    datasets = read_datasets(options.datasets or DATASETS) | label_sets.facts()
     embedder = Embedder.load(options.model)
     measured = _reported(options, embedder.config.name, datasets).model_copy(
         update={

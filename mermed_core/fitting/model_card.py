@@ -187,6 +187,11 @@ def _statements(metrics: ModelMetrics, tasks: dict[str, TaskMetrics]) -> list[st
             f"The modality is recognised correctly on {model.modality_accuracy:.2%} of the test images; the "
             f"out-of-distribution detector accepts {model.known_accepted:.2%} of them."
         )
+    if model.confident_outside is not None:
+        sentences.append(
+            "A label set that has no label of an image's source gives a finding with a probability above 0.9 "
+            f"on {model.confident_outside:.2%} of the test images of its modality."
+        )
     if metrics.unknown_input:
         sentences.append(f"Rejected as out of distribution: {_shares(metrics.unknown_input)}.")
     if metrics.pointing:

@@ -85,7 +85,7 @@ def fit_model(
     weights = balanced_weights(frame["modality"].to_numpy(str), frame["source"].to_numpy(str))
     space = fit_retrieval_space(vectors.by_modality.vectors[sampled], weights)
     parts = FittedParts(heads, fitted.detector, scopes, space)
-    return FittedModel(parts, _measure(heads, tasks, fitted))
+    return FittedModel(parts, _measure(parts, tasks, fitted))
 
 
 def measure_unseen_sources(
@@ -103,14 +103,14 @@ def measure_unseen_sources(
     return unseen_source_metrics(fitted, TaskFits(label_sets or LabelSets(), vectors).elsewhere())
 
 
-def _measure(heads: HeadSet, tasks: TaskFits, fitted: FittedDetector) -> ModelMetrics:
+def _measure(parts: FittedParts, tasks: TaskFits, fitted: FittedDetector) -> ModelMetrics:
     unseen = unseen_source_metrics(fitted, tasks.elsewhere())
     test = tasks.splits == "test"
     if not test.any():
         return ModelMetrics(unseen_source=unseen)
     measured: dict[str, TaskMetrics] = {}
     for images in tasks.labelled:
-        head = heads.get(images.label_set.task)
+        head = parts.heads.get(images.label_set.task)
         data = tasks.part(images, LabelSet(head.task, head.kind, head.classes), "test")
         if len(data):
             measured[head.task] = _measure_head(head, data)
@@ -120,6 +120,7 @@ def _measure(heads: HeadSet, tasks: TaskFits, fitted: FittedDetector) -> ModelMe
     model = WholeModelMetrics(
         modality_accuracy=float(np.mean(named == tasks.frame["modality"].to_numpy()[test])),
         known_accepted=float(np.mean(fitted.detector.passes(neutral, logits))),
+        confident_outside=tasks.confident_outside(parts),
     )
     return ModelMetrics(tasks=measured, model=model, unseen_source=unseen)
 

@@ -9,15 +9,17 @@ from mermed_core.data.manifest import LabelSet
 from mermed_core.fitting.label_sets import LabelledImages, LabelSets
 from mermed_core.fitting.linear_heads import Labelled, fit_head, one_hot
 from mermed_core.fitting.principal_axes import balanced_weights
-from mermed_core.fitting.scope_fit import fit_scope
+from mermed_core.fitting.scope_fit import SourceVectors, fit_scope
 from mermed_core.fitting.training_vectors import TrainingVectors
-from mermed_core.fitting.unseen_source import findings_elsewhere
+from mermed_core.fitting.unseen_source import CONFIDENT, findings_elsewhere
 from mermed_core.metrics.conformal import calibration_scores
 from mermed_core.modalities import MODALITY_KEYS
+from mermed_core.models.fitted_parts import FittedParts
 from mermed_core.models.heads import UNNAMED_REGION, Head, HeadSet, region_task
 from mermed_core.models.model_metrics import FindingMetrics
 from mermed_core.models.ood import OODDetector
-from mermed_core.models.scopes import Scope
+from mermed_core.models.scopes import WITHIN, Scope
+from mermed_core.records import SYNTHETIC_PREFIX
 
 logger = logging.getLogger(__name__)
 
@@ -164,26 +166,55 @@ class TaskFits:
 
     def fit_scope(self, images: LabelledImages, heads: HeadSet, detector: OODDetector) -> Scope:
         """Fits the scope of a label set."""
-        rows = images.rows
+        rows, regions = images.rows, self._named_regions()
         train, held_out = (rows[self.splits[rows] == split] for split in ("train", "val"))
-        known = {
-            name
-            for head in heads.heads
-            if head.task == region_task(self.modality(images))
-            for name in head.classes
-        }
-        region = str(self._named_regions()[rows[0]])
-        mixed = np.random.default_rng(0).permutation(train)
-        neutral = self.vectors.neutral.vectors
+        modality, region = self.modality(images), str(regions[rows[0]])
+        others = (self.frame["modality"].to_numpy() == modality) & (regions == region)
+        others &= (self.splits == "train") & ~np.isin(self.sources, self.sources[rows])
+        named = (head.classes for head in heads.heads if head.task == region_task(modality))
+        random = np.random.default_rng(0)
         return fit_scope(
             images.label_set.task,
-            region if region in known else "",
+            region if region in next(named, ()) else "",
             detector,
-            neutral[mixed],
-            self.sources[mixed],
-            neutral[held_out],
-            self.sources[held_out],
+            self._neutral(random.permutation(train)),
+            self._neutral(held_out),
+            self._neutral(random.permutation(np.flatnonzero(others))),
         )
+
+    def _neutral(self, rows: np.ndarray) -> SourceVectors:
+        """Returns the embeddings of some images, made without assuming a modality."""
+        return SourceVectors(self.vectors.neutral.vectors[rows], self.sources[rows])
+
+    def confident_outside(self, parts: FittedParts) -> float | None:
+        """Returns how often a label set is confident about test images that it has no label for.
+
+        For every label set, and every source of its modality of which it has no label, the share of the
+        source's test images that are within its scope and get a probability above 0.9; the mean over these
+        pairs, None without one. Drawn images do not count: they look like nothing else.
+
+        Args:
+            parts: the heads and scopes of all label sets.
+        """
+        scopes = {scope.task: scope for scope in parts.scopes}
+        modalities = self.frame["modality"].to_numpy()
+        test = (self.splits == "test") & ~np.char.startswith(self.sources, SYNTHETIC_PREFIX)
+        shares = []
+        for images in self.labelled:
+            if images.label_set.task.startswith(SYNTHETIC_PREFIX):
+                continue
+            head, scope = parts.heads.get(images.label_set.task), scopes[images.label_set.task]
+            foreign = test & (modalities == head.modality)
+            foreign &= ~np.isin(self.sources, self.sources[images.rows])
+            for source in sorted(set(self.sources[foreign])):
+                rows = np.flatnonzero(foreign & (self.sources == source))
+                vectors = self.vectors.by_modality.vectors[rows]
+                sure = head.probabilities(vectors).max(axis=1) > CONFIDENT
+                near = parts.detector.near(self.vectors.neutral.vectors[rows])
+                regions = [parts.heads.regions(head.modality, vector) for vector in vectors]
+                relevance = np.array([scope.relevance(*each) for each in zip(near, regions, strict=True)])
+                shares.append(np.mean(sure & (relevance >= WITHIN)))
+        return float(np.mean(shares)) if shares else None
 
     def elsewhere(self) -> dict[str, dict[str, FindingMetrics]]:
         """Returns how well each finding holds in sources that its head was not fitted on."""

@@ -26,6 +26,7 @@ from mermed_core.models.fitted_parts import FittedParts
 from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head, HeadSet
 from mermed_core.models.model_folder import read_card
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
+from mermed_core.models.scopes import WITHIN
 from mermed_core.records import (
     Analysis,
     Embedding,
@@ -42,8 +43,6 @@ __all__ = ["Embedding", "Filter", "LabelSet", "MedicalImage", "Predictor"]
 
 logger = logging.getLogger(__name__)
 
-# A label set whose scope the image is less surely in has nothing to say about it: a head CT shows no lungs.
-WITHIN_SCOPE = 0.5
 _CHANCE = 0.5  # AUROC of guessing
 # Share of the image below which the picture within its frame is worth a sentence; dark margins never are.
 _FRAMED = 0.9
@@ -345,7 +344,7 @@ class Predictor:
         within = [
             head
             for head in own
-            if relevance.get(head.task, 0.0) >= WITHIN_SCOPE and not self._misleads(head.task, head.classes)
+            if relevance.get(head.task, 0.0) >= WITHIN and not self._misleads(head.task, head.classes)
         ]
         findings = []
         for head in sorted(within, key=lambda head: -relevance[head.task]):

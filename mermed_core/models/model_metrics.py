@@ -100,12 +100,15 @@ class WholeModelMetrics(_Frozen):
     Attributes:
         modality_accuracy: share of the test images, 0..1, whose modality is recognised.
         known_accepted: share of the test images, 0..1, that the out-of-distribution detector accepts.
+        confident_outside: share, 0..1, of test images that get a finding with a probability above 0.9 from a
+            label set that has no label of their source; the mean over label sets and such sources.
         mean_auroc: mean over the label sets that are large enough to count.
         start_mean_auroc: the same for the encoder that the model was trained from.
     """
 
     modality_accuracy: _Defined = None
     known_accepted: _Defined = None
+    confident_outside: _Defined = None
     mean_auroc: _Defined = None
     start_mean_auroc: _Defined = None
 

@@ -75,6 +75,18 @@ def test_what_a_report_says_of_unseen_sources_goes_into_metrics_and_card(model, 
         assert "| abroad | ct | 9 | not defined | 87.5% |" in (model / "README.md").read_text("utf-8")
 
 
+def test_joined_label_sets_keep_their_names_and_caveats(model, reports, scans, tmp_path):
+    joined = tmp_path / "joined.toml"
+    joined.write_text(
+        '[sets.scans]\nmodality = "ct"\nregion = "chest"\ntitle = "Scans of two hospitals"\n'
+        'caveat = "One of them has healthy people only."\n[sets.scans.classes]\nleft = ["scans:left"]\n'
+    )
+    options = ["--data", str(scans), "--pointing", "0", "--label-sets", str(joined)]
+    assert main(["model-report", "--model", str(model), "--report", str(reports / "beside"), *options]) == 0
+    assert ModelMetrics.load(model / "metrics.json").tasks["scans"].title == "Scans of two hospitals"
+    assert "One of them has healthy people only." in (model / "README.md").read_text(encoding="utf-8")
+
+
 def test_a_report_of_another_model_is_refused_and_nothing_changes(model, reports, scans, error_of):
     before = {path: path.read_bytes() for path in model.rglob("*") if path.is_file()}
     options = ["--report", reports / "beside", "--start", "other", "--data", scans]

@@ -118,18 +118,25 @@ def test_results_on_synthetic_images_are_left_out(manifest):
 
 def test_sentences_on_the_whole_model_only_where_it_was_measured(manifest):
     model = WholeModelMetrics(
-        modality_accuracy=0.98765, known_accepted=0.97, mean_auroc=0.9, start_mean_auroc=0.8
+        modality_accuracy=0.98765,
+        known_accepted=0.97,
+        confident_outside=0.0123,
+        mean_auroc=0.9,
+        start_mean_auroc=0.8,
     )
     measured = ModelMetrics(
         model=model, unknown_input={"noise": 0.981}, pointing={"HiResCAM": 0.81, "Grad-CAM": 0.5}
     )
     card = model_card(CONFIG, measured, manifest, DATASETS)
     assert "correctly on 98.77% of the test images; the out-of-distribution detector accepts 97.00%" in card
+    assert "probability above 0.9 on 1.23% of the test images of its modality." in card
     assert "0.900, against 0.800 for the encoder that it started from" in card
     assert "Rejected as out of distribution: noise 98%." in card
     assert "best first: HiResCAM 81%, Grad-CAM 50%." in card
     empty = model_card(CONFIG, NOTHING, manifest, DATASETS)
-    assert not any(text in empty for text in ("Mean AUROC", "correctly", "Rejected", "Share of"))
+    assert not any(
+        text in empty for text in ("Mean AUROC", "correctly", "no label of", "Rejected", "Share of")
+    )
     crossed = {"cross_validated_auroc": 0.7, "cross_validated_low": 0.6, "cross_validated_high": 0.8}
     assert "chest 0.700 (0.600 to 0.800)." in results_of(CHEST.model_copy(update=crossed), manifest)
 

@@ -20,7 +20,7 @@ from mermed_core.modalities import MODALITY_KEYS
 from mermed_core.models.embedder import embed_manifest
 from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, region_task
 
-COLOURS = {"red": (200, 60, 60), "blue": (60, 60, 200), "green": (60, 200, 60)}
+COLOURS = {"red": (200, 60, 60), "blue": (60, 60, 200), "green": (60, 200, 60), "grey": (120, 120, 120)}
 SPLITS = ("train", "train", "train", "val", "test")
 
 
@@ -83,6 +83,26 @@ def test_metrics_are_those_of_the_test_split(fitted, embedder, phantoms):
     assert (figures.found, figures.ruled_out) == (sum(called & truth), sum(~called & ~np.array(truth)))
 
 
+def test_a_label_set_keeps_silent_about_images_that_look_more_like_another_source(embedder):
+    regions = {"lungs": "chest", "heart": "chest"}
+    manifest = joined(coloured("lungs", "cxr", count=60), coloured("heart", "cxr", ("green", "grey"), 60))
+    fitted = fit_model(embedder, manifest, label_sets=LabelSets(regions=regions))
+    test = manifest.split("test")
+    sources, vectors = test.frame["source"].to_numpy(str), embed_manifest(embedder, test).vectors
+    near, shares = fitted.parts.detector.near(vectors), []
+    for scope in fitted.parts.scopes:
+        assert scope.lead is not None
+        own = sources == scope.task
+        relevance = np.array([scope.relevance(vector, {}) for vector in near])
+        assert np.mean(relevance[own] >= 0.5) > 0.9
+        assert np.mean(relevance[~own] >= 0.5) < 0.1
+        sure = fitted.parts.heads.get(scope.task).probabilities(vectors[~own]).max(axis=1) > 0.9
+        shares.append(np.mean(sure & (relevance[~own] >= 0.5)))
+    assert fitted.metrics.model.confident_outside == pytest.approx(np.mean(shares))
+    apart = fit_model(embedder, manifest)
+    assert {scope.lead for scope in apart.parts.scopes} == {None}  # of two parts of the body, as far as known
+
+
 def test_calibration_cases_are_the_patients_of_the_val_split(fitted, embedder, phantoms):
     val = phantoms.split("val")
     vectors = embed_manifest(embedder, val).vectors
@@ -126,7 +146,7 @@ def test_one_modality_alone_is_the_modality(embedder):
 
 
 def test_colours_are_distinguished(embedder):
-    fitted = fit_model(embedder, joined(coloured("set", "cxr", tuple(COLOURS), 45)))
+    fitted = fit_model(embedder, joined(coloured("set", "cxr", ("red", "blue", "green"), 45)))
     assert fitted.metrics.tasks["set"].auroc == 1
     unseen = np.stack([embedder.embed(np.array(Image.open(io.BytesIO(flat("green", 999)))), "cxr")])
     assert (

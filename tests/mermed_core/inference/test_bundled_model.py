@@ -24,6 +24,7 @@ README = Path(__file__).parents[3] / "README.md"
 UNSEEN_SOURCE_FLOORS = {"modality_right": 0.97, "passed": 0.8, "unknown_turned_away": 0.84}
 MOST_CONFIDENT_WRONG = 0.001
 FINDINGS_FLOOR = 0.615
+MOST_CONFIDENT_OUTSIDE = 0.02
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,7 @@ def test_what_images_of_other_sources_get_does_not_fall(bundled):
     for name, floor in UNSEEN_SOURCE_FLOORS.items():
         assert getattr(unseen, name).value >= floor, name
     assert unseen.confident_wrong.value <= MOST_CONFIDENT_WRONG
+    assert bundled.metrics.model.confident_outside <= MOST_CONFIDENT_OUTSIDE
     held = [each.auroc.value for classes in unseen.findings.values() for each in classes.values()]
     assert np.mean(held) >= FINDINGS_FLOOR
     assert len(unseen.sources) > 25
@@ -165,6 +167,16 @@ def test_real_images_of_every_set_are_known_and_of_their_modality(bundled, merme
         named = np.array(head.classes)[head.probabilities(vectors).argmax(1)]
         assert (named == sample.frame["modality"].to_numpy()).mean() >= 0.9, path.stem
         assert bundled.parts.detector.passes(vectors, head.logits(vectors)).mean() >= 0.9, path.stem
+
+
+@pytest.mark.data
+def test_label_sets_keep_silent_about_sets_that_they_have_no_label_of(bundled, mermed_data):
+    """Slices of chests that no label set is about, and eyes that nobody looked at for a macular hole."""
+    for name, task in (("mednist_ct", "lung_ct"), ("eye_diseases", "macular_hole")):
+        test = open_manifest(str(mermed_data / f"{name}.parquet")).split("test")
+        rows = np.unique(np.linspace(0, len(test) - 1, 60).astype(int))
+        told = [bundled.analyse(test.read_image(row)).findings for row in rows]
+        assert np.mean([any(found.task == task for found in findings) for findings in told]) <= 0.1, name
 
 
 def test_noise_is_none_of_the_seven(bundled):

@@ -28,6 +28,7 @@ from mermed_core.models.model_metrics import (
     WholeModelMetrics,
 )
 from mermed_core.models.preprocessing import paper_normalisation
+from mermed_core.models.scopes import Limit, similarity
 from mermed_core.records import Familiarity, Likelihood
 
 
@@ -43,7 +44,7 @@ def noise(seed: int) -> MedicalImage:
 def open_scopes(predictor: Predictor, limit: float = -99, **changes) -> Predictor:
     """Returns a predictor whose label sets take every image that is given, or with a high limit none."""
     parts = predictor.parts
-    scopes = tuple(replace(scope, limit=limit, spread=0.01) for scope in parts.scopes)
+    scopes = tuple(replace(scope, nearness=Limit(limit, 0.01)) for scope in parts.scopes)
     parts = replace(parts, **({"scopes": scopes} | changes))
     return Predictor(predictor.embedder, parts, predictor.collection, metrics=predictor.metrics)
 
@@ -100,8 +101,8 @@ def test_only_label_sets_whose_scope_holds_are_asked_the_surest_first(predictor)
     named = tuple(replace(lung, task=task) for task in sets)
     near = predictor.parts.detector.near(predictor.embed(image("pathology")).neutral[None])
     (own,) = (each for each in predictor.parts.scopes if each.task == "phantom_pathology")
-    at = own.similarity(near)[0]
-    scopes = tuple(replace(own, task=task, limit=at + limit, spread=0.01) for task, limit in sets.items())
+    at = similarity(near, own.references)[0]
+    scopes = tuple(replace(own, task=task, nearness=Limit(at + limit, 0.01)) for task, limit in sets.items())
     parts = {"heads": HeadSet((heads.get(MODALITY_TASK), lung, *named)), "scopes": scopes}
     found = open_scopes(predictor, **parts).analyse(image("pathology")).findings
     # Exactly at the limit counts; `phantom_pathology` has no scope here and says nothing.
@@ -193,7 +194,7 @@ def with_regions(predictor: Predictor, *names: str, sure: str) -> Predictor:
     weight = np.zeros((len(names), width), np.float32)
     sorter = Head(region_task("pathology"), "pathology", "multiclass", names, weight, bias, 1.0, 9)
     scopes = tuple(
-        replace(scope, limit=-99, spread=0.01, region="colon" if "pathology" in scope.task else "")
+        replace(scope, nearness=Limit(-99, 0.01), region="colon" if "pathology" in scope.task else "")
         for scope in predictor.parts.scopes
     )
     return open_scopes(predictor, heads=HeadSet((*heads, sorter)), scopes=scopes)
