@@ -96,7 +96,7 @@ class CaseRows:
     def _value(self, name: str, value: object) -> str:
         if pd.isna(value):  # pyright: ignore[reportArgumentType, reportCallIssue]
             return ""
-        return self._collection.source(str(value)).title if name == "source" else str(value)
+        return case_text.value_name(self._collection, name, value)
 
     def _ranks(self, name: str) -> np.ndarray:
         if name == LABEL:
@@ -112,6 +112,10 @@ class CaseRows:
     @cached_property
     def _sources(self) -> list[str]:
         return [str(name) for name in self._collection.records["source"].unique()]
+
+    def _names_of(self, source: str) -> tuple[str, str, str]:
+        facts = self._collection.source(source)
+        return source, facts.title, case_text.source_title(facts)
 
     @cached_property
     def _modalities(self) -> dict[str, str]:
@@ -133,8 +137,7 @@ class CaseRows:
     def _searched(self) -> list[pd.Series]:
         records = self._collection.records
         keys = pd.Series([" ".join(names if names is not None else ()) for names in records["labels"]])
-        title_of = self._collection.source
-        titles = records["source"].map({name: f"{name} {title_of(name).title}" for name in self._sources})
+        titles = records["source"].map({name: " ".join(self._names_of(name)) for name in self._sources})
         modalities = records["modality"].map({key: f"{key} {name}" for key, name in self._modalities.items()})
         plain = [records[column] for name, column in self._plain.items() if name != "source"]
         parts = [records["case_id"], self._labels, keys, titles, modalities, *plain]

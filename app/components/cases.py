@@ -84,16 +84,17 @@ def _card(collection: Collection, case: Case, similarity: str, marks: Marks | No
 def shown(collection: Collection, case: Case) -> dict[str, Any]:
     """Returns what templates show of a case: its picture, or a drawing and where the picture can be had."""
     facts = collection.source(case.source)
+    title = case_text.source_title(facts)
     picture = collection.thumbnail(case.case_id)
     if picture is not None:
-        return {"picture": jpeg_uri(picture), "source": facts.title, "drawing": "", "home": "", "origin": ()}
+        return {"picture": jpeg_uri(picture), "source": title, "drawing": "", "home": "", "origin": ()}
     return {
         "picture": "",
-        "source": facts.title,
+        "source": title,
         "drawing": drawing(case.modality),
         "origin": tuple(filter(None, (case.file, case_text.licence(facts.licence)))),
         "home": facts.home,
         "picture_at": case_text.PICTURE_AT,
         "site": case_text.site(facts.home),
-        "home_hint": case_text.home_of(facts.title),
+        "home_hint": case_text.home_of(title),
     }

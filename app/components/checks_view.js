@@ -18,7 +18,8 @@ function checksView(box, { data, drawing, version, sentences, on }) {
   let [result, shown, watching] = [null, [], 0];
 
   const digits = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 3 });
-  const keyOf = (suspect) => `${result.name} ${suspect.cases.join(" ")} ${suspect.reason}`.slice(0, 300);
+  // Decisions were once kept by the sentence as it was read.
+  const spokenKeyOf = (suspect) => `${result.name} ${suspect.cases.join(" ")} ${suspect.reason}`.slice(0, 300);
   const filled = (name, ...values) => values.reduce((text, value) => text.replace("{}", () => value), sentences[name]);
 
   async function watch() {
@@ -58,6 +59,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
 
   async function show(name) {
     result = await data.found(name);
+    moveSpokenKeys();
     for (const button of box.querySelectorAll("[data-found]")) button.ariaPressed = String(button.dataset.found === name);
     part(".mm-check-about").hidden = false;
     part(".mm-check-measure").textContent = result.measure;
@@ -65,12 +67,21 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     arrange();
   }
 
+  function moveSpokenKeys() {
+    const moved = result.suspects.filter((suspect) => spokenKeyOf(suspect) !== suspect.key && decided[spokenKeyOf(suspect)]);
+    for (const suspect of moved) {
+      decided[suspect.key] ??= decided[spokenKeyOf(suspect)];
+      delete decided[spokenKeyOf(suspect)];
+    }
+    if (moved.length) localStorage.setItem(place, JSON.stringify(decided));
+  }
+
   function arrange() {
     const wanted = part(".mm-check-order").value;
     const all = [...result.suspects];
     if (wanted === "least") all.reverse();
     if (wanted === "reason") all.sort((a, b) => a.reason.localeCompare(b.reason) || b.score - a.score);
-    const keep = { open: (it) => !decided[keyOf(it)], accepted: (it) => decided[keyOf(it)] === "accepted", flagged: (it) => it.flagged }[part(".mm-check-show").value];
+    const keep = { open: (it) => !decided[it.key], accepted: (it) => decided[it.key] === "accepted", flagged: (it) => it.flagged }[part(".mm-check-show").value];
     shown = keep ? all.filter(keep) : all;
     part(".mm-check-count").textContent = all.length ? filled("suspects", digits.format(shown.length), digits.format(all.length)) : sentences.no_suspects;
     part(".mm-check-count").parentElement.classList.toggle("mm-alone", !all.length);
@@ -109,14 +120,14 @@ function checksView(box, { data, drawing, version, sentences, on }) {
       button.type = "button";
       button.dataset.decide = decision;
       button.textContent = sentences[decision];
-      button.ariaPressed = String(decided[keyOf(suspect)] === decision);
+      button.ariaPressed = String(decided[suspect.key] === decision);
       both.append(button);
     }
     return both;
   }
 
   function decide(suspect, decision, buttons) {
-    const key = keyOf(suspect);
+    const { key } = suspect;
     if (decided[key] === decision) delete decided[key];
     else decided[key] = decision;
     localStorage.setItem(place, JSON.stringify(decided));
@@ -127,7 +138,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
   const cell = (value) => (typeof value !== "string" ? String(value) : `"${value.replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`);
   function table() {
     const head = ["rank", "decision", "flagged", "score", "reason", "cases"];
-    const lines = result.suspects.map((suspect, i) => [i + 1, decided[keyOf(suspect)] ?? "", suspect.flagged, suspect.score, suspect.reason, suspect.cases.join(" ")]);
+    const lines = result.suspects.map((suspect, i) => [i + 1, decided[suspect.key] ?? "", suspect.flagged, suspect.score, suspect.reason, suspect.cases.join(" ")]);
     return [head, ...lines].map((line) => line.map(cell).join(",")).join("\r\n");
   }
 

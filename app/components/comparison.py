@@ -9,7 +9,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.comparison import Comparison
 
-from ..texts import answer_text
+from ..texts import answer_text, case_text
 from .cases import shown
 from .html_parts import fresh_number
 from .pictures import heat_uri, picture_uri
@@ -28,7 +28,7 @@ def comparison_view(collection: Collection, image: MedicalImage, compared: Compa
         facts = shown(collection, compared.case)
     else:
         places = (match.case for match in compared.matches)
-        title = collection.source(compared.case.source).title
+        title = case_text.source_title(collection.source(compared.case.source))
         sides.append(_side(title, compared.picture, compared.case_heat, places))
     return render(
         "comparison.html",

@@ -36,14 +36,14 @@ async function fetchPicture(from, name) {
   if (picture && name === seen) address = URL.createObjectURL(picture);
 }
 
-// On a phone the answer lies below the inputs: bring a new image into view, with what is said about its file above
-// it, but not a new map of the same one.
+// On a phone the answer lies below the inputs: bring what is said of a new image into view, but not for a new map of
+// the same one.
 function arrive() {
   const name = place()?.dataset.seen;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   // A jump while the answer grows would count as a shift of everything on the screen.
   if (name && name !== seen && window.innerWidth < 700)
-    element.closest(".column").scrollIntoView({ behavior: still ? "instant" : "smooth" });
+    (element.closest("#classify-first")?.querySelector("#classify-words") ?? element.closest(".column")).scrollIntoView({ behavior: still ? "instant" : "smooth" });
 }
 
 watch("value", () => {

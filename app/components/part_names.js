@@ -34,8 +34,18 @@
     }
   }
 
+  // Gradio gives each radio button a name of its own, which makes each a stop for the Tab key. As one group they are
+  // one stop, and the arrow keys choose.
+  function group() {
+    for (const radio of document.querySelectorAll("fieldset[id] input[type=radio]")) {
+      const name = `of-${radio.closest("fieldset").id}`;
+      if (radio.name !== name) radio.name = name;
+    }
+  }
+
   function sweep() {
     waiting = 0;
+    group();
     for (const [selector, nameOf] of Object.entries(NAMES))
       for (const node of document.querySelectorAll(selector)) {
         if (node.dataset.named === node.ariaLabel && !selector.startsWith(".token")) continue;

@@ -54,8 +54,12 @@ class Answer:
         self._maps = HeatMaps(services.predictor)
         self._missing = services.missing_collection
         self.query, self.chosen = query, chosen
-        with gr.Column(scale=5, min_width=320, elem_id="classify-picture"):
+        with gr.Column(scale=4, min_width=300, elem_id="classify-words"):
             self.notice = notice.notice("classify-notice")
+            self.modality = static_html(modality.empty(), "classify-modality")
+            self.findings = clickable_html(findings.empty(), "classify-findings")
+            self.second_look = static_html("", "classify-second-look")
+        with gr.Column(scale=5, min_width=320, elem_id="classify-picture"):
             self.figure = scripted_html(figure.empty(), "classify-figure", "figure.js")
             self.checked = static_html("", "classify-map-check")
             with gr.Row(elem_id="classify-map-choices"):
@@ -70,10 +74,6 @@ class Answer:
             self.place = static_html("", "classify-place")
             self._file_out = gr.Textbox(visible=False)
             self._pressed = gr.Textbox(visible=False)
-        with gr.Column(scale=4, min_width=300, elem_id="classify-words"):
-            self.modality = static_html(modality.empty(), "classify-modality")
-            self.findings = clickable_html(findings.empty(), "classify-findings")
-            self.second_look = static_html("", "classify-second-look")
 
     def build_cases(self) -> None:
         """Lays out the similar cases and wires everything."""

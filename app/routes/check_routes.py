@@ -19,6 +19,7 @@ from ..components.map_columns import MapColumns
 from .explore_routes import asked
 
 _FRESH = {"Cache-Control": "no-store"}
+_LONGEST_KEY = 300  # letters
 
 
 def check_routes(columns: MapColumns, job: CheckJob) -> list[BaseRoute]:
@@ -56,14 +57,23 @@ def check_routes(columns: MapColumns, job: CheckJob) -> list[BaseRoute]:
 
 
 def findings(columns: MapColumns, result: CheckResult) -> dict[str, Any]:
-    """Returns what a check found in the reader's words; of each suspect also its points on the map."""
+    """Returns what a check found in the reader's words; of each suspect also its points on the map.
+
+    A suspect's `key` is the same in every language: under it a browser keeps what was decided on it.
+    """
     ids = pd.Index(columns.collection.records["case_id"])
     point_of = np.argsort(columns.order)
     plain = result.to_dict()
     plain |= {name: in_readers_words(plain[name]) for name in ("title", "measure", "accuracy")}
     plain["notes"] = [in_readers_words(note) for note in plain["notes"]]
     for suspect in plain["suspects"]:
+        suspect["key"] = _key(result.name, suspect)
         suspect["reason"] = in_readers_words(suspect["reason"])
         positions = ids.get_indexer(pd.Index(suspect["cases"], dtype=object))
         suspect["points"] = point_of[positions[positions >= 0]].tolist()
     return plain
+
+
+def _key(check: str, suspect: Mapping[str, Any]) -> str:
+    """Returns what a suspect is known by: its check, its cases and the reason in English."""
+    return f"{check} {' '.join(suspect['cases'])} {suspect['reason']}"[:_LONGEST_KEY]

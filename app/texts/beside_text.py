@@ -3,7 +3,7 @@
 from mermed_core.collections.overlap import Overlap, SharedNeighbours
 from mermed_core.languages.say import speaks
 
-from . import measure_text
+from . import map_text, measure_text
 
 say = speaks(__name__)
 
@@ -18,7 +18,7 @@ MAP_SCRIPT = {
     "beside_wait": "This map could not be loaded ({}). Reload to try again.",
     "overlap_wait": "Comparing the neighbours of the cases…",
     "overlap_left": "Comparing the neighbours of the cases: about {} s left. Close this to cancel.",
-    "overlap_failed": "That did not work: {}",
+    "overlap_failed": map_text.MAP_SCRIPT["failed"],
     "given_up": measure_text.MAP_SCRIPT["given_up"],
 }
 

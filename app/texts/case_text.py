@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 from mermed_core.collections.collection import LABEL, Collection
 from mermed_core.languages.say import speaks
 from mermed_core.records import Case
-from mermed_core.reports.case.neighbour_wording import labels, licence, none_near
+from mermed_core.reports.case.neighbour_wording import labels, licence, none_near, source_title
 
 from .text import modality_name
 
-__all__ = ["labels", "licence", "none_near"]
+__all__ = ["labels", "licence", "none_near", "source_title"]
 
 say = speaks(__name__)
 
@@ -33,7 +33,7 @@ def value_name(collection: Collection, column: str, value: object) -> str:
         return modality_name(str(value))
     if column == LABEL:
         return labels(collection, [str(value)])
-    return collection.source(str(value)).title if column == "source" else str(value)
+    return source_title(collection.source(str(value))) if column == "source" else str(value)
 
 
 def case_origin(collection: Collection, case: Case) -> str:
@@ -42,7 +42,7 @@ def case_origin(collection: Collection, case: Case) -> str:
         "{labels}: {modality}, {title}, case {case_id}",
         labels=labels(collection, case.labels),
         modality=modality_name(case.modality),
-        title=collection.source(case.source).title,
+        title=source_title(collection.source(case.source)),
         case_id=case.case_id,
     )
 

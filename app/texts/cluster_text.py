@@ -36,6 +36,6 @@ def cluster_name(collection: Collection, name: ClusterName) -> str:
     if labels and name.by_known:
         labels = say("like {labels}", labels=labels)
     modality = " / ".join(map(modality_name, name.modalities))
-    source = collection.source(name.source).title if name.source else ""
+    source = case_text.source_title(collection.source(name.source)) if name.source else ""
     said = " · ".join(part for part in (labels, modality, source) if part) or say(_MIXED)
     return f"{said} {name.number}" if name.number else said

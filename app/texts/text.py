@@ -252,7 +252,7 @@ def asked_about(title: str, measured: FindingMetrics, sources: dict[str, SourceM
 
 def source_name(name: str, source: SourceMetrics | None) -> str:
     """Returns the name of a source for people."""
-    return source.title if source and source.title else humanise(name)
+    return name_of(source.title) if source and source.title else humanise(name)
 
 
 def kind_name(kind: str) -> str:

@@ -193,7 +193,7 @@ def _near_case(collection: "Collection", neighbour: Neighbour) -> NearCase:
         neighbour.similarity,
         neighbour_wording.labels(collection, case.labels),
         wording.modality_name(case.modality),
-        facts.title,
+        neighbour_wording.source_title(facts),
         neighbour_wording.licence(facts.licence),
         facts.home,
         collection.thumbnail(case.case_id),

@@ -12,6 +12,7 @@ from mermed_core.reports.text import humanise
 
 if TYPE_CHECKING:
     from mermed_core.collections.collection import Collection
+    from mermed_core.collections.sources import SourceFacts
 
 say = speaks(__name__)
 
@@ -26,9 +27,14 @@ def labels(collection: "Collection", names: Iterable[str] | None) -> str:
     return ", ".join(name_of(humanise(known.get(name, name))) for name in given) or say(UNLABELLED)
 
 
+def source_title(facts: "SourceFacts") -> str:
+    """Returns the name of a data set."""
+    return name_of(facts.title)
+
+
 def licence(stated: str) -> str:
     """Returns the licence of a data set, "" where none is stated."""
-    return say("licence unknown") if stated == "unknown" else stated
+    return say("licence unknown") if stated == "unknown" else name_of(stated)
 
 
 def closeness(closer: float | None, sharing: float | None) -> str:

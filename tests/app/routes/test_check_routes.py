@@ -38,3 +38,11 @@ def test_findings_are_in_the_readers_words(columns, results):
         for one, other in zip(german["suspects"], english["suspects"], strict=True):
             assert one["reason"] != other["reason"]
             assert one["cases"] == other["cases"]
+
+
+def test_a_finding_is_known_by_one_key_in_every_language(columns, results):
+    for result in results:
+        keys = [suspect["key"] for suspect in findings(columns, result)["suspects"]]
+        with speaking("de"):
+            assert [suspect["key"] for suspect in findings(columns, result)["suspects"]] == keys
+        assert len(set(keys)) == len(keys)

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from app.components.cases import shown
 from mermed_core.collections.store import load_collection
 from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL, DEFAULT_COLLECTION
 from mermed_core.languages.catalogue import CORE, NAMES, languages
+from mermed_core.languages.say import speaking
 from mermed_core.modalities import MODALITIES
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
 from mermed_core.reports.text import humanise
@@ -38,6 +40,12 @@ SAME = {
     *("MerMED-FM Explorer", "DICOM", "CSV", "Label", "Lasso", "Manifest", "Mediastinum", "Server", "Tags"),
     *("CT", "OCT", "MR", "Abdomen", "COVID-19", "COVID-CT (UCSD-AI4H)", "Drusen"),
 }
+# Data sets whose names are the same in German, and licences that are known by their letters.
+PROPER = {
+    *("COVID-CT (UCSD-AI4H)", "COVID-19 Radiography Database", "PALM (iChallenge-PM)", "NIH ChestX-ray14"),
+    *("HAM10000 (Tschandl 2018)", "Ultrasound Nerve Segmentation (2016)"),
+}
+LETTERS_OF_LICENCES = re.compile(r"(CC0|CC BY(-NC)?(-SA)?( 4\.0)?|ODbL|unknown)?")
 LETTERS = re.compile(r"[^\W\d_]{4}")
 SPOKEN_OF_FILES = (
     *("imaging/*.py", "collections/quality/*.py"),
@@ -191,12 +199,28 @@ def _known_names() -> set[str]:
         }
         named |= {humanise(collection.label_names.get(label, label)) for label in labels}
         named |= {collection.name, collection.description}
+        sources = [collection.source(name) for name in collection.values("source")]
+        stated = {each.title for each in sources if each.title not in collection.values("source")}
+        licences = {each.licence for each in sources if not LETTERS_OF_LICENCES.fullmatch(each.licence)}
+        named |= (stated - PROPER) | licences
     return {each for each in named if each}
 
 
 def test_every_name_of_the_bundled_model_and_collections_has_a_german_one():
     table = GERMAN.tables[NAMES]
     assert {each for each in _known_names() if each not in table} == set()
+
+
+def test_a_german_card_has_the_data_set_and_its_licence_in_german():
+    collection = load_collection(DEFAULT_COLLECTION)
+    records = collection.records
+    case = collection.case(str(records["case_id"][(records["source"] == "glas_colon").idxmax()]))
+    assert shown(collection, case)["source"] == "GlaS colon H&E (2015)"
+    with speaking("de"):
+        german = shown(collection, case)
+    assert german["source"] == "GlaS, Kolon in HE (2015)"
+    assert german["origin"][-1] == "Forschung"
+    assert "GlaS, Kolon in HE (2015)" in german["home_hint"]
 
 
 def test_sentences_of_the_core_are_those_that_it_says():
