@@ -3,11 +3,14 @@
 import logging
 import threading
 import time
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.case_measures import CaseMeasures, measure_cases
 from mermed_core.collections.quality.check import check_collection
+from mermed_core.collections.quality.drift import check_drift, drift_columns
 from mermed_core.collections.quality.findings import CheckResult
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.watch import Watch
@@ -17,11 +20,28 @@ from mermed_core.languages.say import in_readers_words
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 120.0  # seconds since anybody last asked for the measures after which nobody waits for them
+_MOST_FOUND = 1000  # suspects of a check that are kept
 _MOST_KEPT = 200_000  # cases whose neighbours stay in memory, some 120 MB, for whatever is wanted next
 
 
 class _CancelledError(Exception):
     """What is being made is not wanted any more."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Wish:
+    """What a visitor started; each start is another one.
+
+    Attributes:
+        drift_by: the column whose values are compared; "" for all checks.
+    """
+
+    drift_by: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that the result of a comparison has."""
+        return f"drift-{self.drift_by}"
 
 
 class CheckJob(Watch):
@@ -41,9 +61,10 @@ class CheckJob(Watch):
         self._neighbours: Neighbourhood | None = None
         self._measures: CaseMeasures | None = None
         self._results: dict[str, CheckResult] = {}
+        self._compared: dict[str, CheckResult] = {}
         self._complete = False
-        self._wish: object | None = None  # of whoever wants the checks; each start is another one
-        self._granting: object | None = None  # the wish that is being fulfilled
+        self._wishes: list[_Wish] = []
+        self._granting: _Wish | None = None  # the one that is being fulfilled
         self._asked = float("-inf")  # when the measures were last asked for
         self._step, self._total, self._done, self._since = "", 0, 0, 0.0
         self._failed = ""
@@ -51,8 +72,27 @@ class CheckJob(Watch):
     def start(self) -> None:
         """Starts the checks unless they run or are done already."""
         with self._lock:
-            if not self._complete and self._wish is None:
-                self._wish = object()
+            if not self._complete and all(wish.drift_by for wish in self._wishes):
+                self._wishes.append(_Wish())
+                self._go_on()
+
+    @cached_property
+    def drift_columns(self) -> tuple[str, ...]:
+        """What drift can be looked for by, besides the source."""
+        return drift_columns(self._collection.records)
+
+    def compare(self, column: str) -> None:
+        """Looks for drift between the values of a column unless that runs or is done already.
+
+        Raises:
+            KeyError: it is none of `drift_columns`.
+        """
+        if column not in self.drift_columns:
+            raise KeyError(column)
+        with self._lock:
+            wish = _Wish(column)
+            if wish.name not in self._compared and column not in (each.drift_by for each in self._wishes):
+                self._wishes.append(wish)
                 self._go_on()
 
     def measure(self) -> None:
@@ -69,7 +109,7 @@ class CheckJob(Watch):
 
     def cancel(self) -> None:
         """Stops the checks at their next step; what was found until then stays."""
-        self._wish = None
+        self._wishes = []
 
     def wait(self) -> None:
         """Returns when nothing is being made."""
@@ -81,7 +121,7 @@ class CheckJob(Watch):
         elapsed = time.monotonic() - self._since
         share = self._done / self._total if self._total else None
         return {
-            "running": self._wish is not None,
+            "running": bool(self._wishes),
             "busy": self._thread is not None,
             "complete": self._complete,
             "failed": self._failed,
@@ -96,7 +136,7 @@ class CheckJob(Watch):
                     "flagged": result.flagged,
                     "listed": len(result.suspects),
                 }
-                for result in list(self._results.values())
+                for result in [*self._results.values(), *self._compared.values()]
             ],
         }
 
@@ -106,7 +146,7 @@ class CheckJob(Watch):
         Raises:
             KeyError: no such check was made.
         """
-        return self._results[name]
+        return {**self._results, **self._compared}[name]
 
     def begin(self, what: str, total: int) -> None:
         """Takes note of a step, or stops before it."""
@@ -119,12 +159,12 @@ class CheckJob(Watch):
         self._stop_if_cancelled()
 
     def _stop_if_cancelled(self) -> None:
-        checking = self._granting is not None
-        if self._granting is not self._wish if checking else not self._anything_wanted():
+        granting = self._granting
+        if not self._anything_wanted() if granting is None else granting not in self._wishes:
             raise _CancelledError
 
     def _anything_wanted(self) -> bool:
-        return self._wish is not None or self._measures_wanted()
+        return bool(self._wishes) or self._measures_wanted()
 
     def _measures_wanted(self) -> bool:
         return self._measures is None and time.monotonic() - self._asked < _PATIENCE
@@ -145,7 +185,7 @@ class CheckJob(Watch):
                 logger.info("the checks were cancelled")
             except Exception as error:
                 logger.exception("the checks failed")
-                self._failed, self._wish, self._asked = type(error).__name__, None, float("-inf")
+                self._failed, self._wishes, self._asked = type(error).__name__, [], float("-inf")
             finally:
                 self._granting = None
 
@@ -158,14 +198,31 @@ class CheckJob(Watch):
             return wanted
 
     def _make(self) -> None:
+        first = next(iter(self._wishes), None)
+        if first is not None and first.drift_by:
+            self._compare(first)
+            return
         neighbours = self._neighbours or Neighbourhood.of(self._collection, watch=self)
         if len(self._collection) <= _MOST_KEPT:
             self._neighbours = neighbours
         if self._measures is None:
             self._measures = measure_cases(self._collection, neighbours, watch=self)
-        self._granting = self._wish
-        if self._granting is not None:
-            self._results = {}
-            for result in check_collection(self._collection, neighbours=neighbours, watch=self):
-                self._results[result.name] = result
-            self._complete, self._wish = True, None
+        for wish in [each for each in self._wishes if not each.drift_by]:
+            self._check(wish, neighbours)
+
+    def _compare(self, wish: _Wish) -> None:
+        self._granting = wish
+        found = check_drift(self._collection, _MOST_FOUND, column=wish.drift_by, watch=self)
+        self._compared[wish.name] = replace(found, name=wish.name)
+        self._granted(wish)
+
+    def _check(self, wish: _Wish, neighbours: Neighbourhood) -> None:
+        self._granting = wish
+        self._results = {}
+        for result in check_collection(self._collection, neighbours=neighbours, watch=self):
+            self._results[result.name] = result
+        self._complete = True
+        self._granted(wish)
+
+    def _granted(self, wish: _Wish) -> None:
+        self._wishes = [other for other in self._wishes if other is not wish]

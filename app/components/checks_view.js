@@ -15,7 +15,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     total: () => shown.length * BUTTONS,
     across: () => BUTTONS,
   });
-  let [result, shown, watching] = [null, [], 0];
+  let [result, shown, watching, awaited] = [null, [], 0, ""];
 
   const digits = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 3 });
   // Decisions were once kept by the sentence as it was read.
@@ -38,7 +38,8 @@ function checksView(box, { data, drawing, version, sentences, on }) {
 
   function told({ running, complete, failed, step, seconds_left: left, checks }) {
     if (failed) return filled("check_failed", failed);
-    if (!running) return complete ? "" : checks.length ? sentences.check_stopped : sentences.check_idle;
+    const begun = checks.some(({ name }) => !name.startsWith("drift-")); // those are looked for by themselves
+    if (!running) return complete ? "" : begun ? sentences.check_stopped : sentences.check_idle;
     return left === null ? filled("checking", step) : filled("checking_left", step, left.toLocaleString(document.documentElement.lang));
   }
 
@@ -54,10 +55,12 @@ function checksView(box, { data, drawing, version, sentences, on }) {
       return button;
     });
     part(".mm-check-list").replaceChildren(...buttons);
-    if (!result && checks.length) show(checks[0].name);
+    const next = checks.find(({ name }) => name === awaited) ?? (result ? null : checks[0]);
+    if (next) show(next.name);
   }
 
   async function show(name) {
+    awaited = "";
     result = await data.found(name);
     moveSpokenKeys();
     for (const button of box.querySelectorAll("[data-found]")) button.ariaPressed = String(button.dataset.found === name);
@@ -154,7 +157,13 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     if (button.matches(".mm-check-table")) return save(new Blob([table()], { type: "text/csv" }), `${result.name}.csv`);
     return undefined;
   });
-  for (const field of box.querySelectorAll("select")) field.addEventListener("change", arrange);
+  part(".mm-drift")?.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const column = event.target.elements.column.value;
+    awaited = `drift-${column}`;
+    data.post("checks/compare", { column }).then(watch);
+  });
+  for (const field of box.querySelectorAll(".mm-check-about select")) field.addEventListener("change", arrange);
 
   return { show: () => watch() };
 }

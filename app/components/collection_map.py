@@ -7,6 +7,7 @@ import gradio as gr
 from plotly.colors import sequential
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.quality.drift import drift_columns
 from mermed_core.modalities import MODALITIES
 from mermed_core.records import MapPoint
 
@@ -78,6 +79,7 @@ def map_html(rows: CaseRows, *, served: bool = True, beside: BesideColumns | Non
     names = [(index, text.column_name(name)) for index, name in enumerate(rows.columns.names)]
     shown = rows.columns.names.index("label")
     drawings = {key: drawing(key) for key in MODALITIES}
+    drifts = drift_columns(rows.columns.collection.records) if served else ()
     name, other = (rows.columns.collection.name, None) if beside is None else beside.map_names
     return render(
         "collection_map.html",
@@ -92,6 +94,7 @@ def map_html(rows: CaseRows, *, served: bool = True, beside: BesideColumns | Non
         counted=shown,
         sorted_by=rows.titles,
         drawings=drawings,
+        drifts=[(column, text.column_name(column)) for column in drifts],
         pictured=rows.columns.collection.has_pictures,
     )
 

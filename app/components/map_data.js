@@ -76,7 +76,7 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
         if (rewritten.some((number) => [`${columns}/${number}`, `${explore}/facts/${number}`].includes(address)) || address.startsWith(`${explore}/order/`)) kept.delete(address);
     },
     checks: () => answer(fetch(`${explore}/checks`)).then((got) => got.json()),
-    found: (name) => answer(fetch(`${explore}/checks/found/${name}`)).then((got) => got.json()),
+    found: (name) => answer(fetch(`${explore}/checks/found/${encodeURIComponent(name)}`)).then((got) => got.json()),
     // One flag a point: whether its record holds all words of a text.
     search: async (text) => unpacked(await (await post("search", { text })).arrayBuffer()),
   };

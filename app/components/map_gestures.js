@@ -86,7 +86,8 @@ function mapGestures(stage, map, { tool, on, sentences }) {
   }
   stage.addEventListener("pointerup", lift);
   stage.addEventListener("pointercancel", lift);
-  stage.addEventListener("pointerleave", () => on.hover(-1));
+  // A finger leaves as soon as it is lifted; what it pointed at stays until it touches elsewhere.
+  stage.addEventListener("pointerleave", (event) => event.pointerType === "touch" || on.hover(-1));
 
   stage.addEventListener("wheel", (event) => {
     event.preventDefault();

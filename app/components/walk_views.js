@@ -68,7 +68,8 @@ function walkViews(box, { data, cases, drawing, props, sentences, on }) {
     show(selected, count) {
       flags = selected;
       views.notes?.chose(selected ? pointsOf(selected, count) : []);
-      part(".mm-walk-count").textContent = sentences.shown.replace("{}", (selected ? count : cases).toLocaleString(document.documentElement.lang));
+      const listed = selected ? count : cases;
+      part(".mm-walk-count").textContent = listed === 1 ? sentences.shown_one : sentences.shown.replace("{}", listed.toLocaleString(document.documentElement.lang));
       return Promise.all([arrange(), spread.show(flags)]);
     },
   };

@@ -36,6 +36,13 @@ def check_routes(columns: MapColumns, job: CheckJob) -> list[BaseRoute]:
         job.start()
         return JSONResponse(job.state(), headers=_FRESH)
 
+    def compare(body: Mapping[str, Any]) -> Response:
+        try:
+            job.compare(str(body.get("column")))
+        except KeyError as error:
+            raise HTTPException(404) from error
+        return JSONResponse(job.state(), headers=_FRESH)
+
     def cancel(body: Mapping[str, Any]) -> Response:
         job.cancel()
         return JSONResponse(job.state(), headers=_FRESH)
@@ -51,8 +58,9 @@ def check_routes(columns: MapColumns, job: CheckJob) -> list[BaseRoute]:
         Route(f"/{EXPLORE}/checks", state),
         asked("measure", measure),
         asked("checks/start", start),
+        asked("checks/compare", compare),
         asked("checks/cancel", cancel),
-        Route(f"/{EXPLORE}/checks/found/{{name}}", found),
+        Route(f"/{EXPLORE}/checks/found/{{name:path}}", found),  # a column's name may hold a slash
     ]
 
 

@@ -119,7 +119,9 @@ def asked(name: str, answer: Answer) -> Route:
         try:
             return await run_in_threadpool(answer, body)
         except MermedError as error:
-            raise HTTPException(400, in_readers_words(str(error))) from error
+            # Not by an HTTPException, whose words the page's own handler wraps as JSON.
+            said = in_readers_words(str(error))
+            return Response(said, 400, media_type="text/plain; charset=utf-8")
 
     return Route(f"/{EXPLORE}/{name}", send, methods=["POST"])
 

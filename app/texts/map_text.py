@@ -55,6 +55,10 @@ CHECK_SHOWN = (("all", "all"), ("flagged", "flagged"), ("open", "undecided"), ("
 CHECK_ORDERS = (("most", "most suspicious"), ("least", "least suspicious"), ("reason", "what was found"))
 SHOW, LIGHT_ALL, CHECK_TABLE = "Show", "Show these on the map", "CSV"
 CHECK_TABLE_HINT = "All findings of this check with your decisions, for a spreadsheet"
+DRIFT_BY, DRIFT_COMPARE = "Drift by", "Look for drift"
+DRIFT_HINT = (
+    "Whether the images of different values differ; dates and many numbers are cut in two at their middle"
+)
 COMPARE = "Compare"
 COMPARE_HINT = (
     "Select cases on the map and take them as the first side, select others and take them as the second."
@@ -74,6 +78,7 @@ MAP_SCRIPT = {
     "yours": "your image",
     "open": "{}: find similar cases",
     "shown": "{} cases",
+    "shown_one": "1 case",
     "tally": "{} of {}",
     "all_cases": "All {} cases",
     "take": "{}: take this out",

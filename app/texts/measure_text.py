@@ -27,9 +27,9 @@ ABOUT = {
     CONFIDENCE: f"The share of the vote that the prediction got, 0 to 1; not calibrated. {_VOTE}",
     AGREEMENT: f"The share of the vote for the label that the case has, 0 to 1: low where the label is "
     f"doubtful. {_VOTE}",
-    OUTLIER: "How far the case lies from the 10 nearest of other patients, beside what is usual in its "
-    "modality: 0 is the upper quartile, 1 an interquartile range above it. The check of outliers flags "
-    "cases from 3 on.",
+    OUTLIER: "How far the case lies from the 10 nearest of its modality and of other patients, beside what "
+    "is usual there: 0 is the upper quartile, 1 an interquartile range above it. The check of outliers flags "
+    "cases from 1.5 on.",
 }
 
 # The words of a column in the sentence about a selection.

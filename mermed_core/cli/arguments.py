@@ -74,6 +74,18 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_kept(parser: argparse.ArgumentParser) -> None:
+    """Adds --keep."""
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="further column of the table that is kept, such as sex or a date; `file` keeps what the images' "
+        "own files are called. May be repeated; no other is kept",
+    )
+
+
 def add_vectors(parser: argparse.ArgumentParser) -> None:
     """Adds --vectors."""
     parser.add_argument(

@@ -8,6 +8,7 @@ from mermed_core.cli import collect_changes, collect_notes, push
 from mermed_core.cli.arguments import (
     DATA_HELP,
     DATASETS_HELP,
+    add_kept,
     add_splits,
     add_vectors,
     add_workers,
@@ -60,13 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modality", metavar="NAME", help="modality of images that do not state theirs, such as ct or cxr"
     )
-    parser.add_argument(
-        "--keep",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="further column of the table that is kept, such as sex; may be repeated. No other is kept",
-    )
+    add_kept(parser)
     add_splits(parser)
     parser.add_argument(
         "--no-pictures",
@@ -91,8 +86,10 @@ def run(options: argparse.Namespace) -> None:
         VectorsError: the vectors cannot be used, or are not those of the images.
         OccupiedError: the folder to write to holds something else.
     """
+    from mermed_core.data.file_names import with_file_names
     from mermed_core.data.phantoms import SYNTHETIC_PREFIX
     from mermed_core.data.sources.opener import open_manifests
+    from mermed_core.data.validation import FILE
     from mermed_core.fitting.datasets import DATASETS, read_datasets
 
     if missing := [flag for flag in ("--data", "--out") if getattr(options, flag[2:]) is None]:
@@ -105,6 +102,8 @@ def run(options: argparse.Namespace) -> None:
         "pictures": options.pictures,
     }
     whole = open_manifests(options.data, modality=options.modality)
+    if FILE in options.keep:
+        whole = with_file_names(whole, options.data)
     manifest = of_splits(whole, options.split)
     stated["synthetic"] = bool(manifest.frame["source"].str.startswith(SYNTHETIC_PREFIX).all())
     build = _of_vectors if options.vectors else _embedded

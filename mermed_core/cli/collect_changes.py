@@ -120,6 +120,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _add(options: argparse.Namespace) -> None:
     from mermed_core.collections.changes import add_cases
     from mermed_core.collections.stated import read_stated
+    from mermed_core.data.file_names import with_file_names
     from mermed_core.data.sources.opener import open_manifests
     from mermed_core.fitting.datasets import DATASETS, read_datasets
     from mermed_core.models.embedder import Embedder
@@ -134,7 +135,7 @@ def _add(options: argparse.Namespace) -> None:
     added = add_cases(
         options.collection,
         embedder,
-        open_manifests(options.data, modality=options.modality),
+        with_file_names(open_manifests(options.data, modality=options.modality), options.data),
         space=load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim),
         sources=read_datasets(options.datasets or DATASETS),
         cache=EmbeddingCache(options.cache / "vectors") if options.cache else None,

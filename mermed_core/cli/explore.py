@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mermed_core.cli import serve
-from mermed_core.cli.arguments import DATA_HELP, add_vectors, add_workers
+from mermed_core.cli.arguments import DATA_HELP, add_kept, add_vectors, add_workers
 
 if TYPE_CHECKING:
     from mermed_core.data.manifest import Manifest
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SUMMARY = "Embed images of your own and serve the page that explores them."
 DETAILS = """\
     mermed explore path/to/images --modality cxr
-    mermed explore hospital.csv --port 8080
+    mermed explore hospital.csv --keep acquired --keep scanner
     mermed explore path/to/images --modality cxr --vectors theirs.npz
     mermed explore                      the page takes a ZIP archive, or a folder in the one you are in
 
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", type=Path, metavar="FOLDER", help="default: MERMED_MODEL, else the bundled model"
     )
+    add_kept(parser)
     add_vectors(parser)
     serve.add_address(parser)
     add_workers(parser)
@@ -61,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
         VectorsError: the vectors cannot be used, or are not those of the images.
         CollectionError: the kept collection is damaged, or another command changes it.
     """
+    from mermed_core.data.file_names import with_file_names
     from mermed_core.data.sources.opener import open_manifests
     from mermed_core.settings import THIS_MACHINE, Settings
 
@@ -71,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.data:
         return _ask_on_the_page(options)
     bring = _from_vectors if options.vectors else _from_images
-    manifest = open_manifests(options.data, modality=options.modality)
+    manifest = with_file_names(open_manifests(options.data, modality=options.modality), options.data)
     serve.page()  # brings all that is needed here, in less time than piece by piece
     bring(options, manifest)
     print(options.collection, flush=True)
@@ -137,7 +139,8 @@ def _from_vectors(options: argparse.Namespace, manifest: "Manifest") -> None:
 def _place(options: argparse.Namespace, made_by: str) -> Path:
     """Returns the folder that keeps these images as this model, or other vectors, see them."""
     sources = [str(Path(spec).resolve()) if Path(spec).exists() else spec for spec in options.data]
-    stated = json.dumps([sources, options.modality, made_by])
+    kept = [sorted(set(options.keep))] if options.keep else []
+    stated = json.dumps([sources, options.modality, made_by, *kept])
     return options.home.expanduser() / hashlib.sha256(stated.encode()).hexdigest()[:16]
 
 
@@ -151,6 +154,7 @@ def _stated(options: argparse.Namespace, manifest: "Manifest") -> dict[str, Any]
         "text": "",
         "synthetic": bool(manifest.frame["source"].str.startswith(SYNTHETIC_PREFIX).all()),
         "sources": read_datasets(DATASETS),
+        "keep": options.keep,
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from mermed_core.collections.case_columns import CASE_COLUMNS, CHECKSUM, FRAME
+from mermed_core.collections.case_columns import CASE_COLUMNS, CHECKSUM, FRAME, CaseColumns
 from mermed_core.collections.pictures import image_checksums
 from mermed_core.collections.sources import SourceFacts
 from mermed_core.data.manifest import Manifest
@@ -38,6 +38,25 @@ def case_table(
     """
     known = image_checksums(manifest) if checksums is None else list(checksums)
     return _stored(_records(manifest, sources, keep, known), like)
+
+
+def kept_columns(
+    manifest: Manifest, schema: pa.Schema, columns: CaseColumns, sources: Mapping[str, SourceFacts]
+) -> list[str]:
+    """Returns the columns of a manifest that a collection keeps of its images.
+
+    The names of files of one's own are among them only where the collection has some: they may say who the
+    patient is.
+
+    Args:
+        manifest: of images that are added or corrected.
+        schema: of the collection's records.
+        columns: of its cases.
+        sources: data sets of which the names of files are kept anyway.
+    """
+    own = ~columns["source"].isin(list(sources))
+    keeps = FILE in columns and bool((columns[FILE][own].dropna() != "").any())
+    return [name for name in schema.names if name in manifest.frame and (name != FILE or keeps)]
 
 
 def with_columns(manifest: Manifest, schema: pa.Schema) -> Manifest:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from mermed_core.collections.annotations import forget_removed, read_annotations
 from mermed_core.collections.case_columns import CHECKSUM, FRAME, FilterColumns
-from mermed_core.collections.case_table import with_columns
+from mermed_core.collections.case_table import kept_columns, with_columns
 from mermed_core.collections.chosen_cases import names_of, rows_of
 from mermed_core.collections.collection import filter_masks
 from mermed_core.collections.folder import FolderChange, changing
@@ -251,7 +251,7 @@ def _write(
         broken |= part.broken
         if len(part.vectors):
             part = replace(part, manifest=with_columns(part.manifest, schema))
-            keep = [name for name in schema.names if name in part.manifest.frame]
+            keep = kept_columns(part.manifest, schema, case_columns(change.opened), change.stated.facts)
             segments += write_segments(
                 change, part, sources, space=space, keep=keep, pictures=pictures, like=schema
             )

@@ -244,6 +244,16 @@ class Collection:
             names = {**facts.names, **names}
         return names
 
+    @cached_property
+    def own_labels(self) -> frozenset[str]:
+        """The labels without a name that occur in no data set of which anything is known: one's own words."""
+        if self.synthetic:
+            return frozenset()
+        labels, sources = self.columns[LABEL], self.columns["source"]
+        known = sources.contains([name for name in sources.values if name in self.sources])
+        unnamed = (label for label in labels.values if label not in self.label_names)
+        return frozenset(str(label) for label in unnamed if not (labels.contains([label]) & known).any())
+
     def thumbnail(self, case_id: str) -> bytes | None:
         """Returns a case's picture as JPEG bytes, longest side at most `THUMBNAIL_SIDE` px, if any.
 

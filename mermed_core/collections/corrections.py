@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mermed_core.collections.annotations import rename_cases
 from mermed_core.collections.case_columns import CHECKSUM, FRAME, CaseColumns
-from mermed_core.collections.case_table import case_table, with_columns
+from mermed_core.collections.case_table import case_table, kept_columns, with_columns
 from mermed_core.collections.folder import FolderChange, changing, open_folder
 from mermed_core.collections.segment import Segment
 from mermed_core.collections.sources import SourceFacts, source_facts
@@ -75,7 +75,7 @@ def correct_cases(
             own = rows[first : first + len(segment)]
             first += len(segment)
             before = segment.table()
-            after = _corrected(before, manifest, own, {**change.stated.facts, **known})
+            after = _corrected(before, manifest, own, columns, {**change.stated.facts, **known})
             differ = _differing(before, after)
             if not differ.any():
                 segments.append(stated)
@@ -122,14 +122,18 @@ def _rows_in(manifest: Manifest, contents: Sequence[tuple[str, int]], columns: C
 
 
 def _corrected(
-    before: pa.Table, manifest: Manifest, rows: np.ndarray, sources: Mapping[str, SourceFacts]
+    before: pa.Table,
+    manifest: Manifest,
+    rows: np.ndarray,
+    columns: CaseColumns,
+    sources: Mapping[str, SourceFacts],
 ) -> pa.Table:
     """Returns records as a manifest has them, and as they were where it has no such row."""
     there = np.flatnonzero(rows != _NONE)
     if not len(there):
         return before
     part = with_columns(manifest.select(rows[there]), before.schema)
-    keep = [name for name in before.schema.names if name in part.frame]
+    keep = kept_columns(part, before.schema, columns, sources)
     checksums = before[CHECKSUM].take(pa.array(there)).to_pylist()
     now = case_table(part, sources, keep, before.schema, checksums=checksums)
     order = np.arange(len(before))

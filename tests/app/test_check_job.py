@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -15,13 +16,15 @@ from app.check_job import CheckJob
 from app.components.case_rows import CaseRows
 from app.components.collection_map import map_value
 from app.components.map_columns import MapColumns
-from app.routes.check_routes import check_routes
+from app.routes.check_routes import check_routes, findings
 from app.routes.columns_route import columns_route
 from app.routes.explore_routes import explore_routes
+from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.quality.case_measures import OUTLIER
 from mermed_core.collections.quality.findings import CheckResult, Suspect
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.languages.say import speaking
+from mermed_core.search.faiss_engine import FaissEngine
 
 AT = "/explore-data/checks"
 
@@ -88,6 +91,73 @@ def test_cancelled_checks_keep_what_they_found_and_can_be_started_again(collecti
     job.start()
     job.wait()
     assert job.state()["complete"]
+
+
+@pytest.fixture
+def dated() -> Collection:
+    """Cases of one modality, the later half of which differs, with a column whose name holds a slash."""
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(70, 8)).astype(np.float32)
+    vectors[35:, 0] += 4
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = [f"c{row}" for row in range(70)]
+    records = pd.DataFrame(
+        {"case_id": names, "modality": "ct", "source": "here", "group": names, "split": ""}
+    )
+    records["labels"] = [[] for _ in names]
+    records["acquired"] = pd.date_range("2020-01-01", periods=70).strftime("%Y-%m-%d")
+    records["site/scanner"] = np.where(random.permutation(70) < 35, "north", "south")
+    description = Description("", "", False, "")
+    return Collection(description, records, vectors, vectors[:, :2].copy(), None, FaissEngine.build(vectors))
+
+
+def test_drift_between_dates_is_looked_for_alone_and_stays_beside_the_checks(collection, steps, dated):
+    job = CheckJob(dated)
+    assert job.drift_columns == ("acquired", "site/scanner")
+    client = TestClient(Starlette(routes=check_routes(MapColumns(dated), job)))
+    assert client.post(f"{AT}/compare", json={"column": "label"}).status_code == 404
+    for column in job.drift_columns:
+        assert client.post(f"{AT}/compare", json={"column": column}).status_code == 200
+    job.wait()
+    state = client.get(AT).json()
+    assert not state["running"]
+    assert not state["complete"]
+    assert [check["name"] for check in state["checks"]] == ["drift-acquired", "drift-site/scanner"]
+    assert [check["flagged"] for check in state["checks"]] == [1, 0]
+    found = client.get(f"{AT}/found/drift-site%2Fscanner").json()
+    assert found["title"] == "Drift by site/scanner"
+    (suspect,) = client.get(f"{AT}/found/drift-acquired").json()["suspects"]
+    assert suspect["reason"].startswith("CT images by acquired, until 2020-02-04 and after 2020-02-04: ")
+    assert len(suspect["points"]) == 10
+    before = job.result("drift-acquired")
+    job.compare("acquired")  # nothing: it is done
+    steps.set()
+    job.start()
+    job.wait()
+    assert job.result("drift-acquired") is before
+    assert [check["name"] for check in job.state()["checks"]][:1] == ["labels"]
+    with speaking("de"):
+        german = findings(MapColumns(dated), before)
+    assert german["title"] == "Drift nach acquired"
+    assert german["suspects"][0]["reason"].startswith(
+        "Bilder (CT) nach acquired, bis 2020-02-04 und nach 2020-02-04"
+    )
+
+
+def test_a_comparison_that_is_cancelled_leaves_nothing(dated, monkeypatch):
+    job = CheckJob(dated)
+
+    def cancelled(*_: object, watch: CheckJob, **__: object) -> None:
+        job.cancel()
+        watch.begin("drift", 3)
+
+    monkeypatch.setattr(check_job, "check_drift", cancelled)
+    job.compare("acquired")
+    job.wait()
+    state = job.state()
+    assert not state["running"]
+    assert not state["failed"]
+    assert not state["checks"]
 
 
 @dataclass

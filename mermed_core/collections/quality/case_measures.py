@@ -84,7 +84,7 @@ def measure_cases(
         confidence[votes.rows] = np.minimum(votes.winning, 1)
         labelled = label[votes.rows] >= 0
         agreement[votes.rows[labelled]] = np.minimum(votes.own[labelled], 1)
-    outlier = outlier_scores(neighbours, kinds).astype(np.float32)
+    outlier = outlier_scores(collection.vectors, neighbours, kinds).astype(np.float32)
     outlier[~np.isfinite(outlier)] = np.nan
     return CaseMeasures(names, label, prediction, confidence, agreement, outlier)
 

@@ -3,15 +3,20 @@
 from collections.abc import Callable
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.label_names import label_name
 
 _TOGETHER = "|"  # between the labels of a case that has several, see `doubtful_labels.label_sets`
 
 
 def label_words(collection: Collection) -> Callable[[str], str]:
     """Returns what says a label, or several that are joined, as the collection's sources call it."""
-    known = collection.label_names
 
     def words(label: str) -> str:
-        return ", ".join(known.get(each, each.replace("_", " ")) for each in label.split(_TOGETHER))
+        return ", ".join(_words(collection, each) for each in label.split(_TOGETHER))
 
     return words
+
+
+def _words(collection: Collection, label: str) -> str:
+    name, key = label_name(collection, label)
+    return f"{name} ({key})" if name and key else name or key

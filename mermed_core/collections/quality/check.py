@@ -82,8 +82,7 @@ def check_collection(
         watch.begin(sparse_regions.NAME, 0)
         yield sparse_regions.check_regions(collection, neighbours, most)
     if drift.NAME in checks:
-        watch.begin(drift.NAME, 0)
-        yield drift.check_drift(collection, most, column=drift_by)
+        yield drift.check_drift(collection, most, column=drift_by, watch=watch)
     if confounding.NAME in checks:
         watch.begin(confounding.NAME, 0)
         yield confounding.check_confounding(collection, pictures.frames if pictures else None, most)

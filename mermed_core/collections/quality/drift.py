@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import false_discovery_control
 
-from mermed_core.collections.collection import Collection
+from mermed_core.collections.collection import CASE_COLUMNS, CHECKSUM, FRAME, Collection
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import patients
+from mermed_core.collections.quality.watch import Watch
+from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
 from mermed_core.modalities import MODALITIES
 from mermed_core.search.neighbours import nearest
@@ -27,6 +29,8 @@ _FEWEST = 20  # cases of a sample below which it is not compared
 _MOST = 1000  # cases of a sample that are compared: more make the same answer slower
 _SIGNIFICANT = 0.01
 _EXAMPLES = 5
+_FEW = 12  # different values up to which each is a sample; more are cut in two where they are ordered
+_READ = 1000  # different values of a column that are read to see what they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,31 @@ def two_sample_test(
     return Drift(p_value, max(0.0, (observed - expected) / max(1 - expected, 1e-9)), local)
 
 
-def check_drift(collection: Collection, most: int, *, column: str = "source", seed: int = 0) -> CheckResult:
+def drift_columns(records: pd.DataFrame) -> tuple[str, ...]:
+    """Returns the columns besides the source whose values can be compared: dates, numbers, and few names.
+
+    Args:
+        records: of the cases.
+    """
+    others = [name for name in records if name not in (*CASE_COLUMNS, FILE, FRAME, CHECKSUM)]
+    return tuple(str(name) for name in ("split", *others) if _tells_samples(records[name]))
+
+
+def _tells_samples(values: pd.Series) -> bool:
+    """Returns whether a column has at least two samples, and not a name for every case."""
+    different = pd.Series(values.dropna().unique())
+    different = different[different.astype(str) != ""]
+    return len(different) > 1 and (len(different) <= _FEW or _ordered(different[:_READ]) is not None)
+
+
+def check_drift(
+    collection: Collection,
+    most: int,
+    *,
+    column: str = "source",
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> CheckResult:
     """Compares sources, values of another column, or what is earlier with what is later.
 
     Args:
@@ -88,6 +116,7 @@ def check_drift(collection: Collection, most: int, *, column: str = "source", se
         most: suspects at most.
         column: of the records. Dates and numbers of more than a dozen values are cut at their median.
         seed: of the sample that is drawn of large sources, and of the exchanges.
+        watch: is told of the progress.
 
     Raises:
         CollectionError: the records have no such column.
@@ -99,7 +128,9 @@ def check_drift(collection: Collection, most: int, *, column: str = "source", se
         )
     groups, random = patients(records), np.random.default_rng(seed)
     found: list[tuple[Suspect, Drift]] = []
-    for modality, first, second, names in _samples(records, column):
+    samples, watch = list(_samples(records, column)), watch or Watch()
+    watch.begin(NAME, len(samples))
+    for modality, first, second, names in samples:
         first, second = (
             random.choice(rows, min(len(rows), _MOST), replace=False) for rows in (first, second)
         )
@@ -107,6 +138,7 @@ def check_drift(collection: Collection, most: int, *, column: str = "source", se
         mask = np.arange(len(rows)) >= len(first)
         drift = two_sample_test(collection.vectors[rows], mask, groups[rows], seed=seed)
         found.append((_suspect(collection, modality, (column, names), rows, mask, drift), drift))
+        watch.advance(1)
     # Sources mostly do differ, so it is the share of false findings that is held (Benjamini & Hochberg 1995).
     adjusted = false_discovery_control([drift.p_value for _, drift in found]) if found else []
     suspects = [
@@ -122,7 +154,7 @@ def check_drift(collection: Collection, most: int, *, column: str = "source", se
     notes = () if found else (f"No modality has two values of '{column}' with {_FEWEST} cases each.",)
     return CheckResult(
         NAME,
-        "Drift",
+        "Drift" if column == "source" else f"Drift by {column}",
         f"How much more often than by chance the {_NEAREST} nearest cases of other patients come from the "
         "same sample, 0 to 1, with the p value of a permutation test over patients, adjusted for the "
         "number of tests.",
@@ -139,26 +171,35 @@ def _samples(
     """Yields modality, positions of both samples, and their names."""
     for modality, part in records.groupby("modality", sort=True):
         values = _cut(part[column])
-        rows = {name: np.asarray(same.index) for name, same in part.groupby(values) if len(same) >= _FEWEST}
-        for first, second in combinations(sorted(rows), 2):
+        samples = part.groupby(values, sort=True, observed=True)
+        rows = {name: np.asarray(same.index) for name, same in samples if len(same) >= _FEWEST}
+        for first, second in combinations(rows, 2):
             yield str(modality), rows[first], rows[second], (str(first), str(second))
 
 
 def _cut(values: pd.Series) -> pd.Series:
-    """Returns the values as text; dates and many numbers as earlier and later, or lower and higher."""
+    """Returns the values as text; dates and many numbers as earlier and later, or as lower and higher."""
     known = values.dropna()
+    known = known[known.astype(str) != ""]
+    ordered = _ordered(known)
+    dates = ordered is not None and pd.api.types.is_datetime64_any_dtype(ordered)
+    if ordered is None or ordered.nunique() < 2 or not (dates or ordered.nunique() > _FEW):
+        return known.astype(str)
+    middle = ordered.sort_values().iloc[(len(ordered) - 1) // 2]
+    shown = middle.date().isoformat() if dates else f"{middle:g}"
+    names = [f"until {shown}", f"after {shown}"] if dates else [f"up to {shown}", f"above {shown}"]
+    return pd.Series(
+        pd.Categorical.from_codes((ordered > middle).astype(int), names, ordered=True), known.index
+    )
+
+
+def _ordered(known: pd.Series) -> pd.Series | None:
+    """Returns values as numbers or as dates, None where they are neither."""
     numbers = pd.to_numeric(known, errors="coerce")
-    kind = ("up to", "above")
-    if numbers.isna().any():
-        numbers = pd.to_datetime(known, errors="coerce", format="ISO8601")
-        kind = ("until", "after")
-    if not len(known) or numbers.isna().any() or numbers.nunique() < 2:
-        return known.astype(str)
-    if kind[0] == "up to" and numbers.nunique() <= 12:
-        return known.astype(str)
-    middle = numbers.sort_values().iloc[(len(numbers) - 1) // 2]
-    shown = middle.date().isoformat() if kind[0] == "until" else f"{middle:g}"
-    return pd.Series(np.where(numbers <= middle, f"{kind[0]} {shown}", f"{kind[1]} {shown}"), known.index)
+    if numbers.notna().all():
+        return numbers
+    dates = pd.to_datetime(known, errors="coerce", format="ISO8601", utc=True)
+    return dates if dates.notna().all() else None
 
 
 def _suspect(
@@ -169,7 +210,7 @@ def _suspect(
     second: np.ndarray,
     drift: Drift,
 ) -> Suspect:
-    column, names = values
+    _, names = values
     details: dict[str, str | float | int | bool] = {
         "modality": modality,
         "first": names[0],
@@ -183,9 +224,19 @@ def _suspect(
         place = np.median(collection.coordinates[most[: max(1, len(most) // 4)]], axis=0)
         details |= {f"{side}_map_x": round(float(place[0]), 3), f"{side}_map_y": round(float(place[1]), 3)}
         examples += map(str, collection.records["case_id"].loc[most[:_EXAMPLES]])
-    first, last = (collection.source(name).title if column == "source" else name for name in names)
-    reason = (
-        f"{MODALITIES[modality].name} images of {first} and {last}: neighbours come from the same one "
-        f"{drift.effect:.0%} more than chance (p = {drift.p_value:.3g})"
+    return Suspect(drift.effect, _reason(collection, modality, values, drift), tuple(examples), True, details)
+
+
+def _reason(collection: Collection, modality: str, values: tuple[str, tuple[str, str]], drift: Drift) -> str:
+    column, (first, last) = values
+    kind, much, chance = MODALITIES[modality].name, f"{drift.effect:.0%}", f"{drift.p_value:.3g}"
+    if column != "source":
+        return (
+            f"{kind} images by {column}, {first} and {last}: neighbours come from the same one "
+            f"{much} more than chance (p = {chance})"
+        )
+    first, last = (collection.source(name).title for name in (first, last))
+    return (
+        f"{kind} images of {first} and {last}: neighbours come from the same one {much} more than chance "
+        f"(p = {chance})"
     )
-    return Suspect(drift.effect, reason, tuple(examples), True, details)

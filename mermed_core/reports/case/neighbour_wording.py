@@ -6,6 +6,7 @@ All of it is plain text; whoever puts it into HTML or a PDF escapes it.
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mermed_core.collections.label_names import label_name
 from mermed_core.languages.say import name_of, speaks
 from mermed_core.reports.case.wording import percent
 from mermed_core.reports.text import humanise
@@ -23,8 +24,15 @@ _NEARLY_ALL = 0.99
 
 def labels(collection: "Collection", names: Iterable[str] | None) -> str:
     """Returns the labels of a case."""
-    known, given = collection.label_names, names if names is not None else ()
-    return ", ".join(name_of(humanise(known.get(name, name))) for name in given) or say(UNLABELLED)
+    given = names if names is not None else ()
+    return ", ".join(_label(collection, name) for name in given) or say(UNLABELLED)
+
+
+def _label(collection: "Collection", label: str) -> str:
+    """Returns a label by its name; one of a folder of one's own as that writes it, after its name if any."""
+    name, key = label_name(collection, label)
+    named = name_of(humanise(name))
+    return f"{named} ({key})" if name and key else named or key
 
 
 def source_title(facts: "SourceFacts") -> str:

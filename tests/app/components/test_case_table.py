@@ -1,5 +1,7 @@
 import csv
 import io
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 from hypothesis import given
@@ -17,6 +19,18 @@ def test_one_row_per_case_with_its_place(services):
         case_text.labels(collection, case.labels) for case in collection.cases_at([5, 2])
     ]
     assert list(frame["x"]) == [round(float(collection.coordinates[i, 0]), 3) for i in (5, 2)]
+
+
+def test_columns_that_a_hospital_kept_are_in_the_table(services):
+    collection = services.predictor.collection
+    days = [f"2024-01-{1 + row % 28:02d}" for row in range(len(collection))]
+    records = collection.records.assign(acquired=days, x="its own")
+    facts = {"label_names": {}, "own_labels": frozenset()}
+    kept: Any = SimpleNamespace(records=records, coordinates=collection.coordinates, **facts)
+    frame = table.frame(kept, [3, 30])
+    assert list(frame["acquired"]) == ["2024-01-04", "2024-01-03"]
+    assert list(frame["x"]) == [round(float(collection.coordinates[i, 0]), 3) for i in (3, 30)]
+    assert not {"checksum", "frame", "labels"} & set(frame)
 
 
 @given(

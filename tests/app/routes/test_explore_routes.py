@@ -6,6 +6,7 @@ import zipfile
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from PIL import Image
@@ -128,6 +129,13 @@ def test_bits_of_another_collection_are_refused_with_a_sentence(client):
     answer = client.post(f"{AT}/export/table", json={"bits": "AA=="})
     assert answer.status_code == 400
     assert "another collection" in answer.text
+
+
+def test_a_refusal_reaches_the_reader_through_the_page_itself(address):
+    """The served page answers errors that are raised with JSON, of which its script reads no sentence."""
+    answer = httpx2.post(f"{address}{AT}/export/table", json={"bits": "AA=="})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "text/plain; charset=utf-8")
+    assert answer.text.startswith("The selection is of another collection")
 
 
 def test_too_many_pictures_are_refused(rows, monkeypatch):

@@ -76,6 +76,23 @@ def test_named_columns_are_kept_and_what_is_left_out_is_said(collect, pictures, 
     }
 
 
+def test_names_of_files_are_kept_where_they_are_wanted(collect, pictures, encoder_folder, tmp_path):
+    table = pictures / "table.csv"
+    table.write_text("image_path,modality\nmass/0.png,cxr\nnormal/1.png,cxr\n")
+    kept = collect("--data", table, "--keep", "file")
+    assert sorted(kept.records["file"]) == ["mass/0.png", "normal/1.png"]
+    more = tmp_path / "more" / "other.png"
+    more.parent.mkdir()
+    Image.effect_noise((48, 48), 60).save(more)
+    add = ["collect", "add", tmp_path / "mine", "--model", encoder_folder, "--data", more.parent]
+    assert main([*map(str, add), "--modality", "cxr"]) == 0
+    assert sorted(load_collection(tmp_path / "mine").records["file"]) == [
+        "mass/0.png",
+        "normal/1.png",
+        "other.png",
+    ]
+
+
 def test_vectors_of_the_whole_table_serve_for_a_split_of_it(scans, tmp_path):
     values = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     np.save(tmp_path / "theirs.npy", values)

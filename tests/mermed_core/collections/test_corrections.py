@@ -69,6 +69,13 @@ def test_what_a_table_says_now_is_what_the_collection_says(folder, images):
     assert correct(folder, Manifest.from_frame(frame)) == 0
 
 
+def test_names_of_files_that_were_not_to_be_kept_are_not_kept_later(folder, images):
+    """A hospital's file names may say who the patient is."""
+    named = Manifest.from_frame(images.frame.assign(file=[f"Doe_Jane_{row}.png" for row in range(10)]))
+    assert correct(folder, named) == 0
+    assert set(load_collection(folder).records["file"]) == {""}
+
+
 def test_a_row_put_in_moves_names_and_tags_with_the_images(folder, images):
     names = list(images.frame["case_id"])
     tag_cases(folder, "odd", names[:2])

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 from mermed_core.collections.quality.doubtful_labels import check_labels, label_doubts
 from mermed_core.collections.quality.mixed_modalities import check_modalities
 from mermed_core.collections.quality.neighbourhood import Neighbourhood, patients
-from mermed_core.collections.quality.outliers import check_outliers
+from mermed_core.collections.quality.outliers import check_outliers, distances_within
 from mermed_core.collections.quality.sparse_regions import check_regions
 
 
@@ -86,8 +86,25 @@ def test_a_case_far_from_all_others_is_an_outlier_and_hardly_any_other_is(make_c
     vectors[11] = -vectors[11]
     collection = make_collection(vectors)
     result = check_outliers(collection, Neighbourhood.of(collection), 20)
-    assert result.suspects[0].cases == ("c11",)
-    assert result.flagged == 1
+    first, second = result.suspects[:2]
+    assert first.cases == ("c11",)
+    assert first.score > 3 * second.score
+    assert result.flagged <= 3
+
+
+def test_a_case_among_those_of_another_modality_is_an_outlier_of_its_own(make_collection):
+    """Whoever lies within another modality's cases has near neighbours, but none of its own modality."""
+    vectors, _ = clusters(8, 240, spread=0.3)
+    kinds = np.where(np.arange(240) < 120, "ct", "oct")
+    vectors[kinds == "oct"] = vectors[kinds == "oct"][:, ::-1]
+    kinds[[7, 130]] = "oct", "ct"
+    collection = make_collection(vectors, modality=list(kinds))
+    neighbours = Neighbourhood.of(collection, count=30)
+    result = check_outliers(collection, neighbours, 20)
+    assert {suspect.cases[0] for suspect in result.suspects[:2] if suspect.flagged} == {"c7", "c130"}
+    distances = distances_within(collection.vectors, neighbours, kinds)
+    similar = collection.vectors[[7]] @ collection.vectors[np.flatnonzero(kinds == "oct")].T
+    assert distances[7] == pytest.approx(1 - np.sort(similar[0])[-11:-1].mean(), abs=1e-5)  # but for itself
 
 
 def test_too_few_cases_make_nothing_unusual(make_collection):

@@ -10,7 +10,7 @@ from mermed_core.cli import main
 from mermed_core.cli.check import NAMES
 from mermed_core.collections.quality.check import CHECKS, check_collection
 from mermed_core.collections.quality.confounding import Frames, check_confounding, predicted
-from mermed_core.collections.quality.drift import check_drift, two_sample_test
+from mermed_core.collections.quality.drift import check_drift, drift_columns, two_sample_test
 from mermed_core.collections.quality.findings_files import write_findings
 from mermed_core.collections.quality.picture_faults import PictureNumbers, check_pictures
 from mermed_core.errors import CollectionError
@@ -93,8 +93,34 @@ def test_drift_between_sources_and_dates_is_told_with_where_it_is(make_collectio
     (by_date,) = check_drift(collection, 10, column="date").suspects
     assert {by_date.details["first"], by_date.details["second"]} == {"until 2020-02-29", "after 2020-02-29"}
     assert by_date.flagged
+    assert by_date.reason.startswith("CT images by date, until 2020-02-29 and after 2020-02-29: ")
+    assert check_drift(collection, 10, column="date").title == "Drift by date"
     with pytest.raises(CollectionError, match="--keep scanner"):
         check_drift(collection, 10, column="scanner")
+
+
+def test_what_drift_can_be_looked_for_by_are_dates_numbers_and_few_names(make_collection):
+    count = 40
+    kept = {
+        "acquired": pd.date_range("2020-01-01", periods=count).strftime("%Y-%m-%d"),
+        "read": pd.date_range("2020-01-01", periods=count).tz_localize("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "age": np.arange(count),
+        "weight": [str(70 + row / 2) if row % 5 else "" for row in range(count)],
+        "scanner": ["GE", "Siemens"] * 20,
+        "remark": [f"as in letter {row}" for row in range(count)],
+        "site": ["only one"] * count,
+    }
+    collection = make_collection(np.random.default_rng(0).normal(size=(count, 8)), **kept)
+    columns = drift_columns(collection.records)
+    assert columns == ("acquired", "read", "age", "weight", "scanner")
+    for column, samples in (
+        ("read", ("until 2020-01-20", "after 2020-01-20")),
+        ("age", ("up to 19", "above 19")),
+    ):
+        (found,) = check_drift(collection, 5, column=column).suspects
+        assert {found.details["first"], found.details["second"]} == set(samples)
+    splits = make_collection(np.eye(count), split=["train", "test"] * 20)
+    assert drift_columns(splits.records) == ("split",)
 
 
 def test_a_label_that_only_one_source_has_follows_from_the_source(make_collection):
