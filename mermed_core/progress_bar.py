@@ -26,14 +26,16 @@ def progress_bar(
     if sys.stderr.isatty():
         return tqdm(of, total=total, desc=what, unit=unit)
     given: dict[str, Any] = {"mininterval": _SECONDS, "delay": _SECONDS, "miniters": 1}
-    return _Lines(of, total=total, desc=what, unit=unit, **given)
+    return _Lines(of, total=total, desc=what, unit=unit, leave=False, **given)
 
 
 class _Lines(tqdm):
     """Writes a line into the log where tqdm would draw its bar anew."""
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Writes how many are done, how fast, and how long the rest will take."""
+        """Writes how many are done, how fast, and how long the rest will take; nothing to wipe out a bar."""
+        if msg is not None:
+            return
         now = self.format_dict
         done, total, rate = now["n"], now["total"], now["rate"]
         said = f"{now['prefix']}: {done:,}" + (f" of {total:,}" if total else "") + f" {now['unit']}s"

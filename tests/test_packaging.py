@@ -28,6 +28,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "faiss": "faiss-cpu",
     "libjpeg": "pylibjpeg-libjpeg",
+    "grpc": "grpcio",
     "open_clip": "open-clip-torch",
     "pydantic_core": "pydantic",
     "pytorch_grad_cam": "grad-cam",

@@ -1,7 +1,6 @@
 """Class activation maps: which parts of an image speak for a class."""
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -54,13 +53,16 @@ def activation_map(
         weight: (dim,) of a class.
         method: a key of `METHODS`.
     """
+    import pytorch_grad_cam  # takes a second, and a page starts without
+
     weights = torch.from_numpy(weight).to(next(backbone.parameters()).device)
 
     def logit(vector: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.normalize(vector, dim=0) @ weights
 
-    kind = getattr(import_module("pytorch_grad_cam"), METHODS[method])  # imported now: it takes a second
-    cam = kind(backbone, backbone.cam_layers(), reshape_transform=backbone.to_feature_map)
+    cam = getattr(pytorch_grad_cam, METHODS[method])(
+        backbone, backbone.cam_layers(), reshape_transform=backbone.to_feature_map
+    )
     peaks, weigh = [0.0], cam.get_cam_image
 
     def weigh_and_remember(*layer: Any) -> np.ndarray:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from mermed_core.errors import SearchServerError
@@ -73,10 +73,44 @@ class MilvusServer:
         Raises:
             SearchServerError: the server cannot be reached or refuses.
         """
+        import grpc
         from pymilvus import MilvusException
 
         try:
             yield
-        except MilvusException as error:
-            said = without_secrets(str(error.message or error), self.url).splitlines()[0][:300]
-            raise SearchServerError(f"The search server at {self} cannot do it: {said}") from error
+        except (MilvusException, grpc.RpcError, grpc.FutureTimeoutError) as error:
+            raise SearchServerError(self._in_words(error)) from error
+
+    def _in_words(self, error: Exception) -> str:
+        """Returns what the client raised as a sentence that says what to do."""
+        import grpc
+
+        status, details = _status(error)
+        if status == grpc.StatusCode.UNAUTHENTICATED and not self.token:
+            return (
+                f"The search server at {self} asks who you are: set MERMED_SEARCH_TOKEN to USER:PASSWORD, or "
+                "to the key that it gave you."
+            )
+        if status == grpc.StatusCode.UNAUTHENTICATED:
+            return f"The search server at {self} does not accept what MERMED_SEARCH_TOKEN holds; correct it."
+        if status == grpc.StatusCode.DEADLINE_EXCEEDED or isinstance(error, grpc.FutureTimeoutError):
+            return f"The search server at {self} has not answered in time; try again, and look into its log."
+        said = details or str(getattr(error, "message", "") or error)
+        plain = without_secrets(said, self.url).splitlines()[0][:300]
+        if status == grpc.StatusCode.PERMISSION_DENIED:
+            return f"The search server at {self} does not let whom MERMED_SEARCH_TOKEN names do it: {plain}"
+        return f"The search server at {self} cannot do it: {plain}"
+
+
+def _status(error: BaseException) -> tuple[Any, str]:
+    """Returns the status and the words with which a server refused; the client keeps them behind its own."""
+    import grpc
+
+    seen: set[int] = set()
+    each: BaseException | None = error
+    while each is not None and id(each) not in seen:  # the client raises errors from themselves
+        seen.add(id(each))
+        if isinstance(each, grpc.Call):
+            return each.code(), str(each.details() or "")
+        each = each.__cause__
+    return None, ""

@@ -16,7 +16,7 @@ def clock(monkeypatch):
     return now
 
 
-def test_a_log_gets_a_line_now_and_then_with_count_rate_and_time_left(clock, caplog):
+def test_a_log_gets_a_line_now_and_then_with_count_rate_and_time_left(clock, caplog, capsys):
     caplog.set_level(logging.INFO)
     with progress_bar("embedding", "image", total=6400) as bar:
         for _ in range(100):
@@ -24,8 +24,9 @@ def test_a_log_gets_a_line_now_and_then_with_count_rate_and_time_left(clock, cap
             bar.update(16)
     lines = [record.message for record in caplog.records]
     assert lines[0] == "embedding: 320 of 6,400 images, 16.0 a second, 06:20 left"
-    assert len(lines) == 100 / 20 + 1  # and one at the end
-    assert lines[-1].startswith("embedding: 1,600 of 6,400 images")
+    assert len(lines) == 100 / 20
+    assert lines[-1] == "embedding: 1,600 of 6,400 images, 16.0 a second, 05:00 left"
+    assert capsys.readouterr().err == ""
 
 
 def test_short_work_writes_nothing(clock, caplog):

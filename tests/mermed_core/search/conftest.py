@@ -23,8 +23,11 @@ from . import milvus_in_own_network as own_network
 from .milvus_stand_in import StandIn
 
 ENVIRONMENT = Path(__file__).parents[3] / ".venv-milvus"
+TOKEN = "root:Milvus"
+"""What opens the real server; others do not ask."""
 _SECONDS = 180
-_OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
+# The server reads from /proc how much memory it has, by its number, which is another process's outside.
+_OWN_NETWORK = ["unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +66,7 @@ def milvus(tmp_path_factory) -> Iterator[str]:
         pytest.skip("no network of its own can be had for Milvus here")
     folder = tmp_path_factory.mktemp("m")  # the path of a socket has at most 107 bytes
     place = folder / "socket"
-    own = [*_OWN_NETWORK, "--pid", "--fork", "--kill-child"]
-    command = [*own, str(program), own_network.__file__, str(folder), str(place)]
+    command = [*_OWN_NETWORK, str(program), own_network.__file__, str(folder), str(place)]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_alone())
     try:

@@ -1,8 +1,8 @@
 """Runs the Milvus server of the package `milvus` where nobody can reach it but through a socket in a folder.
 
 It opens some ten ports on every address, so this runs in a network namespace that holds nothing but a
-loopback device: `unshare --map-root-user --net`. Arguments: a folder for the server, the socket. It ends when
-its stdin does.
+loopback device: `unshare --map-root-user --net`. It answers those alone who bring Milvus's first token,
+root:Milvus. Arguments: a folder for the server, the socket. It ends when its stdin does.
 """
 
 import asyncio
@@ -51,6 +51,7 @@ def main(folder: str, socket_path: str) -> None:
 
     raise_loopback()
     config = MilvusServerConfig(data_dir=folder)
+    config.set("authorization_enabled", True)
     for component in _COMPONENTS:
         config.set(f"{component}.ip", "127.0.0.1")
     server = MilvusServer(config)

@@ -21,6 +21,8 @@ from mermed_core.search.milvus_fields import RowIds
 from mermed_core.search.milvus_push import Content, Pushed, push
 from mermed_core.search.milvus_server import MilvusServer
 
+from .conftest import TOKEN
+
 ROWS, DIM = 600, 16
 SOURCES = np.array(["plain", 'q"uote', "back\\slash", "it's", "病院", "#hash", ""])
 LABELS = np.array(["a", "b", 'c"', "d e"])
@@ -69,11 +71,11 @@ def columns_of(content: Content) -> dict[str, Column]:
 
 
 def pushed(address: str, content: Content, name: str) -> Pushed:
-    return push(MilvusServer(address), name, content)
+    return push(MilvusServer(address, token=TOKEN), name, content)
 
 
 def opened(address: str, content: Content, name: str) -> SearchEngine:
-    server = MilvusServer(address)
+    server = MilvusServer(address, token=TOKEN)
     return open_milvus(server, name, RowIds(content.names), content.vectors.shape[1], content.made_from)
 
 
@@ -170,13 +172,13 @@ def test_a_push_goes_on_where_one_was_stopped_and_repeats_nothing(address, monke
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        push(MilvusServer(address), "stopped", content, progress=stop)
+        push(MilvusServer(address, token=TOKEN), "stopped", content, progress=stop)
     with pytest.raises(SearchServerError, match="mermed collect push"):
         opened(address, content, "stopped")
     again = pushed(address, content, "stopped")
     assert (again.sent, again.kept, again.removed) == (ROWS - 400, 400, 0)
     check(opened(address, content, "stopped"), content)
-    repeated = push(MilvusServer(address), "stopped", content, check=True)
+    repeated = push(MilvusServer(address, token=TOKEN), "stopped", content, check=True)
     assert (repeated.sent, repeated.kept, repeated.removed) == (0, ROWS, 0)
     assert repeated.state == pushed(address, content, "stopped").state
 
@@ -207,7 +209,7 @@ def test_other_cases_of_one_name_are_not_taken_away_unasked(address):
         with pytest.raises(SearchServerError, match=r"holds 600 cases as 'one_name'.*--replace"):
             pushed(address, content, "one_name")
     check(opened(address, theirs, "one_name"), theirs)
-    done = push(MilvusServer(address), "one_name", ours, replace=True)
+    done = push(MilvusServer(address, token=TOKEN), "one_name", ours, replace=True)
     assert (done.sent, done.removed) == (ROWS, ROWS)
     check(opened(address, ours, "one_name"), ours)
 
@@ -215,14 +217,14 @@ def test_other_cases_of_one_name_are_not_taken_away_unasked(address):
 def test_what_no_push_has_made_stays_as_it_is(address):
     from pymilvus import DataType
 
-    client = MilvusServer(address).connect()
+    client = MilvusServer(address, token=TOKEN).connect()
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.INT64, is_primary=True)
     schema.add_field("precious", DataType.FLOAT_VECTOR, dim=4)
     client.create_collection("theirs", schema=schema, consistency_level="Strong")
     for again in (False, True):
         with pytest.raises(SearchServerError, match="no push has made"):
-            push(MilvusServer(address), "theirs", made(seed=10), replace=again)
+            push(MilvusServer(address, token=TOKEN), "theirs", made(seed=10), replace=again)
     described = client.describe_collection("theirs")
     assert {field["name"] for field in described["fields"]} == {"id", "precious"}
 
