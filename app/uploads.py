@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from gradio import route_utils
 from gradio.route_utils import GradioUploadFile
 
-from mermed_core.errors import DamagedImageError
+from mermed_core.errors import DamagedImageError, ImageError
 from mermed_core.imaging.codecs import encode_png
 from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
@@ -24,7 +24,7 @@ from mermed_core.records import Embedding
 
 from .made import Made
 from .study import Study, View, open_study
-from .texts import text
+from .texts import input_text, text
 
 FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 # The longest side that a visitor's image keeps in memory; the encoder sees far less.
@@ -119,7 +119,7 @@ def open_sent(predictor: Predictor, paths: Sequence[str], modality: str | None =
 def open_fetched(
     predictor: Predictor, files: Sequence[tuple[str, bytes]], modality: str | None = None
 ) -> Query:
-    """Embeds the first picture of files that are in memory; of DICOM files no header stays.
+    """Embeds the first picture that can be read of files in memory; of DICOM files no header stays.
 
     Args:
         predictor: embeds.
@@ -127,10 +127,20 @@ def open_fetched(
         modality: key of the modality that the visitor set; None detects it.
 
     Raises:
-        ImageError: one of its kinds, with a sentence for the page.
+        ImageError: none of them can be read; what is wrong with the first, as a sentence for the page.
     """
     study = open_study(files)
-    return _seen(predictor, study, View(position=study.stacks[0].start), modality)
+    wrong: list[ImageError] = []
+    for number, stack in enumerate(study.stacks):
+        try:
+            query = _seen(predictor, study, View(number, stack.start), modality)
+        except ImageError as error:
+            wrong.append(error)
+            continue
+        if wrong:
+            study.notes = (*study.notes, input_text.passed_over(len(wrong)))
+        return query
+    raise wrong[0]
 
 
 def _seen(

@@ -158,7 +158,8 @@ class Embedding:
         neutral: (width,) float32, unit norm, made without assuming a modality; `modality` is read from it.
         retrieval: (dim,) float32, unit norm, in the space in which images are compared.
         notes: how the image was read, in sentences, such as the window that was chosen.
-        header_modality: key of the modality that the DICOM header states, None where it states none.
+        header_modality: key of the modality that the DICOM header states, or its tag where that is none of
+            the seven, such as "MR"; None where it states neither.
         negative: whether the image was taken for a negative, and embedded with dark and light exchanged.
     """
 
@@ -205,7 +206,8 @@ class Analysis:
         point: where the image falls on the collection's map, None without a collection.
         model: name and fingerprint of the model.
         notes: how the image was read, in sentences.
-        header_modality: key of the modality that the DICOM header states, None where it states none.
+        header_modality: key of the modality that the DICOM header states, or its tag where that is none of
+            the seven, such as "MR"; None where it states neither.
         region: the part of the body that the image most probably shows, such as "chest"; "" where the model
             distinguishes none in this modality.
         region_probability: of that region, 0..1.

@@ -22,7 +22,7 @@ from ..uploads import Query, open_fetched, open_sent, open_upload
 from .answer import MODEL_QUEUE, NEIGHBOURS, Answer, Shown
 from .study_servers import StudyServers
 
-_OF_WHOLE_PICTURES = ("fundus_cut",)  # not to be said of a region that somebody drew
+_OF_WHOLE_FUNDI = "fundus_cut"  # not to be said of a drawn region, nor of what is not recognised
 
 
 class ClassifyPage:
@@ -132,10 +132,20 @@ class ClassifyPage:
             shown = self.answer.show(query, chosen)
         except MermedError as error:
             return {self.notice: notice.problem(str(error))}
-        wrong = [input_text.CONCERNS[name] for name in _concerns(query)]
+        wrong = [input_text.CONCERNS[name] for name in self._wrong(query)]
         said = notice.file_notes(query.image.kind, (*wrong, *query.study.notes, *query.embedding.notes))
         seen = viewer_value(query.study, query.view)
         return {self.query: query, self.viewer: seen, **shown, self.notice: said}
+
+    def _wrong(self, query: Query) -> tuple[str, ...]:
+        """Returns what is wrong with the picture, as far as it is to be said of what is shown."""
+        found = _concerns(query)
+        if _OF_WHOLE_FUNDI not in found:
+            return found
+        whole = query.view.region is None
+        if whole and self.predictor.analyse(query.embedding, neighbours=1).in_distribution:
+            return found
+        return tuple(name for name in found if name != _OF_WHOLE_FUNDI)
 
     def _build_inputs(self, dicomweb: Mapping[str, DicomwebServer]) -> StudyServers | None:
         """Lays out the ways in; returns the one that only a host can open, None where none did."""
@@ -180,7 +190,7 @@ class ClassifyPage:
             (self.frame.input, self.change_frame, [self.query, self.frame, chosen], "classify_frame"),
             (self._opener.upload, self.open_files, [chosen], "classify_files"),
             (self.viewer.submit, self.change_view, [self.query, chosen], "classify_view"),
-            (chosen.input, self.change_modality, [self.query, chosen], "classify_as"),
+            (chosen.change, self.change_modality, [self.query, chosen], "classify_as"),
         ):
             shown = event(
                 handler,
@@ -203,5 +213,4 @@ class ClassifyPage:
 
 
 def _concerns(query: Query) -> tuple[str, ...]:
-    found = query.made.once("concerns", lambda: concerns(query.image.pixels, query.embedding.chosen))
-    return tuple(name for name in found if query.view.region is None or name not in _OF_WHOLE_PICTURES)
+    return query.made.once("concerns", lambda: concerns(query.image.pixels, query.embedding.chosen))

@@ -37,6 +37,7 @@ CONCERNS = {
     "nearly_empty": "nearly empty",
     "too_dark": "very dark",
     "blurred": "blurred",
+    "enlarged": "enlarged",
     "of_a_screen": "photograph of a screen",
     "fundus_cut": "edge cut off",
 }

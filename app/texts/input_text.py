@@ -32,6 +32,7 @@ CONCERNS = {
     "nearly_empty": "The picture is nearly empty: check that it is the right one, and its window.",
     "too_dark": "The picture is very dark: choose another window, or take it again with more light.",
     "blurred": "The picture is blurred: small findings cannot be seen in it.",
+    "enlarged": "The picture was enlarged from some 100 px or less: small findings cannot be seen in it.",
     "of_a_screen": "This looks like a photograph of a screen: open the file itself instead.",
     "fundus_cut": "The edge of the fundus photograph is cut off: what lies there is not seen.",
 }
@@ -60,6 +61,7 @@ PRESET_NAMES = {
     "mediastinum": "Mediastinum",
 }
 TEXT_FOUND = "Text seems to be burned into the picture (outlined): it may name the patient."
+NO_TEXT_FOUND = "Print in the picture is sought and outlined; not all of it is found, so look for yourself."
 BLACKEN = "Blacken it"
 ANALYSE_VIEW = "Analyse this view"
 CASE_OPENED = (
@@ -136,6 +138,13 @@ def covered(count: int) -> str:
     if count == 1:
         return say("One part of the picture was blackened.")
     return say("{count} parts were blackened.", count=count)
+
+
+def passed_over(count: int) -> str:
+    """Says how many files before the one that is shown cannot be read."""
+    if count == 1:
+        return say("A file before this picture cannot be read: press it in the strip to see why.")
+    return say("{count} files before this picture cannot be read: press one in the strip to see why.", count=count)
 
 
 def left_out(count: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mermed_core.cli.arguments import add_served, count, positive
 from mermed_core.errors import CollectionError, FewShotError, SettingsError, UnsupportedFormatError
 from mermed_core.files import DEFAULT_COLLECTION, write_bytes, write_json
+from mermed_core.modalities import MODALITIES
 from mermed_core.records import RESEARCH_ONLY, Analysis, Embedding, Familiarity, Finding, caution_about
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ DETAILS = """\
 With --json the answer is one object: modality, familiarity (familiar; unlike: of the modality, but unlike
 what the findings were learned on; unknown), in_distribution, region, region_probability, reason, findings
 (each with likelihood, holds_elsewhere and caution), neighbours, map, model, notes (how it was read),
-header_modality (what the DICOM header says). No other part of a header is read out.
+header_modality (what the DICOM header says, such as ct; MR, say, where that is none of the seven). No other
+part of a header is read out.
 
 --dicom-out writes heat_map.dcm (a Secondary Capture) and report.dcm (a Comprehensive SR, TID 1500,
 preliminary and unverified). They name no patient and are a study of their own, unless --same-study says
@@ -269,11 +271,11 @@ def lines(analysis: Analysis, chosen: str) -> list[str]:
     said.append(f"modality    {key} ({probability:.1%})" + ("" if chosen == key else f"; taken as {chosen}"))
     if analysis.region:
         said.append(f"region      {analysis.region} ({analysis.region_probability:.1%})")
-    if analysis.header_modality not in (None, key):
-        said.append(
-            f"CHECK       the DICOM header says {analysis.header_modality}, the model sees {key}; "
-            f"--modality {analysis.header_modality} follows the header"
-        )
+    stated = analysis.header_modality
+    if stated not in (None, key):
+        known = stated in MODALITIES
+        follow = f"--modality {stated} follows the header" if known else "that is none of the seven kinds"
+        said.append(f"CHECK       the DICOM header says {stated}, the model sees {key}; {follow}")
     said.append(f"recognised  {_RECOGNISED[analysis.familiarity]}: {analysis.reason}")
     for _, group in groupby(analysis.findings, key=attrgetter("task")):
         said += _findings(list(group))

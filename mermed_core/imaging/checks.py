@@ -17,7 +17,20 @@ _LEAST_SIDE = 64
 _DARK = 30  # grey level that the brightest pixels of a dark picture do not exceed
 _EMPTY = 12  # grey levels that a picture without content spreads over
 _BLURRED = 0.05
+_ENLARGED = 0.32
+_COARSE_SIDE, _DETAIL_SIDE = 48, 96  # pixels of the shorter side
+_LEAST_ENLARGED = 192  # px; of a smaller picture too little lies beyond its half band
+_JUDGED_SIDE = 768
 _LATTICE = 5.5  # in powers of e
+# Cycles a pixel of the colour carriers of analogue video (NTSC, PAL), as digitisers sampled it: old cameras
+# of eyes and skin left them in pictures. Source: ITU-R BT.470 at the 12.27, 13.5 and 14.75 MHz of digitisers.
+_CARRIERS = (0.2652, 0.2917, 0.3006, 0.3284)
+_TRIED = 8  # peaks that are looked at
+_AROUND, _WITHIN, _ALONE = (
+    9,
+    4,
+    2.0,
+)  # a peak stands so many powers of e above what lies between these distances
 _STEPS, _CODES = 20, 1023  # of a power of e; a spectrum of 8 bits spans fewer than 30
 _SURROUND = 40  # grey level below which a fundus photograph's surround lies
 
@@ -30,8 +43,8 @@ def concerns(pixels: np.ndarray, modality: str) -> tuple[str, ...]:
         modality: our key of the modality that they are taken for.
 
     Returns:
-        Any of too_small, nearly_empty, too_dark, blurred, of_a_screen, fundus_cut. What is nearly empty, too
-        dark or too small is not checked for more.
+        Any of too_small, nearly_empty, too_dark, blurred, enlarged, of_a_screen, fundus_cut. What is nearly
+        empty, too dark or too small is not checked for more, and what is blurred is not called enlarged too.
     """
     if min(pixels.shape[:2]) < _LEAST_SIDE:
         return ("too_small",)
@@ -41,6 +54,8 @@ def concerns(pixels: np.ndarray, modality: str) -> tuple[str, ...]:
     if darkness(small) < _DARK:
         return ("too_dark",)
     found = ["blurred"] if sharpness(small) < _BLURRED else []
+    if not found and is_enlarged(pixels):
+        found.append("enlarged")
     if lattice(pixels) > _LATTICE:
         found.append("of_a_screen")
     if modality == "fundus" and missing_surround(small) == 1:
@@ -65,11 +80,41 @@ def sharpness(pixels: np.ndarray) -> float:
     return float(laplace(grey).std() / (grey.std() + 1.0))
 
 
+def is_enlarged(pixels: np.ndarray) -> bool:
+    """Tells whether pixels (height, width, 3) were made from a picture of about 96 px or less.
+
+    Either more than half of the rows and of the columns repeat their neighbours, or detail ends where a
+    picture of 96 px has none: what lies beyond it is little beside what lies beyond 48 px.
+    """
+    cut = find_picture(pixels).cut(pixels)
+    if min(cut.shape[:2]) < _LEAST_ENLARGED:
+        return False
+    if all(_repeats(np.moveaxis(cut, axis, 0)) for axis in (0, 1)):
+        return True
+    image = Image.fromarray(np.ascontiguousarray(_resized(cut, _JUDGED_SIDE))).convert("L")
+    if min(image.size) < _LEAST_ENLARGED:
+        return False
+    return _beyond(image, _DETAIL_SIDE) < _ENLARGED * _beyond(image, _COARSE_SIDE)
+
+
+def _repeats(lines: np.ndarray) -> bool:
+    """Returns whether more than half of the lines (lines, length, 3) are the same as the one before."""
+    return bool((lines[1:] == lines[:-1]).all(axis=(1, 2)).mean() > 0.5)
+
+
+def _beyond(image: Image.Image, side: int) -> float:
+    """Returns how strong the detail is that a copy with this shorter side would lose."""
+    share = side / min(image.size)
+    size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+    copy = image.resize(size, Image.Resampling.LANCZOS).resize(image.size, Image.Resampling.BICUBIC)
+    return float((np.asarray(image, np.float32) - np.asarray(copy, np.float32)).std())
+
+
 def lattice(pixels: np.ndarray) -> float:
     """Returns how far the strongest regular pattern rises above its surroundings in the spectrum.
 
-    A screen's pixels, photographed, give moiré: peaks off the axes. Those on the axes are of the blocks of
-    JPEG, of scan lines and of text.
+    A screen's pixels, photographed, give moiré: peaks off the axes that stand alone. Those on the axes are of
+    the blocks of JPEG, of scan lines and of text; ridges are of edges, and some peaks of analogue video.
     """
     side = min(_FINE_SIDE, *pixels.shape[:2])
     top, left = ((length - side) // 2 for length in pixels.shape[:2])
@@ -80,7 +125,26 @@ def lattice(pixels: np.ndarray) -> float:
     level = np.log(power + side**2)
     above = level - _local_median(level)
     wanted = (np.hypot(down, across) > 0.08) & (np.abs(down) > 0.02) & (across > 0.02)
-    return float(above[wanted].max(initial=0.0))
+    for carrier in _CARRIERS:
+        wanted &= np.abs(across - carrier) > 3 / side
+    return _strongest_alone(above, np.where(wanted, above, 0.0))
+
+
+def _strongest_alone(above: np.ndarray, wanted: np.ndarray) -> float:
+    """Returns the highest peak of a spectrum, among those wanted, that is not a part of a ridge."""
+    for _ in range(_TRIED):
+        row, column = np.unravel_index(wanted.argmax(), wanted.shape)
+        near = [slice(max(0, place - _AROUND), place + _AROUND + 1) for place in (row, column)]
+        ring = above[near[0], near[1]].copy()
+        middle = [
+            slice(max(0, place - each.start - _WITHIN), place - each.start + _WITHIN + 1)
+            for place, each in zip((row, column), near, strict=True)
+        ]
+        ring[middle[0], middle[1]] = 0.0
+        if wanted[row, column] - ring.max() > _ALONE:
+            return float(wanted[row, column])
+        wanted[near[0], near[1]] = 0.0
+    return 0.0
 
 
 def _local_median(level: np.ndarray) -> np.ndarray:

@@ -64,6 +64,7 @@ _LABEL = (
     "This is the label of a slide, or an overview of its glass: it may name the patient and is not read. "
     "Choose an image of the tissue."
 )
+_CUT_OFF = "The DICOM file ends before its picture. Export or send it again."
 
 
 def parse_dicom(data: bytes, limits: Limits) -> pydicom.FileDataset:
@@ -72,11 +73,15 @@ def parse_dicom(data: bytes, limits: Limits) -> pydicom.FileDataset:
     Raises:
         SlideLabelError: it shows the label of a slide.
         ImageTooLargeError: it unpacks to more than can be read.
+        DamagedImageError: it ends within its picture.
     """
     _check_deflated(io.BytesIO(data), limits)
     dataset = pydicom.dcmread(io.BytesIO(data), force=True, specific_tags=PICTURE_TAGS + _OBJECT_TAGS)
     if shows_glass(dataset):
         raise SlideLabelError(_LABEL)
+    # Of a file that ends within a compressed picture pydicom returns nothing at all.
+    if not dataset and stated(data, ("Rows",)):
+        raise DamagedImageError(_CUT_OFF)
     if "TransferSyntaxUID" not in dataset.file_meta:  # pydicom went by the look of the first element
         implicit, little = dataset.original_encoding
         explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
@@ -123,7 +128,7 @@ def check_header(dataset: pydicom.FileDataset, frame: int, limits: Limits) -> in
             raise DamagedImageError("The DICOM file does not say how large its picture is. Export it again.")
         raise without_picture(dataset)
     if not held:
-        raise DamagedImageError("The DICOM file ends before its picture. Export or send it again.")
+        raise DamagedImageError(_CUT_OFF)
     frames = _frames(dataset)
     check_frame(frame, frames, limits)
     check_size(int(width), int(height), limits)

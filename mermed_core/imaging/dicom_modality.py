@@ -19,6 +19,9 @@ MODALITY_OF_TAG = {
     "DMS": "dermatology",
     "XC": "dermatology",
 }
+# Kinds that are none of the seven and have a name; other tags say little of a picture.
+OTHER_KINDS = ("MR", "MG", "PT", "NM", "XA", "RF", "ES", "PX", "IO", "OCT")
+X_RAYS = tuple(tag for tag, key in MODALITY_OF_TAG.items() if key == "cxr")
 
 # How devices and hospitals of many languages name the chest and the lungs, without accents and in lower case.
 _CHEST = (
@@ -77,13 +80,15 @@ def _readings(words: str) -> list[str]:
 def header_modality(tag: str, body_part: str) -> str | None:
     """Returns the modality key that a header suggests, or None.
 
-    An X-ray counts as one of the chest only where the header does not name another part of the body.
+    An X-ray counts as one of the chest only where the header does not name another part of the body. Of a
+    kind that is none of the seven, such as MR, the tag itself comes back (`OTHER_KINDS`, `X_RAYS`), never
+    any other word of the header.
 
     Args:
         tag: the element Modality (0008,0060).
         body_part: the element BodyPartExamined (0018,0015), empty where it is missing.
     """
-    key = MODALITY_OF_TAG.get(tag.strip().upper())
-    if key == "cxr" and body_part.strip() and not is_chest(body_part):
-        return None
-    return key
+    tag = tag.strip().upper()
+    if tag in OTHER_KINDS or (tag in X_RAYS and body_part.strip() and not is_chest(body_part)):
+        return tag
+    return MODALITY_OF_TAG.get(tag)

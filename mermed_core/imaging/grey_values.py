@@ -75,7 +75,7 @@ class Decoded:
         frames: how many the file has.
         notes: sentences for the person who looks at it.
         values: of the same height and width, where the frame is grey and has more than 8 bits.
-        modality: our key of the modality that a header names.
+        modality: our key of the modality that a header names, or its tag where that is none of ours.
         full: of a picture of which only a smaller copy was read.
     """
 

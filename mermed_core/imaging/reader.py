@@ -52,7 +52,8 @@ class MedicalImage:
         frame: the one that this is, from 0.
         kind: DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, BMP, GIF or AVIF.
         notes: sentences for the person who looks at it, such as how it was windowed; never of the patient.
-        header_modality: our key of the modality that a DICOM header names, a hint; None where it names none.
+        header_modality: our key of the modality that a DICOM header names, or its tag where that is none
+            of ours; a hint, and None where it names neither.
         grey: the deep grey values that the pixels were made of, where they were asked for and there are any.
         full: where the picture is too large to be read whole, so that the pixels are of a smaller copy, and
             `read_region` reads parts of it.

@@ -24,6 +24,22 @@ LIKELIHOODS = {
     Likelihood.POSSIBLE: "possible",
     Likelihood.UNLIKELY: "unlikely",
 }
+_OTHER_X_RAY = "an X-ray of another part of the body than the chest"
+OTHER_KINDS = {  # by what DICOM headers call them
+    "MR": "MR",
+    "MG": "mammography",
+    "PT": "PET",
+    "NM": "nuclear medicine",
+    "XA": "angiography",
+    "RF": "fluoroscopy",
+    "ES": "endoscopy",
+    "PX": "a dental X-ray",
+    "IO": "a dental X-ray",
+    "OCT": "OCT from inside a vessel",
+    "CR": _OTHER_X_RAY,
+    "DX": _OTHER_X_RAY,
+    "RG": _OTHER_X_RAY,
+}
 NO_FINDINGS = "The model has no findings for this kind of image."
 NO_VERDICT = "No verdict: on images it had never seen, the model told these apart no better than chance."
 FAINT_MAP = "Nothing in the image supports this finding, so the map means little."
@@ -214,9 +230,13 @@ def header_modality(stated: str, seen: str | None) -> str:
     """Compares the modality in a file's header with what the pixels look like.
 
     Args:
-        stated: key of the modality that the header states.
+        stated: key of the modality that the header states, or its tag where that is none of the seven.
         seen: key of the one that the model sees; None where it does not recognise the image.
     """
+    if stated not in MODALITIES:
+        other = say(OTHER_KINDS[stated])
+        said = say("The file's header says {kind}, which is none of the seven kinds.", kind=other)
+        return said if seen is None else say("{said} Do not rely on what is said here.", said=said)
     name = _in_sentence(modality_name(stated))
     if seen is None:
         return say("The file's header says {name}.", name=name)

@@ -321,6 +321,8 @@ def test_an_unknown_image_says_what_it_was_read_as_and_by_whose_choice():
         ("ct", UNLIKE, "header says CT; the pixels look like OCT", True),
         ("oct", FAMILIAR, "header also says OCT", False),
         ("ct", UNKNOWN, "header says CT.", False),
+        ("MR", FAMILIAR, "header says MR, which is none of the seven kinds. Do not rely", True),
+        ("MR", UNKNOWN, "header says MR, which is none of the seven kinds.", False),
         (None, FAMILIAR, "", False),
     ],
 )

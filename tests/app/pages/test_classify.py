@@ -2,6 +2,7 @@ import base64
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import gradio as gr
 import pydicom
@@ -15,9 +16,10 @@ from app.study import View
 from mermed_core.files import BUNDLED_MODEL
 from mermed_core.imaging.checks import concerns
 from mermed_core.imaging.frames import Box
+from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.modalities import MODALITY_KEYS
-from mermed_core.records import RESEARCH_ONLY
+from mermed_core.records import RESEARCH_ONLY, Analysis
 
 
 def built(services: Services) -> ClassifyPage:
@@ -57,6 +59,17 @@ def test_a_region_of_a_fundus_photograph_is_not_said_to_be_cut(page, services):
     region = whole.at_view(services.predictor, View(region=middle), "fundus")
     assert "fundus_cut" in concerns(region.image.pixels, "fundus")
     assert "cut off" not in page.show(lambda: region, "fundus")[page.notice]
+
+
+def test_what_is_not_recognised_is_not_said_to_be_a_cut_fundus(page, services, monkeypatch):
+    middle = page.open_example("fundus", "fundus")[page.query].image.pixels[90:230, 90:230]
+    image = MedicalImage(middle, 1, 0, "PNG", ())
+    query = replace(
+        page.open_example("ct", "")[page.query], image=image, embedding=services.predictor.embed(image)
+    )
+    assert page._wrong(query) == ("fundus_cut",)
+    monkeypatch.setattr(Analysis, "in_distribution", False)
+    assert page._wrong(query) == ()
 
 
 @pytest.mark.parametrize("key", MODALITY_KEYS)

@@ -90,6 +90,11 @@ def test_people_get_lines_with_the_notes(write, capsys, options):
 def test_a_header_that_contradicts_the_model_is_a_line(write, capsys, options):
     assert main(["analyse", str(write("dcm", Modality="US")), *options]) == 0
     assert "CHECK       the DICOM header says ultrasound, the model sees ct" in capsys.readouterr().out
+    assert main(["analyse", str(write("dcm", Modality="MR")), *options]) == 0
+    assert (
+        "the DICOM header says MR, the model sees ct; that is none of the seven kinds"
+        in capsys.readouterr().out
+    )
 
 
 def analysis(familiarity: Familiarity, *found: Finding, region: str = "") -> Analysis:

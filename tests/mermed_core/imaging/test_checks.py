@@ -51,6 +51,28 @@ def test_a_photograph_of_a_screen_is_told_by_its_pattern(name):
     assert "of_a_screen" in concerns(on_a_screen(EXAMPLES[name]), name)
 
 
+@pytest.mark.parametrize("name", ["ct", "dermatology", "pathology"])
+@pytest.mark.parametrize(
+    "way", [Image.Resampling.NEAREST, Image.Resampling.LANCZOS, Image.Resampling.BICUBIC]
+)
+def test_a_small_picture_that_was_enlarged_is_told_by_where_its_detail_ends(name, way):
+    small = Image.fromarray(EXAMPLES[name]).resize((60, 60), Image.Resampling.BOX)
+    assert concerns(np.asarray(small.resize((600, 600), way)), name) == ("enlarged",)
+
+
+def test_the_colour_carrier_of_video_and_a_ridge_are_no_screen():
+    down, across = np.mgrid[:512, :512]
+    grain = np.random.default_rng(0).normal(120, 10, (512, 512))
+
+    def seen(wave: np.ndarray) -> float:
+        return checks.lattice(np.clip(grain + 12 * wave, 0, 255).astype(np.uint8)[..., None].repeat(3, 2))
+
+    assert seen(np.cos(2 * np.pi * (0.2 * across + 0.11 * down))) > 5.5
+    assert seen(np.cos(2 * np.pi * (0.3006 * across + 0.107 * down))) < 5.5
+    lines = np.random.default_rng(1).normal(0, 3, 1200)  # as layers of a retina lie, nearly level
+    assert seen(np.interp((30 * across + 400 * down) / 401, np.arange(1200), lines)) < 5.5
+
+
 def test_the_local_median_is_scipys_to_a_twentieth():
     level = np.random.default_rng(0).exponential(2.0, (60, 40)) + 12
     own, exact = checks._local_median(level), median_filter(level, 9)

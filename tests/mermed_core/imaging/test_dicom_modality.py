@@ -2,7 +2,8 @@
 
 import pytest
 
-from mermed_core.imaging.dicom_modality import header_modality, is_chest
+from mermed_core.imaging.dicom_modality import OTHER_KINDS, X_RAYS, header_modality, is_chest
+from mermed_core.reports.case import wording
 
 CHEST = """
 CHEST|chest_pa|XR THORAX PA|Rx Tórax|TÓRAX|TORACE|POUMON|POITRINE|cage thoracique|Lungen|BRUSTKORB|BRUST
@@ -49,6 +50,15 @@ def test_a_character_set_that_the_file_does_not_state(words, encoding):
 def test_the_hint_of_a_header():
     assert header_modality(" dx ", "") == "cxr"
     assert header_modality("DX", "TORACE") == "cxr"
-    assert header_modality("DX", "HAND") is None
     assert header_modality("CT", "HAND") == "ct"
-    assert header_modality("MR", "CHEST") is None
+
+
+def test_of_a_kind_that_is_none_of_the_seven_the_tag_is_returned_and_no_other_word():
+    assert header_modality(" mr ", "CHEST") == "MR"
+    assert header_modality("DX", "HAND") == "DX"
+    assert header_modality("OT", "") is None
+    assert header_modality("Doe^Jane", "") is None
+
+
+def test_every_such_kind_has_a_name():
+    assert set(wording.OTHER_KINDS) == {*OTHER_KINDS, *X_RAYS}

@@ -277,9 +277,12 @@ def test_colour_of_twelve_bits_and_colour_below_zero(make_dicom):
     np.testing.assert_allclose(shown, expected, atol=0.51)
 
 
-def test_a_file_that_ends_before_its_picture_says_so(make_dicom):
+def test_a_file_that_ends_before_its_picture_says_so(make_dicom, compress):
     data = make_dicom(VALUES)
     with pytest.raises(DamagedImageError, match="ends before its picture"):
         read_image(data[: data.rfind(b"\xe0\x7f\x10\x00")])
     with pytest.raises(DamagedImageError, match="how large"):
         read_image(make_dicom(VALUES, Rows=None))
+    compressed = compress(make_dicom(VALUES), RLELossless)
+    with pytest.raises(DamagedImageError, match="ends before its picture"):
+        read_image(compressed[: compressed.rfind(b"\xe0\x7f\x10\x00") + 30])

@@ -89,6 +89,13 @@ def test_shares_of_test_images_have_their_interval_and_count():
         ("cxr", "oct", "The file's header says chest X-ray; the pixels look like OCT."),
         ("ct", "ct", "The file's header also says CT."),
         ("fundus", None, "The file's header says colour fundus."),
+        ("MR", None, "The file's header says MR, which is none of the seven kinds."),
+        (
+            "MG",
+            "cxr",
+            "The file's header says mammography, which is none of the seven kinds. Do not rely on what is "
+            "said here.",
+        ),
     ],
 )
 def test_the_header_is_compared_with_what_the_model_sees(stated, seen, sentence):
