@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from mermed_core.data.sources.confined import without_modality
 from mermed_core.errors import MermedError
 from mermed_core.inference.batch import Pace
 from mermed_core.inference.own_collection import Gathering
@@ -205,9 +206,9 @@ class OwnCollectionPage:
         yield {**self._shown(work, drawing), self.forget: gr.update(visible=False)}
         work.address = self._pages.quietly(self._page, gathering, images)
         images.forget()
-        said = own_collection_text.made(
-            gathering.embedded, len(gathering.broken), sum(gathering.manifest.left_out.values())
-        )
+        manifest, unstated = gathering.manifest, without_modality(gathering.manifest)
+        others = sum(manifest.left_out.values()) - unstated
+        said = own_collection_text.made(gathering.embedded, len(gathering.broken), unstated, others)
         work.card = result_card(said, name=images.name, address=work.address, kept=self._pages.keeps)
         yield self._shown(work)
 

@@ -85,11 +85,16 @@ def progress(done: int, total: int, rate: float, left: float | None) -> str:
     )
 
 
-def made(cases: int, broken: int, left_out: int) -> str:
-    """Says what became of the images."""
+def made(cases: int, broken: int, unstated: int, others: int) -> str:
+    """Says what became of the images, of those whose modality nothing states, and of other files."""
     said = say("{cases:,} images are on the map.", cases=cases)
     if broken:
         said += " " + say("{broken:,} could not be read.", broken=broken)
-    if left_out:
-        said += " " + say("{files:,} files are no images.", files=left_out)
+    if unstated:
+        said += " " + say(
+            "{images:,} were left out, as nothing states their modality: choose it to take them in.",
+            images=unstated,
+        )
+    if others:
+        said += " " + say("{files:,} files are no images of a modality that the model knows.", files=others)
     return said

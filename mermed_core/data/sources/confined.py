@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from mermed_core.data.manifest import Manifest
+from mermed_core.data.sources import dicom_tree, image_tree
 from mermed_core.data.sources.image_tree import read_image_tree
 from mermed_core.data.zip_members import is_zip, member_names
 from mermed_core.errors import ImageError, ManifestError
@@ -49,3 +50,8 @@ def _files_in(path: Path) -> int:
         return len(member_names(path)) if is_zip(path) else 1
     except ImageError:
         return 1
+
+
+def without_modality(manifest: Manifest) -> int:
+    """Returns how many images were left out because nothing states their modality."""
+    return sum(manifest.left_out.get(reason, 0) for reason in (image_tree.UNSTATED, dicom_tree.UNSTATED))

@@ -34,7 +34,7 @@ _CHEST_CODES = {"T-D3000", "51185008", "T-28000", "39607008"}  # SNOMED's thorax
 _UNREADABLE = "unreadable"
 _PICTURE = "pictures that are not DICOM (open the folder without dicom: for them)"
 _SLIDE_LABEL = "labels and overviews of slides"
-_UNSTATED = "that do not state their modality (name it with modality=...)"
+UNSTATED = "that do not state their modality (name it with modality=...)"
 _OTHER_PART = "X-rays of another part of the body or named in a word that is not known here"
 _NO_PART = "X-rays that do not state the part of the body (modality=cxr takes them as chest)"
 
@@ -179,7 +179,7 @@ def _modality(header: _Header, fallback: str | None) -> tuple[str | None, str]:
         return None, NO_PICTURE
     tag = header["Modality"].upper()
     if tag in _SILENT_TAGS:
-        return fallback, "" if fallback else _UNSTATED
+        return fallback, "" if fallback else UNSTATED
     key = MODALITY_OF_TAG.get(tag)
     if key is None:
         return None, f"of modality {tag}" if re.fullmatch(r"\w{1,16}", tag) else "of an unknown modality"

@@ -22,7 +22,7 @@ from mermed_core.data.tree_files import TreeFile, tree_files
 from mermed_core.errors import ManifestError
 from mermed_core.modalities import modality_key
 
-_UNSTATED = "pictures that lie in no modality's folder (name it with modality=...)"
+UNSTATED = "pictures that lie in no modality's folder (name it with modality=...)"
 
 
 def read_image_tree(folder: Path, modality: str | None = None) -> Manifest:
@@ -54,7 +54,7 @@ def read_image_tree(folder: Path, modality: str | None = None) -> Manifest:
     if of_dicom or any(file.member for file, _ in pictures):
         stated = [each for each in pictures if Place.of(each[0].folders, modality).modality]
         if stated or found:  # else the first one says what is wrong
-            left_out.update([_UNSTATED] * (len(pictures) - len(stated)))
+            left_out.update([UNSTATED] * (len(pictures) - len(stated)))
             pictures = stated
     places = [stated_place(file, modality, folder) for file, _ in pictures]
     of_pictures = _picture_table(pictures, places, found, source)

@@ -112,10 +112,24 @@ def test_an_archive_becomes_the_collection_that_the_command_makes(page, pages, s
     assert made.fingerprint == expected.fingerprint
 
 
+def test_pictures_whose_modality_nothing_states_are_not_called_something_else(page, tmp_path):
+    path = tmp_path / "mixed.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        for number in range(3):
+            file.writestr(f"ct/{number}.png", png(number))
+            file.writestr(f"{number}.png", png(number + 3))
+        file.writestr("notes.txt", b"notes")
+    *_, last = page.run(unpacked(page, path), "", "")
+    assert (
+        "3 images are on the map. 3 were left out, as nothing states their modality: choose it to take them "
+        "in. 1 files are no images of a modality that the model knows."
+    ) in last[page.result]
+
+
 def test_the_card_says_what_was_made_and_leads_to_the_page(page, pages, archive):
     *_, last = page.run(unpacked(page, archive), "", "")
     card = last[page.result]
-    assert "40 images are on the map. 1 could not be read. 1 files are no images." in card
+    assert "40 images are on the map. 1 could not be read. 1 files are no images of a modality" in card
     (address,) = re.findall(r'href="(own/[^"]+/)"', card)
     assert address == last[page._work].address
     assert last[page.forget]["visible"] is True
