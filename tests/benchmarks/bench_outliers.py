@@ -59,9 +59,8 @@ def found(frame: pd.DataFrame, vectors: np.ndarray, planted: np.ndarray) -> tupl
     near = Neighbourhood(hits.positions, hits.values, patients(frame))
     scores = outlier_scores(vectors, near, frame["modality"].to_numpy())
     first = np.argsort(-scores, kind="stable")[: planted.sum()]
-    return tuple(
-        float(x.mean()) for x in (planted[first], scores[planted] >= FENCE, scores[~planted] >= FENCE)
-    )
+    beyond = scores >= FENCE
+    return float(planted[first].mean()), float(beyond[planted].mean()), float(beyond[~planted].mean())
 
 
 def measure(folder: Path, seed: int) -> dict[str, float]:
