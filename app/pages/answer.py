@@ -55,8 +55,9 @@ class Answer:
         self._missing = services.missing_collection
         self.query, self.chosen = query, chosen
         with gr.Column(scale=4, min_width=300, elem_id="classify-words"):
-            self.notice = notice.notice("classify-notice")
-            self.modality = static_html(modality.empty(), "classify-modality")
+            with gr.Column(elem_id="classify-kind"):  # a note takes its room from the card above it
+                self.modality = static_html(modality.empty(), "classify-modality")
+                self.notice = notice.notice("classify-notice")
             self.findings = clickable_html(findings.empty(), "classify-findings")
             self.second_look = static_html("", "classify-second-look")
         with gr.Column(scale=5, min_width=320, elem_id="classify-picture"):

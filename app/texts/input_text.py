@@ -144,7 +144,9 @@ def passed_over(count: int) -> str:
     """Says how many files before the one that is shown cannot be read."""
     if count == 1:
         return say("A file before this picture cannot be read: press it in the strip to see why.")
-    return say("{count} files before this picture cannot be read: press one in the strip to see why.", count=count)
+    return say(
+        "{count} files before this picture cannot be read: press one in the strip to see why.", count=count
+    )
 
 
 def left_out(count: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from PIL import Image
 
 from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
@@ -59,6 +60,44 @@ def test_nothing_jumps_while_an_answer_arrives_or_another_finding_is_shown(page)
     assert page.evaluate("window.moved") <= MOST
     assert base.get_attribute("src") == before  # the picture is not fetched again
     assert base.evaluate("image => image.naturalWidth") == 320
+
+
+def test_a_phone_shows_the_answer_in_words_and_then_the_heat_map(page):
+    answered(page, "cxr")
+    places = [
+        page.locator(f"#classify-{name}").evaluate("node => node.getBoundingClientRect().top")
+        for name in ("modality", "findings", "second-look", "figure")
+    ]
+    phone = page.evaluate("window.innerWidth < 641")
+    if phone:
+        assert places == sorted(places)
+        assert -1 < places[0] < places[1] < 844  # the first line and the findings are on the first screen
+    else:
+        assert places[0] == pytest.approx(places[3], abs=1)  # side by side
+    order = page.evaluate(
+        "document.querySelector('#classify-modality')"
+        ".compareDocumentPosition(document.querySelector('#classify-figure'))"
+    )
+    assert order == 4  # a screen reader hears the words first, too
+
+
+def test_a_note_a_strip_and_another_shape_move_nothing_that_stands_below(page, tmp_path):
+    places = """() => ["#classify-findings", "#classify-figure", ".mm-look-tools", "#classify-map-check"].map(
+        (each) => Math.round(document.querySelector(each).getBoundingClientRect().y + scrollY))"""
+    answered(page, "cxr")
+    before = page.evaluate(places)
+    wide = Image.open(ASSETS / "examples" / "ct.png").resize((700, 320))
+    wide.save(tmp_path / "wide.png")
+    (tmp_path / "none.txt").write_text("no image")
+    page.evaluate("window.moved = 0")
+    several = [tmp_path / "wide.png", ASSETS / "examples" / "cxr.png", tmp_path / "none.txt"]
+    page.set_input_files("#classify-file input[type=file]", several)
+    expect(page.locator("#classify-notice")).to_contain_text("One file is no image")
+    expect(page.locator("#classify-second-look section")).to_be_visible()
+    page.wait_for_function(AT_REST)
+    if page.viewport_size["width"] > 640:  # on a phone all stands in one column, and lists of findings differ
+        assert page.evaluate(places) == before
+    assert page.evaluate("window.moved") <= MOST
 
 
 def test_nothing_jumps_when_a_second_image_takes_the_place_of_the_first(page):
