@@ -233,6 +233,29 @@ def test_what_happens_is_read_out_once(page, tmp_path):
     assert heard(page, "2 files done.") == ["2 files done."]
 
 
+def test_a_group_of_radio_buttons_is_one_stop_and_arrows_choose(page):
+    open_tab(page, text.EXPLORE)
+    radios, legend = page.locator("#explore-colour input"), page.locator(".mm-legend")
+    expect(legend).to_contain_text("Ultrasound")
+    assert radios.count() > 3
+    page.wait_for_function(
+        "new Set([...document.querySelectorAll('#explore-colour input')].map(({ name }) => name)).size === 1"
+    )
+    radios.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(radios.nth(1)).to_be_focused()
+    expect(radios.nth(1)).to_be_checked()
+    expect(radios.first).not_to_be_checked()
+    expect(legend).to_contain_text("Synthetic")  # the map follows
+    page.keyboard.press("Tab")
+    expect(page.locator("#explore-colour :focus")).to_have_count(0)
+    page.keyboard.press("Shift+Tab")
+    expect(radios.nth(1)).to_be_focused()  # what is chosen, and not the last one
+    page.keyboard.press("ArrowLeft")
+    expect(radios.first).to_be_checked()
+    expect(legend).to_contain_text("Ultrasound")
+
+
 def test_the_map_is_drawn_on_by_keys(page):
     open_tab(page, text.EXPLORE)
     count, stage = page.locator(".mm-map-count"), page.locator(".mm-map")
