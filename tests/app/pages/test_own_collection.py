@@ -113,11 +113,13 @@ def test_an_archive_becomes_the_collection_that_the_command_makes(page, pages, s
 
 
 def test_pictures_whose_modality_nothing_states_are_not_called_something_else(page, tmp_path):
-    path = tmp_path / "mixed.zip"
-    with zipfile.ZipFile(path, "w") as file:
+    path, inner = tmp_path / "mixed.zip", io.BytesIO()
+    with zipfile.ZipFile(path, "w") as file, zipfile.ZipFile(inner, "w") as within:
         for number in range(3):
-            file.writestr(f"ct/{number}.png", png(number))
+            within.writestr(f"ct/{number}.png", png(number))
             file.writestr(f"{number}.png", png(number + 3))
+        within.close()
+        file.writestr("inner.zip", inner.getvalue())
         file.writestr("notes.txt", b"notes")
     *_, last = page.run(unpacked(page, path), "", "")
     assert (
