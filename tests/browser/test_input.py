@@ -1,0 +1,80 @@
+"""Files come in as people bring them: dropped, a folder of them, pasted."""
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mermed_core.files import ASSETS, BUNDLED_COLLECTION
+from mermed_core.settings import Settings
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Browser, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+expect.set_options(timeout=30_000)
+EXAMPLES = ASSETS / "examples"
+COPY = """async (picture) => {
+  const answer = await fetch(`data:image/png;base64,${picture}`);
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": await answer.blob() })]);
+}"""
+
+
+@pytest.fixture
+def page(browser: Browser, serve: Callable[[Settings], str]) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(30_000)
+    page.goto(serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})))
+    expect(page.locator("#classify-examples button").first).to_be_visible()
+    yield page
+    page.close()
+
+
+def drop(page: Page, *paths: Path) -> None:
+    """Drops files and folders from outside the browser on the page."""
+    session = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 700, "y": 500, "data": data})
+
+
+def test_a_folder_that_is_dropped_is_opened_with_all_that_lies_in_it(page, tmp_path):
+    within = tmp_path / "of a camera" / "right eye"
+    within.mkdir(parents=True)
+    (within.parent / "notes.txt").write_text("no image")
+    for name, folder in (("oct", within.parent), ("fundus", within)):
+        (folder / f"{name}.png").write_bytes((EXAMPLES / f"{name}.png").read_bytes())
+    drop(page, within.parent)
+    strip = page.locator(".mm-strip button")
+    expect(strip).to_have_count(2)
+    expect(page.locator("#classify-notice")).to_contain_text("One file is no image")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
+    strip.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(strip.nth(1)).to_have_attribute("aria-pressed", "true")
+    expect(strip.nth(1)).to_be_focused()
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")
+
+
+def test_what_can_be_read_is_shown_where_the_first_of_several_files_is_damaged(page, tmp_path):
+    whole = (EXAMPLES / "oct.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 3])
+    (tmp_path / "b.png").write_bytes(whole)
+    drop(page, tmp_path / "a.png", tmp_path / "b.png")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")
+    expect(page.locator("#classify-notice")).to_contain_text("A file before this picture cannot be read")
+    strip = page.locator(".mm-strip button")
+    expect(strip.nth(1)).to_have_attribute("aria-pressed", "true")
+    strip.first.click()
+    expect(page.locator("#classify-notice .mm-error")).to_contain_text("damaged")
+    expect(page.locator(".mm-look-wait")).to_contain_text("damaged")
+    strip.nth(1).click()
+    expect(page.locator("#classify-notice .mm-error")).to_be_hidden()
+
+
+def test_a_picture_is_pasted_from_the_clipboard(page):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(COPY, base64.b64encode((EXAMPLES / "dermatology.png").read_bytes()).decode())
+    page.keyboard.press("Control+v")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Skin")
