@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jinja2 import Environment, FileSystemLoader
@@ -66,9 +65,10 @@ def page(browser: Browser) -> Iterator[Page]:
 
     def answer(route: Route) -> None:
         picture = '<svg xmlns="http://www.w3.org/2000/svg" width="160" height="120"></svg>'
-        drawn = {"body": picture, "content_type": "image/svg+xml"}
-        what: dict[str, Any] = {"body": panel(), "content_type": "text/html"}
-        route.fulfill(**(drawn if route.request.url.endswith(".svg") else what))
+        if route.request.url.endswith(".svg"):
+            route.fulfill(body=picture, content_type="image/svg+xml")
+        else:
+            route.fulfill(body=panel(), content_type="text/html")
 
     page.route(f"{AT}**", answer)
     page.goto(AT)
