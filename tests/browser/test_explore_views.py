@@ -177,6 +177,46 @@ def test_checks_run_on_demand_and_their_cases_light_up_on_the_map(page):
     expect(page.locator(".mm-check-light")).to_be_hidden()
 
 
+def found_labels(page: Page, address: str, tab: str) -> Locator:
+    """Opens the doubtful labels on a page and returns the first of them."""
+    page.goto(address)
+    page.get_by_role("tab", name=tab, exact=True).click()
+    page.locator("[data-panel=checks]").click()
+    start = page.locator("[data-check=start]")
+    page.wait_for_function(
+        "document.querySelector('.mm-check-told').textContent || "
+        "document.querySelector('[data-check=start]').hidden"
+    )  # whether the checks ran is known
+    if start.is_visible():
+        start.click()
+    page.locator("[data-found=labels]").click()
+    first = page.locator(".mm-suspect").first
+    expect(first.locator("[data-decide]")).to_have_count(2)
+    return first
+
+
+def test_a_decision_holds_in_the_other_language_as_does_one_kept_by_its_sentence(page, address):
+    pressed = ("aria-pressed", "true")
+    first = found_labels(page, address, "Explore")
+    first.locator("[data-decide=accepted]").click()
+    first = found_labels(page, f"{address}de/", "Erkunden")
+    expect(first.locator("[data-decide=accepted]")).to_have_attribute(*pressed)
+    # As browsers kept it before: by the sentence as it was read, here a German one.
+    page.evaluate(
+        """async () => {
+            const place = Object.keys(localStorage).find((name) => name.startsWith("mermed-checks-"));
+            const answer = await fetch("explore-data/checks/found/labels");
+            const { name, suspects: [{ cases, reason }] } = await answer.json();
+            const key = `${name} ${cases.join(" ")} ${reason}`.slice(0, 300);
+            localStorage.setItem(place, JSON.stringify({ [key]: "dismissed" }));
+        }"""
+    )
+    first = found_labels(page, f"{address}de/", "Erkunden")
+    expect(first.locator("[data-decide=dismissed]")).to_have_attribute(*pressed)
+    first = found_labels(page, address, "Explore")
+    expect(first.locator("[data-decide=dismissed]")).to_have_attribute(*pressed)
+
+
 def test_two_selections_are_compared(page):
     page.locator("[data-panel=compare]").click()
     page.locator(".mm-legend button", has_text="CT").first.click()
