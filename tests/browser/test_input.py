@@ -1,4 +1,4 @@
-"""Files come in as people bring them: dropped, a folder of them, pasted."""
+"""Files come in as people bring them: dropped, a folder of them, pasted; and only a choice reads one anew."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 expect.set_options(timeout=30_000)
@@ -78,3 +78,32 @@ def test_a_picture_is_pasted_from_the_clipboard(page):
     page.evaluate(COPY, base64.b64encode((EXAMPLES / "dermatology.png").read_bytes()).decode())
     page.keyboard.press("Control+v")
     expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Skin")
+
+
+def test_only_a_choice_reads_the_image_as_another_kind(page):
+    drop(page, EXAMPLES / "cxr.png")
+    expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Chest X-ray")
+    named = {each["id"]: each["api_name"] for each in page.evaluate("window.gradio_config.dependencies")}
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if "queue/join" in request.url:
+            asked.append(named[request.post_data_json["fn_index"]])
+
+    page.on("request", note)
+    kinds = page.get_by_role("combobox", name="Modality")
+    kinds.focus()
+    page.keyboard.press("Tab")
+    kinds.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    kinds.click()
+    page.keyboard.press("Escape")
+    page.locator("h1").click()
+    expect(kinds).to_have_attribute("aria-expanded", "false")
+    expect(page.locator("#classify-second-look section")).to_be_visible()
+    assert "classify_as" not in asked
+    kinds.click()
+    page.get_by_role("option", name="Skin").click()
+    expect(page.locator("#classify-modality")).to_contain_text("set by you")
+    assert asked.count("classify_as") == 1
