@@ -18,8 +18,12 @@ DETAILS = """\
 
 Two things are measured on the way, on images that need no download: how much unknown input is turned away,
 and which class activation map points best at the findings of phantoms (pointing.csv in the first report's
-folder). Results of label sets that no report has stay as `mermed fit` wrote them. What was measured on
+folder). What `mermed fit` measured of the model's own heads stays as it is: the reports add the AUROC of the
+start and by cross-validation, and the mean over the larger sets for both encoders. What was measured on
 sources that the model did not see stays too, unless a report holds it (unseen_source.json)."""
+
+# What a report knows of a label set that `mermed fit` does not measure.
+_ADDED = ("start_auroc", "cross_validated_auroc", "cross_validated_low", "cross_validated_high")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +98,7 @@ def _reported(options: argparse.Namespace, name: str, datasets: dict[str, dict[s
     from mermed_core.evaluation.model_results import model_metrics
     from mermed_core.evaluation.report import RESULTS
     from mermed_core.evaluation.results import load_results
-    from mermed_core.models.model_metrics import UNSEEN_SOURCE, ModelMetrics
+    from mermed_core.models.model_metrics import METRICS, UNSEEN_SOURCE, ModelMetrics
 
     # A report of unseen sources alone has no table of results.
     folders = [f for f in options.report if (f / RESULTS).is_file() or not (f / UNSEEN_SOURCE).is_file()]
@@ -102,7 +106,14 @@ def _reported(options: argparse.Namespace, name: str, datasets: dict[str, dict[s
         return ModelMetrics()
     averaged = [source for source, facts in datasets.items() if facts.get("averaged")]
     results = pd.concat([load_results(folder / RESULTS) for folder in folders])
-    return model_metrics(results, name, start=options.start, averaged=averaged)
+    reported = model_metrics(results, name, start=options.start, averaged=averaged)
+    own = ModelMetrics.load(options.model / METRICS).tasks
+    tasks = {
+        task: own[task].model_copy(update={name: getattr(measured, name) for name in _ADDED})
+        for task, measured in reported.tasks.items()
+        if task in own
+    }
+    return reported.model_copy(update={"tasks": tasks})
 
 
 def _unseen_source(reports: list[Path]) -> "UnseenSourceMetrics | None":

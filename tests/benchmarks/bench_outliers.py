@@ -92,8 +92,8 @@ def measure(folder: Path, seed: int) -> dict[str, float]:
     print(means.round(3).to_string())
     alone = means.drop("all together").mean()
     return {
-        **{f"outliers_{name}": float(value) for name, value in means.loc["all together"].items()},
-        **{f"outliers_{name}_alone": float(value) for name, value in alone.items()},
+        **{f"outliers_{name}": value for name, value in means.loc["all together"].to_dict().items()},
+        **{f"outliers_{name}_alone": value for name, value in alone.to_dict().items()},
     }
 
 

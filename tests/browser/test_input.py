@@ -1,6 +1,7 @@
 """Files come in as people bring them: dropped, a folder of them, pasted; and only a choice reads one anew."""
 
 import base64
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_only_a_choice_reads_the_image_as_another_kind(page):
 
     def note(request: Request) -> None:
         if "queue/join" in request.url:
-            asked.append(named[request.post_data_json["fn_index"]])
+            asked.append(named[json.loads(request.post_data or "")["fn_index"]])
 
     page.on("request", note)
     kinds = page.get_by_role("combobox", name="Modality")

@@ -188,9 +188,8 @@ def _cut(values: pd.Series) -> pd.Series:
     middle = ordered.sort_values().iloc[(len(ordered) - 1) // 2]
     shown = middle.date().isoformat() if dates else f"{middle:g}"
     names = [f"until {shown}", f"after {shown}"] if dates else [f"up to {shown}", f"above {shown}"]
-    return pd.Series(
-        pd.Categorical.from_codes((ordered > middle).astype(int), names, ordered=True), known.index
-    )
+    shown_as = np.where(ordered > middle, names[1], names[0])
+    return pd.Series(pd.Categorical(shown_as, names, ordered=True), known.index)
 
 
 def _ordered(known: pd.Series) -> pd.Series | None:

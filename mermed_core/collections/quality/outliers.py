@@ -67,11 +67,13 @@ def distances_within(
         means[rows] = _mean_distances(neighbours.similarities[rows], same)
     for kind in np.unique(kinds[strange]):
         asked, all_rows = np.flatnonzero(strange & (kinds == kind)), np.flatnonzero(kinds == kind)
-        groups = {
-            "query_groups": neighbours.patients[asked],
-            "gallery_groups": neighbours.patients[all_rows],
-        }
-        similarities, found = nearest(vectors[asked], vectors[all_rows], _NEAREST, **groups)
+        similarities, found = nearest(
+            vectors[asked],
+            vectors[all_rows],
+            _NEAREST,
+            query_groups=neighbours.patients[asked],
+            gallery_groups=neighbours.patients[all_rows],
+        )
         means[asked] = _mean_distances(similarities, (found >= 0) & np.isfinite(similarities))
     return means
 

@@ -199,7 +199,7 @@ def _known_names() -> set[str]:
         }
         named |= {humanise(collection.label_names.get(label, label)) for label in labels}
         named |= {collection.name, collection.description}
-        sources = [collection.source(name) for name in collection.values("source")]
+        sources = [collection.source(str(name)) for name in collection.values("source")]
         stated = {each.title for each in sources if each.title not in collection.values("source")}
         licences = {each.licence for each in sources if not LETTERS_OF_LICENCES.fullmatch(each.licence)}
         named |= (stated - PROPER) | licences
@@ -214,7 +214,7 @@ def test_every_name_of_the_bundled_model_and_collections_has_a_german_one():
 def test_a_german_card_has_the_data_set_and_its_licence_in_german():
     collection = load_collection(DEFAULT_COLLECTION)
     records = collection.records
-    case = collection.case(str(records["case_id"][(records["source"] == "glas_colon").idxmax()]))
+    case = collection.case(str(records.loc[records["source"] == "glas_colon", "case_id"].iloc[0]))
     assert shown(collection, case)["source"] == "GlaS colon H&E (2015)"
     with speaking("de"):
         german = shown(collection, case)

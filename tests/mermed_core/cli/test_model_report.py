@@ -9,7 +9,13 @@ import pytest
 from mermed_core.cli import main
 from mermed_core.evaluation.protocols import pointing
 from mermed_core.inference.predictor import Predictor
-from mermed_core.models.model_metrics import Estimate, ModelMetrics, SourceMetrics, UnseenSourceMetrics
+from mermed_core.models.model_metrics import (
+    Estimate,
+    ModelMetrics,
+    SourceMetrics,
+    TaskMetrics,
+    UnseenSourceMetrics,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,12 @@ def quick_pointing(monkeypatch):
 
 @pytest.fixture
 def model(model_folder, tmp_path):
-    return shutil.copytree(model_folder, tmp_path / "model")
+    """The tiny model as `mermed fit` leaves one whose heads are of the phantoms and of the scans."""
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    metrics = ModelMetrics.load(folder / "metrics.json")
+    fitted = TaskMetrics(modality="ct", n_test=4, n_groups=4, auroc=0.5)
+    metrics.model_copy(update={"tasks": {**metrics.tasks, "scans": fitted}}).save(folder / "metrics.json")
+    return folder
 
 
 def test_metrics_and_card_are_those_of_the_reports(model, reports, scans):
@@ -45,7 +56,7 @@ def test_metrics_and_card_are_those_of_the_reports(model, reports, scans):
     metrics = ModelMetrics.load(model / "metrics.json")
     results = pd.read_parquet(reports / "beside" / "results.parquet")
     task = metrics.tasks["scans"]
-    assert task.auroc in set(results.loc[results["encoder"] == "tiny", "value"])
+    assert (task.auroc, task.n_test) == (0.5, 4)  # of the model's own head
     assert task.start_auroc in set(results.loc[results["encoder"] == "start", "value"])
     assert task.cross_validated_auroc is not None
     assert 0 <= metrics.unknown_input["photographs"] <= 1
@@ -85,6 +96,15 @@ def test_joined_label_sets_keep_their_names_and_caveats(model, reports, scans, t
     assert main(["model-report", "--model", str(model), "--report", str(reports / "beside"), *options]) == 0
     assert ModelMetrics.load(model / "metrics.json").tasks["scans"].title == "Scans of two hospitals"
     assert "One of them has healthy people only." in (model / "README.md").read_text(encoding="utf-8")
+
+
+def test_label_sets_that_the_model_cannot_answer_are_not_listed(model_folder, reports, scans, tmp_path):
+    model = shutil.copytree(model_folder, tmp_path / "without")
+    before = set(ModelMetrics.load(model / "metrics.json").tasks)
+    assert "scans" not in before
+    options = ["--data", str(scans), "--pointing", "0", "--report", str(reports / "beside")]
+    assert main(["model-report", "--model", str(model), *options]) == 0
+    assert set(ModelMetrics.load(model / "metrics.json").tasks) == before
 
 
 def test_a_report_of_another_model_is_refused_and_nothing_changes(model, reports, scans, error_of):
