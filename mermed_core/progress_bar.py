@@ -12,9 +12,7 @@ logger = logging.getLogger(__name__)
 _SECONDS = 20.0  # between two lines in a log; what is done sooner writes none
 
 
-def progress_bar(
-    what: str, unit: str, *, total: int | None = None, of: Iterable[Any] | None = None
-) -> tqdm:
+def progress_bar(what: str, unit: str, *, total: int | None = None, of: Iterable[Any] | None = None) -> tqdm:
     """Returns what shows the progress of work; advance it with `update`, or go through it.
 
     Args:

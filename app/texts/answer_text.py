@@ -33,7 +33,7 @@ def method_name(name: str, pointing: float | None) -> str:
     """Returns a way of drawing heat maps with how often its peak was right, where that was measured."""
     if pointing is None:
         return name
-    return say("{name} (peak in the finding in {share:.0%} of drawn images)", name=name, share=pointing)
+    return say("{name}, {share:.0%} (peak in the finding of drawn images)", name=name, share=pointing)
 
 
 WHY, YOURS, CLOSE = "Why this case?", "Your image", "Close"
