@@ -344,11 +344,13 @@ def serve() -> int:
     except MermedError as error:
         return _failed(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the upload folder is removed then too
-    logger.info("serving on http://%s:%d (stop with Ctrl-C)", options["server_name"], options["server_port"])
     try:
         page, *others = build_pages(services, settings.language)
         begin_warm_up(services.predictor)
-        page.launch(others, **options)
+        page.launch(others, prevent_thread_lock=True, **options)
+        address = options["server_name"], options["server_port"]
+        logger.info("serving on http://%s:%d (stop with Ctrl-C)", *address)  # not before it answers
+        page.block_thread()
     except OSError as error:
         return _failed(f"{error} If another program uses the port, choose one: GRADIO_SERVER_PORT=7861")
     return 0

@@ -95,7 +95,7 @@ class BesideColumns:
             for code in sorted(set(groups) - known)
             if counts[code]
         ]
-        return Coloured(codes.tobytes(), tuple(added), first.limits)
+        return Coloured(codes.tobytes(), tuple(added), first.limits, first.dates)
 
 
 def _as_names(own: Coloured, first: Coloured, column: str) -> tuple[np.ndarray, list[Group]]:

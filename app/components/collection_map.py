@@ -26,6 +26,7 @@ _SCRIPTS = (
     "map_renderer.js",
     "map_crosshair.js",
     "map_gestures.js",
+    "ramp_words.js",
     "map_legend.js",
     "map_labels.js",
     "map_pictures.js",
@@ -153,7 +154,7 @@ def groups_of(columns: MapColumns, name: str) -> dict[str, Any]:
     """
     about = measure_text.ABOUT.get(name, "") if name in columns.measures.columns else ""
     if not columns.ready(name):
-        return {"groups": [], "limits": None, "about": about, "pending": True}
+        return {"groups": [], "limits": None, "dates": False, "about": about, "pending": True}
     coloured = columns.coloured(name)
     return {
         "groups": [
@@ -161,6 +162,7 @@ def groups_of(columns: MapColumns, name: str) -> dict[str, Any]:
             for group in coloured.groups
         ],
         "limits": coloured.limits,
+        "dates": coloured.dates,
         "about": about,
     }
 

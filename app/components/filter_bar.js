@@ -4,7 +4,6 @@ const FIRST_COLUMNS = ["modality", "source", "label"]; // in the order in which 
 // `steps` lead to the selection; `on` has change(steps).
 function filterBar(box, { data, columns, sentences, on }) {
   const [sentence, field] = [box.querySelector(".mm-sentence"), box.querySelector(".mm-find")];
-  const number = new Intl.NumberFormat(document.documentElement.lang, { maximumSignificantDigits: 4 });
   let steps = [];
 
   const filled = (name, ...values) => values.reduce((text, value) => text.replace("{}", () => value), sentences[name]);
@@ -18,9 +17,10 @@ function filterBar(box, { data, columns, sentences, on }) {
     if (what === "points") return { rank: 4, text: numbers.length === 1 ? sentences.one : filled("some", numbers.length.toLocaleString(document.documentElement.lang)) };
     const [column, from, to] = numbers;
     const { name, title, words: own } = columns[column];
-    const { groups, limits } = await data.facts(column);
+    const facts = await data.facts(column);
+    const { groups, limits } = facts;
     const value = limits && from !== to && what === "span"
-      ? filled("between", ...[from, to + 1].map((code) => number.format(limits[0] + (code / props.codes.other) * (limits[1] - limits[0]))))
+      ? filled("between", ...[from, to + 1].map((code) => rampWords(facts, { maximumSignificantDigits: 4 })(code / props.codes.other)))
       : groups.find(({ code }) => code === from)?.name ?? "";
     if (own) return { rank: 3, text: own.replace("{}", () => value) };
     const rank = FIRST_COLUMNS.indexOf(name);

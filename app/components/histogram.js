@@ -6,14 +6,13 @@ function histogram(box, { data, ramp, codes, sentences, onPress }) {
   let [flags, shown] = [null, 0];
 
   // What is counted together: a group, or a span of numbers; each with the first and last code of its cases.
-  function spansOf({ groups, limits }) {
+  function spansOf({ groups, limits, dates }) {
     const named = groups.map(({ name, code, colour }) => ({ name, from: code, to: code, colour }));
     if (!limits) return named;
     const [low, high] = limits;
-    const at = (code) => low + (code / codes.other) * (high - low);
     const decimals = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10((high - low) / BINS)))); // two digits of a span
-    const number = new Intl.NumberFormat(document.documentElement.lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
-    const written = (code) => number.format(at(code)).replace("-", "−");
+    const words = rampWords({ limits, dates }, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+    const written = (code) => words(code / codes.other);
     const step = (codes.other + 1) / BINS;
     const bins = Array.from({ length: BINS }, (_, i) => {
       const [from, to] = [Math.ceil(i * step), Math.ceil((i + 1) * step) - 1];

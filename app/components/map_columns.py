@@ -6,7 +6,7 @@ of its place in the records, and so that the first few points are a fair sample 
 
 import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ import pandas as pd
 
 from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collection
+from mermed_core.collections.ordered_values import days
 from mermed_core.collections.quality.case_measures import ERROR, PREDICTION, CaseMeasures
 from mermed_core.data.validation import FILE
 from mermed_core.modalities import MODALITIES
@@ -73,11 +74,13 @@ class Coloured:
         codes: a byte a point, in drawing order.
         groups: most frequent first; those of OTHER and MISSING last. Of numbers, the missing ones alone.
         limits: least and greatest of numbers, which lie on a ramp from code 0 to `OTHER`; None for groups.
+        dates: whether these numbers are days since 1970.
     """
 
     codes: bytes
     groups: tuple[Group, ...]
     limits: tuple[float, float] | None = None
+    dates: bool = False
 
 
 class MapColumns:
@@ -169,12 +172,15 @@ class MapColumns:
         different = column.nunique()
         if pd.api.types.is_numeric_dtype(column):
             return different > 1
-        return 1 < different <= len(column) // 2
+        return different > 1 and (different <= len(column) // 2 or days(column) is not None)
 
     def _make(self, name: str) -> Coloured:
         numbers = self._numbers(name)
         if numbers is not None and self._is_ramp(numbers):
             return self._ramp(name, numbers)
+        dates = None if numbers is None else days(numbers)
+        if dates is not None and dates.nunique() > _FEW:
+            return replace(self._ramp(name, dates), dates=True)
         codes, names = self._named(name)
         counts = np.bincount(codes[codes >= 0], minlength=len(names))
         ranked = np.argsort(-counts, kind="stable")

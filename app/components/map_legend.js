@@ -32,7 +32,6 @@ function huesOf({ groups, limits }, { palette, ramp, codes, grey }, present) {
 function mapLegend(box, { sentences, ramp, onPress }) {
   const [field, list, words] = [box.querySelector("input"), box.querySelector("ul"), box.querySelector(".mm-legend-about")];
   const css = (hue) => `rgb(${hue & 255} ${(hue >> 8) & 255} ${(hue >> 16) & 255})`;
-  const number = new Intl.NumberFormat(document.documentElement.lang, { maximumSignificantDigits: 4 });
 
   function entry(group) {
     const [item, button, name, count] = ["li", "button", "span", "small"].map((tag) => document.createElement(tag));
@@ -46,12 +45,13 @@ function mapLegend(box, { sentences, ramp, onPress }) {
     return item;
   }
 
-  function scale([low, high]) {
+  function scale(facts) {
     const item = document.createElement("li");
     item.className = "mm-map-ramp";
     const bar = document.createElement("i");
     bar.style.background = `linear-gradient(90deg, ${ramp.join(", ")})`;
-    const ends = [low, high].map((value) => Object.assign(document.createElement("span"), { textContent: number.format(value) }));
+    const written = rampWords(facts, { maximumSignificantDigits: 4 });
+    const ends = [0, 1].map((place) => Object.assign(document.createElement("span"), { textContent: written(place) }));
     item.append(ends[0], bar, ends[1]);
     return item;
   }
@@ -74,10 +74,10 @@ function mapLegend(box, { sentences, ramp, onPress }) {
 
   return {
     say,
-    show({ groups, limits }) {
+    show({ groups, limits, dates }) {
       field.value = "";
       field.hidden = groups.length <= SEARCHED_FROM;
-      list.replaceChildren(...(limits ? [scale(limits)] : []), ...groups.map(entry));
+      list.replaceChildren(...(limits ? [scale({ limits, dates })] : []), ...groups.map(entry));
       list.scrollTop = 0;
     },
     // Colours the entries, and presses those of which all points are selected.

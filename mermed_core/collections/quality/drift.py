@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.stats import false_discovery_control
 
 from mermed_core.collections.collection import CASE_COLUMNS, CHECKSUM, FRAME, Collection
+from mermed_core.collections.ordered_values import are_ordered, ordered_values
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import patients
 from mermed_core.collections.quality.watch import Watch
@@ -30,7 +31,6 @@ _MOST = 1000  # cases of a sample that are compared: more make the same answer s
 _SIGNIFICANT = 0.01
 _EXAMPLES = 5
 _FEW = 12  # different values up to which each is a sample; more are cut in two where they are ordered
-_READ = 1000  # different values of a column that are read to see what they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def _tells_samples(values: pd.Series) -> bool:
     """Returns whether a column has at least two samples, and not a name for every case."""
     different = pd.Series(values.dropna().unique())
     different = different[different.astype(str) != ""]
-    return len(different) > 1 and (len(different) <= _FEW or _ordered(different[:_READ]) is not None)
+    return len(different) > 1 and (len(different) <= _FEW or are_ordered(different))
 
 
 def check_drift(
@@ -181,7 +181,7 @@ def _cut(values: pd.Series) -> pd.Series:
     """Returns the values as text; dates and many numbers as earlier and later, or as lower and higher."""
     known = values.dropna()
     known = known[known.astype(str) != ""]
-    ordered = _ordered(known)
+    ordered = ordered_values(known)
     dates = ordered is not None and pd.api.types.is_datetime64_any_dtype(ordered)
     if ordered is None or ordered.nunique() < 2 or not (dates or ordered.nunique() > _FEW):
         return known.astype(str)
@@ -190,15 +190,6 @@ def _cut(values: pd.Series) -> pd.Series:
     names = [f"until {shown}", f"after {shown}"] if dates else [f"up to {shown}", f"above {shown}"]
     shown_as = np.where(ordered > middle, names[1], names[0])
     return pd.Series(pd.Categorical(shown_as, names, ordered=True), known.index)
-
-
-def _ordered(known: pd.Series) -> pd.Series | None:
-    """Returns values as numbers or as dates, None where they are neither."""
-    numbers = pd.to_numeric(known, errors="coerce")
-    if numbers.notna().all():
-        return numbers
-    dates = pd.to_datetime(known, errors="coerce", format="ISO8601", utc=True)
-    return dates if dates.notna().all() else None
 
 
 def _suspect(

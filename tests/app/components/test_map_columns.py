@@ -1,5 +1,7 @@
 """The columns of the map as bytes: places, codes and legend, against the records they come from."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -123,6 +125,22 @@ def test_numbers_lie_on_a_ramp_and_few_different_ones_are_groups():
     assert [(group.name, group.count) for group in coloured.groups] == [("no value", 1)]
     assert columns.coloured("grade").limits is None
     assert sorted(group.name for group in columns.coloured("grade").groups) == ["0", "1", "2", "3"]
+
+
+def test_dates_lie_on_a_ramp_of_days_and_few_different_ones_are_groups():
+    dates = [None if i == 4 else f"2024-{1 + i // 28:02}-{1 + i % 28:02}T10:00:00" for i in range(60)]
+    columns = MapColumns(collection_of(60, acquired=dates, year=["2023-01-01", "2024-01-01"] * 30))
+    assert {"acquired", "year"} <= set(columns.names)
+    coloured, codes = columns.coloured("acquired"), codes_by_case(columns, "acquired")
+    first = (date(2024, 1, 1) - date(1970, 1, 1)).days + 10 / 24
+    last = (date(2024, 3, 4) - date(1970, 1, 1)).days + 10 / 24
+    assert coloured.dates
+    assert coloured.limits == pytest.approx((first, last))
+    assert (codes[0], codes[59], codes[4]) == (0, OTHER, MISSING)
+    assert (np.diff(np.delete(codes, 4).astype(int)) > 0).all()
+    years = columns.coloured("year")
+    assert (years.dates, years.limits) == (False, None)
+    assert [group.name for group in years.groups] == ["2023-01-01", "2024-01-01"]
 
 
 def test_columns_that_name_single_cases_do_not_colour_the_map():

@@ -1,0 +1,36 @@
+"""Values of a column that have an order: numbers, or dates."""
+
+import pandas as pd
+
+_READ = 1000  # different values of a column that are read to see what they are
+
+
+def ordered_values(known: pd.Series) -> pd.Series | None:
+    """Returns values, none of them missing, as numbers or as dates; None where they are neither."""
+    if not pd.api.types.is_datetime64_any_dtype(known):
+        numbers = pd.to_numeric(known, errors="coerce")
+        if numbers.notna().all():
+            return numbers
+    dates = pd.to_datetime(known, errors="coerce", format="ISO8601", utc=True)
+    return dates if dates.notna().all() else None
+
+
+def are_ordered(values: pd.Series) -> bool:
+    """Returns whether values look like numbers or dates, by the first of those that differ."""
+    return ordered_values(_some(values)) is not None
+
+
+def days(values: pd.Series) -> pd.Series | None:
+    """Returns dates (ISO 8601) as days since 1970, NaN where there is none; None where they are no dates."""
+    some = ordered_values(_some(values))
+    if some is None or not len(some) or not pd.api.types.is_datetime64_any_dtype(some):
+        return None
+    dates = pd.to_datetime(values.replace("", None), errors="coerce", format="ISO8601", utc=True)
+    if dates.isna().sum() > values.isna().sum() + (values.astype(str) == "").sum():
+        return None
+    return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+
+
+def _some(values: pd.Series) -> pd.Series:
+    different = pd.Series(values.dropna().unique())
+    return different[different.astype(str) != ""][:_READ]
