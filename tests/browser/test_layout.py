@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -107,3 +108,17 @@ def test_nothing_jumps_when_a_second_image_takes_the_place_of_the_first(page):
     expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")
     expect(page.locator("#classify-figure .mm-base")).not_to_have_attribute("src", before or "")
     assert page.evaluate("window.moved") <= MOST
+
+
+def test_what_stands_below_an_image_with_a_heat_map_stays_when_one_is_not_recognised(page, tmp_path):
+    if page.viewport_size["width"] < 641:
+        pytest.skip("on a phone all stands in one column")
+    answered(page, "cxr")
+    top = "node => node.getBoundingClientRect().top + scrollY"
+    before = page.locator("#classify-place").evaluate(top)
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    page.set_input_files("#classify-file input[type=file]", tmp_path / "noise.png")
+    expect(page.locator("#classify-modality .mm-unknown")).to_be_visible()
+    page.wait_for_function(AT_REST)
+    assert page.locator("#classify-place").evaluate(top) == pytest.approx(before, abs=1)
