@@ -190,6 +190,8 @@ def found_labels(page: Page, address: str, tab: str) -> Locator:
     if start.is_visible():
         start.click()
     page.locator("[data-found=labels]").click()
+    # Until then the list is still that of another check.
+    expect(page.locator("[data-found=labels]")).to_have_attribute("aria-pressed", "true")
     first = page.locator(".mm-suspect").first
     expect(first.locator("[data-decide]")).to_have_count(2)
     return first
@@ -199,6 +201,7 @@ def test_a_decision_holds_in_the_other_language_as_does_one_kept_by_its_sentence
     pressed = ("aria-pressed", "true")
     first = found_labels(page, address, "Explore")
     first.locator("[data-decide=accepted]").click()
+    expect(first.locator("[data-decide=accepted]")).to_have_attribute(*pressed)  # before the page goes
     first = found_labels(page, f"{address}de/", "Erkunden")
     expect(first.locator("[data-decide=accepted]")).to_have_attribute(*pressed)
     # As browsers kept it before: by the sentence as it was read, here a German one.
