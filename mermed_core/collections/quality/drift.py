@@ -6,7 +6,7 @@ images of one patient do not pass for evidence.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -139,18 +139,6 @@ def check_drift(
         drift = two_sample_test(collection.vectors[rows], mask, groups[rows], seed=seed)
         found.append((_suspect(collection, modality, (column, names), rows, mask, drift), drift))
         watch.advance(1)
-    # Sources mostly do differ, so it is the share of false findings that is held (Benjamini & Hochberg 1995).
-    adjusted = false_discovery_control([drift.p_value for _, drift in found]) if found else []
-    suspects = [
-        Suspect(
-            s.score,
-            s.reason,
-            s.cases,
-            bool(p < _SIGNIFICANT),
-            {**s.details, "p_adjusted": round(float(p), 4)},
-        )
-        for (s, _), p in zip(found, adjusted, strict=True)
-    ]
     notes = () if found else (f"No modality has two values of '{column}' with {_FEWEST} cases each.",)
     return CheckResult(
         NAME,
@@ -159,10 +147,26 @@ def check_drift(
         "same sample, 0 to 1, with the p value of a permutation test over patients, adjusted for the "
         "number of tests.",
         "Without drift p values are spread evenly (tested on drawn samples); real drift was not measured.",
-        ranked(suspects, most),
+        ranked(_adjusted(found), most),
         None,
         notes,
     )
+
+
+def _adjusted(found: list[tuple[Suspect, Drift]]) -> list[Suspect]:
+    """Returns the suspects, flagged by p values that are adjusted for the number of tests.
+
+    Sources mostly do differ, so it is the share of false findings that is held (Benjamini & Hochberg 1995).
+    """
+    adjusted = false_discovery_control([drift.p_value for _, drift in found]) if found else []
+    return [
+        replace(
+            suspect,
+            flagged=bool(p < _SIGNIFICANT),
+            details={**suspect.details, "p_adjusted": round(float(p), 4)},
+        )
+        for (suspect, _), p in zip(found, adjusted, strict=True)
+    ]
 
 
 def _samples(
