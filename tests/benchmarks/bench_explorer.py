@@ -5,13 +5,14 @@
 
 Each section is a module with a function that prints its tables and returns its figures. The last line is
 JSON. Vectors are made from those of the bundled atlas. hnswlib and usearch are measured where they are
-installed; the program itself uses neither. Two sections need more: `draw` the folder that regl-scatterplot
-was installed in (see bench_map.py), and `quality` the real sets of MERMED_DATA.
+installed; the program itself uses neither. Two sections need more: `draw` npm, which gets regl-scatterplot
+once, and `quality` the real sets of MERMED_DATA.
 """
 
 import argparse
 import json
 import resource
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "measures": lambda options: explorer_measures.measure(options.cases),
     "embed": lambda options: explorer_embed.measure(options.images),
     "map": lambda options: explorer_map.measure(options.map_cases, not options.without_umap),
-    "draw": lambda options: bench_map.measure(options.points, 3, options.regl),
+    "draw": lambda options: bench_map.measure(options.points, 3, bench_map.with_regl()),
     "quality": lambda options: bench_quality.measure(options.data, options.cache, seed=2026),
 }
 
@@ -52,16 +53,15 @@ def main() -> None:
     parser.add_argument("--map-cases", type=int, default=20_000, help="cases of the map")
     parser.add_argument("--without-umap", action="store_true", help="umap-learn takes an hour at a million")
     parser.add_argument("--points", type=int, default=100_000, help="points that are drawn")
-    parser.add_argument("--regl", type=Path, metavar="FOLDER", help="where regl-scatterplot was installed")
     parser.add_argument("--cache", type=Path, default=Path("runs/evaluation"), help="keeps embeddings")
     parser.add_argument(
         "--only", nargs="+", choices=SECTIONS, help="these sections; default: all that can run"
     )
     options = parser.parse_args()
     options.data = Settings.from_environment().data
-    able = {"draw": options.regl is not None, "quality": options.data is not None}
+    able = {"draw": shutil.which("npm") is not None, "quality": options.data is not None}
     if unable := [name for name in options.only or () if not able.get(name, True)]:
-        parser.error(f"{unable[0]} needs {'--regl' if unable[0] == 'draw' else 'MERMED_DATA'}")
+        parser.error(f"{unable[0]} needs {'npm' if unable[0] == 'draw' else 'MERMED_DATA'}")
     options.only = options.only or [name for name in SECTIONS if able.get(name, True)]
     figures: dict[str, float] = {}
     for name in options.only:

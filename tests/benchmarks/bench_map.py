@@ -1,7 +1,6 @@
 """How fast the map of a collection draws, as ratios to regl-scatterplot in the same browser.
 
-    npm install --prefix FOLDER regl-scatterplot@1.16.0
-    python tests/benchmarks/bench_map.py --regl FOLDER               # a million points, some minutes
+    python tests/benchmarks/bench_map.py --regl                      # a million points, some minutes
     python tests/benchmarks/bench_map.py --points 100000             # the map alone, seconds
 
 Debian's Chromium without a graphics card, where WebGL runs in software. Each figure is the median of the runs
@@ -15,6 +14,7 @@ import argparse
 import json
 import shutil
 import statistics
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,8 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 RENDERER = ROOT / "app" / "components" / "map_renderer.js"
+REGL = "regl-scatterplot@1.16.0"
+REGL_FOLDER = ROOT / "runs" / "regl-scatterplot"
 HERE = "http://bench.localhost"
 ARGUMENTS = ("--no-sandbox", "--use-gl=swiftshader", "--enable-unsafe-swiftshader")
 SIDES = ("pixels", "webgl")  # of the map: what it takes without a graphics card, and what it takes with one
@@ -41,6 +43,14 @@ def points(count: int) -> tuple[np.ndarray, np.ndarray]:
     places = centres[cluster] + generator.normal(0, 2_000, (count, 2))
     codes = np.stack([cluster, generator.integers(0, 30, count)]).astype(np.uint8)
     return places.clip(0, 65_535).astype("<u2"), codes
+
+
+def with_regl(folder: Path = REGL_FOLDER) -> Path:
+    """Returns the folder that regl-scatterplot is installed in; npm installs it where it is not yet."""
+    if not (folder / "node_modules" / "regl-scatterplot").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--silent", "--prefix", folder, REGL], check=True)
+    return folder
 
 
 def opened(browser: Browser, count: int, npm: Path | None) -> Page:
@@ -112,9 +122,9 @@ def main() -> None:
     )
     parser.add_argument("--points", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--regl", type=Path, help="folder of node_modules/; without it no ratios")
+    parser.add_argument("--regl", action="store_true", help="measure regl-scatterplot as well (npm gets it)")
     options = parser.parse_args()
-    figures = measure(options.points, options.runs, options.regl)
+    figures = measure(options.points, options.runs, with_regl() if options.regl else None)
     print(json.dumps({name: round(value, 4) for name, value in figures.items()}))
 
 
