@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mermed_core.collections.collection import CASE_COLUMNS, CHECKSUM, FRAME, LABEL
+from mermed_core.collections.ordered_values import numbers
 from mermed_core.data.validation import FILE
 
 from ..texts import case_text
@@ -106,7 +107,8 @@ class CaseRows:
         elif name == MODALITY:
             values = self._collection.records["modality"].map(self._modalities)
         else:
-            values = self._collection.records[self._plain[name]]
+            written = self._collection.records[self._plain[name]]
+            values = written if (known := numbers(written)) is None else known
         return values.rank(method="first", na_option="bottom").to_numpy()
 
     @cached_property

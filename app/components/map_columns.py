@@ -14,7 +14,7 @@ import pandas as pd
 
 from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collection
-from mermed_core.collections.ordered_values import days
+from mermed_core.collections.ordered_values import days, numbers
 from mermed_core.collections.quality.case_measures import ERROR, PREDICTION, CaseMeasures
 from mermed_core.data.validation import FILE
 from mermed_core.modalities import MODALITIES
@@ -172,13 +172,15 @@ class MapColumns:
         different = column.nunique()
         if pd.api.types.is_numeric_dtype(column):
             return different > 1
-        return different > 1 and (different <= len(column) // 2 or days(column) is not None)
+        many = different > len(column) // 2
+        return different > 1 and (not many or numbers(column) is not None or days(column) is not None)
 
     def _make(self, name: str) -> Coloured:
-        numbers = self._numbers(name)
-        if numbers is not None and self._is_ramp(numbers):
-            return self._ramp(name, numbers)
-        dates = None if numbers is None else days(numbers)
+        values = self._ordered(name)
+        counted = None if values is None else numbers(values)
+        if counted is not None and counted.nunique() > _FEW:
+            return self._ramp(name, counted)
+        dates = None if values is None or counted is not None else days(values)
         if dates is not None and dates.nunique() > _FEW:
             return replace(self._ramp(name, dates), dates=True)
         codes, names = self._named(name)
@@ -229,14 +231,11 @@ class MapColumns:
             return note_text.UNTAGGED
         return measure_text.MISSING.get(column, map_text.NO_VALUE)
 
-    def _numbers(self, name: str) -> pd.Series | None:
+    def _ordered(self, name: str) -> pd.Series | None:
+        """Returns the values of a column that may be numbers or dates."""
         if name in self.measures.columns:
             return self.measures.numbers(name)
         return self.collection.cases[name] if name != LABEL and name in self.collection.cases else None
-
-    def _is_ramp(self, column: pd.Series) -> bool:
-        types = pd.api.types
-        return types.is_numeric_dtype(column) and not types.is_bool_dtype(column) and column.nunique() > _FEW
 
     def _ramp(self, name: str, column: pd.Series) -> Coloured:
         values = column.to_numpy(np.float64, na_value=np.nan)

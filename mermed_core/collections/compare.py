@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collection
+from mermed_core.collections.ordered_values import numbers
 from mermed_core.collections.quality.neighbourhood import patients
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
@@ -157,8 +158,9 @@ def _grouped(values: pd.Series) -> pd.Series:
     if values.name == "labels":
         lists = [list(names) if names is not None and len(names) else [""] for names in values]
         return pd.Series(lists, values.index, name="labels")
-    if pd.api.types.is_numeric_dtype(values) and values.nunique() > _MOST_VALUES:
-        values = pd.qcut(values, _TENTHS, duplicates="drop", precision=4)
+    counted = numbers(values)
+    if counted is not None and counted.nunique() > _MOST_VALUES:
+        values = pd.qcut(counted, _TENTHS, duplicates="drop", precision=4)
     return values.astype("string").fillna("")
 
 

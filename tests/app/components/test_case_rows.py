@@ -72,6 +72,15 @@ def test_an_order_sorts_every_point_by_its_column_and_missing_values_come_last(r
         assert values == sorted(values)
 
 
+def test_numbers_that_a_table_wrote_as_texts_are_sorted_as_numbers(rows):
+    records = rows.columns.collection.records
+    doses = [None if i == 4 else str(COUNT - i) for i in range(COUNT)]
+    sorted_rows = rows_of(records.assign(dose=doses))
+    order = sorted_rows.order("dose")
+    values = [row["dose"] for row in sorted_rows.rows(order.tolist())]
+    assert values == [*map(str, (n for n in range(1, COUNT + 1) if n != COUNT - 4)), ""]
+
+
 def test_an_order_by_what_is_no_column_is_refused(rows):
     with pytest.raises(KeyError):
         rows.order("nonsense")

@@ -127,6 +127,17 @@ def test_numbers_lie_on_a_ramp_and_few_different_ones_are_groups():
     assert sorted(group.name for group in columns.coloured("grade").groups) == ["0", "1", "2", "3"]
 
 
+def test_numbers_that_a_table_wrote_as_texts_lie_on_the_same_ramp():
+    ages = [None if i == 4 else str(i) for i in range(30)]
+    columns = MapColumns(collection_of(30, age=ages, grade=["1", "2", "3"] * 10))
+    assert {"age", "grade"} <= set(columns.names)
+    coloured, codes = columns.coloured("age"), codes_by_case(columns, "age")
+    assert (coloured.limits, coloured.dates) == ((0, 29), False)
+    assert codes[4] == MISSING
+    assert (np.diff(np.delete(codes, 4).astype(int)) > 0).all()  # 10 comes after 9
+    assert columns.coloured("grade").limits is None
+
+
 def test_dates_lie_on_a_ramp_of_days_and_few_different_ones_are_groups():
     dates = [None if i == 4 else f"2024-{1 + i // 28:02}-{1 + i % 28:02}T10:00:00" for i in range(60)]
     columns = MapColumns(collection_of(60, acquired=dates, year=["2023-01-01", "2024-01-01"] * 30))

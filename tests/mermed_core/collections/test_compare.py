@@ -59,6 +59,14 @@ def test_columns_are_ranked_by_how_far_their_shares_lie_apart():
     assert len(by_name["age"].values) == 10
 
 
+def test_numbers_that_a_table_wrote_as_texts_are_compared_by_tenths():
+    collection = collection_of(0.0)
+    collection.records["dose"] = [str(i) for i in range(len(collection))]
+    by_name = {column.name: column for column in compare(collection, FIRST, SECOND).columns}
+    assert len(by_name["dose"].values) == 10
+    assert by_name["dose"].distance == pytest.approx(1)
+
+
 def told_apart(collection: Collection) -> float:
     auroc = separability(collection, FIRST, SECOND)
     assert auroc is not None

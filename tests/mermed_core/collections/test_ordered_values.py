@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mermed_core.collections.ordered_values import are_ordered, days, ordered_values
+from mermed_core.collections.ordered_values import are_ordered, days, numbers, ordered_values
 
 NEW_YEAR = date(1970, 1, 1)
 
@@ -53,3 +53,29 @@ def test_numbers_come_before_dates_and_names_have_no_order():
     assert numbers.tolist() == [10, 9]
     assert are_ordered(pd.Series(["2024-05-01", None, ""]))
     assert not are_ordered(pd.Series(["scanner a", "scanner b"]))
+
+
+def test_numbers_of_a_table_are_numbers_though_they_are_texts_and_some_are_missing():
+    counted = numbers(pd.Series(["71", None, "", "-0.5", " 1e3", "0"], dtype=object))
+    assert counted is not None
+    np.testing.assert_array_equal(counted, [71, np.nan, np.nan, -0.5, 1000, 0])
+    floats = numbers(pd.Series([2.5, np.nan]))
+    assert floats is not None
+    np.testing.assert_array_equal(floats, [2.5, np.nan])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["007", "012"],  # names of scanners or patients
+        ["2024-05-01", "2024-05-02"],
+        ["1", "unknown"],
+        ["1", "inf"],
+        [*map(str, range(2000)), "unknown"],
+        [True, False],
+        [None, ""],
+        [],
+    ],
+)
+def test_what_is_no_number_is_not_counted(values):
+    assert numbers(pd.Series(values, dtype=bool if values == [True, False] else object)) is None
