@@ -34,7 +34,7 @@ def days(values: pd.Series) -> pd.Series | None:
 
 
 def numbers(values: pd.Series) -> pd.Series | None:
-    """Returns numbers, also those that are texts, NaN where there is none; None where they are something else.
+    """Returns numbers, also those that are texts, NaN where there is none; None of other values.
 
     A CSV file holds nothing but texts. "007" is no number but a name: its zeros would be lost.
     """
