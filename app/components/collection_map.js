@@ -164,7 +164,13 @@ function step(what, numbers, how) {
   const first = !steps.length && taken === "keep";
   return select([...(taken === "new" ? [] : steps), { how: first ? "new" : taken, what, numbers }]);
 }
-const pick = (point, how) => step("points", [point], how);
+// A press selects a case; another one on the same opens it.
+async function pick(point, how) {
+  const alone = steps.length === 1 && steps[0].what === "points" && steps[0].numbers.join() === String(point);
+  if (how || way === "remove" || !alone || point >= cases) return step("points", [point], how);
+  const [record] = await data.records([point]);
+  return trigger("select", { pick: record.case, point });
+}
 const around = (polygon, how) => step("around", polygon.flatMap((corner) => map.place(corner).map(Math.round)), how);
 const held = (event) => (event.shiftKey ? "add" : event.altKey ? "remove" : null);
 function press(code, pressed, event) {

@@ -93,6 +93,7 @@ function mapGestures(stage, map, { tool, on, sentences }) {
     event.preventDefault();
     const pixels = event.deltaY * [1, 16, 400][event.deltaMode];
     zoom(Math.exp(Math.max(-150, Math.min(150, -pixels)) / 400), at(event));
+    on.hover(map.nearest(at(event)), at(event)); // the pointer rests, what lies under it does not
   }, { passive: false });
 
   const step = 60;

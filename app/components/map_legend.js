@@ -6,6 +6,8 @@ const hueOf = (hex) => {
   return (0xff000000 | ((value & 255) << 16) | (value & 0xff00) | (value >> 16)) >>> 0; // as pixels lie in memory
 };
 
+const cssOf = (hue) => `rgb(${hue & 255} ${(hue >> 8) & 255} ${(hue >> 16) & 255})`;
+
 // A colour for each of 256 codes. Groups beyond the palette are grey until they are selected: then each of them
 // takes a colour that no other selected group has.
 function huesOf({ groups, limits }, { palette, ramp, codes, grey }, present) {
@@ -31,7 +33,6 @@ function huesOf({ groups, limits }, { palette, ramp, codes, grey }, present) {
 
 function mapLegend(box, { sentences, ramp, onPress }) {
   const [field, list, words] = [box.querySelector("input"), box.querySelector("ul"), box.querySelector(".mm-legend-about")];
-  const css = (hue) => `rgb(${hue & 255} ${(hue >> 8) & 255} ${(hue >> 16) & 255})`;
 
   function entry(group) {
     const [item, button, name, count] = ["li", "button", "span", "small"].map((tag) => document.createElement(tag));
@@ -85,7 +86,7 @@ function mapLegend(box, { sentences, ramp, onPress }) {
       const counts = new Map(groups.map((group) => [group.code, group.count]));
       for (const button of list.querySelectorAll("button")) {
         const code = Number(button.dataset.code);
-        button.firstChild.style.background = css(hues[code]);
+        button.firstChild.style.background = cssOf(hues[code]);
         button.ariaPressed = String(Boolean(selectedOf) && selectedOf[code] === counts.get(code));
         button.classList.toggle("mm-unlit", Boolean(selectedOf) && !selectedOf[code]);
         button.lastChild.textContent = selectedOf?.[code]

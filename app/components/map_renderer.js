@@ -241,6 +241,7 @@ function createMap(stage, { extent, kind, onView }) {
     get chosen() { return chosen; },
     get selected() { return selected; },
     get codes() { return codes; },
+    get hues() { return look.hues; },
     fit,
     lookAt,
     redraw: ask,

@@ -25,6 +25,8 @@ function mapTip(note, frame, stage, { data, drawing, say, nothing }) {
     note.hidden = false;
     const [left, top] = [at[0] + stage.offsetLeft, at[1] + stage.offsetTop];
     note.style.left = `${Math.max(0, Math.min(left + 14, frame.clientWidth - note.offsetWidth))}px`;
-    note.style.top = `${Math.max(0, top - note.offsetHeight - 14)}px`;
+    const above = top - note.offsetHeight - 14;
+    const fits = above >= Math.max(0, -frame.getBoundingClientRect().top); // else it is cut off by map or window
+    note.style.top = `${fits ? above : top + 14}px`;
   };
 }

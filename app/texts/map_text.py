@@ -26,10 +26,10 @@ MAP_ACTIONS = (
     ("fit", "Fit", "Show the whole map"),
 )
 MAP_KEYS = (
-    "Scroll or pinch to zoom. Keys: arrows move, + and − zoom, 0 shows all, Enter selects the case in the "
-    "middle, Escape clears. With Lasso and Box the arrows move a crosshair (with Shift in small steps), "
-    "Space sets a corner, Enter selects what is inside, Escape gives up. The address of this page holds what "
-    "you see."
+    "A press selects a case, another one opens it. Scroll or pinch to zoom. Keys: arrows move, + and − zoom, "
+    "0 shows all, Enter presses the case in the middle, Escape clears. With Lasso and Box the arrows move a "
+    "crosshair (with Shift in small steps), Space sets a corner, Enter selects what is inside, Escape gives "
+    "up. The address of this page holds what you see."
 )
 MAP_SOFTWARE = "This browser offers no WebGL on a graphics card, so the processor draws the map."
 MAKING = "How far the computation is"
