@@ -188,5 +188,5 @@ def _bring_up_to_date(
         print(f"{len(built)} cases")
         unread = len(manifest) - len(built)
     if unread:
-        print(f"{unread} images cannot be read")
+        print(f"{unread} images cannot be read; {folder / MANIFEST} says why of each")
     clear_cache(blocks)  # it only lets a start that was stopped go on, and would outlive a patient's removal

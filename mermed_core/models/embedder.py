@@ -102,6 +102,21 @@ class Embeddings:
     broken: dict[str, str]
 
 
+@dataclass(frozen=True)
+class EmbeddedBatch:
+    """What was embedded together, as soon as it is.
+
+    Attributes:
+        vectors: (images, dim) of the images of the batch that could be read.
+        rows: where each of them stands in the batch.
+        broken: case_id → reason, for each of the others.
+    """
+
+    vectors: np.ndarray
+    rows: np.ndarray
+    broken: dict[str, str]
+
+
 def embed_manifest(
     embedder: Embedder,
     manifest: Manifest,
@@ -113,6 +128,7 @@ def embed_manifest(
     workers: int = 0,
     augment: Callable[[np.ndarray, int], np.ndarray] | None = None,
     bar: tqdm | None = None,
+    each: Callable[[EmbeddedBatch], None] | None = None,
 ) -> Embeddings:
     """Embeds every image of a manifest once, with a progress bar; broken images are left out and named.
 
@@ -128,6 +144,7 @@ def embed_manifest(
         workers: processes that read images ahead; 0 reads in threads of this one.
         augment: changes the pixels (height, width, 3) uint8 of the image at a position, as a corruption does.
         bar: a progress bar to advance; without one a new one is shown.
+        each: gets every batch, in order, as soon as it is embedded; broken images are then its to name.
 
     Raises:
         NothingReadableError: not one image could be read.
@@ -141,22 +158,33 @@ def embed_manifest(
         if bar is None:
             bar = stack.enter_context(progress_bar("embedding", "image", total=len(manifest)))
         for batch, embedded in _embedded(embedder, images, size, workers, unit):
-            good = [item for item in batch if item.image is not None]
+            rows = [row for row, item in enumerate(batch) if item.image is not None]
             if embedded is not None:
                 vectors.append(embedded)
-            kept += [replace(item, image=None) for item in good]
-            for item in batch:
-                if item.image is None:
-                    broken[str(manifest.frame["case_id"].iloc[item.position])] = item.reason
+            kept += [replace(batch[row], image=None) for row in rows]
+            unread = {
+                str(manifest.frame["case_id"].iloc[item.position]): item.reason
+                for item in batch
+                if item.image is None
+            }
+            broken |= unread
+            if each is not None:
+                found = np.empty((0, embedder.backbone.dim), np.float32) if embedded is None else embedded
+                each(EmbeddedBatch(found, np.array(rows, np.int64), unread))
             bar.update(len(batch))
-    for case_id, reason in broken.items():
-        logger.warning("left out %s: %s", case_id, reason)
+    if each is None:
+        _name_broken(broken)
     if not vectors:
         raise NothingReadableError(broken)
     pictures = tuple(item.thumbnail for item in kept) if thumbnails else ()
     return Embeddings(
         np.concatenate(vectors), manifest.select([item.position for item in kept]), pictures, broken
     )
+
+
+def _name_broken(broken: dict[str, str]) -> None:
+    for case_id, reason in broken.items():
+        logger.warning("left out %s: %s", case_id, reason)
 
 
 def batch_for(device: torch.device) -> int:

@@ -1,27 +1,25 @@
 """Embeddings on disk, filed under what identifies the encoder and the images, so that each is made once."""
 
 import hashlib
-import io
-import json
 import logging
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import NothingReadableError
-from mermed_core.files import write_file
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
+from mermed_core.models.embedding_blocks import DAMAGE, Block, UnfinishedBlock, read_block, write_block
 from mermed_core.models.shard import Shard
 from mermed_core.progress_bar import progress_bar
 
 logger = logging.getLogger(__name__)
 
-# Images embedded between two writes: an interrupted evaluation loses one block at most.
+# Images of one file; until it is whole, parts of it are kept beside it.
 _BLOCK = 1024
 # Broken images that the log names.
 _NAMED = 3
@@ -90,11 +88,15 @@ class EmbeddingCache:
         Raises:
             NothingReadableError: not one image could be read.
         """
-        blocks: list[_Block] = []
+        blocks: list[Block] = []
         kept: list[np.ndarray] = []
         with progress_bar(f"embedding with {embedder.config.name}", "image", total=len(manifest)) as bar:
             for rows in _blocks(manifest):
-                block = self._block(embedder, manifest.select(rows), neutral, workers, bar, copy)
+                some = manifest.select(rows)
+                path = self._path(embedder, some, neutral, copy.name if copy else "")
+                block = _known(path, embedder, len(some), bar)
+                if block is None:
+                    block = _made(path, embedder, some, bar, neutral=neutral, workers=workers, copy=copy)
                 blocks.append(block)
                 kept.append(rows[block.rows])
         positions = np.concatenate(kept) if kept else np.empty(0, np.int64)
@@ -125,8 +127,10 @@ class EmbeddingCache:
         broken: dict[str, str] = {}
         with progress_bar(f"shard {shard}", "image", total=sum(map(len, blocks))) as bar:
             for block in blocks:
-                there += self._known(embedder, block, self._path(embedder, block)) is not None
-                made = self._block(embedder, block, False, workers, bar, None)
+                path = self._path(embedder, block)
+                known = _known(path, embedder, len(block), bar)
+                there += known is not None
+                made = known if known is not None else _made(path, embedder, block, bar, workers=workers)
                 images += len(made.rows)
                 broken |= made.broken
         _log_broken(f"shard {shard}", broken, images + len(broken))
@@ -137,75 +141,67 @@ class EmbeddingCache:
         return [
             number
             for number, block in _numbered(manifests)
-            if self._known(embedder, block, self._path(embedder, block)) is None
+            if _whole(self._path(embedder, block), embedder, len(block)) is None
         ]
 
     def _path(self, embedder: Embedder, block: Manifest, neutral: bool = False, copy: str = "") -> Path:
         return self.folder / f"{_identity(embedder, block, neutral, copy)}.npz"
 
-    def _block(
-        self,
-        embedder: Embedder,
-        block: Manifest,
-        neutral: bool,
-        workers: int,
-        bar: tqdm,
-        copy: "Copy | None",
-    ) -> "_Block":
-        path = self._path(embedder, block, neutral, copy.name if copy else "")
-        known = self._known(embedder, block, path)
-        if known is not None:
-            bar.update(len(block))
-            return known
-        case_ids = block.frame["case_id"]
-        try:
-            changed = copy.of(block) if copy else None
-            made = embed_manifest(embedder, block, neutral=neutral, workers=workers, bar=bar, augment=changed)
-            vectors, broken = made.vectors, made.broken
-            rows = np.flatnonzero(case_ids.isin(made.manifest.frame["case_id"]))
-        except NothingReadableError as error:  # as was logged; those of other blocks may be whole
-            vectors, rows = np.empty((0, embedder.backbone.dim), np.float32), np.empty(0, np.int64)
-            broken = dict(error.broken)
-        _write(path, _Block(vectors, rows, broken), embedder.fingerprint)
-        return _Block(vectors, rows, broken)
 
-    def _known(self, embedder: Embedder, block: Manifest, path: Path) -> "_Block | None":
-        """Returns a block that is there whole, and of this encoder and these images."""
-        if not path.is_file():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                found = _Block(stored["vectors"], stored["rows"], json.loads(str(stored["broken"])))
-                maker = str(stored["fingerprint"]) if "fingerprint" in stored else embedder.fingerprint
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logger.warning("'%s' is damaged (%s) and its images are embedded again", path, error)
-            return None
-        if maker == embedder.fingerprint and found.is_of(len(block)):
-            return found
-        logger.warning("'%s' does not hold what its name says; its images are embedded again", path)
+def _known(path: Path, embedder: Embedder, images: int, bar: tqdm) -> Block | None:
+    """Returns a block that is there whole, and of this encoder and these images."""
+    found = _whole(path, embedder, images, "; its images are embedded again")
+    if found is not None:
+        UnfinishedBlock(path, embedder.fingerprint, images, embedder.backbone.dim).remove()
+        bar.update(images)
+    return found
+
+
+def _whole(path: Path, embedder: Embedder, images: int, then: str = "") -> Block | None:
+    """Returns a block that is there whole; else the log says what is wrong with it, and what happens then."""
+    if not path.is_file():
         return None
+    try:
+        found = read_block(path, embedder.fingerprint)
+    except DAMAGE as error:
+        logger.warning("'%s' is damaged (%s)%s", path, error, then)
+        return None
+    if found is not None and found.is_of(images):
+        return found
+    logger.warning("'%s' does not hold what its name says%s", path, then)
+    return None
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Vectors, the rows of the block that they belong to, and why the others are missing."""
-
-    vectors: np.ndarray
-    rows: np.ndarray
-    broken: dict[str, str]
-
-    def is_of(self, images: int) -> bool:
-        """Returns whether this accounts for each of so many images once."""
-        counted = len(self.rows) == len(self.vectors) == images - len(self.broken)
-        return counted and len(np.unique(self.rows)) == len(self.rows) and bool((self.rows < images).all())
-
-
-def _write(path: Path, block: _Block, fingerprint: str) -> None:
-    buffer = io.BytesIO()
-    broken = np.array(json.dumps(block.broken))
-    np.savez(buffer, vectors=block.vectors, rows=block.rows, broken=broken, fingerprint=np.array(fingerprint))
-    with write_file(path) as staging:
-        staging.write_bytes(buffer.getvalue())
+def _made(
+    path: Path,
+    embedder: Embedder,
+    block: Manifest,
+    bar: tqdm,
+    *,
+    neutral: bool = False,
+    workers: int = 0,
+    copy: Copy | None = None,
+) -> Block:
+    """Embeds a block, or what of it was not embedded when it was stopped, and writes it."""
+    unfinished = UnfinishedBlock(path, embedder.fingerprint, len(block), embedder.backbone.dim)
+    made = unfinished.read()
+    first = len(made)
+    bar.update(first)
+    if first < len(block):
+        changed = copy.of(block) if copy else None
+        augment = (lambda pixels, row: changed(pixels, first + row)) if changed else None
+        rest = block.select(np.arange(first, len(block)))
+        given: dict[str, Any] = {"neutral": neutral, "workers": workers, "augment": augment}
+        try:
+            embedded = embed_manifest(embedder, rest, bar=bar, each=unfinished.add, **given)
+            rows = np.flatnonzero(rest.frame["case_id"].isin(embedded.manifest.frame["case_id"]))
+            came = Block(embedded.vectors, rows, embedded.broken)
+        except NothingReadableError as error:  # images of other blocks may be whole
+            came = Block.of_broken(dict(error.broken), embedder.backbone.dim)
+        made = Block.joined([made, came], embedder.backbone.dim)
+    write_block(path, made, embedder.fingerprint)
+    unfinished.remove()
+    return made
 
 
 def _log_broken(encoder: str, broken: dict[str, str], images: int) -> None:

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +22,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from mermed_core.cli import main
+from mermed_core.cli import main, serve
 from mermed_core.collections.store import load_collection
 from mermed_core.inference.predictor import Predictor
-from mermed_core.models import fitted_parts
+from mermed_core.models import embedder, embedding_blocks, fitted_parts
 from mermed_core.models.ood import OODDetector
 from mermed_core.pretraining.run_folder import read_log
+from mermed_core.settings import VARIABLES
 
 _IMPORTED = [
     "mermed_core.pretraining.pretrainer",
@@ -121,6 +124,65 @@ def test_collect_killed_before_it_is_whole_leaves_the_previous_collection(start,
     assert main([*command, "--name", "New"]) == 0
     assert load_collection(out).name == "New"
     assert not list(tmp_path.glob(".mine.*"))
+
+
+def _embed_five_and_stand_still() -> None:
+    """Writes a part as soon as two images are embedded, and embeds no more than five."""
+    embedding_blocks._LEAST, embedding_blocks._SECONDS, embedding_blocks._RARELY = 2, 0, 0
+    embedder._BATCH_ON_CPU = 1
+    plain, counted = embedder.Embedder.embed_tensors, []
+
+    def embed(self: embedder.Embedder, images: torch.Tensor, **options: Any) -> np.ndarray:
+        if len(counted) == 5:
+            time.sleep(_PATIENCE)
+        counted.append(images)
+        return plain(self, images, **options)
+
+    embedder.Embedder.embed_tensors = embed
+    serve.page = lambda: sys.modules  # the page is never reached
+
+
+@pytest.mark.timeout(120)
+def test_explore_killed_while_it_embeds_a_small_folder_goes_on_there(
+    start, model_folder, tmp_path, monkeypatch
+):
+    """No image of the parts that were written is embedded twice, though all images are one block."""
+    pictures, home = tmp_path / "pictures", tmp_path / "home"
+    pictures.mkdir()
+    for i in range(7):  # so few need no UMAP
+        pixels = np.random.default_rng(i).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(pictures / f"{i}.png")
+    command = [
+        "explore",
+        str(pictures),
+        "--model",
+        str(model_folder),
+        "--modality",
+        "ct",
+        "--home",
+        str(home),
+    ]
+    process = start(tmp_path / "stderr", *command, before=_embed_five_and_stand_still)
+    wait_until(lambda: list(home.glob("*.embeddings/*.0002.npz")), process)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    again: list[int] = []
+    plain = embedder.Embedder.embed_tensors
+
+    def counted(self: embedder.Embedder, images: torch.Tensor, **options: Any) -> np.ndarray:
+        again.append(len(images))
+        return plain(self, images, **options)
+
+    monkeypatch.setattr(embedder.Embedder, "embed_tensors", counted)
+    monkeypatch.setattr(serve, "page", lambda: SimpleNamespace(serve=lambda: 0))
+    for variable in VARIABLES:
+        monkeypatch.setenv(variable, "")  # so that what the command sets is undone
+    assert main(command) == 0
+    assert sum(again) == 7 - 4
+    (folder,) = home.glob("*/manifest.json")
+    assert len(load_collection(folder.parent)) == 7
+    assert not list(home.glob("*.embeddings/*"))
 
 
 def pretrain(folder: Path, *overrides: str) -> list[str]:

@@ -1,10 +1,14 @@
 """Images are embedded once: what is kept is what would be made, and a change of anything makes it anew."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import ManifestError
+from mermed_core.models import embedding_blocks as blocks
 from mermed_core.models import embedding_cache as vectors
 from mermed_core.models.embedder import Embedder, Embeddings, embed_manifest
 from mermed_core.models.embedding_cache import Copy, EmbeddingCache
@@ -48,6 +52,142 @@ def test_what_was_stopped_loses_one_block_at_most(embedder, few, counted, tmp_pa
     counted.clear()
     cache.embed(embedder, few)
     assert 2 <= len(counted) <= 4
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing cleans up after it that would not be cleaned up after a kill."""
+
+
+@pytest.fixture
+def stopped(embedder, few, monkeypatch):
+    """Embeds in parts of two images, and is stopped after so many; returns what is to be embedded."""
+    monkeypatch.setattr(blocks, "_LEAST", 2)
+    monkeypatch.setattr(blocks, "_SECONDS", 0)
+    monkeypatch.setattr(blocks, "_RARELY", 0)
+    monkeypatch.setattr("mermed_core.models.embedder.batch_for", lambda _: 1)
+    one = Manifest.from_frame(few.frame.assign(source="one"))
+
+    def stop(cache: EmbeddingCache, after: int, manifest: Manifest = one, **options) -> Manifest:
+        add, seen = blocks.UnfinishedBlock.add, []
+
+        def added(self, batch):
+            seen.append(batch)
+            if len(seen) > after:
+                raise Killed
+            add(self, batch)
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(blocks.UnfinishedBlock, "add", added)
+            cache.embed(embedder, manifest, **options)
+        return manifest
+
+    return stop
+
+
+def test_what_was_stopped_within_a_block_goes_on_there(embedder, counted, tmp_path, stopped):
+    cache = EmbeddingCache(tmp_path / "vectors")
+    manifest = stopped(cache, 5)
+    assert len(list(cache.folder.iterdir())) == 2  # two images each; the fifth is lost
+    counted.clear()
+    made = cache.embed(embedder, manifest)
+    assert counted == manifest.frame["case_id"].tolist()[4:]
+    np.testing.assert_allclose(made.vectors, embed_manifest(embedder, manifest).vectors, atol=1e-6)
+    assert made.manifest == manifest
+    assert len(list(cache.folder.iterdir())) == 1  # the whole block, and no part of it
+
+
+def test_a_block_that_is_stopped_again_and_again_is_embedded_once(embedder, counted, tmp_path, stopped):
+    cache = EmbeddingCache(tmp_path / "vectors")
+    frame = stopped(cache, 2).frame.copy()
+    frame["image"] = [*frame["image"][:3], b"nothing", *frame["image"][4:]]
+    manifest = stopped(cache, 2, Manifest.from_frame(frame))
+    stopped(cache, 4, manifest)
+    counted.clear()
+    made = cache.embed(embedder, manifest)
+    assert counted == frame["case_id"].tolist()[6:]
+    assert list(made.broken) == [frame["case_id"].iat[3]]
+    assert made.manifest.frame["case_id"].tolist() == frame["case_id"].drop(index=3).tolist()
+
+
+def test_the_rest_of_a_block_of_copies_is_changed_at_its_own_positions(embedder, few, tmp_path, stopped):
+    manifest = stopped(EmbeddingCache(tmp_path / "vectors"), 5, copy=Copy("darker", darker))
+    made = EmbeddingCache(tmp_path / "vectors").embed(embedder, manifest, copy=Copy("darker", darker))
+    whole = EmbeddingCache(tmp_path / "whole").embed(embedder, manifest, copy=Copy("darker", darker))
+    np.testing.assert_allclose(made.vectors, whole.vectors, atol=1e-6)
+
+
+def test_a_rest_that_cannot_be_read_leaves_what_could(embedder, few, tmp_path, stopped):
+    frame = few.frame.assign(source="one")
+    frame["image"] = [*frame["image"][:4], *[b"nothing"] * (len(frame) - 4)]
+    cache = EmbeddingCache(tmp_path / "vectors")
+    made = cache.embed(embedder, stopped(cache, 4, Manifest.from_frame(frame)))
+    assert made.manifest.frame["case_id"].tolist() == frame["case_id"].tolist()[:4]
+    assert list(made.broken) == frame["case_id"].tolist()[4:]
+
+
+@pytest.mark.parametrize("damage", ["cut", "other images"])
+def test_a_damaged_part_of_a_block_is_made_again(embedder, counted, tmp_path, caplog, stopped, damage):
+    cache = EmbeddingCache(tmp_path / "vectors")
+    manifest = stopped(cache, 4)
+    first, second = sorted(cache.folder.iterdir())
+    if damage == "cut":
+        second.write_bytes(second.read_bytes()[:-20])
+    else:
+        with np.load(second) as stored:
+            np.savez(first, **{**stored, "rows": stored["rows"] + 1})
+    counted.clear()
+    made = cache.embed(embedder, manifest)
+    assert counted == manifest.frame["case_id"].tolist()[2 if damage == "cut" else 0 :]
+    np.testing.assert_allclose(made.vectors, embed_manifest(embedder, manifest).vectors, atol=1e-6)
+    assert "is not used" in caplog.text or "and not used" in caplog.text
+    assert len(list(cache.folder.iterdir())) == 1
+
+
+def test_parts_that_stayed_beside_a_whole_block_are_deleted(embedder, counted, tmp_path, stopped):
+    cache = EmbeddingCache(tmp_path / "vectors")
+    manifest = stopped(cache, 4)
+    parts = {path: path.read_bytes() for path in cache.folder.iterdir()}
+    cache.embed(embedder, manifest)
+    for path, content in parts.items():
+        path.write_bytes(content)  # as if it had been killed before it deleted them
+    counted.clear()
+    cache.embed(embedder, manifest)
+    assert counted == []
+    assert len(list(cache.folder.iterdir())) == 1
+
+
+def test_parts_are_written_rarely_where_writing_takes_long(embedder, few, tmp_path, monkeypatch):
+    """A part costs time that the encoder does not have: it may take a fiftieth of it."""
+    clock = iter(range(0, 1000, 10))  # each look at the clock comes ten seconds after the one before
+    monkeypatch.setattr(blocks, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(blocks, "_LEAST", 1)
+    monkeypatch.setattr("mermed_core.models.embedder.batch_for", lambda _: 1)
+    written: list[Path] = []
+    write = blocks.write_block
+    monkeypatch.setattr(
+        blocks, "write_block", lambda path, *given: (written.append(path), write(path, *given))
+    )
+    cache = EmbeddingCache(tmp_path / "vectors")
+    cache.embed(embedder, Manifest.from_frame(few.frame.assign(source="one")))
+    assert len(few) > 4
+    assert len(written) == 1  # the next is due after 500 seconds
+
+
+def test_a_broken_image_is_named_once(embedder, few, tmp_path, caplog):
+    frame = few.frame.assign(source="one")
+    frame["image"] = [b"nothing", *frame["image"][1:]]
+    EmbeddingCache(tmp_path / "vectors").embed(embedder, Manifest.from_frame(frame))
+    assert caplog.text.count(frame["case_id"].iat[0]) == 1
+
+
+def test_a_check_that_embeds_nothing_does_not_say_that_it_does(embedder, few, tmp_path, caplog):
+    cache = EmbeddingCache(tmp_path / "vectors")
+    cache.embed(embedder, few)
+    path = min(cache.folder.iterdir())
+    path.write_bytes(path.read_bytes()[:-20])
+    assert len(cache.missing(embedder, [few])) == 1
+    assert "is damaged" in caplog.text
+    assert "embedded again" not in caplog.text
 
 
 def test_another_encoder_or_another_normalisation_is_embedded_anew(
