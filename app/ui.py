@@ -20,7 +20,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.errors import MermedError
 from mermed_core.incidents import record_incident
 from mermed_core.inference.own_collection import with_collection
-from mermed_core.languages.catalogue import ENGLISH, languages
+from mermed_core.languages.catalogue import ENGLISH, add_languages, languages
 from mermed_core.languages.say import in_readers_words, speaking, spoken
 from mermed_core.settings import Settings
 
@@ -338,6 +338,7 @@ def serve() -> int:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         settings = Settings.from_environment()
+        add_languages(settings.languages)
         use_private_folder(settings.upload_folder)
         options = launch_options(settings)
         services = load_services(settings)

@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 from mermed_core.errors import SettingsError
 from mermed_core.files import BUNDLED_MODEL, DEFAULT_COLLECTION
-from mermed_core.languages.catalogue import ENGLISH, languages
+from mermed_core.languages.catalogue import ENGLISH, languages_with
 from mermed_core.urls import without_secrets
 
 _LOCAL, _EVERYWHERE = "127.0.0.1", "0.0.0.0"
@@ -39,9 +47,10 @@ def _search_server(text: str) -> str:
     return text
 
 
-def _known_language(code: str) -> str:
-    if code not in languages():
-        raise ValueError(f"choose one of {', '.join(languages())}")
+def _known_language(code: str, info: ValidationInfo) -> str:
+    known = languages_with(info.data.get("languages"))
+    if code not in known:
+        raise ValueError(f"choose one of {', '.join(known)}")
     return code
 
 
@@ -202,12 +211,21 @@ class Settings(BaseModel):
     port: Annotated[
         int, Field(alias="GRADIO_SERVER_PORT", description="Port of the page.", ge=1, le=65535)
     ] = 7860
+    languages: Annotated[
+        Folder | None,
+        Field(
+            alias="MERMED_LANGUAGES",
+            description="Folder of language files of your own, such as fr.toml, which the page offers beside "
+            "the shipped ones and in the place of those of the same name.",
+        ),
+    ] = None
     language: Annotated[
         str,
         AfterValidator(_known_language),
         Field(
             alias="MERMED_LANGUAGE",
-            description="Language of the page, en or de; the page offers the others beside it.",
+            description="Language of the page: en, de or one of your own; the page offers the others "
+            "beside it.",
         ),
     ] = ENGLISH
     upload_folder: Annotated[

@@ -243,3 +243,12 @@ def test_installed_everything_is_found_inside_the_package(installed, tmp_path):
     command = [sys.executable, "-c", check]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+def test_installed_a_translator_gets_every_sentence(installed, tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(installed), "MERMED_LANGUAGES": ""}
+    command = [sys.executable, "-m", "mermed_core", "translate", "de"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    shipped = ROOT / "mermed_core" / "languages" / "de.toml"
+    assert (tmp_path / "de.toml").read_bytes() == shipped.read_bytes()

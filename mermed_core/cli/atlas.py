@@ -136,5 +136,5 @@ def _licences(names: list[str], size: int) -> str:
 def _serve(options: argparse.Namespace) -> int:
     from mermed_core.cli import serve
 
-    unsaid = dict.fromkeys(("host", "port", "language", "notes"))
+    unsaid = dict.fromkeys(("host", "port", "language", "languages", "notes"))
     return serve.run(argparse.Namespace(**unsaid, model=options.model, collection=options.out))

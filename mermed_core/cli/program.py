@@ -34,6 +34,7 @@ from mermed_core.cli import (
     pretrain,
     report,
     serve,
+    translate,
 )
 from mermed_core.cli.arguments import add_log_level
 from mermed_core.errors import (
@@ -64,7 +65,7 @@ _COMMANDS = {
     "use a model": (serve, explore, analyse, head, mcp, collect, check, compare_maps, export, atlas, doctor),
     "train a model": (pretrain, report, pool_stages, fit),
     "evaluate models": (evaluate, model_report),
-    "prepare": (embed, pack_shards, import_official, draw_examples),
+    "prepare": (embed, pack_shards, import_official, draw_examples, translate),
 }
 
 # Packages that only some commands need, and the extra that brings each.

@@ -27,13 +27,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_address(parser: argparse.ArgumentParser) -> None:
-    """Adds --host, --port, --language, --notes and --beside."""
+    """Adds --host, --port, --language, --languages, --notes and --beside."""
     parser.add_argument(
         "--host", metavar="ADDRESS", help="default: GRADIO_SERVER_NAME, else 127.0.0.1; 0.0.0.0 is everywhere"
     )
     parser.add_argument("--port", metavar="PORT", help="default: GRADIO_SERVER_PORT, else 7860")
     parser.add_argument(
-        "--language", metavar="CODE", help="of the page: en or de; default: MERMED_LANGUAGE, else en"
+        "--language", metavar="CODE", help="of the page, such as de; default: MERMED_LANGUAGE, else en"
+    )
+    parser.add_argument(
+        "--languages",
+        type=Path,
+        metavar="FOLDER",
+        help="language files of your own (mermed translate); default: MERMED_LANGUAGES, else none",
     )
     parser.add_argument(
         "--notes",
@@ -73,6 +79,7 @@ def set_served(options: argparse.Namespace) -> None:
         "MERMED_COLLECTION": options.collection,
         "MERMED_BESIDE": vars(options).get("beside"),
         "MERMED_NOTES": None if options.notes is None else int(options.notes),
+        "MERMED_LANGUAGES": options.languages,
         "MERMED_LANGUAGE": options.language,
     }
     os.environ.update({name: str(value) for name, value in given.items() if value is not None})

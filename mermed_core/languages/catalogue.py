@@ -1,7 +1,7 @@
-"""The languages beside English, each of them one file in this folder: `de.toml` is German.
+"""The languages beside English, each of them one file: `de.toml` here is German, a host may add others.
 
 English stands in the code. A file says of English sentences what they are in its language, in a table for
-each module that says them; what it lacks stays English. Docs: docs/languages.md.
+each module that says them; what it lacks, or has nothing for, stays English. Docs: docs/languages.md.
 """
 
 import functools
@@ -13,12 +13,15 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from mermed_core.errors import SettingsError
 
 _FOLDER = Path(__file__).parent
+PATTERN = _FOLDER / "de.toml"
+"""The file whose order and comments a new language begins with."""
 ENGLISH = "en"
+_CODE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 NAMES, CORE = "names", "core"
 """Tables of what no module of sentences says: names in models and collections; what is wrong with a file."""
 _LONGEST = 1000  # letters of what is recognised: more is nothing that the core says
@@ -122,37 +125,116 @@ class Filler(Formatter):
         return self._catalogue.number(written) if counts else written
 
 
-@functools.cache
 def languages() -> dict[str, Catalogue]:
-    """Returns the languages by their codes, English first.
+    """Returns the languages by their codes, English first: the shipped ones, and those of the host's folder.
 
     Raises:
         SettingsError: a language's file cannot be read; says why.
     """
-    others = {path.stem: read_catalogue(path) for path in sorted(_FOLDER.glob("*.toml"))}
-    return {ENGLISH: Catalogue(ENGLISH, "English"), **others}
+    return languages_with(_added.folder)
+
+
+def add_languages(folder: Path | None) -> None:
+    """Lets the page of this process speak the languages of a folder too; None for the shipped ones alone.
+
+    Raises:
+        SettingsError: it is no folder, or a file in it cannot be read.
+    """
+    languages_with(folder)
+    _added.folder = folder
+
+
+@functools.cache
+def languages_with(folder: Path | None) -> dict[str, Catalogue]:
+    """Returns the languages by their codes, English first; a file of the folder wins over a shipped one.
+
+    Raises:
+        SettingsError: it is no folder, or a file in it cannot be read.
+    """
+    return {**shipped_languages(), **(_in_folder(folder) if folder else {})}
+
+
+@functools.cache
+def shipped_languages() -> dict[str, Catalogue]:
+    """Returns the languages that the package has, by their codes, English first."""
+    return {ENGLISH: Catalogue(ENGLISH, "English"), **_in_folder(_FOLDER)}
+
+
+def shipped_file(code: str) -> Path | None:
+    """Returns the package's file of a language, None where it has none."""
+    path = _FOLDER / f"{code}.toml"
+    return path if path.is_file() else None
+
+
+def check_code(code: str) -> None:
+    """Raises SettingsError for what is no code of a language beside English."""
+    if not _CODE.fullmatch(code):
+        raise SettingsError(f"'{code}' is no code of a language; write one such as fr or pt-BR.")
+    if code == ENGLISH:
+        raise SettingsError("English stands in the code and has no file of a language.")
+
+
+def _in_folder(folder: Path) -> dict[str, Catalogue]:
+    if not folder.is_dir():
+        raise SettingsError(f"There is no folder '{folder}' with language files.")
+    return {path.stem: read_catalogue(path) for path in sorted(folder.glob("*.toml"))}
+
+
+@dataclass
+class _Added:
+    """The folder of languages that a host adds."""
+
+    folder: Path | None = None
+
+
+_added = _Added()
 
 
 def read_catalogue(path: Path) -> Catalogue:
     """Returns a language as its file says.
 
     Raises:
-        SettingsError: it is no TOML, lacks something, or a sentence has a gap that the English one has not.
+        SettingsError: it is not called after a language, is no TOML, lacks something, or a sentence has a gap
+            that the English one has not.
     """
     try:
+        check_code(path.stem)
         content = _File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except (OSError, ValueError, SettingsError) as error:  # also of an encoding, and of what is missing
         raise SettingsError(f"The language file '{path}' cannot be read: {error}") from error
     for english, said in (pair for table in content.sentences.values() for pair in table.items()):
-        if not _gaps(said) <= _gaps(english):
+        if not _fits(said, english):
             raise SettingsError(f"The language file '{path}' fills a gap that is not there: '{said}'.")
-    return Catalogue(path.stem, **content.model_dump(exclude={"sentences"}), tables=content.sentences)
+    tables = {
+        name: {english: said for english, said in table.items() if said.strip()}
+        for name, table in content.sentences.items()
+    }
+    return Catalogue(path.stem, **content.model_dump(exclude={"sentences"}), tables=tables)
 
 
-def _gaps(sentence: str) -> set[str]:
-    """Returns the names of a sentence's gaps; those without one are counted."""
-    names = [name for _, name, _, _ in Formatter().parse(sentence) if name is not None]
-    return {name or str(number) for number, name in enumerate(names)}
+def _fits(said: str, english: str) -> bool:
+    """Returns whether what fills the gaps of the English sentence fills those of another one."""
+    try:
+        theirs, ours = _gaps(said), _gaps(english)
+    except ValueError:  # a brace without its other half
+        return False
+    return all(name in ours and _writes(how, ours[name]) for name, how in theirs.items())
+
+
+def _gaps(sentence: str) -> dict[str, str]:
+    """Returns how a sentence's gaps are written by their names; those without one are counted."""
+    gaps = [(name, how or "") for _, name, how, _ in Formatter().parse(sentence) if name is not None]
+    return {name or str(number): how for number, (name, how) in enumerate(gaps)}
+
+
+def _writes(how: str, english: str) -> bool:
+    """Returns whether a gap can be written in this way: another one than in English is a number's."""
+    if how in ("", english):
+        return True
+    try:
+        return bool(english and format(1.0 if "." in how else 1, how))
+    except ValueError:
+        return False
 
 
 @functools.cache

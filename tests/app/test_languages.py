@@ -16,6 +16,7 @@ from pypdf import PdfReader
 from app.components.header import language_links
 from app.services import Services
 from app.ui import build_app, build_pages, launch_options
+from mermed_core.languages.catalogue import add_languages
 from mermed_core.settings import Settings
 
 SETTINGS = Settings.from_environment({})
@@ -29,6 +30,33 @@ def page(services: Services, uploads) -> Iterator[str]:
     _, url, _ = english.launch([german], **options)
     yield url
     english.close()
+
+
+@pytest.fixture
+def elvish(tmp_path) -> Iterator[None]:
+    """A third language from a host's folder: a few sentences, one of them without words yet."""
+    head = 'name = "Eldarin"\ndecimal = "·"\nthousands = " "\npercent = " %"\nnouns_are_capital = false\n'
+    tables = '[sentences.text]\n"Classify" = "Tir"\n"Explore" = ""\n'
+    (tmp_path / "qya.toml").write_text(head + tables, encoding="utf-8")
+    add_languages(tmp_path)
+    yield
+    add_languages(None)
+
+
+@pytest.mark.usefixtures("elvish", "uploads")
+def test_a_language_of_the_hosts_own_is_served_beside_the_others(services):
+    english, *others = build_pages(services, "en")
+    assert [page.language for page in others] == ["de", "qya"]
+    assert {"Tir", "Explore"} <= labels(others[1])
+    options = launch_options(SETTINGS) | {"server_port": None, "prevent_thread_lock": True}
+    _, url, _ = english.launch(others, **options)
+    try:
+        answer = httpx2.get(f"{url}qya/")
+        assert answer.headers["Content-Language"] == "qya"
+        assert "Tir" in answer.text
+        assert "Eldarin" in httpx2.get(url).text
+    finally:
+        english.close()
 
 
 def labels(blocks: Any) -> set[str]:

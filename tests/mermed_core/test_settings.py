@@ -54,6 +54,18 @@ def test_the_page_speaks_a_language_that_there_is():
         Settings.from_environment({"MERMED_LANGUAGE": "tlh"})
 
 
+def test_the_page_speaks_a_language_of_the_hosts_own(tmp_path):
+    head = 'name = "Klingon"\ndecimal = "."\nthousands = ","\npercent = "%"\nnouns_are_capital = false\n'
+    file = tmp_path / "tlh.toml"
+    file.write_text(f"{head}[sentences.text]\n", encoding="utf-8")
+    given = {"MERMED_LANGUAGES": str(tmp_path), "MERMED_LANGUAGE": "tlh"}
+    assert Settings.from_environment(given).language == "tlh"
+    with pytest.raises(SettingsError, match="MERMED_LANGUAGE is 'fr'; choose one of en, de, tlh"):
+        Settings.from_environment(given | {"MERMED_LANGUAGE": "fr"})
+    with pytest.raises(SettingsError, match="There is no folder '/nowhere' with language files"):
+        Settings.from_environment({"MERMED_LANGUAGES": "/nowhere"})
+
+
 def test_a_space_listens_everywhere_unless_an_address_is_given():
     assert Settings.from_environment({"SPACE_ID": "a/b"}).host == "0.0.0.0"
     assert Settings.from_environment({"SPACE_ID": "a/b", "GRADIO_SERVER_NAME": "::1"}).host == "::1"

@@ -25,6 +25,7 @@ def served(monkeypatch):
         "MERMED_MODEL",
         "MERMED_COLLECTION",
         "MERMED_LANGUAGE",
+        "MERMED_LANGUAGES",
     ):
         monkeypatch.setenv(variable, "")  # so that what the command sets is undone
     monkeypatch.setitem(sys.modules, "app.ui", SimpleNamespace(serve=serve))
@@ -52,6 +53,15 @@ def test_the_page_speaks_the_language_that_is_asked_for(served, error_of):
     code, sentence = error_of("serve", "--language", "tlh")
     assert code == 2
     assert "MERMED_LANGUAGE is 'tlh'; choose one of en, de" in sentence
+
+
+def test_a_folder_of_languages_is_handed_on(served, tmp_path, error_of):
+    assert main(["serve", "--languages", str(tmp_path), "--language", "de"]) == 0
+    assert [(start.languages, start.language) for start in served] == [(tmp_path, "de")]
+    (tmp_path / "fr.toml").write_text("name =", encoding="utf-8")
+    code, sentence = error_of("serve", "--languages", tmp_path / ".." / tmp_path.name)
+    assert code == 2
+    assert "fr.toml' cannot be read" in sentence
 
 
 def test_the_collector_rests_while_the_page_is_imported_and_no_longer(monkeypatch):

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from mermed_core.errors import SettingsError
-from mermed_core.languages.catalogue import Catalogue, languages, read_catalogue
+from mermed_core.languages.catalogue import (
+    Catalogue,
+    add_languages,
+    languages,
+    languages_with,
+    read_catalogue,
+)
 
 HEAD = 'name = "Klingon"\ndecimal = ","\nthousands = "."\npercent = "%"\nnouns_are_capital = false\n'
 
@@ -46,12 +52,57 @@ def test_gaps_may_change_places(tmp_path):
         (f'{HEAD}[sentences.text]\n"Yes" = "HIja\', {{name}}"\n', "fills a gap that is not there"),
         (f'{HEAD}[sentences.core]\n"{{}} MB" = "{{}} {{}} MB"\n', "fills a gap that is not there"),
         (f'{HEAD}[sentences.core]\n"{{}} MB" = "{{1}} MB"\n', "fills a gap that is not there"),
+        (f'{HEAD}[sentences.text]\n"{{a}} MB" = "{{a}} {{ MB"\n', "fills a gap that is not there"),
+        (f'{HEAD}[sentences.text]\n"{{a}} MB" = "{{a:.0f}} MB"\n', "fills a gap that is not there"),
+        (f'{HEAD}[sentences.text]\n"{{a:.1%}}" = "{{a:.1q}}"\n', "fills a gap that is not there"),
+        (f'{HEAD}[sentences.text]\n"{{a:.1%}}" = "{{a:{{b}}}}"\n', "fills a gap that is not there"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, content, problem):
     with pytest.raises(SettingsError, match=problem) as raised:
         read_catalogue(write(tmp_path, content))
     assert "tlh.toml" in str(raised.value)
+
+
+def test_a_number_may_be_written_otherwise_than_in_english(tmp_path):
+    sides = '"{a:.1%}" = "{a:.0%}"\n"{b:,}" = "{b}"\n'
+    assert read_catalogue(write(tmp_path, f"{HEAD}[sentences.text]\n{sides}")).find("text", "{b:,}") == "{b}"
+
+
+def test_a_sentence_without_words_is_english(tmp_path):
+    sides = '"Yes" = ""\n"No" = " "\n"Never" = "not"\n'
+    said = read_catalogue(write(tmp_path, f"{HEAD}[sentences.text]\n{sides}[sentences.core]\n{sides}"))
+    assert (said.find("text", "Yes"), said.find("text", "No"), said.find("text", "Never")) == (
+        None,
+        None,
+        "not",
+    )
+    assert said.recognise("Yes") == "Yes"
+
+
+def test_a_folder_adds_languages_and_its_files_win(tmp_path):
+    write(tmp_path, f'{HEAD}[sentences.text]\n"Yes" = "HIja\'"\n')
+    (tmp_path / "de.toml").write_text(f'{HEAD}[sentences.text]\n"Yes" = "Jo"\n', encoding="utf-8")
+    shipped = languages()
+    add_languages(tmp_path)
+    try:
+        assert list(languages()) == ["en", "de", "tlh"]
+        assert languages()["de"].find("text", "Yes") == "Jo"
+    finally:
+        add_languages(None)
+    assert languages() == shipped
+
+
+@pytest.mark.parametrize("name", ["en", "pyproject", "Fr", "de de"])
+def test_a_file_that_is_not_called_after_a_language_is_named(tmp_path, name):
+    (tmp_path / f"{name}.toml").write_text(f"{HEAD}[sentences]\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        languages_with(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"There is no folder .*nowhere"):
+        add_languages(tmp_path / "nowhere")
 
 
 def test_what_is_far_too_long_is_not_looked_up():
