@@ -65,7 +65,8 @@ class NothingReadableError(ManifestError):
     """
 
     def __init__(self, broken: Mapping[str, str]) -> None:
-        super().__init__("Not one image of the manifest could be read.", column="path")
+        first = next((f" Of the first: {reason}" for reason in broken.values()), "")
+        super().__init__(f"Not one image of the manifest could be read.{first}", column="path")
         self.broken = broken
 
 
