@@ -82,6 +82,12 @@ class HeatMaps:
 
         return query.made.once(("check", explained, method), tried)
 
+    def room(self, query: Query, explained: str, method: str = DEFAULT) -> str:
+        """Returns what trying a map says where it was tried already, else the room for it."""
+        if query.made.has(("check", explained, method)):
+            return self.checked(query, explained, method)
+        return figure.unchecked()
+
     def checked(self, query: Query, explained: str, method: str = DEFAULT) -> str:
         """Returns what trying a map says: whether it means anything."""
         return figure.checked(self.check(query, explained, method))

@@ -29,6 +29,12 @@ class Made:
         self._results: OrderedDict[Hashable, Future[Any]] = OrderedDict()
         self._lock = Lock()
 
+    def has(self, name: Hashable) -> bool:
+        """Returns whether the result of a name is there already."""
+        with self._lock:
+            result = self._results.get(name)
+        return result is not None and result.done()
+
     def once(self, name: Hashable, make: Callable[[], T]) -> T:
         """Returns the result of a name, which is made if it is not there; waits where it is being made.
 

@@ -6,13 +6,13 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency
 
-from mermed_core.errors import CollectionError
+from mermed_core.errors import CollectionError, DicomReportError
 from mermed_core.inference.case_report import case_report
 from mermed_core.inference.comparison import compare
 from mermed_core.inference.neighbourhood import contrast, doubts
 from mermed_core.inference.second_look import SecondLook, second_look
 from mermed_core.languages.catalogue import ENGLISH
-from mermed_core.languages.say import speaking, spoken
+from mermed_core.languages.say import in_readers_words, speaking, spoken
 from mermed_core.models.cam import DEFAULT, METHODS
 from mermed_core.records import Analysis
 
@@ -141,7 +141,7 @@ class Answer:
         """Draws where the model looked for one finding over the image."""
         if query is None:
             return {self.figure: figure.empty(), self.checked: ""}
-        checked = figure.unchecked() if explained else ""
+        checked = self._maps.room(query, explained, method) if explained else ""
         return {self.figure: self._maps.figure(query, explained, method), self.checked: checked}
 
     def check(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> str:
@@ -219,7 +219,7 @@ class Answer:
         return self._similar(self._predictor.analyse(query.embedding, neighbours=NEIGHBOURS))
 
     def _wire(self) -> None:
-        picked = self.findings.select(
+        self.findings.select(
             picked_name,
             None,
             self.explained,
@@ -228,9 +228,10 @@ class Answer:
             queue=False,
             show_progress="hidden",
         )
-        self.then_explains(picked, "finding")
-        self._explains(self.explained.input, "explain", "public")
-        self._explains(self.method.input, "explain_by", "undocumented")
+        # A list's `input` comes twice with a choice, and again whenever the list is left. A finding that is
+        # pressed changes the list, too; of an answer's first finding the map is there already, and kept.
+        self._explains(self.explained.change, "explain", "public")
+        self._explains(self.method.change, "explain_by", "undocumented")
         pressed = self.cases.select(
             picked_name, None, self._pressed, api_name="press_case", api_visibility="private", queue=False
         )
@@ -258,7 +259,10 @@ class Answer:
     def _wire_download(self, kind: str) -> None:
         def make(query: Query | None, explained: str | None, chosen: str, method: str) -> str:
             """Makes a report on the image that is open: name, media type and the bytes in base64."""
-            return self.report(kind, query, explained, chosen, method)
+            try:
+                return self.report(kind, query, explained, chosen, method)
+            except DicomReportError as error:
+                raise gr.Error(in_readers_words(str(error)), print_exception=False) from error
 
         made = self.downloads[kind].click(
             make,
@@ -271,10 +275,8 @@ class Answer:
         made.then(None, self._file_out, None, js=js, api_name=f"save_{kind}", api_visibility="private")
 
     def then_explains(self, event: Dependency, name: str) -> None:
-        """Draws the heat map after an event that opened an image or picked a finding."""
+        """Draws the heat map after an event that opened an image."""
         drawn = self._explains(event.then, f"explain_{name}", "undocumented")
-        if name == "finding":
-            return
         drawn.then(
             self.look_again,
             self.query,

@@ -53,13 +53,17 @@ class StudyServers:
             """Opens the study of a server that an identifier means, or asks which of several."""
             return self.find(page, name, asked, chosen)
 
-        for event, source, api_name in (
-            (self.open.click, self.study, "classify_study"),
-            (self.study.submit, self.study, "classify_study_entered"),
-            (self.which.input, self.which, "classify_study_chosen"),
+        def choose(name: str, study: str | None, chosen: str) -> Shown:
+            """Opens the study that was chosen among several; a list that is emptied chooses none."""
+            return self.find(page, name, study, chosen) if study else {}
+
+        for event, handler, source, api_name in (
+            (self.open.click, find, self.study, "classify_study"),
+            (self.study.submit, find, self.study, "classify_study_entered"),
+            (self.which.change, choose, self.which, "classify_study_chosen"),  # `input` would come twice
         ):
             shown = event(
-                find,
+                handler,
                 [self.server, source, page.chosen],
                 outputs,
                 api_name=api_name,

@@ -8,7 +8,7 @@ from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
@@ -53,6 +53,35 @@ def test_the_map_is_switched_and_faded_in_the_browser(page):
     page.locator(".mm-opacity").fill("30")
     expect(heat).to_have_css("opacity", "0.3")
     expect(switch).to_be_checked()
+
+
+def test_a_choice_of_a_finding_or_a_method_draws_once_and_leaving_a_list_draws_nothing(page):
+    expect(page.locator("#classify-map-check")).to_contain_text("hottest tenth blurred")
+    named = {each["id"]: each["api_name"] for each in page.evaluate("window.gradio_config.dependencies")}
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if "queue/join" in request.url:
+            asked.append(named[request.post_data_json["fn_index"]])
+
+    page.on("request", note)
+    caption = page.locator("#classify-figure .mm-controls p").last
+    before = caption.inner_text()
+    for name in ("Heat map for", "Method"):
+        asked.clear()
+        field = page.get_by_role("combobox", name=name)
+        field.focus()
+        page.keyboard.press("Tab")
+        field.click()
+        page.keyboard.press("Escape")
+        page.locator("h1").click()
+        expect(field).to_have_attribute("aria-expanded", "false")
+        field.click()
+        page.get_by_role("option").nth(1).click()
+        expect(caption).not_to_have_text(before)
+        expect(page.locator("#classify-map-check")).to_contain_text("hottest tenth blurred")
+        assert sum(each in ("explain", "explain_by") for each in asked) == 1
+        before = caption.inner_text()
 
 
 def test_a_case_is_compared_closed_and_searched_with(page):
