@@ -39,6 +39,10 @@ class FrameError(ImageError):
     """The chosen frame does not exist in the file."""
 
 
+class DicomReportError(MermedError):
+    """DICOM objects are wanted for an image that came in no DICOM file."""
+
+
 class ManifestError(MermedError):
     """A table of images is not valid; names the row and the column."""
 

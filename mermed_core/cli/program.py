@@ -38,6 +38,7 @@ from mermed_core.cli import (
 )
 from mermed_core.cli.arguments import add_log_level
 from mermed_core.errors import (
+    DicomReportError,
     FewShotError,
     ImageError,
     ManifestError,
@@ -52,6 +53,7 @@ DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 # The input itself cannot be used; every other error is of something that the input needs.
 _REFUSED_ERRORS = (
+    DicomReportError,
     FewShotError,
     ImageError,
     ManifestError,

@@ -4,7 +4,9 @@ import base64
 import io
 import json
 
+import pytest
 from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 from pypdf import PdfReader
 
 from mermed_core.cli import main
@@ -36,3 +38,10 @@ def test_the_report_of_the_terminal_says_what_that_of_the_page_says(address, tmp
     assert one == other
     assert one["heat_map"]["trial"]["said"]
     assert one["second_look"]
+
+
+def test_a_picture_that_came_in_no_dicom_file_gets_no_dicom_objects(address):
+    client = Client(address, verbose=False)
+    client.predict(handle_file(ASSETS / "examples" / "ct.png"), "", api_name="/classify")
+    with pytest.raises(AppError, match="for images of DICOM files only"):
+        client.predict(None, "", api_name="/report_dicom")

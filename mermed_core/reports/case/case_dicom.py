@@ -3,6 +3,7 @@
 import io
 import logging
 
+from mermed_core.errors import DicomReportError
 from mermed_core.reports.case.case_report import CaseReport
 from mermed_core.reports.case.dicom_subject import Subject
 
@@ -17,7 +18,14 @@ def render_dicom(report: CaseReport, subject: Subject | None = None) -> dict[str
     Args:
         report: what is reported.
         subject: patient and study; default: an empty patient in a new study.
+
+    Raises:
+        DicomReportError: the image came in no DICOM file, so no archive has a study that they belong to.
     """
+    if report.kind != "DICOM":
+        raise DicomReportError(
+            "DICOM objects are made for images of DICOM files only. Take the report as PDF or JSON."
+        )
     from mermed_core.reports.case.dicom_capture import secondary_capture  # highdicom takes seconds to import
     from mermed_core.reports.case.dicom_sr import structured_report
 

@@ -219,6 +219,9 @@ def test_the_files_patient_and_study_are_named_only_where_that_is_asked_for(
     code, sentence = error_of("analyse", write("png"), "--dicom-out", out, "--same-study", *options)
     assert code == 2
     assert "Only a DICOM file names a patient" in sentence
+    code, sentence = error_of("analyse", write("png"), "--dicom-out", out / "none", *options)
+    assert (code, (out / "none").exists()) == (2, False)
+    assert "for images of DICOM files only" in sentence
     assert error_of("analyse", path, "--report", "report.docx", *options)[0] == 2
 
 
