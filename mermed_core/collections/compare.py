@@ -1,7 +1,7 @@
 """Two selections of a collection beside each other: what differs, and whether vectors tell them apart."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +11,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from mermed_core.collections.collection import CHECKSUM, FRAME, LABEL, Collection
-from mermed_core.collections.ordered_values import numbers
+from mermed_core.collections.ordered_values import days, numbers
 from mermed_core.collections.quality.neighbourhood import patients
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
 from mermed_core.metrics.scores import auroc_by_class, unweighted
 
 _NAMES_A_CASE = ("case_id", "labels", "group", FILE, FRAME, CHECKSUM)
-_MOST_VALUES = 12  # of a column that are listed; numbers of more are counted by tenths
+_MOST_VALUES = 12  # of a column that are listed; numbers and dates of more are counted by tenths
 _TENTHS = 10
 _MOST_CASES = 3000  # of a side that the classifier sees
 _MOST_PICTURES = 400  # of a side that are averaged
@@ -35,7 +35,8 @@ class ColumnDifference:
         name: of the column; "label" stands for the labels, of which a case may have several.
         distance: 0..1, half the sum over values of how far the shares lie apart (total variation); of labels
             the greatest difference of one label's share.
-        values: value → shares of the first and of the second selection, the most different first.
+        values: value → shares of the first and of the second selection, the most different first; tenths of
+            numbers and dates in their order.
     """
 
     name: str
@@ -148,26 +149,50 @@ def _difference(
         return None
     gaps = (shares[0] - shares[1]).abs()
     distance = float(gaps.max() if name == LABEL else gaps.sum() / 2)
-    listed = shares.loc[gaps.sort_values(ascending=False, kind="stable").index[:_MOST_VALUES]]
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.ordered:
+        order = [name for name in values.cat.categories if name in shares.index]
+    else:
+        order = gaps.sort_values(ascending=False, kind="stable").index[:_MOST_VALUES]
+    listed = shares.loc[order]
     pairs = zip(listed[0].tolist(), listed[1].tolist(), strict=True)
     return ColumnDifference(name, distance, dict(zip(map(str, listed.index), pairs, strict=True)))
 
 
 def _grouped(values: pd.Series) -> pd.Series:
-    """Returns the values as names; numbers of many values as the tenth of all cases that they lie in."""
+    """Returns the values as names; of many numbers or dates the tenth of all cases that each is in, in order."""
     if values.name == "labels":
         lists = [list(names) if names is not None and len(names) else [""] for names in values]
         return pd.Series(lists, values.index, name="labels")
-    counted = numbers(values)
+    counted, written = numbers(values), _written_number
+    if counted is None:
+        counted, written = days(values), _written_day
     if counted is not None and counted.nunique() > _MOST_VALUES:
-        values = pd.qcut(counted, _TENTHS, duplicates="drop", precision=4)
+        return _tenths(counted, written)
     return values.astype("string").fillna("")
+
+
+def _tenths(counted: pd.Series, written: Callable[[float], str]) -> pd.Series:
+    """Returns the tenth of all cases that each number lies in, called by its least and greatest number."""
+    tenths = pd.qcut(counted, _TENTHS, labels=False, duplicates="drop")
+    ends = counted.groupby(tenths).agg(["min", "max"])
+    names = {number: f"{written(low)} – {written(high)}" for number, low, high in ends.itertuples()}
+    categories = [*dict.fromkeys(names.values()), ""]  # those that are written alike are one
+    return pd.Series(pd.Categorical(tenths.map(names).fillna(""), categories, ordered=True), counted.index)
+
+
+def _written_number(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _written_day(value: float) -> str:
+    return (pd.Timestamp(0) + pd.Timedelta(days=value)).date().isoformat()
 
 
 def _shares(values: pd.Series) -> pd.Series:
     """Returns the share of cases with each value; a case with several labels counts for each of them."""
     named = values.explode() if values.name == "labels" else values
-    return named.value_counts() / len(values)
+    counts = named.value_counts()
+    return counts[counts > 0] / len(values)
 
 
 def _auroc(targets: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:

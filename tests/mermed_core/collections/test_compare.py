@@ -67,6 +67,22 @@ def test_numbers_that_a_table_wrote_as_texts_are_compared_by_tenths():
     assert by_name["dose"].distance == pytest.approx(1)
 
 
+def test_dates_are_compared_by_tenths_that_are_listed_in_their_order():
+    days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(2 * HALF)]
+    days[5] = ""
+    by_name = {each.name: each for each in compare(collection_of(0.0, taken=days), FIRST, SECOND).columns}
+    names = list(by_name["taken"].values)
+    assert names[0] == "2024-01-01 – 2024-01-09"  # of 79 dates the least eight, one of which is missing
+    assert names == [*sorted(names[:10]), ""]
+    assert by_name["taken"].values[names[0]] == (8 / HALF, 0.0)
+    assert by_name["taken"].values[""] == (1 / HALF, 0.0)
+
+
+def test_tenths_of_numbers_are_called_by_their_least_and_greatest_number():
+    by_name = {each.name: each for each in compare(collection_of(0.0), FIRST, SECOND).columns}
+    assert list(by_name["age"].values)[:2] == ["0 – 7", "8 – 15"]
+
+
 def told_apart(collection: Collection) -> float:
     auroc = separability(collection, FIRST, SECOND)
     assert auroc is not None
