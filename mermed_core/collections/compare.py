@@ -159,7 +159,7 @@ def _difference(
 
 
 def _grouped(values: pd.Series) -> pd.Series:
-    """Returns the values as names; of many numbers or dates the tenth of all cases that each is in, in order."""
+    """Returns the values as names; of many numbers or dates the tenth of all cases that each is in."""
     if values.name == "labels":
         lists = [list(names) if names is not None and len(names) else [""] for names in values]
         return pd.Series(lists, values.index, name="labels")
