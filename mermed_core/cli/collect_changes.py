@@ -119,7 +119,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _add(options: argparse.Namespace) -> None:
     from mermed_core.collections.changes import add_cases
-    from mermed_core.collections.stated import read_stated
+    from mermed_core.collections.folder import check_made_by, open_folder
     from mermed_core.data.file_names import with_file_names
     from mermed_core.data.sources.opener import open_manifests
     from mermed_core.fitting.datasets import DATASETS, read_datasets
@@ -129,14 +129,16 @@ def _add(options: argparse.Namespace) -> None:
     from mermed_core.models.retrieval_space import load_retrieval_space
     from mermed_core.settings import Settings
 
-    read_stated(options.collection)  # what may be refused is refused before images are read
+    stated = open_folder(options.collection).stated  # what is to be refused is so before images are read
     model = options.model or Settings.from_environment().model
     embedder = Embedder.load(model)
+    space = load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim)
+    check_made_by(options.collection, stated, space.fingerprint(embedder.fingerprint))
     added = add_cases(
         options.collection,
         embedder,
         with_file_names(open_manifests(options.data, modality=options.modality), options.data),
-        space=load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim),
+        space=space,
         sources=read_datasets(options.datasets or DATASETS),
         cache=EmbeddingCache(options.cache / "vectors") if options.cache else None,
         workers=options.workers,

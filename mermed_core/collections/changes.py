@@ -19,7 +19,7 @@ from mermed_core.collections.case_columns import CHECKSUM, FRAME, FilterColumns
 from mermed_core.collections.case_table import kept_columns, with_columns
 from mermed_core.collections.chosen_cases import names_of, rows_of
 from mermed_core.collections.collection import filter_masks
-from mermed_core.collections.folder import FolderChange, changing
+from mermed_core.collections.folder import FolderChange, changing, check_made_by
 from mermed_core.collections.map_file import MapData
 from mermed_core.collections.pictures import image_contents
 from mermed_core.collections.projection import place_each
@@ -99,16 +99,7 @@ def add_cases(
         NothingReadableError: none can be read, and the collection holds none of the manifest's.
     """
     with changing(folder) as change:
-        if change.stated.encoder:
-            raise CollectionError(
-                f"The vectors of the collection in '{folder}' were made elsewhere ({change.stated.encoder}): "
-                "build it again from all images, with their vectors as --vectors."
-            )
-        if space.fingerprint(embedder.fingerprint) != change.stated.fingerprint:
-            raise CollectionError(
-                f"The collection in '{folder}' was made by another model: name the one that made it with "
-                "--model, or build the collection again with mermed collect."
-            )
+        check_made_by(folder, change.stated, space.fingerprint(embedder.fingerprint))
         new = _new_images(change, manifest)
         known = source_facts(sources or {}, new.frame["source"].unique())
         pictures = any(segment.file(THUMBNAILS) for segment in change.stated.segments)

@@ -84,6 +84,29 @@ def open_folder(folder: Path) -> OpenFolder:
     raise CollectionError(f"The collection in '{folder}' changes all the time; try again.")
 
 
+def check_made_by(folder: Path, stated: Stated, fingerprint: str) -> None:
+    """Makes sure that a model may add its vectors to a collection.
+
+    Args:
+        folder: the collection.
+        stated: its manifest.
+        fingerprint: of the model and its retrieval space.
+
+    Raises:
+        CollectionError: another model made the collection.
+    """
+    if stated.encoder:
+        raise CollectionError(
+            f"The vectors of the collection in '{folder}' were made elsewhere ({stated.encoder}): "
+            "build it again from all images, with their vectors as --vectors."
+        )
+    if fingerprint != stated.fingerprint:
+        raise CollectionError(
+            f"The collection in '{folder}' was made by another model: name the one that made it with "
+            f"--model, or build it again: mermed collect --data PATH_OF_THE_IMAGES --out {folder}"
+        )
+
+
 def verify_folder(folder: Path) -> tuple[int, list[Path]]:
     """Reads every file of a collection whole; returns how many bytes they have, and those that are not right.
 

@@ -234,6 +234,49 @@ def test_what_is_missing_is_a_sentence(arguments, sentence, error_of):
     assert sentence in error_of("collect", *arguments)[1]
 
 
+@pytest.mark.parametrize(
+    ("unfit", "sentence"),
+    [
+        ("cut", "vectors.npy' is missing or damaged. Build it again: mermed collect --data"),
+        ("flipped", "vectors.npy' is missing or damaged. Build it again: mermed collect --data"),
+        ("missing", "scale.npz' is missing or damaged. Build it again: mermed collect --data"),
+        ("newer", "is of format 9: a newer version has made it"),
+        (
+            "other model",
+            "was made by another model: name the one that made it with --model, or build it again",
+        ),
+    ],
+)
+def test_a_collection_that_cannot_be_added_to_is_refused_before_images_are_read(
+    collect, pictures, tmp_path, encoder_folder, monkeypatch, error_of, unfit, sentence
+):
+    collect("--data", pictures, "--modality", "cxr")
+    out, model = tmp_path / "mine", encoder_folder
+    (vectors,) = out.glob("segment-*/vectors.npy")
+    content = bytearray(vectors.read_bytes())
+    if unfit == "cut":
+        vectors.write_bytes(content[:-1])
+    elif unfit == "flipped":
+        content[-1] ^= 1
+        vectors.write_bytes(content)
+    elif unfit == "missing":
+        (vectors.parent / "scale.npz").unlink()
+    elif unfit == "newer":
+        stated = json.loads((out / "manifest.json").read_text())
+        (out / "manifest.json").write_text(json.dumps({**stated, "format": 9}))
+    else:
+        model = shutil.copytree(encoder_folder, tmp_path / "model")
+        width = Embedder.load(model).backbone.dim
+        (model / HEADS_FOLDER).mkdir(exist_ok=True)
+        narrower = RetrievalSpace(np.zeros(width, np.float32), np.eye(4, width, dtype=np.float32))
+        save_retrieval_space(model / HEADS_FOLDER, narrower)
+    monkeypatch.setattr(
+        "mermed_core.data.sources.opener.open_manifests", lambda *_, **__: pytest.fail("read")
+    )
+    arguments = ["add", out, "--data", pictures, "--model", model, "--modality", "cxr"]
+    assert sentence in error_of("collect", *map(str, arguments))[1]
+
+
 def test_a_collection_of_the_format_before_is_brought_up_to_date(collect, pictures, tmp_path, capsys):
     collection = collect("--data", pictures, "--modality", "cxr")
     old = tmp_path / "old"
