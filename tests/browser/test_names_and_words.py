@@ -62,10 +62,14 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 def tree(page: Page) -> list[Node]:
     """Returns the nodes that Chromium gives to a screen reader."""
+    return [node for node in whole_tree(page) if not node.get("ignored")]
+
+
+def whole_tree(page: Page) -> list[Node]:
     session = page.context.new_cdp_session(page)
     nodes = session.send("Accessibility.getFullAXTree")["nodes"]
     session.detach()
-    return [node for node in nodes if not node.get("ignored")]
+    return nodes
 
 
 def said_of(node: Node, key: str) -> str:
@@ -231,6 +235,52 @@ def test_what_happens_is_read_out_once(page, tmp_path):
     open_tab(page, batch_text.TAB)
     page.set_input_files("#batch-files input[type=file]", [EXAMPLES / "ct.png", EXAMPLES / "oct.png"])
     assert heard(page, "2 files done.") == ["2 files done."]
+
+
+def test_no_name_of_a_sentence_is_read_out(page):
+    """Gradio lacks the words for what is done, and would say "common.complete"."""
+    page.evaluate("""() => {
+        window.spoken = [];
+        const live = (node) => node.parentElement?.closest("[role=status], [aria-live=polite]");
+        const listen = (mutations) => {
+            for (const { target, addedNodes } of mutations)
+                for (const node of [target, ...addedNodes])
+                    if (live(node)?.ariaLive !== "off" && live(node)) spoken.push(node.textContent.trim());
+        };
+        const all = { childList: true, characterData: true, subtree: true };
+        new MutationObserver(listen).observe(document.body, all);
+    }""")
+    page.set_input_files("#classify-file input[type=file]", EXAMPLES / "cxr.png")
+    expect(page.locator(".mm-second")).to_be_visible()
+    page.wait_for_function("document.querySelector('[role=none][aria-live=off]') !== null")
+    page.wait_for_function("spoken.some((said) => said.includes('is drawn'))")
+    page.wait_for_function("spoken.includes('Loading')")
+    page.locator(".mm-announcer p").last.wait_for(state="detached", timeout=30_000)  # all was said by then
+    assert [said for said in page.evaluate("spoken") if re.fullmatch(r"[a-z]+\.[a-z_.]+", said)] == []
+
+
+def test_what_keys_work_on_lies_within_an_application(page):
+    """Orca says nothing where an application itself gets the focus, nor where the next part does."""
+    page.set_input_files("#classify-file input[type=file]", EXAMPLES / "cxr.png")
+    expect(page.locator(".mm-second")).to_be_visible()
+    open_tab(page, text.EXPLORE)
+    expect(page.locator(".mm-map-count")).to_contain_text("420")
+    for tab, part in ((text.CLASSIFY, ".mm-look"), (text.EXPLORE, ".mm-map")):
+        open_tab(page, tab)
+        page.locator(part).focus()
+        nodes = {node["nodeId"]: node for node in whole_tree(page)}
+        applications = [node for node in nodes.values() if said_of(node, "role") == "application"]
+        assert not [node for node in applications if is_focusable({"properties": [], **node})]
+        named = page.locator(part).get_attribute("aria-label")
+        (focused,) = [
+            node
+            for node in nodes.values()
+            if said_of(node, "role") == "group" and said_of(node, "name") == named
+        ]
+        parents = [nodes[focused["parentId"]]]
+        while "parentId" in parents[-1] and parents[-1]["parentId"] in nodes:
+            parents.append(nodes[parents[-1]["parentId"]])
+        assert "application" in {said_of(node, "role") for node in parents}, part
 
 
 def test_a_group_of_radio_buttons_is_one_stop_and_arrows_choose(page):
