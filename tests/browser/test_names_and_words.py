@@ -283,6 +283,19 @@ def test_what_keys_work_on_lies_within_an_application(page):
         assert "application" in {said_of(node, "role") for node in parents}, part
 
 
+def test_a_field_with_a_list_says_its_name_before_what_is_chosen(page):
+    """The list opens at once; a reader that is pointed into it says the choice, and not the field."""
+    page.get_by_role("button", name=text.PASTE_OR_CAMERA).focus()
+    field = page.get_by_role("combobox", name=text.MODALITY, exact=True).locator("visible=true")
+    page.keyboard.press("Tab")
+    expect(field).to_be_focused()
+    expect(page.get_by_role("option", selected=True)).to_be_visible()
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert field.get_attribute("aria-activedescendant") is None
+    page.keyboard.press("ArrowDown")
+    expect(field).to_have_attribute("aria-activedescendant", re.compile("option-1"))
+
+
 def test_a_group_of_radio_buttons_is_one_stop_and_arrows_choose(page):
     open_tab(page, text.EXPLORE)
     radios, legend = page.locator("#explore-colour input"), page.locator(".mm-legend")
