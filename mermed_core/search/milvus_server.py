@@ -1,5 +1,6 @@
 """Where a Milvus server is, how it is spoken to, and what of its errors a person can use."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,6 +64,8 @@ class MilvusServer:
         os.environ.setdefault(_FORKING, "0")
         from pymilvus import MilvusClient
 
+        # It writes the trace of every error that it raises, and warns of what older servers do not send.
+        logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
         with self.asked():
             return MilvusClient(uri=self.url, token=self.token, timeout=_SECONDS, grpc_options=_SELDOM)
 
@@ -95,6 +98,8 @@ class MilvusServer:
             return f"The search server at {self} does not accept what MERMED_SEARCH_TOKEN holds; correct it."
         if status == grpc.StatusCode.DEADLINE_EXCEEDED or isinstance(error, grpc.FutureTimeoutError):
             return f"The search server at {self} has not answered in time; try again, and look into its log."
+        if status == grpc.StatusCode.UNAVAILABLE:
+            return f"The search server at {self} cannot be reached; does it run, and is the address right?"
         said = details or str(getattr(error, "message", "") or error)
         plain = without_secrets(said, self.url).splitlines()[0][:300]
         if status == grpc.StatusCode.PERMISSION_DENIED:

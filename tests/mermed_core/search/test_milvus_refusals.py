@@ -1,5 +1,6 @@
 """Servers that refuse: whoever asks is told in a sentence what to do, and nobody waits for ever."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -92,6 +93,27 @@ def test_a_server_that_does_not_answer_in_time_is_a_sentence(refusing):
         return None if method == "Connect" else (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
 
     assert "has not answered in time; try again" in asked(MilvusServer(refusing(hang)))
+
+
+def test_a_server_that_is_not_there_cannot_be_reached(refusing):
+    def down(_: str, __: Mapping[str, str | bytes]) -> tuple[grpc.StatusCode, str]:
+        return grpc.StatusCode.UNAVAILABLE, "failed to connect to all addresses"
+
+    address = refusing(down)
+    assert asked(MilvusServer(address)).startswith(f"The search server at {address} cannot be reached")
+
+
+def test_an_error_is_its_sentence_alone_and_no_trace_of_the_client(refusing, caplog):
+    def refuse(method: str, _: Mapping[str, str | bytes]) -> tuple[grpc.StatusCode, str] | None:
+        return None if method == "Connect" else (grpc.StatusCode.INVALID_ARGUMENT, "out of order")
+
+    client = logging.getLogger("pymilvus")  # hands nothing on to the root
+    client.addHandler(caplog.handler)
+    try:
+        assert asked(MilvusServer(refusing(refuse))).endswith("cannot do it: out of order")
+    finally:
+        client.removeHandler(caplog.handler)
+    assert caplog.records == []
 
 
 @pytest.mark.slow
