@@ -14,9 +14,14 @@ def notice(elem_id: str) -> gr.HTML:
     return scripted_html("", elem_id, "notice.js")
 
 
-def problem(message: str) -> str:
-    """Returns a notice that something was refused and what to do."""
-    return render("notice.html", problem=message, number=fresh_number())
+def problem(message: str, before: str = "") -> str:
+    """Returns a notice that something was refused and what to do.
+
+    Args:
+        message: what is wrong, and what to do.
+        before: said as well where an image is open already: that the answer shown is not of what was refused.
+    """
+    return render("notice.html", problem=message, before=before, number=fresh_number())
 
 
 def search_in_part(recall: float) -> str:

@@ -51,6 +51,8 @@ async function load() {
     wait.hidden = true;
   } catch (error) {
     if (turn !== loading) return;
+    texts = []; // those of the picture before
+    warn();
     wait.textContent = error.message;
     wait.hidden = false;
   }
@@ -72,7 +74,8 @@ function lookForText() {
     picture.redraw();
   }, 600);
 }
-const bare = () => texts.filter((box) => !view.covered.some((other) => same(box, other)));
+const within = (box, other) => box.left >= other.left && box.top >= other.top && box.left + box.width <= other.left + other.width && box.top + box.height <= other.top + other.height;
+const bare = () => texts.filter((box) => !view.covered.some((other) => within(box, other)));
 function warn() {
   part(".mm-text").hidden = !bare().length;
 }
@@ -242,6 +245,12 @@ const ACTIONS = {
   // As the file asks, or the other way round.
   invert: () => change({ inverted: view.inverted === null ? !picture.picture?.inverted : null }),
   whole: () => change({ region: null }),
+  // Print that was not found; without a region one is to be drawn first.
+  blacken: () => {
+    if (!view.region) return setMode("region");
+    change({ covered: [...view.covered, view.region], region: null });
+    return warn();
+  },
   reset: () => {
     picture.home();
     change({ window: null, inverted: null, region: null, covered: value.view.covered });

@@ -74,6 +74,7 @@ function viewerGestures(stage, { mode, setMode, on }) {
     else if (key === "-") on.act("farther");
     else if (key === "0") on.act("reset");
     else if (key === "i") on.act("invert");
+    else if (key === "b") on.act("blacken");
     else if (key === "Enter") on.act("analyse");
     else if (key === "Escape") on.act("whole");
     else return;

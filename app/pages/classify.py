@@ -131,7 +131,7 @@ class ClassifyPage:
             ahead(query.picture)
             shown = self.answer.show(query, chosen)
         except MermedError as error:
-            return {self.notice: notice.problem(str(error))}
+            return {self.notice: notice.problem(str(error), input_text.ANSWER_BEFORE)}
         wrong = [input_text.CONCERNS[name] for name in self._wrong(query)]
         said = notice.file_notes(query.image.kind, (*wrong, *query.study.notes, *query.embedding.notes))
         seen = viewer_value(query.study, query.view)

@@ -9,7 +9,7 @@ from mermed_core.data.dicomweb import DicomwebServer, FoundStudy
 from mermed_core.errors import MermedError, StudyServerError
 
 from ..components import notice
-from ..texts import server_text
+from ..texts import input_text, server_text
 from ..uploads import Query, open_fetched
 from .answer import Shown
 
@@ -86,7 +86,10 @@ class StudyServers:
         try:
             found = self._server(name).find(asked or "")
         except MermedError as error:
-            return {self.which: gr.update(visible=False), page.notice: notice.problem(str(error))}
+            return {
+                self.which: gr.update(visible=False),
+                page.notice: notice.problem(str(error), input_text.ANSWER_BEFORE),
+            }
         if len(found) == 1:
             opened = self._opening(page, name, found[0], chosen)
             return {self.which: gr.update(visible=False), **page.show(opened, chosen)}

@@ -23,6 +23,7 @@ REGION_TOO_SMALL = "The region is too small to be analysed. Draw a larger one."
 TOO_BUSY = (
     "Too many images of other visitors are open at the moment. Try again in some minutes, or with fewer."
 )
+ANSWER_BEFORE = "The answer shown is still that of the picture before."
 DRAW_A_REGION = "A region that you draw is read at full size."
 INVERTED = "You exchanged dark and bright."
 
@@ -49,6 +50,7 @@ ACTIONS = (
     ("farther", "−", "Zoom out"),
     ("nearer", "+", "Zoom in"),
     ("invert", "Invert", "Exchange dark and bright (key I)"),
+    ("blacken", "Blacken", "Make the region that you drew black (key B)"),
     ("reset", "Reset", "Back to how the file was opened (key 0)"),
 )
 PRESETS = "Window"
@@ -61,7 +63,10 @@ PRESET_NAMES = {
     "mediastinum": "Mediastinum",
 }
 TEXT_FOUND = "Text seems to be burned into the picture (outlined): it may name the patient."
-NO_TEXT_FOUND = "Print in the picture is sought and outlined; not all of it is found, so look for yourself."
+NO_TEXT_FOUND = (
+    "Print in the picture is sought and outlined; not all of it is found. Look for yourself: draw a region over "
+    "the rest and press “Blacken”."
+)
 BLACKEN = "Blacken it"
 ANALYSE_VIEW = "Analyse this view"
 CASE_OPENED = (
@@ -71,8 +76,8 @@ CASE_OPENED = (
 NO_CASE_PICTURE = "The picture of this case is not here."
 KEYS_TITLE = "Keys"
 KEYS = (
-    "Left and right change the file, up and down the slice, + and − zoom, 0 resets, I inverts, W, M "
-    "and R choose what dragging and Shift with arrows do (with Alt: the region's size), Enter analyses. "
+    "Left and right change the file, up and down the slice, + and − zoom, 0 resets, I inverts, B "
+    "blackens the region, W, M and R choose what dragging and Shift with arrows do (with Alt: the region's size), Enter analyses. "
     "The wheel changes the slice, with Ctrl it zooms."
 )
 

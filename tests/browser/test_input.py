@@ -69,7 +69,9 @@ def test_what_can_be_read_is_shown_where_the_first_of_several_files_is_damaged(p
     expect(strip.nth(1)).to_have_attribute("aria-pressed", "true")
     strip.first.click()
     expect(page.locator("#classify-notice .mm-error")).to_contain_text("damaged")
+    expect(page.locator("#classify-notice .mm-before")).to_be_visible()  # the answer is of another picture
     expect(page.locator(".mm-look-wait")).to_contain_text("damaged")
+    expect(page.locator(".mm-look-wait")).to_have_css("background-color", "rgb(0, 0, 0)")
     strip.nth(1).click()
     expect(page.locator("#classify-notice .mm-error")).to_be_hidden()
 

@@ -237,6 +237,22 @@ def test_text_in_the_picture_is_outlined_and_blackened_on_demand(page, tmp_path)
     assert grey_at(page, 40 / 600, 22 / 600) == 0
 
 
+def test_what_was_not_found_is_blackened_by_hand_and_the_model_sees_it_black(page):
+    upload(page, EXAMPLES / "cxr.png")
+    expect(saw(page)).to_have_text("The model saw: the whole picture. ")
+    stage = page.locator(".mm-look")
+    stage.press("b")  # without a region one is to be drawn
+    expect(page.get_by_role("button", name="Region", exact=True)).to_have_attribute("aria-pressed", "true")
+    stage.press("Shift+ArrowRight")  # the middle of the picture
+    assert grey_at(page, 0.5, 0.5) > 0
+    page.get_by_role("button", name="Blacken", exact=True).click()
+    expect(page.locator(".mm-region")).to_be_hidden()
+    assert grey_at(page, 0.5, 0.5) == 0
+    page.get_by_role("button", name="Analyse this view").click()
+    expect(saw(page)).to_contain_text("text blackened")
+    expect(page.locator("#classify-notice")).to_contain_text("One part of the picture was blackened")
+
+
 def test_a_picture_is_for_its_own_visitor_and_leaves_nothing_in_the_browser(page, browser, address):
     upload(page, EXAMPLES / "oct.png")
     expect(page.locator("#classify-modality .mm-headline")).to_contain_text("OCT")

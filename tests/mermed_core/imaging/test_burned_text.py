@@ -38,3 +38,20 @@ def test_print_is_found_and_its_box_covers_it(side, size):
 def test_dark_print_on_white_is_found_too():
     pixels, _ = with_words(np.zeros((400, 400, 3), np.uint8), 16, (12, 20))
     assert find_text(255 - pixels)
+
+
+def test_the_fainter_lines_of_a_block_are_covered_with_its_first():
+    """Print over what is bright stands out less, line by line, and words may lie further apart."""
+    lines = "DOE, JANE   F 64Y\nMRN 0012345\n12.03.2024 10:14"
+    ground = np.clip(np.arange(300)[:, None] * 4 + 100, 0, 205).repeat(500, 1).astype(np.uint8)
+    image = Image.fromarray(np.stack([ground] * 3, -1))
+    drawn = ImageDraw.Draw(image)
+    font = ImageFont.truetype(str(font_file()), 22)
+    drawn.multiline_text((14, 6), lines, fill=(255, 255, 255), font=font)
+    covered = np.asarray(image).copy()
+    boxes = find_text(covered)
+    for box in boxes:
+        covered[box.top : box.top + box.height, box.left : box.left + box.width] = 0
+    assert (covered == 255).sum() < 0.05 * (np.asarray(image) == 255).sum()
+    assert len(boxes) < 6
+    assert sum(box.height * box.width for box in boxes) < 0.2 * 300 * 500
