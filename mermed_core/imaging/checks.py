@@ -6,7 +6,7 @@ says how many of each modality are.
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import laplace
+from scipy.ndimage import laplace, maximum_filter1d, percentile_filter, uniform_filter1d
 from skimage.filters.rank import median
 
 from mermed_core.imaging.frames import find_picture
@@ -21,6 +21,9 @@ _ENLARGED = 0.32
 _COARSE_SIDE, _DETAIL_SIDE = 48, 96  # pixels of the shorter side
 _LEAST_ENLARGED = 192  # px; of a smaller picture too little lies beyond its half band
 _JUDGED_SIDE = 768
+_STEPPED = 0.55  # of the mean change from line to line
+_MOST_STEPS = 120
+_STEP_REACH, _STEP_RANK, _STEP_LINES = 11, 35, 512  # lines, percent, pixels of a line that are looked at
 _LATTICE = 5.5  # in powers of e
 # Cycles a pixel of the colour carriers of analogue video (NTSC, PAL), as digitisers sampled it: old cameras
 # of eyes and skin left them in pictures. Source: ITU-R BT.470 at the 12.27, 13.5 and 14.75 MHz of digitisers.
@@ -83,13 +86,15 @@ def sharpness(pixels: np.ndarray) -> float:
 def is_enlarged(pixels: np.ndarray) -> bool:
     """Tells whether pixels (height, width, 3) were made from a picture of about 96 px or less.
 
-    Either more than half of the rows and of the columns repeat their neighbours, or detail ends where a
-    picture of 96 px has none: what lies beyond it is little beside what lies beyond 48 px.
+    Either more than half of the rows and of the columns repeat their neighbours, or they hardly change but in
+    few steps (repeated before they were saved as JPEG), or detail ends where a picture of 96 px has none:
+    what lies beyond it is little beside what lies beyond 48 px.
     """
     cut = find_picture(pixels).cut(pixels)
     if min(cut.shape[:2]) < _LEAST_ENLARGED:
         return False
-    if all(_repeats(np.moveaxis(cut, axis, 0)) for axis in (0, 1)):
+    ways = [np.moveaxis(cut, axis, 0) for axis in (0, 1)]
+    if all(map(_repeats, ways)) or all(map(_in_few_steps, ways)):
         return True
     image = Image.fromarray(np.ascontiguousarray(_resized(cut, _JUDGED_SIDE))).convert("L")
     if min(image.size) < _LEAST_ENLARGED:
@@ -100,6 +105,18 @@ def is_enlarged(pixels: np.ndarray) -> bool:
 def _repeats(lines: np.ndarray) -> bool:
     """Returns whether more than half of the lines (lines, length, 3) are the same as the one before."""
     return bool((lines[1:] == lines[:-1]).all(axis=(1, 2)).mean() > 0.5)
+
+
+def _in_few_steps(lines: np.ndarray) -> bool:
+    """Returns whether lines (lines, length, 3) change by few steps, and hardly between them."""
+    part = _grey(lines[:, :: max(1, lines.shape[1] // _STEP_LINES)])
+    change = np.abs(np.diff(part, axis=0)).mean(axis=1)
+    change += 0.05 * change.mean()
+    between = percentile_filter(change, _STEP_RANK, size=_STEP_REACH)
+    if between.mean() >= _STEPPED * change.mean():
+        return False
+    steps = (change >= maximum_filter1d(change, 3)) & (change > uniform_filter1d(change, _STEP_REACH))
+    return int(steps.sum()) <= _MOST_STEPS
 
 
 def _beyond(image: Image.Image, side: int) -> float:

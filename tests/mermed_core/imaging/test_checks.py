@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -58,6 +60,28 @@ def test_a_photograph_of_a_screen_is_told_by_its_pattern(name):
 def test_a_small_picture_that_was_enlarged_is_told_by_where_its_detail_ends(name, way):
     small = Image.fromarray(EXAMPLES[name]).resize((60, 60), Image.Resampling.BOX)
     assert concerns(np.asarray(small.resize((600, 600), way)), name) == ("enlarged",)
+
+
+@pytest.mark.parametrize("name", ["cxr", "ct", "dermatology", "pathology"])
+@pytest.mark.parametrize(("side", "enlarged"), [(60, 600), (96, 512)])
+def test_a_picture_whose_pixels_were_repeated_is_told_when_it_was_saved_as_jpeg(name, side, enlarged):
+    small = Image.fromarray(EXAMPLES[name]).resize((side, side), Image.Resampling.BOX)
+    assert checks.is_enlarged(_saved(small.resize((enlarged, enlarged), Image.Resampling.NEAREST), 85))
+
+
+@pytest.mark.parametrize("quality", [85, 30])
+def test_neither_the_blocks_of_jpeg_nor_a_picture_of_more_pixels_is_called_enlarged(quality):
+    for name in ("cxr", "ct", "dermatology", "pathology"):
+        image = Image.fromarray(EXAMPLES[name])
+        assert not checks.is_enlarged(_saved(image, quality)), name
+        doubled = image.resize((160, 160), Image.Resampling.BOX).resize((480, 480), Image.Resampling.NEAREST)
+        assert not checks.is_enlarged(_saved(doubled, quality)), name
+
+
+def _saved(image: Image.Image, quality: int) -> np.ndarray:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer).convert("RGB"))
 
 
 def test_the_colour_carrier_of_video_and_a_ridge_are_no_screen():
