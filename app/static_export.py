@@ -24,7 +24,16 @@ from .components.templates import render, script
 from .texts import case_text, map_text
 
 MARK = "explorer.js"  # every export holds it
-_STYLES = ("static/page", "hidden", "cases", "drawing", "collection_map", "map_labels", "walk")
+_STYLES = (
+    "static/page",
+    "hidden",
+    "cases",
+    "drawing",
+    "collection_map",
+    "map_labels",
+    "walk",
+    "static/page_whole",
+)
 _CHUNK = 1000  # records of a file, and pictures of a folder
 _MOST_CHUNKS = 100  # of records that are read when the page opens; of more each when it is needed
 

@@ -73,8 +73,9 @@ def test_a_missing_file_is_said_loudly(page, folder, name):
         missing.write_bytes(content)
 
 
+@pytest.mark.parametrize("kept", [0, 0.5], ids=["missing", "cut off"])
 @pytest.mark.parametrize("name", ["explorer.js", "style.css"])
-def test_a_page_without_its_script_or_style_says_so(page, folder, name):
+def test_a_page_without_its_script_or_style_says_so(page, folder, name, kept):
     place = (folder / "index.html").as_uri()
     page.goto(place)
     expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
@@ -83,6 +84,8 @@ def test_a_page_without_its_script_or_style_says_so(page, folder, name):
     missing = folder / name
     content = missing.read_bytes()
     missing.unlink()
+    if kept:
+        missing.write_bytes(content[: int(kept * len(content))])
     try:
         page.goto(place)
         expect(notice).to_be_visible()
