@@ -64,8 +64,8 @@ PRESET_NAMES = {
 }
 TEXT_FOUND = "Text seems to be burned into the picture (outlined): it may name the patient."
 NO_TEXT_FOUND = (
-    "Print in the picture is sought and outlined; not all of it is found. Look for yourself: draw a region over "
-    "the rest and press “Blacken”."
+    "Print in the picture is sought and outlined; not all of it is found. Look for yourself: draw a region "
+    "over the rest and press “Blacken”."
 )
 BLACKEN = "Blacken it"
 ANALYSE_VIEW = "Analyse this view"
@@ -77,8 +77,8 @@ NO_CASE_PICTURE = "The picture of this case is not here."
 KEYS_TITLE = "Keys"
 KEYS = (
     "Left and right change the file, up and down the slice, + and − zoom, 0 resets, I inverts, B "
-    "blackens the region, W, M and R choose what dragging and Shift with arrows do (with Alt: the region's size), Enter analyses. "
-    "The wheel changes the slice, with Ctrl it zooms."
+    "blackens the region, W, M and R choose what dragging and Shift with arrows do (with Alt: the region's "
+    "size), Enter analyses. The wheel changes the slice, with Ctrl it zooms."
 )
 
 # What the viewer's scripts say.
