@@ -84,7 +84,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     const all = [...result.suspects];
     if (wanted === "least") all.reverse();
     if (wanted === "reason") all.sort((a, b) => a.reason.localeCompare(b.reason) || b.score - a.score);
-    const keep = { open: (it) => !decided[it.key], accepted: (it) => decided[it.key] === "accepted", flagged: (it) => it.flagged }[part(".mm-check-show").value];
+    const keep = { open: (it) => !decided[it.key], accepted: (it) => decided[it.key] === "accepted", dismissed: (it) => decided[it.key] === "dismissed", flagged: (it) => it.flagged }[part(".mm-check-show").value];
     shown = keep ? all.filter(keep) : all;
     part(".mm-check-count").textContent = all.length ? filled("suspects", digits.format(shown.length), digits.format(all.length)) : sentences.no_suspects;
     part(".mm-check-count").parentElement.classList.toggle("mm-alone", !all.length);

@@ -51,7 +51,13 @@ FILES = (
     ("pictures", "Small pictures", "The small pictures and the table as ZIP"),
 )
 CHECKS, CHECKS_START, CHECKS_CANCEL = "Checks", "Run the checks", "Cancel"
-CHECK_SHOWN = (("all", "all"), ("flagged", "flagged"), ("open", "undecided"), ("accepted", "accepted"))
+CHECK_SHOWN = (
+    ("all", "all"),
+    ("flagged", "flagged"),
+    ("open", "undecided"),
+    ("accepted", "accepted"),
+    ("dismissed", "dismissed"),
+)
 CHECK_ORDERS = (("most", "most suspicious"), ("least", "least suspicious"), ("reason", "what was found"))
 SHOW, LIGHT_ALL, CHECK_TABLE = "Show", "Show these on the map", "CSV"
 CHECK_TABLE_HINT = "All findings of this check with your decisions, for a spreadsheet"

@@ -165,6 +165,12 @@ def test_checks_run_on_demand_and_their_cases_light_up_on_the_map(page):
     first.get_by_role("button", name="Dismiss").click()
     page.locator(".mm-check-show").select_option("open")
     expect(page.locator(".mm-check-count")).not_to_contain_text("24 of 24")
+    page.locator(".mm-check-show").select_option(
+        "dismissed"
+    )  # one that was dismissed by mistake is found again
+    expect(page.locator(".mm-check-count")).to_contain_text("1 of 24")
+    expect(page.locator(".mm-suspect [data-decide=dismissed]")).to_have_attribute("aria-pressed", "true")
+    page.locator(".mm-check-show").select_option("open")
     with page.expect_download() as download:
         page.locator(".mm-check-table").click()
     lines = Path(download.value.path()).read_text().splitlines()
