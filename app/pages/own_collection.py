@@ -1,8 +1,9 @@
 """Your images: a ZIP archive, or a folder that the host opens, becomes a map with a page of its own."""
 
 import shutil
+import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from .answer import Shown
 from .kept_list import KeptList
 
 _QUEUE = "own_collection"  # of its own: one visitor's images at a time, while single images are answered
+_PATIENCE = 30.0  # seconds that a few images take at most
 
 
 @dataclass(eq=False, repr=False)  # no log can hold it
@@ -39,12 +41,26 @@ class Work:
         gathering: of its images; None before they are listed.
         address: of the page, "" before there is one.
         card: the way to it, "" before there is one.
+        stopping: the visitor wants it to stop; what embeds the images shows last that it did.
+        unwanted: the visitor wants no more of it.
+        running: images are being embedded.
+        over: they no longer are.
     """
 
     images: OwnImages
     gathering: Gathering | None = None
     address: str = ""
     card: str = ""
+    stopping: bool = False
+    unwanted: bool = False
+    running: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def leave(self) -> None:
+        """Ends the embedding, and waits until the few images that are under way are done."""
+        self.unwanted = True
+        if self.running.is_set():
+            self.over.wait(_PATIENCE)
 
 
 class OwnCollectionPage:
@@ -102,7 +118,7 @@ class OwnCollectionPage:
         if not path:
             return {}
         data = take(path)  # first of all, so that the upload is gone whatever comes next
-        _unpacked_no_more(work)
+        _leave(work)
         room = self._pages.room()
         try:
             images, files = from_archive(Path(path).name, data, room)
@@ -117,6 +133,7 @@ class OwnCollectionPage:
         try:
             self._pages.check_free()  # before anybody waits for nothing
             work = self._chosen(work, typed)
+            work.stopping = False
             yield {**self._shown(work, progress_bar(0, 0, "")), self.stop: gr.update(visible=True)}
             manifest = self._pages.quietly(work.images.manifest, modality or None)
             work.gathering = Gathering(self._predictor, manifest)
@@ -128,6 +145,7 @@ class OwnCollectionPage:
         """Goes on where it was stopped."""
         try:
             if work is not None and work.gathering is not None:
+                work.stopping = False
                 yield from self._embed(work)
         except MermedError as error:
             yield self._shown(work, problem=str(error))
@@ -141,8 +159,15 @@ class OwnCollectionPage:
             yield self._shown(work, problem=str(error))
 
     def stopped(self, work: Work | None) -> Shown:
-        """Shows what is embedded when it was stopped."""
-        gathering = work.gathering if work else None
+        """Stops the embedding, and shows how far it is.
+
+        Progress that is on its way to the page may come after this answer; so the embedding itself shows last
+        that it was stopped.
+        """
+        if work is None:
+            return self._shown(None)
+        work.stopping = True
+        gathering = work.gathering
         if gathering is None:
             return self._shown(work)
         said = own_collection_text.progress(gathering.done, gathering.total, 0, None)
@@ -156,7 +181,7 @@ class OwnCollectionPage:
 
     def forgets(self, work: Work | None) -> Shown:
         """Deletes the images and the page."""
-        _unpacked_no_more(work)
+        _leave(work)
         if work is not None and work.address:
             self._pages.forget(work.address)
         return self._shown(None, result=result_card(own_collection_text.FORGOTTEN))
@@ -190,13 +215,26 @@ class OwnCollectionPage:
         gathering = work.gathering
         assert gathering is not None
         before, pace = gathering.done, Pace(gathering.total - gathering.done)
-        while gathering.done < gathering.total:
-            self._pages.quietly(gathering.step)
-            pace.done = gathering.done - before
-            said = own_collection_text.progress(gathering.done, gathering.total, pace.rate, pace.seconds_left)
-            bar = progress_bar(gathering.done, gathering.total, said)
-            yield {**self._shown(work, bar), self.stop: gr.update(visible=True)}
-        yield from self._draw(work)
+        work.over.clear()
+        work.running.set()
+        try:
+            while gathering.done < gathering.total and not (work.stopping or work.unwanted):
+                self._pages.quietly(gathering.step)
+                pace.done = gathering.done - before
+                said = own_collection_text.progress(
+                    gathering.done, gathering.total, pace.rate, pace.seconds_left
+                )
+                bar = progress_bar(gathering.done, gathering.total, said)
+                yield {**self._shown(work, bar), self.stop: gr.update(visible=True)}
+        finally:
+            work.running.clear()
+            work.over.set()
+        if work.unwanted:
+            yield self._shown(None, result=result_card(own_collection_text.FORGOTTEN))
+        elif work.stopping:
+            yield self.stopped(work)
+        else:
+            yield from self._draw(work)
 
     def _draw(self, work: Work) -> Iterator[Shown]:
         """Writes the collection and makes its page; the images themselves are not needed any more."""
@@ -267,9 +305,8 @@ class OwnCollectionPage:
                     queue=False,
                     **hidden,
                 )
-        self.stop.click(
-            self.stopped, self._work, parts, cancels=running, api_name="own_stop", queue=False, **hidden
-        )
+        # Cancelling what runs would leave the page at its progress where that comes after this answer.
+        self.stop.click(self.stopped, self._work, parts, api_name="own_stop", queue=False, **hidden)
         forgotten = self.forget.click(
             self.forgets,
             self._work,
@@ -290,6 +327,13 @@ class OwnCollectionPage:
                 queue=False,
                 show_progress="hidden",
             )
+
+
+def _leave(work: Work | None) -> None:
+    """Ends what is done with a visitor's images, and deletes what was unpacked of them."""
+    if work is not None:
+        work.leave()
+        work.images.forget()
 
 
 def _unpacked_no_more(work: Work | None) -> None:

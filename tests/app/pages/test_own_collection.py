@@ -2,10 +2,13 @@
 
 import io
 import re
+import shutil
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import cast
 
 import gradio as gr
@@ -17,6 +20,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from app.own_pages import OwnPages
+from app.pages.answer import Shown
 from app.pages.own_collection import OwnCollectionPage, Work
 from app.services import VISIT_SECONDS, Bringing
 from app.texts import own_collection_text
@@ -165,6 +169,53 @@ def test_stopped_it_keeps_what_is_embedded_and_goes_on(page, pages, archive, ser
     list(page.resume(work))
     assert len(collection_of(pages)[0]) == IMAGES
     assert sum(embedded) == IMAGES  # none of them twice
+
+
+def test_the_last_that_a_stopped_embedding_shows_is_that_it_was_stopped(page, pages, archive):
+    """Its progress may reach the page after the answer to the press, and would hide the way to go on."""
+    work = unpacked(page, archive)
+    running = page.run(work, "", "")
+    next(running)
+    next(running)
+    page.stopped(work)
+    *_, last = running
+    assert "Stopped. 16 of 41 images." in last[page.progress]
+    assert last[page.go_on]["visible"] is last[page.part]["visible"] is True
+    assert last[page.stop]["visible"] is False
+    list(page.resume(work))
+    assert len(collection_of(pages)[0]) == IMAGES
+
+
+def test_a_stop_while_the_images_are_listed_embeds_none(page, archive):
+    work = unpacked(page, archive)
+    running = page.run(work, "", "")
+    next(running)
+    page.stopped(work)
+    *_, last = running
+    assert "Stopped. 0 of 41 images." in last[page.progress]
+    assert last[page.go_on]["visible"] is True
+
+
+@pytest.mark.parametrize("how", ["forgotten", "another archive"])
+def test_images_that_are_not_wanted_any_more_are_not_shown_again(page, archive, tmp_path, how):
+    another = shutil.copy(archive, tmp_path / "another.zip")
+    work = unpacked(page, archive)
+    folder = work.images.folder
+    running = page.run(work, "", "")
+    next(running)
+    next(running)
+    shown: list[Shown] = []
+    finishing = Thread(target=lambda: shown.extend(running))
+    leaving = Thread(target=lambda: page.forgets(work) if how == "forgotten" else page.unpack(work, another))
+    leaving.start()
+    while not work.unwanted:
+        time.sleep(0.01)
+    finishing.start()
+    for thread in (leaving, finishing):
+        thread.join()
+    assert shown[-1][page._work] is None
+    assert len(shown) == 1  # not one image was embedded after that
+    assert not folder.exists()
 
 
 def test_what_is_embedded_can_be_explored_without_the_rest(page, pages, archive):
