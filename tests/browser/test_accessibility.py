@@ -1,10 +1,13 @@
 """axe on every page, light and dark: no serious or critical fault in the explorer's own parts."""
 
+import io
 import re
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
@@ -12,7 +15,7 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 pytest.importorskip("axe_playwright_python")
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Page, expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 expect.set_options(timeout=60_000)
@@ -76,6 +79,60 @@ def test_no_page_has_a_serious_fault(
         found[name] = faults_at_rest(page)
     page.close()
     assert found == {name: [] for name in TABS}
+
+
+FOCUSED = {
+    "Classify": (".mm-look", ".mm-look-tools button[aria-pressed=true]", ".mm-look-tools [data-do]"),
+    "Explore": (
+        *(".mm-map", ".mm-map-tools button[aria-pressed=true]", ".mm-map-tools [aria-pressed=false]"),
+        *(".mm-switch button[aria-pressed=true]", ".mm-legend button"),
+    ),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_where_the_focus_is_can_be_seen(browser: Browser, address: str, scheme: Literal["light", "dark"]):
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(60_000)
+    page.goto(f"{address}/?__theme={scheme}")
+    page.locator("#classify-examples button").first.click()
+    expect(page.locator(".mm-second")).to_be_visible()
+    page.keyboard.press("Tab")  # from now on the focus is moved by keys
+    unseen = {}
+    for name, parts in FOCUSED.items():
+        page.get_by_role("tab", name=name, exact=True).click()
+        page.keyboard.press("Tab")
+        for part in parts:
+            drawn, wanted = _drawn_by_focus(page, part)
+            if drawn < wanted:
+                unseen[part] = (drawn, wanted)
+    page.close()
+    assert unseen == {}
+
+
+def _drawn_by_focus(page: Page, part: str) -> tuple[int, int]:
+    """Returns how many pixels are others with the focus, and how many a ring of 1 px has, less a fifth."""
+    element = page.locator(f"{part} >> visible=true").first
+    element.scroll_into_view_if_needed()
+    box = element.bounding_box()
+    assert box is not None
+    clip: FloatRect = {
+        "x": max(0.0, box["x"] - 6),
+        "y": max(0.0, box["y"] - 6),
+        "width": box["width"] + 12,
+        "height": min(box["height"] + 12, 900 - max(0.0, box["y"] - 6)),
+    }
+
+    def grey() -> np.ndarray:
+        image = Image.open(io.BytesIO(page.screenshot(clip=clip)))
+        return np.asarray(image.convert("L"), np.int16)
+
+    page.evaluate("() => document.querySelector('.mm-languages a').focus({ preventScroll: true })")
+    without = grey()
+    element.evaluate("element => element.focus({ preventScroll: true })")
+    expect(element).to_be_focused()
+    changed = int((np.abs(grey() - without) > 25).sum())
+    return changed, int(0.8 * 2 * (box["width"] + min(box["height"], 300) - 10))
 
 
 def _label(page: Page) -> None:
