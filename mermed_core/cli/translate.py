@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mermed_core.cli.arguments import add_served
 
-SUMMARY = "Write every English sentence into one file, to be translated, or bring that file up to date."
+SUMMARY = "Write every English sentence into one file to be translated, or update that file."
 DETAILS = """\
     mermed translate fr                                   begins fr.toml
     mermed serve --languages . --language fr              serves what of it is translated
