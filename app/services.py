@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.folder import Watched
 from mermed_core.collections.pictures import Pictures
 from mermed_core.collections.store import load_collection
 from mermed_core.data.dicomweb import DicomwebServer, dicomweb_servers
@@ -54,6 +55,7 @@ class Services:
         own: whether the server keeps the visitor's own collection that these pages are of; None where it is
             none.
         beside: a second collection, whose map stands beside the first.
+        watched: tells whether the collection's folder was changed since; None where there is none.
     """
 
     predictor: Predictor
@@ -63,6 +65,7 @@ class Services:
     own: bool | None = None
     notes: SharedNotes | None = None
     beside: Collection | None = None
+    watched: Watched | None = None
     _checks: dict[int, CheckJob] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def checks_of(self, collection: Collection) -> CheckJob:
@@ -86,9 +89,10 @@ def load_services(settings: Settings) -> Services:
         bringing = Bringing(settings.folders, OwnPages(VISIT_SECONDS, settings.kept_collections))
     try:
         server = MilvusServer.parse(settings.search, settings.search_token) if settings.search else None
+        watched = Watched(settings.collection)  # before it is opened: a change meanwhile is told
         loaded = Predictor.load(settings.model, settings.collection, pictures=pictures, server=server)
         notes = SharedNotes(settings.collection, writable=settings.notes)
-        services = Services(loaded, loaded.no_collection, dicomweb, bringing, notes=notes)
+        services = Services(loaded, loaded.no_collection, dicomweb, bringing, notes=notes, watched=watched)
     except (CollectionError, SearchServerError) as error:
         logger.warning("no collection: %s", error)
         services = Services(Predictor.load(settings.model), str(error), dicomweb, bringing)

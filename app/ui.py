@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.folder import Watched
 from mermed_core.errors import MermedError
 from mermed_core.incidents import record_incident
 from mermed_core.inference.own_collection import with_collection
@@ -25,7 +26,7 @@ from mermed_core.languages.say import in_readers_words, speaking, spoken
 from mermed_core.settings import Settings
 
 from . import theme
-from .components.header import LanguageLink, header, language_links
+from .components.header import LanguageLink, changed_banner, header, language_links
 from .components.html_parts import static_html
 from .components.templates import script
 from .pages.about import AboutPage
@@ -202,6 +203,8 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
     ) as blocks:
         query = gr.State(None)  # goes with the visit
         static_html(header(services, links), "header")
+        if services.watched is not None:
+            _tells_changes(blocks, services.watched)
         first = "classify" if services.own is None else "explore"
         with gr.Tabs(selected=first, overflow_behavior="wrap") as tabs:
             with gr.Tab(text.CLASSIFY, id="classify", render_children=True):
@@ -253,6 +256,17 @@ def _bring(services: Services) -> BaseRoute:
 
     OwnCollectionPage(services.predictor, bringing.pages, build, bringing.folders)
     return bringing.pages.route(build)
+
+
+def _tells_changes(blocks: gr.Blocks, watched: Watched) -> None:
+    """Tells whoever opens the page that the collection's folder is not what is shown any more."""
+    said = static_html(changed_banner(), "collection-changed")
+    said.visible = False  # takes no room
+
+    def changes() -> dict[str, Any]:
+        return gr.update(visible=watched.changed)
+
+    blocks.load(changes, None, said, queue=False, show_progress="hidden", api_visibility="private")
 
 
 def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:

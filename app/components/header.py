@@ -52,3 +52,8 @@ def header(services: Services, links: Sequence[LanguageLink] = ()) -> str:
         words=own_collection_text,
         cases="" if collection is None else case_text.cases_in(collection),
     )
+
+
+def changed_banner() -> str:
+    """Returns what stands below the header where the collection's folder has changed."""
+    return render("changed_banner.html")

@@ -70,6 +70,10 @@ TAGLINE = "One foundation model for seven kinds of medical image, with nothing t
 CLASSIFY, SIMILAR, EXPLORE, ABOUT = "Classify", "Similar cases", "Explore", "About"
 NO_COLLECTION = "No collection is loaded."
 NO_COLLECTION_BANNER = "No collection is loaded, so there are no similar cases and there is no map."
+COLLECTION_CHANGED = (
+    "The collection was changed since this page was started: cases were added, or are removed that are still "
+    "shown here. Whoever runs the page starts it again to show the collection as it is."
+)
 UPLOAD_INCOMPLETE = "The upload was incomplete. Please send the file again."
 
 # Opening an image
@@ -93,6 +97,18 @@ OVERLAY, OVERLAY_OPACITY, LESS, MORE = "Overlay", "Opacity of the heat map", "le
 MODALITY_HERE = "Detected from the pixels alone."
 FINDINGS = "Findings"
 FINDINGS_HERE = "Each finding comes with a probability, and with whether it held in other hospitals' images."
+WHAT_TO_DO = "What you can do"
+IF_UNLIKE = (
+    "Look at the similar cases below: what their labels say is known of them, and not of this image.",
+    "If a frame, a page or another picture surrounds it, draw a region and press “Analyse this view”.",
+    "On the tab “Your classifier”, labels of your own are learned from a few images.",
+)
+IF_UNKNOWN = (
+    "MR, mammography, X-rays of anything but the chest, and photographs are none of the seven kinds: nothing "
+    "can be said of them.",
+    "If a frame, a page or another picture surrounds it, draw a region and press “Analyse this view”.",
+    "If the window hides what it shows, choose another one and press “Analyse this view”.",
+)
 WHAT_IT_IS_WORTH = "What these words are worth"
 FIGURES_CAPTION = (
     "On held-out images of the sources it learned from; a class counts as found unless it is called unlikely "

@@ -84,6 +84,29 @@ def open_folder(folder: Path) -> OpenFolder:
     raise CollectionError(f"The collection in '{folder}' changes all the time; try again.")
 
 
+class Watched:
+    """The state of a collection's folder when it was opened; a page that serves it shows that one.
+
+    Args:
+        folder: the collection.
+
+    Raises:
+        CollectionError: there is no collection that can be used.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._state = read_stated(folder).state
+
+    @property
+    def changed(self) -> bool:
+        """Whether cases were added or removed since, or the collection is not there any more."""
+        try:
+            return read_stated(self._folder).state != self._state
+        except CollectionError:
+            return True
+
+
 def check_made_by(folder: Path, stated: Stated, fingerprint: str) -> None:
     """Makes sure that a model may add its vectors to a collection.
 

@@ -1,11 +1,14 @@
 import shutil
 import socket
 
+import gradio as gr
 import pytest
 
 from app.services import begin_warm_up, load_services
-from app.ui import serve
+from app.texts import text
+from app.ui import build_app, serve
 from app.uploads import FOLDER_VARIABLE
+from mermed_core.collections.changes import remove_cases
 from mermed_core.collections.folder import changing
 from mermed_core.errors import ModelError, SearchServerError, SettingsError
 from mermed_core.files import ASSETS, BUNDLED_COLLECTION
@@ -38,6 +41,27 @@ def test_a_damaged_collection_is_not_loaded_and_said(tmp_path):
     services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(folder)}))
     assert services.predictor.collection is None
     assert "damaged" in services.missing_collection
+
+
+def test_a_page_tells_who_opens_it_that_its_collection_was_changed_since(tmp_path):
+    folder = shutil.copytree(BUNDLED_COLLECTION, tmp_path / "collection")
+    services = load_services(Settings.from_environment({"MERMED_COLLECTION": str(folder)}))
+    blocks = build_app(services)
+    (event,) = [each for each in blocks.fns.values() if each.name == "changes"]
+    (said,), tells = event.outputs, event.fn
+    assert isinstance(said, gr.HTML)
+    assert tells is not None
+    assert text.COLLECTION_CHANGED in said.value
+    assert said.visible is tells()["visible"] is False
+    collection = services.predictor.collection
+    assert collection is not None
+    remove_cases(folder, cases=[collection.records["case_id"].iloc[0]])
+    assert tells()["visible"] is True
+    again = load_services(Settings.from_environment({"MERMED_COLLECTION": str(folder)})).watched
+    assert again is not None
+    assert not again.changed
+    shutil.rmtree(folder)
+    assert again.changed
 
 
 def test_the_first_visitor_finds_all_set_up(services, monkeypatch):
