@@ -9,14 +9,22 @@ from mermed_core.records import Analysis, Familiarity, Likelihood
 from mermed_core.reports.case import wording
 from mermed_core.reports.case.findings import FindingSet, finding_sets
 
-from ..texts import batch_text, spoken_text
+from ..texts import batch_text, spoken_text, text
 from .html_parts import fresh_number
 from .templates import render
 
 
 def empty() -> str:
     """Returns what stands there before there is an image."""
-    return render("findings.html", sets=None)
+    return render("findings.html", sets=None, hints=())
+
+
+def none_given(analysis: Analysis) -> str:
+    """Returns that no findings are given and what can be done; "" where some are."""
+    if analysis.familiarity is Familiarity.FAMILIAR:
+        return ""
+    known = analysis.familiarity is Familiarity.UNLIKE
+    return render("findings.html", sets=(), hints=text.IF_UNLIKE if known else text.IF_UNKNOWN)
 
 
 def findings_card(
@@ -39,7 +47,8 @@ def findings_card(
         return ""
     sets = finding_sets(analysis, label_sets, metrics, doubts)
     said = spoken_text.findings([(each.title, verdict) for each in sets if (verdict := _verdict(each))])
-    return render("findings.html", sets=sets, chosen=chosen, pick=pick, said=said, number=fresh_number())
+    about = {"hints": (), "chosen": chosen, "pick": pick, "said": said, "number": fresh_number()}
+    return render("findings.html", sets=sets, **about)
 
 
 def _verdict(found: FindingSet) -> str:

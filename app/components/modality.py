@@ -9,13 +9,13 @@ from ..texts import spoken_text, text
 from .html_parts import fresh_number
 from .templates import render
 
-_SHOWN = 3
+_SHOWN = 3  # of the modalities always; the others where the card has room for them
 _LEAST = 0.005  # a smaller share would be a bar without length
 
 
 def empty() -> str:
     """Returns what stands there before there is an image."""
-    return render("modality.html", analysis=None)
+    return render("modality.html", analysis=None, bars=[_bar(key, None) for key in MODALITIES])
 
 
 def modality_card(analysis: Analysis, chosen: str | None) -> str:
@@ -47,7 +47,8 @@ def modality_card(analysis: Analysis, chosen: str | None) -> str:
         unlike=why,
         degree=text.degree(analysis.familiarity, only_just=only_just(analysis.reason)),
         doubtful=only_just(analysis.reason),
-        bars=[_bar(key, share) for key, share in list(analysis.modality.items())[:_SHOWN] if share >= _LEAST],
+        bars=[_bar(key, share) for key, share in analysis.modality.items()],
+        shown=sum(share >= _LEAST for share in list(analysis.modality.values())[:_SHOWN]),
         header=_header_modality(analysis, seen),
         contradicted=analysis.header_modality not in (None, seen),
     )
@@ -65,10 +66,10 @@ def _header_modality(analysis: Analysis, seen: str) -> str:
     return "" if stated is None else text.header_modality(stated, seen if analysis.in_distribution else None)
 
 
-def _bar(key: str, share: float) -> dict[str, str]:
+def _bar(key: str, share: float | None) -> dict[str, str]:
     return {
         "name": text.modality_name(key),
-        "share": f"{share:.4f}",
+        "share": f"{share or 0:.4f}",
         "colour": MODALITIES[key].colour,
-        "percent": text.percent(share),
+        "percent": "" if share is None else text.percent(share),
     }

@@ -118,7 +118,8 @@ class Answer:
             self.modality: modality.modality_card(analysis, chosen or None),
             self.findings: findings.findings_card(
                 analysis, self._predictor.tasks, metrics, first or "", doubts(self._predictor, analysis)
-            ),
+            )
+            or findings.none_given(analysis),
             self.explained: gr.update(
                 choices=self._maps.choices(analysis), value=first, visible=first is not None
             ),

@@ -28,6 +28,7 @@ from mermed_core.collections.collection import Collection, Description
 from mermed_core.data.manifest import LabelSet
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
+from mermed_core.modalities import MODALITIES
 from mermed_core.models.model_metrics import (
     ClassMetrics,
     Estimate,
@@ -255,6 +256,7 @@ def test_findings_that_do_not_exclude_each_other_get_no_common_verdict_whatever_
 def test_an_unknown_image_gets_no_findings():
     unknown = analysis(*DRUSEN, familiarity=UNKNOWN)
     assert findings.findings_card(unknown, [RETINA], ModelMetrics()) == ""
+    assert "none of the seven kinds" in findings.none_given(unknown)
     html = modality.modality_card(unknown, None)
     assert "Not an image the model recognises" in html
     assert "Because." in html
@@ -287,6 +289,8 @@ def test_the_room_of_the_second_look_is_kept_before_it_comes():
 def test_an_image_unlike_what_the_findings_were_learned_on_gets_modality_and_region_but_no_findings():
     unlike = analysis(*DRUSEN, familiarity=UNLIKE, region="macula")
     assert findings.findings_card(unlike, [RETINA], ModelMetrics()) == ""
+    assert "Look at the similar cases" in findings.none_given(unlike)
+    assert findings.none_given(analysis(*DRUSEN)) == ""
     html = modality.modality_card(unlike, None)
     assert "This looks like OCT, but unlike the images that the findings were learned on. No findings" in html
     assert "Of the parts of the body that the model knows, the macula is nearest." in html
@@ -436,3 +440,11 @@ def test_evidence_shows_intervals_and_says_where_there_are_none():
     assert "98.0%" in html
     assert "This is not what you get" in html
     assert "No evaluation results" in evidence.evidence(ModelMetrics())
+
+
+def test_a_modality_has_a_bar_for_each_kind_that_was_asked_about_and_room_for_those_that_count():
+    html = modality.modality_card(analysis(), None)
+    assert html.count('class="mm-bar"') == len(analysis().modality)
+    counted = sum(share >= 0.005 for share in list(analysis().modality.values())[:3])
+    assert f"--bars:{counted}" in html
+    assert modality.empty().count('class="mm-bar"') == len(MODALITIES)
