@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import tomlkit
-from tomlkit.items import Comment, String, Table
+from tomlkit.items import Comment, String, Table, Whitespace
 
 from mermed_core.errors import SettingsError
 from mermed_core.languages.catalogue import CORE, NAMES
@@ -179,6 +179,10 @@ def _table(name: str, stated: object) -> _Table:
             raw = item.as_string() + behind
             table.entries.append(_Entry(key.key, str(item), key.as_string().strip(), raw, above))
             above = []
+        elif isinstance(item, Whitespace):
+            above += [""] * item.s.count("\n")
+    while above and not above[-1]:  # between this table and the next one
+        above.pop()
     table.below = above
     return table
 

@@ -23,6 +23,8 @@ nouns_are_capital = false
 FILE = f"""{HEAD}[sentences.text]
 # how the page begins
 "Yes" = "Oui" # short
+
+# what it answers
 "No" = 'Non\\u00a0'
 "Old" = "Vieux"
 # the end
@@ -45,7 +47,7 @@ def test_a_file_that_has_all_stays_as_it_is():
 
 def test_what_is_new_stands_where_it_is_said_and_is_marked():
     updated = update(FILE, SAID)
-    assert updated.text == FILE.replace('"No"', '# new\n"Maybe" = ""\n"No"').replace(
+    assert updated.text == FILE.replace("\n\n# what", '\n# new\n"Maybe" = ""\n\n# what').replace(
         '"Old" = "Vieux"\n# the end\n', '# the end\n#~ "Old" = "Vieux"\n'
     )
     assert (updated.new, updated.gone, updated.unsaid, updated.sentences) == (["Maybe"], ["Old"], 1, 5)
