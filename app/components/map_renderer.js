@@ -120,7 +120,7 @@ function createMap(stage, { extent, kind, onView }) {
   const look = { background: 0xffffffff, dim: 0xffd5d0cc, hues: new Uint32Array(256) };
   let [xy, codes, selected] = [new Uint16Array(0), new Uint8Array(0), new Uint8Array(0)];
   let [count, chosen, budget, last, rest] = [0, 0, Infinity, 0, 0];
-  let [canvas, painter, grid, asked, moving] = [null, null, null, false, false];
+  let [canvas, painter, grid, asked, moving] = [null, null, null, 0, false];
 
   function begin(wanted) {
     const makers = { webgl: (c) => webglPainter(c, wanted === "webgl"), pixels: pixelPainter };
@@ -142,6 +142,7 @@ function createMap(stage, { extent, kind, onView }) {
     canvas.width = Math.max(1, Math.round(stage.clientWidth * ratio));
     canvas.height = Math.max(1, Math.round(stage.clientHeight * ratio));
     compose();
+    if (count) frame(performance.now()); // a canvas of another size is empty, and black until it is painted
   }
 
   const ratio = () => canvas.width / Math.max(1, stage.clientWidth);
@@ -183,13 +184,13 @@ function createMap(stage, { extent, kind, onView }) {
   }
 
   function ask() {
-    if (!asked) requestAnimationFrame(frame);
-    asked = true;
+    asked ||= requestAnimationFrame(frame);
   }
 
   // While the view moves only so many points are drawn that it moves smoothly; all of them as soon as it rests.
   function frame(now) {
-    asked = false;
+    cancelAnimationFrame(asked);
+    asked = 0;
     const share = moving ? Math.min(1, budget / count) : 1;
     const others = count - chosen;
     painter.paint(camera(), [[0, share * others | 0], [others, others + (share * chosen | 0)]], diameter(), look.background);

@@ -67,6 +67,22 @@ def test_every_point_is_drawn_at_its_place_and_nothing_else(page, kind):
 
 
 @pytest.mark.parametrize("kind", ["webgl", "pixels"])
+def test_a_map_whose_size_changes_is_never_black(page, kind):
+    begin(page, kind)
+    pixels(page)
+    corner = page.evaluate(
+        """() => {
+            document.getElementById("stage").style.width = "500px";
+            map.fit();
+            const copy = document.createElement("canvas").getContext("2d");
+            copy.drawImage(document.querySelector("canvas"), 0, 0);
+            return new Uint32Array(copy.getImageData(0, 0, 1, 1).data.buffer)[0];
+        }"""
+    )
+    assert corner == WHITE  # as soon as the size has changed, not a frame later
+
+
+@pytest.mark.parametrize("kind", ["webgl", "pixels"])
 def test_what_is_not_selected_is_grey_and_lies_below(page, kind):
     places = np.repeat([[20_000, 30_000], [50_000, 30_000]], 50, axis=0)
     begin(page, kind, places)
