@@ -110,3 +110,17 @@ def test_only_a_choice_reads_the_image_as_another_kind(page):
     page.get_by_role("option", name="Skin").click()
     expect(page.locator("#classify-modality")).to_contain_text("set by you")
     assert asked.count("classify_as") == 1
+
+
+def test_the_names_and_notes_of_many_files_have_room_in_the_table(page, tmp_path):
+    (tmp_path / "a_file_with_a_long_name.png").write_bytes((EXAMPLES / "oct.png").read_bytes())
+    (tmp_path / "broken.png").write_bytes((EXAMPLES / "oct.png").read_bytes()[:900])
+    page.get_by_role("tab", name="Batch").click()
+    page.set_input_files("#batch-files input[type=file]", sorted(tmp_path.iterdir()))
+    expect(page.locator("#batch-download")).to_be_visible()
+    name, notes = (
+        page.locator(".mm-batch tbody th").first,
+        page.locator(".mm-batch tbody td:last-child").first,
+    )
+    assert name.bounding_box()["width"] > 120
+    assert notes.bounding_box()["width"] > 200
