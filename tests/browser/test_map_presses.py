@@ -89,3 +89,15 @@ def test_pictures_on_the_map_have_the_colour_of_their_points_and_are_faint_where
     expect(lit).to_have_css(
         "border-top-color", entry.evaluate("mark => getComputedStyle(mark).backgroundColor")
     )
+
+
+def test_a_long_name_in_the_legend_does_not_lie_under_its_count(page):
+    over = page.locator(".mm-legend button").first.evaluate(
+        """(entry) => {
+            const [name, count] = ["span", "small"].map((part) => entry.querySelector(part));
+            name.textContent = "Adenocarcinomatosis".repeat(2);
+            count.textContent = "117,644 / 159,881";
+            return name.scrollWidth - name.clientWidth;
+        }"""
+    )
+    assert over <= 0
