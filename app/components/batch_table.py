@@ -13,18 +13,19 @@ from .pictures import png_uri
 from .templates import render
 
 
-def progress_bar(pace: Pace | None, stopped: str = "") -> str:
-    """Returns how far the work has come; "" where none was begun."""
+def progress_bar(pace: Pace | None) -> str:
+    """Returns how far the work has come, or had come when it was stopped; "" where none was begun."""
     if pace is None:
         return _render("progress", total=0)
-    left = None if stopped else pace.seconds_left
-    said = batch_text.progress(int(pace.done), pace.total, pace.rate, left)
+    ended = pace.done >= pace.total
+    stopped = pace.stopping and not ended
+    said = batch_text.progress(int(pace.done), pace.total, pace.rate, None if stopped else pace.seconds_left)
     return _render(
         "progress",
         total=pace.total,
         done=pace.done,
-        ended=bool(stopped) or pace.done >= pace.total,
-        sentence=f"{stopped} {said}".strip() if stopped else said,
+        ended=ended or stopped,
+        sentence=f"{batch_text.STOPPED} {said}" if stopped else said,
     )
 
 

@@ -76,11 +76,19 @@ class BatchPage:
             if len(rows) > _GROWTH * sent:
                 shown[self.table], sent = self._table(rows), len(rows)
             yield shown
+            if pace.stopping:
+                break
         yield self._finished(rows, pace)
 
     def stopped(self, rows: tuple[BatchRow, ...] | None, pace: Pace | None) -> Shown:
-        """Shows what was done when it was stopped."""
-        return self._finished(rows or (), pace, batch_text.STOPPED)
+        """Stops the work, and shows what is done.
+
+        Progress that is on its way to the page may come after this answer; so the work itself shows last that
+        it was stopped.
+        """
+        if pace is not None:
+            pace.stopping = True
+        return self._finished(rows or (), pace)
 
     def save(self, rows: tuple[BatchRow, ...] | None) -> str:
         """Returns the table as a CSV file for the browser; "" without one."""
@@ -99,10 +107,10 @@ class BatchPage:
     def _state(self, rows: tuple[BatchRow, ...], pace: Pace) -> Shown:
         return {self._rows: rows, self._pace: pace, self.progress: progress_bar(pace)}
 
-    def _finished(self, rows: tuple[BatchRow, ...], pace: Pace | None, stopped: str = "") -> Shown:
+    def _finished(self, rows: tuple[BatchRow, ...], pace: Pace | None) -> Shown:
         return {
             self._rows: rows,
-            self.progress: progress_bar(pace, stopped),
+            self.progress: progress_bar(pace),
             self.table: self._table(rows),
             self.stop: gr.update(visible=False),
             self.download: gr.update(visible=bool(rows)),
@@ -115,17 +123,10 @@ class BatchPage:
         parts = [self._rows, self._pace, self.notice, self.progress, self.table, self.files]
         parts += [self.stop, self.download]
         hidden: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "undocumented"}
-        running = self.files.upload(
-            self.run, self.files, parts, api_name="batch", concurrency_id=_QUEUE, **hidden
-        )
+        self.files.upload(self.run, self.files, parts, api_name="batch", concurrency_id=_QUEUE, **hidden)
+        # Cancelling what runs would leave the page at its progress where that comes after this answer.
         self.stop.click(
-            self.stopped,
-            [self._rows, self._pace],
-            parts,
-            cancels=[running],
-            api_name="batch_stop",
-            queue=False,
-            **hidden,
+            self.stopped, [self._rows, self._pace], parts, api_name="batch_stop", queue=False, **hidden
         )
         self.download.click(
             self.save, self._rows, self._file_out, api_name="batch_save", api_visibility="undocumented"

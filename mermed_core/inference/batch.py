@@ -84,11 +84,13 @@ class Pace:
         total: files in all.
         done: files so far, with a share for a file that is under way.
         began: when it began, in seconds of a clock that never goes back.
+        stopping: whoever waits for it wants no more.
     """
 
     total: int
     done: float = 0
     began: float = field(default_factory=time.monotonic)
+    stopping: bool = False
 
     def count(self, row: BatchRow) -> None:
         """Counts a row; those of one file come one after the other."""

@@ -55,8 +55,12 @@ def test_stopped_it_keeps_what_is_done(page, tmp_path):
     running = page.run(copies(tmp_path, "ct_1", "fundus_1", "oct_1"))
     next(running)
     step = next(running)
-    running.close()
     kept = page.stopped(step[page._rows], step[page._pace])
+    (last,) = running  # its progress may reach the page after the answer to the press
+    assert last[page.progress] == kept[page.progress]
+    assert last[page.table] == kept[page.table]
+    assert last[page.stop]["visible"] is False
+    assert last[page.download]["visible"] is True
     assert "Stopped. 1 of 3 files." in kept[page.progress]
     assert "left" not in kept[page.progress]
     assert kept[page.table].count("<tr class=") == 1
