@@ -159,7 +159,7 @@ class Explorer(gr.Blocks):
             raise gr.Error(text.unexpected(number), print_exception=False) from None
 
 
-# A map that nobody looked at yet is not on the page: its tab is opened where the address holds a view of it.
+# A map that nobody looked at yet is not on the page: its tab is opened where the address asks for it.
 _OPEN_FROM_ADDRESS = """() => {
   const wanted = Object.entries(%s).find(([start]) => location.hash.startsWith(start))?.[1];
   const isTab = (button) => button.textContent.trim() === wanted;
@@ -229,7 +229,7 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
         blocks.routes.append(picture_route())
         if explore.columns is not None:
             blocks.routes.extend(explore.routes)
-        titles = {"#map=": text.EXPLORE, "#own": own_collection_text.TAB}
+        titles = {"#map=": text.EXPLORE, "#explore": text.EXPLORE, "#own": own_collection_text.TAB}
         blocks.load(js=_OPEN_FROM_ADDRESS % json.dumps(titles))
         _help_keys_and_readers(blocks)
     blocks.queue(max_size=_QUEUE, api_open=False)
@@ -345,8 +345,12 @@ def launch_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def serve() -> int:
-    """Loads the model and serves the app until it is stopped; returns the exit code."""
+def serve(at: str = "") -> int:
+    """Loads the model and serves the app until it is stopped; returns the exit code.
+
+    Args:
+        at: end of the address that is said, which opens another tab than the first: "#explore" or "#own".
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for chatty in ("httpx", "faiss"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -363,8 +367,8 @@ def serve() -> int:
         page, *others = build_pages(services, settings.language)
         begin_warm_up(services.predictor)
         page.launch(others, prevent_thread_lock=True, **options)
-        address = options["server_name"], options["server_port"]
-        logger.info("serving on http://%s:%d (stop with Ctrl-C)", *address)  # not before it answers
+        address = f"http://{settings.host}:{settings.port}{at and '/' + at}"
+        logger.info("serving on %s (stop with Ctrl-C)", address)  # not before it answers
         page.block_thread()
     except OSError as error:
         return _failed(f"{error} If another program uses the port, choose one: GRADIO_SERVER_PORT=7861")

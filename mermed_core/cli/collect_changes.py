@@ -209,12 +209,13 @@ def _compact(options: argparse.Namespace) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from mermed_core.collections.annotations import read_annotations
     from mermed_core.collections.folder import verify_folder
+    from mermed_core.collections.stated import building
 
     size, wrong = verify_folder(options.collection)
     for path in wrong:
         print(f"damaged: {path}")
     if wrong:
-        print(f"build it again: mermed collect --data PATH_OF_THE_IMAGES --out {options.collection}")
+        print(f"build it again: {building(options.collection)}")
         return 1
     read_annotations(options.collection)  # says itself what to do where they are damaged
     print(f"{size / 1e6:.1f} MB in {options.collection}, every file as it was written")

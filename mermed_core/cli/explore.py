@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     print(options.collection, flush=True)
     for reason, count in manifest.left_out.items():
         print(f"left out: {count} ({reason})", flush=True)
-    return serve.run(options)
+    return serve.run(options, "#explore")
 
 
 def _ask_on_the_page(options: argparse.Namespace) -> int:
@@ -97,8 +97,7 @@ def _ask_on_the_page(options: argparse.Namespace) -> int:
         defaults["MERMED_FOLDERS"] = str(Path.cwd())
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
-    print(f"http://{settings.host}:{settings.port}/#own", flush=True)
-    return serve.run(options)
+    return serve.run(options, "#own")
 
 
 def _from_images(options: argparse.Namespace, manifest: "Manifest") -> None:

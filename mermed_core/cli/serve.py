@@ -54,14 +54,18 @@ def add_address(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace, at: str = "") -> int:
     """Serves until it is stopped; returns the exit code.
+
+    Args:
+        options: of the command.
+        at: end of the address that is said; see `app.ui.serve`.
 
     Raises:
         SettingsError: the port or another variable has a value that cannot be used.
     """
     set_served(options)
-    return page().serve()
+    return page().serve(at)
 
 
 def set_served(options: argparse.Namespace) -> None:

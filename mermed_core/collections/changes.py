@@ -5,6 +5,7 @@ whole collection to the next, see `folder`.
 """
 
 import logging
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -166,7 +167,8 @@ def remove_cases(
             except OSError as error:
                 raise CollectionError(
                     f"{len(rows)} cases are taken out of '{folder}', but not erased from its files yet "
-                    f"({error}). Make room, then erase them: mermed collect compact {folder}"
+                    f"({error}). Make room, then erase them: "
+                    f"mermed collect compact {shlex.quote(str(folder))}"
                 ) from error
         return len(rows)
 

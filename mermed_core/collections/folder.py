@@ -25,6 +25,7 @@ from mermed_core.collections.stated import (
     Stated,
     StatedFile,
     StatedSegment,
+    building,
     damaged,
     read_stated,
     unfit,
@@ -126,7 +127,7 @@ def check_made_by(folder: Path, stated: Stated, fingerprint: str) -> None:
     if fingerprint != stated.fingerprint:
         raise CollectionError(
             f"The collection in '{folder}' was made by another model: name the one that made it with "
-            f"--model, or build it again: mermed collect --data PATH_OF_THE_IMAGES --out {folder}"
+            f"--model, or build it again: {building(folder)}"
         )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -201,10 +202,12 @@ def read_stated(folder: Path) -> Stated:
 
 def damaged(folder: Path, reason: str) -> str:
     """Returns the sentence about a collection that cannot be used, with the command that builds it again."""
-    return (
-        f"The collection in '{folder}' is damaged: {reason}. Build it again: "
-        f"mermed collect --data PATH_OF_THE_IMAGES --out {folder}"
-    )
+    return f"The collection in '{folder}' is damaged: {reason}. Build it again: {building(folder)}"
+
+
+def building(folder: Path) -> str:
+    """Returns the command that builds a collection anew, to be copied into a shell."""
+    return f"mermed collect --data PATH_OF_THE_IMAGES --out {shlex.quote(str(folder))}"
 
 
 def unfit(path: Path) -> CollectionError:
@@ -225,9 +228,9 @@ def _other_format(folder: Path, number: Any) -> str:
     if number == FORMAT - 1:
         return (
             f"The collection in '{folder}' is of format {number}, and this version reads format {FORMAT}; "
-            f"bring it up to date: mermed collect migrate {folder}"
+            f"bring it up to date: mermed collect migrate {shlex.quote(str(folder))}"
         )
     return (
         f"The collection in '{folder}' is of format {number}, and this version reads format {FORMAT}; build "
-        f"it again: mermed collect --data PATH_OF_THE_IMAGES --out {folder}"
+        f"it again: mermed collect --data PATH_OF_THE_IMAGES --out {shlex.quote(str(folder))}"
     )

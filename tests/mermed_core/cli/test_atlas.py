@@ -176,7 +176,7 @@ def test_another_folder_is_never_replaced(fetch, tmp_path, file_server, error_of
 
 def test_the_collection_is_served_when_it_is_built(publish, fetch, encoder_folder, tmp_path, monkeypatch):
     served = []
-    page = SimpleNamespace(serve=lambda: served.append(Settings.from_environment()) or 0)
+    page = SimpleNamespace(serve=lambda _: served.append(Settings.from_environment()) or 0)
     monkeypatch.setitem(sys.modules, "app.ui", page)
     for variable in ("MERMED_MODEL", "MERMED_COLLECTION"):
         monkeypatch.setenv(variable, "")  # so that what the command sets is undone

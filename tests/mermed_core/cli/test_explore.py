@@ -40,7 +40,8 @@ def explore(model_folder, tmp_path, monkeypatch):
     """Runs the command; returns the collection that the page would show."""
     shown: list[Collection] = []
 
-    def serve() -> int:
+    def serve(at: str) -> int:
+        assert at == "#explore"
         folder = Settings.from_environment().collection
         assert folder is not None
         shown.append(load_collection(folder))
@@ -213,17 +214,24 @@ def test_vectors_of_other_images_are_refused(error_of, images, tmp_path):
     assert "7 vectors, and the table has 8 images" in sentence
 
 
-def test_without_a_folder_the_page_asks_for_it(model_folder, tmp_path, monkeypatch, capsys, error_of):
+def test_without_a_folder_the_page_asks_for_it(model_folder, tmp_path, monkeypatch, error_of):
     for variable in VARIABLES:
         monkeypatch.setenv(variable, "")  # so that what the command sets is undone
         monkeypatch.delenv(variable)
-    found = []
-    served = SimpleNamespace(serve=lambda: found.append(Settings.from_environment()) or 0)
+    found, addresses = [], []
+
+    def serve(at: str) -> int:
+        addresses.append(at)
+        found.append(Settings.from_environment())
+        return 0
+
+    served = SimpleNamespace(serve=serve)
     monkeypatch.setitem(sys.modules, "app.ui", served)
     monkeypatch.chdir(tmp_path)
     place = ["--model", str(model_folder), "--home", str(tmp_path / "home")]
     assert main(["explore", *place, "--port", "7899"]) == 0
-    assert "http://127.0.0.1:7899/#own" in capsys.readouterr().out
+    assert addresses == ["#own"]
+    assert found[0].port == 7899
     assert found[0].own_collections
     assert found[0].folders == (tmp_path,)
     assert found[0].kept_collections == tmp_path / "home"

@@ -175,7 +175,7 @@ def test_explore_killed_while_it_embeds_a_small_folder_goes_on_there(
         return plain(self, images, **options)
 
     monkeypatch.setattr(embedder.Embedder, "embed_tensors", counted)
-    monkeypatch.setattr(serve, "page", lambda: SimpleNamespace(serve=lambda: 0))
+    monkeypatch.setattr(serve, "page", lambda: SimpleNamespace(serve=lambda _: 0))
     for variable in VARIABLES:
         monkeypatch.setenv(variable, "")  # so that what the command sets is undone
     assert main(command) == 0

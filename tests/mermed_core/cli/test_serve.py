@@ -15,7 +15,7 @@ def served(monkeypatch):
     """Stands in for the page; collects the settings that it would start with."""
     starts: list[Settings] = []
 
-    def serve() -> int:
+    def serve(_: str) -> int:
         starts.append(Settings.from_environment())
         return 0
 
@@ -79,7 +79,7 @@ def test_a_port_that_cannot_be_is_refused(served, error_of):
 
 
 def test_installed_the_page_is_found_under_its_other_name(served, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "mermed_app.ui", SimpleNamespace(serve=lambda: 7))
+    monkeypatch.setitem(sys.modules, "mermed_app.ui", SimpleNamespace(serve=lambda _: 7))
     monkeypatch.setitem(sys.modules, "mermed_app", SimpleNamespace())
     monkeypatch.setattr("mermed_core.__file__", str(tmp_path / "mermed_core" / "__init__.py"))
     assert main(["serve"]) == 7
