@@ -1,5 +1,6 @@
 """The answer in Chromium: words beside findings, the map faded and switched, a case beside the image."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_choice_of_a_finding_or_a_method_draws_once_and_leaving_a_list_draws_n
 
     def note(request: Request) -> None:
         if "queue/join" in request.url:
-            asked.append(named[request.post_data_json["fn_index"]])
+            asked.append(named[json.loads(request.post_data or "{}")["fn_index"]])
 
     page.on("request", note)
     caption = page.locator("#classify-figure .mm-controls p").last
