@@ -23,8 +23,8 @@ from mermed_core.errors import CollectionError
 from mermed_core.inference.own_collection import quiet_threads
 
 from .kept_collections import KeptCollection, KeptCollections
+from .private_folder import private_folder
 from .texts import own_collection_text
-from .uploads import private_folder
 
 logger = logging.getLogger(__name__)
 

@@ -166,6 +166,11 @@ _OPEN_FROM_ADDRESS = """() => {
   if (wanted) [...document.querySelectorAll("[role=tab]")].find(isTab)?.click();
 }"""
 
+# On a phone the case that was pressed lies below the inputs of the search.
+_SHOW_CASE = """() => {
+  if (window.innerWidth < 700) document.querySelector("#similar-query").scrollIntoView();
+}"""
+
 
 def _let_go() -> None:
     """Makes FastAPI let go of apps that are no longer served.
@@ -309,7 +314,8 @@ def _search_from_grids(
             api_visibility="private",
             queue=False,
         )
-        similar.searches(gone.then, "pressed")
+        found = similar.searches(gone.then, "pressed")
+        found.then(None, js=_SHOW_CASE, api_visibility="private")
 
 
 def _search_with_part(tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage) -> None:

@@ -1,10 +1,8 @@
 """Uploaded files: read into memory, then gone from disk before anything else happens."""
 
-import atexit
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +21,7 @@ from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Embedding
 
 from .made import Made
+from .private_folder import private_folder
 from .study import Study, View, open_study
 from .texts import input_text, text
 
@@ -30,9 +29,6 @@ FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 # The longest side that a visitor's image keeps in memory; the encoder sees far less.
 KEPT_SIDE = 1536
 _SHOWN_SIDE = 900  # of the picture under a heat map
-# Room that the memory file system must have before uploads pass through it.
-_ENOUGH = 2 * 2**30
-_MEMORY = Path("/dev/shm")
 # An upload under way is an empty file too until its first bytes are flushed.
 _STRAY_SECONDS = 600
 
@@ -226,11 +222,3 @@ def use_private_folder(folder: Path | None = None) -> None:
         os.environ[FOLDER_VARIABLE] = str(folder)
         return
     os.environ[FOLDER_VARIABLE] = str(private_folder("mermed-uploads-"))
-
-
-def private_folder(prefix: str) -> Path:
-    """Makes a folder that nobody else may open, in memory where there is room; it is removed at exit."""
-    in_memory = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH
-    own = tempfile.mkdtemp(prefix=prefix, dir=_MEMORY if in_memory else None)
-    atexit.register(shutil.rmtree, own, ignore_errors=True)
-    return Path(own)

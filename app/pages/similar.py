@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from mermed_core.errors import MermedError
 from mermed_core.inference.refinement import Marks
@@ -154,9 +155,9 @@ class SimilarPage:
     def _marks_parts(self) -> list[gr.Component]:
         return [self._marking, self.marked, self.again, self.clear]
 
-    def searches(self, event: Callable[..., Any], name: str = "") -> None:
-        """Searches again after an event."""
-        event(
+    def searches(self, event: Callable[..., Any], name: str = "") -> Dependency:
+        """Searches again after an event; returns what comes after."""
+        return event(
             self.search,
             [self._query, self.by, self.case, self.count],
             [

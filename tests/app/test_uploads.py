@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import uploads
+from app import private_folder
 from app.study import View
 from app.uploads import FOLDER_VARIABLE, open_sent, open_upload, shrunk, take, use_private_folder
 from mermed_core.errors import DamagedImageError, ImageError
@@ -127,7 +127,7 @@ def test_uploads_pass_through_a_private_folder(monkeypatch):
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     registered = []
     monkeypatch.setattr(
-        uploads.atexit, "register", lambda *call, **options: registered.append((call, options))
+        private_folder.atexit, "register", lambda *call, **options: registered.append((call, options))
     )
     use_private_folder()
     folder = os.environ[FOLDER_VARIABLE]

@@ -258,6 +258,13 @@ def test_nothing_is_wider_than_a_phone(page):
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
+@pytest.mark.parametrize("page", [PHONE], indirect=True, ids=["phone"])
+def test_a_phone_shows_the_case_that_was_opened(page):
+    page.locator(".mm-cell").first.click()
+    expect(page.locator("#similar-results .mm-case").first).to_be_attached()
+    expect(page.locator("#similar-query img")).to_be_in_viewport(ratio=1)
+
+
 def test_a_case_that_is_open_shows_its_heat_map_and_has_it_at_once_when_it_is_opened_again(page):
     page.locator(".mm-cell").first.click()
     heat = page.locator("#similar-figure .mm-heat")
