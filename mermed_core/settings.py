@@ -233,8 +233,8 @@ class Settings(BaseModel):
         Field(
             alias="GRADIO_TEMP_DIR",
             description="Folder that uploads pass through before they are read and deleted. By default a "
-            "private one is made, in memory where there is room, and removed when the page stops, or at the next "
-            "start where it was killed.",
+            "private one is made, in memory where there is room, and removed when the page stops, or at "
+            "the next start where it was killed.",
         ),
     ] = None
     upload_mb: Annotated[
