@@ -14,13 +14,16 @@
   const known = new WeakMap();
   const words = ({ dataset }) => `${dataset.number} ${dataset.said}`;
 
+  // Words within it that are seen only at times.
+  const also = (node) => [...node.querySelectorAll("[data-also]")].filter((part) => part.checkVisibility()).map((part) => part.textContent);
+
   function sweep() {
     waiting = 0;
     const fresh = [...document.querySelectorAll("[data-said]")].filter((node) => known.get(node) !== words(node));
     for (const node of fresh) known.set(node, words(node));
     const seen = fresh.filter((node) => node.dataset.said && node.checkVisibility());
     seen.sort((one, other) => ("after" in one.dataset) - ("after" in other.dataset));
-    say(region, seen.map((node) => node.dataset.said).join(" "));
+    say(region, seen.flatMap((node) => [node.dataset.said, ...also(node)]).join(" "));
   }
 
   function say(where, said) {

@@ -37,13 +37,19 @@ async function fetchPicture(from, name) {
 }
 
 // On a phone the answer lies below the inputs: bring what is said of a new image into view, but not for a new map of
-// the same one.
+// the same one. The page may be too short for it at first, so again while the answer grows, until the visitor moves.
+const GROWS = 3000; // ms
+const MOVES = ["pointerdown", "touchstart", "wheel", "keydown"];
 function arrive() {
   const name = place()?.dataset.seen;
+  if (!name || name === seen || window.innerWidth >= 700) return;
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const words = element.closest("#classify-first")?.querySelector("#classify-words") ?? element.closest(".column");
   // A jump while the answer grows would count as a shift of everything on the screen.
-  if (name && name !== seen && window.innerWidth < 700)
-    (element.closest("#classify-first")?.querySelector("#classify-words") ?? element.closest(".column")).scrollIntoView({ behavior: still ? "instant" : "smooth" });
+  const growing = new ResizeObserver(() => words.scrollIntoView({ behavior: still ? "instant" : "smooth" }));
+  growing.observe(document.body);
+  setTimeout(() => growing.disconnect(), GROWS);
+  for (const move of MOVES) addEventListener(move, () => growing.disconnect(), { once: true, passive: true });
 }
 
 watch("value", () => {

@@ -169,7 +169,7 @@ def embed_manifest(
             }
             broken |= unread
             if each is not None:
-                found = np.empty((0, embedder.backbone.dim), np.float32) if embedded is None else embedded
+                found = np.empty((0, 0), np.float32) if embedded is None else embedded
                 each(EmbeddedBatch(found, np.array(rows, np.int64), unread))
             bar.update(len(batch))
     if each is None:

@@ -41,15 +41,15 @@ class Block:
         return counted and len(np.unique(self.rows)) == len(self.rows) and bool((self.rows < images).all())
 
     @classmethod
-    def of_broken(cls, broken: dict[str, str], dim: int) -> "Block":
+    def of_broken(cls, broken: dict[str, str]) -> "Block":
         """Returns a block of which no image can be read."""
-        return cls(np.empty((0, dim), np.float32), np.empty(0, np.int64), broken)
+        return cls(np.empty((0, 0), np.float32), np.empty(0, np.int64), broken)
 
     @classmethod
-    def joined(cls, parts: Sequence["Block"], dim: int) -> "Block":
+    def joined(cls, parts: Sequence["Block"]) -> "Block":
         """Returns parts that follow each other as one; the rows of each count from its own first image."""
         starts = np.cumsum([0, *map(len, parts)])
-        vectors = [part.vectors for part in parts if len(part.rows)] or [np.empty((0, dim), np.float32)]
+        vectors = [part.vectors for part in parts if len(part.rows)] or [np.empty((0, 0), np.float32)]
         rows = [part.rows + start for part, start in zip(parts, starts, strict=False)]
         broken = {case_id: reason for part in parts for case_id, reason in part.broken.items()}
         return cls(np.concatenate(vectors), np.concatenate([np.empty(0, np.int64), *rows]), broken)
@@ -90,14 +90,12 @@ class UnfinishedBlock:
         path: of the block.
         fingerprint: of the encoder.
         images: that the block is of.
-        dim: numbers of a vector.
     """
 
-    def __init__(self, path: Path, fingerprint: str, images: int, dim: int) -> None:
+    def __init__(self, path: Path, fingerprint: str, images: int) -> None:
         self._whole = path
         self._fingerprint = fingerprint
         self._images = images
-        self._dim = dim
         self._starts = [0]  # of the parts that are there, and of the next one
         self._waiting: list[Block] = []
         self._due = time.monotonic() + _SECONDS
@@ -108,7 +106,7 @@ class UnfinishedBlock:
         while (part := self._read(self._starts[-1])) is not None:
             parts.append(part)
             self._starts.append(self._starts[-1] + len(part))
-        return Block.joined(parts, self._dim)
+        return Block.joined(parts)
 
     def add(self, batch: EmbeddedBatch) -> None:
         """Keeps the next images, and writes a part where one is due."""
@@ -144,7 +142,7 @@ class UnfinishedBlock:
 
     def _write(self) -> None:
         began = time.monotonic()
-        part = Block.joined(self._waiting, self._dim)
+        part = Block.joined(self._waiting)
         write_block(self._path(self._starts[-1]), part, self._fingerprint)
         self._starts.append(self._starts[-1] + len(part))
         self._waiting = []

@@ -152,7 +152,7 @@ def _known(path: Path, embedder: Embedder, images: int, bar: tqdm) -> Block | No
     """Returns a block that is there whole, and of this encoder and these images."""
     found = _whole(path, embedder, images, "; its images are embedded again")
     if found is not None:
-        UnfinishedBlock(path, embedder.fingerprint, images, embedder.backbone.dim).remove()
+        UnfinishedBlock(path, embedder.fingerprint, images).remove()
         bar.update(images)
     return found
 
@@ -183,7 +183,7 @@ def _made(
     copy: Copy | None = None,
 ) -> Block:
     """Embeds a block, or what of it was not embedded when it was stopped, and writes it."""
-    unfinished = UnfinishedBlock(path, embedder.fingerprint, len(block), embedder.backbone.dim)
+    unfinished = UnfinishedBlock(path, embedder.fingerprint, len(block))
     made = unfinished.read()
     first = len(made)
     bar.update(first)
@@ -197,8 +197,8 @@ def _made(
             rows = np.flatnonzero(rest.frame["case_id"].isin(embedded.manifest.frame["case_id"]))
             came = Block(embedded.vectors, rows, embedded.broken)
         except NothingReadableError as error:  # images of other blocks may be whole
-            came = Block.of_broken(dict(error.broken), embedder.backbone.dim)
-        made = Block.joined([made, came], embedder.backbone.dim)
+            came = Block.of_broken(dict(error.broken))
+        made = Block.joined([made, came])
     write_block(path, made, embedder.fingerprint)
     unfinished.remove()
     return made

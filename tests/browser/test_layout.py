@@ -22,9 +22,12 @@ WATCH = """
 const counted = (each) => ([window.moved, window.last] = [window.moved + each.value, each.startTime]);
 new PerformanceObserver((list) => list.getEntries().forEach(counted))
   .observe({ type: "layout-shift", buffered: true });
-addEventListener("scroll", () => (window.last = performance.now()), true);  // a phone glides to the answer
+// A phone glides to the answer.
+window.gliding = false;
+addEventListener("scroll", () => ([window.gliding, window.last] = [true, performance.now()]), true);
+addEventListener("scrollend", () => ([window.gliding, window.last] = [false, performance.now()]), true);
 """
-AT_REST = "performance.now() - window.last > 700"
+AT_REST = "!window.gliding && performance.now() - window.last > 700"
 MOST = 0.05
 
 
