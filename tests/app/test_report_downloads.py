@@ -29,7 +29,7 @@ def test_a_visitor_gets_the_report_on_the_image_that_is_open(address, uploads):
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Returns whether two reports say the same; the last digits depend on the threads that the encoder ran on."""
+    """Returns whether two reports say the same; last digits depend on the threads that the encoder ran on."""
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-4)
     if isinstance(one, dict) and isinstance(other, dict):
