@@ -162,11 +162,7 @@ def embed_manifest(
             if embedded is not None:
                 vectors.append(embedded)
             kept += [replace(batch[row], image=None) for row in rows]
-            unread = {
-                str(manifest.frame["case_id"].iloc[item.position]): item.reason
-                for item in batch
-                if item.image is None
-            }
+            unread = _unread(batch, manifest)
             broken |= unread
             if each is not None:
                 found = np.empty((0, 0), np.float32) if embedded is None else embedded
@@ -180,6 +176,11 @@ def embed_manifest(
     return Embeddings(
         np.concatenate(vectors), manifest.select([item.position for item in kept]), pictures, broken
     )
+
+
+def _unread(batch: "Sequence[_Prepared]", manifest: Manifest) -> dict[str, str]:
+    ids = manifest.frame["case_id"]
+    return {str(ids.iloc[item.position]): item.reason for item in batch if item.image is None}
 
 
 def _name_broken(broken: dict[str, str]) -> None:
