@@ -61,7 +61,8 @@ def measure(images: int, workers: int = 0) -> dict[str, float]:
     bare, most, whole = (np.array(wall[name]) for name in sides)
     ratios = np.stack([bare / whole, most / whole])
     low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75], axis=1)
-    print(f"\nof the encoder alone: {middle[0]:.3f} (quartiles {low[0]:.3f} to {high[0]:.3f} of {_ROUNDS} rounds)")
+    spread = f"{low[0]:.3f} to {high[0]:.3f} in half of {_ROUNDS} rounds"
+    print(f"\nof the encoder alone: {middle[0]:.3f} ({spread})")
     return {"embed_rate_ratio": float(middle[0]), "embed_rate_ratio_to_most": float(middle[1])}
 
 
