@@ -10,6 +10,7 @@ logger = logging.getLogger(__name__)
 
 _NICE = 10
 _SMALL = 10_000_000  # parameters
+_one_sets = threading.Lock()
 
 
 def choose_device(name: str | None = None) -> torch.device:
@@ -34,6 +35,22 @@ def one_core_for_small(parameters: int) -> None:
     """
     if parameters <= _SMALL and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+
+
+def compute_on(cores: int) -> None:
+    """Lets this thread compute on so many cores; others keep their number, also those that start later.
+
+    Torch hands the number that was set last, in whatever thread, to every new thread: a pool that took one
+    core for itself, or half of them, would change on how many the next visitor's image is computed, and so the
+    last digits of the answer.
+    """
+    with _one_sets:  # or a second thread would take what the first one set for what was there before
+        before = torch.get_num_threads()
+        torch.set_num_threads(cores)
+        if cores != before:
+            other = threading.Thread(target=torch.set_num_threads, args=(before,))
+            other.start()
+            other.join()
 
 
 def let_others_first() -> None:

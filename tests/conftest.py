@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -34,6 +35,24 @@ def _memory_returns() -> Iterator[None]:
     gc.collect()
     if hasattr(_LIBC, "malloc_trim"):
         _LIBC.malloc_trim(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cores_return() -> Iterator[None]:
+    """Lets no file of tests change how many cores the next one computes on: the last digits depend on it."""
+    before = _cores()
+    yield
+    if before is not None:
+        assert _cores() == before, "torch is left with another number of threads (here, in new ones)"
+
+
+def _cores() -> tuple[int, int] | None:
+    """Returns the number of torch's threads in this thread and in a new one, None before torch is loaded."""
+    if "torch" not in sys.modules:
+        return None
+    torch = sys.modules["torch"]
+    with ThreadPoolExecutor(1) as new:
+        return torch.get_num_threads(), new.submit(torch.get_num_threads).result()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,7 +10,7 @@ import torch
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.store import write_parts
 from mermed_core.data.manifest import Manifest
-from mermed_core.device import let_others_first
+from mermed_core.device import compute_on, let_others_first
 from mermed_core.errors import ImageError, ManifestError
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.inference.predictor import Predictor
@@ -59,7 +59,7 @@ class Gathering:
     def step(self) -> None:
         """Embeds the next images, at most sixteen."""
         rows = range(self.done, min(self.done + _AT_ONCE, self.total))
-        with ThreadPoolExecutor(_READERS, "reader", initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(_READERS, "reader", initializer=compute_on, initargs=(1,)) as pool:
             read = list(pool.map(self._read, rows))
         good = [(row, image, picture) for row, image, picture in read if image is not None]
         if good:
@@ -112,5 +112,5 @@ def quiet_threads() -> ThreadPoolExecutor:
 
 
 def _step_back() -> None:
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    compute_on(max(1, (os.cpu_count() or 2) // 2))
     let_others_first()

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from mermed_core.data.manifest import Manifest
-from mermed_core.device import choose_device
+from mermed_core.device import choose_device, compute_on
 from mermed_core.errors import ImageError, NothingReadableError
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.models.backbone import Backbone
@@ -237,7 +237,7 @@ def _in_order(
     Decoders and the encoder need no Python lock; a thread has one core, also for the encoder.
     """
     to_come = iter(tasks)
-    pool = ThreadPoolExecutor(threads, "embedding", initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(threads, "embedding", initializer=compute_on, initargs=(1,))
     try:
         waiting = deque(pool.submit(work, task) for task in islice(to_come, threads * ahead))
         while waiting:

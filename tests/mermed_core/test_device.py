@@ -1,9 +1,11 @@
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 import torch
 
-from mermed_core.device import choose_device, describe, one_core_for_small
+from mermed_core.device import choose_device, compute_on, describe, one_core_for_small
 
 
 def test_the_device_that_is_used_is_logged(caplog):
@@ -38,5 +40,20 @@ def test_a_small_encoder_keeps_to_one_core_unless_the_host_chose(monkeypatch, pa
     try:
         one_core_for_small(parameters)
         assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_a_thread_that_keeps_to_some_cores_leaves_the_others_theirs(cores):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with ThreadPoolExecutor(2, initializer=compute_on, initargs=(cores,)) as pool:
+            together = Barrier(2)
+            own = list(pool.map(lambda _: (together.wait(60), torch.get_num_threads())[1], range(2)))
+        with ThreadPoolExecutor(1) as later:
+            assert (own, later.submit(torch.get_num_threads).result()) == ([cores, cores], 2)
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
