@@ -41,8 +41,8 @@ def compute_on(cores: int) -> None:
     """Lets this thread compute on so many cores; others keep their number, also those that start later.
 
     Torch hands the number that was set last, in whatever thread, to every new thread: a pool that took one
-    core for itself, or half of them, would change on how many the next visitor's image is computed, and so the
-    last digits of the answer.
+    core for itself, or half of them, would change on how many the next visitor's image is computed, and with
+    it the last digits of the answer.
     """
     with _one_sets:  # or a second thread would take what the first one set for what was there before
         before = torch.get_num_threads()
