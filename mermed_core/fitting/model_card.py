@@ -221,7 +221,8 @@ def _number(value: float | None) -> str:
 def _title(task: str, modality: str, datasets: Datasets) -> str:
     if task.startswith(SYNTHETIC_PREFIX):
         return f"{MODALITIES[modality].name}, synthetic"
-    return _facts(task, datasets)["title"] or task
+    facts = _facts(task, datasets)
+    return facts.get("findings") or facts["title"] or task
 
 
 def _caveat(task: str, datasets: Datasets) -> str:

@@ -31,7 +31,7 @@ ENGLISH = of_modules()
 # Words that are the same in both languages.
 SAME = {
     *("MerMED-FM Explorer", "DICOM", "CSV", "Label", "Lasso", "Manifest", "Mediastinum", "Server", "Tags"),
-    *("CT", "OCT", "MR", "Abdomen", "COVID-19", "COVID-CT (UCSD-AI4H)", "Drusen"),
+    *("CT", "OCT", "MR", "Abdomen", "COVID-19", "Drusen"),
 }
 LETTERS = re.compile(r"[^\W\d_]{4}")
 

@@ -7,9 +7,12 @@ import pandas as pd
 import pytest
 
 from mermed_core.data.manifest import Manifest
+from mermed_core.files import BUNDLED_MODEL
+from mermed_core.fitting.datasets import read_datasets
 from mermed_core.fitting.model_card import described, model_card
 from mermed_core.models.model_folder import ModelConfig
 from mermed_core.models.model_metrics import (
+    METRICS,
     Estimate,
     FindingMetrics,
     KindMetrics,
@@ -214,3 +217,15 @@ def test_a_data_set_that_states_little_is_no_error(manifest):
     assert row_of(model_card(CONFIG, metrics, manifest, scant), "chest (")[-1] == "not stated"
     named = described(metrics, CONFIG, scant).tasks
     assert (named["other"].title, named["chest"].caveat) == ("other", "")
+
+
+def test_what_one_data_set_teaches_has_a_name_of_its_own_beside_that_of_the_set():
+    facts = {"chest": {"title": "Chest films (Doe 2020)", "findings": "Chest X-ray, pneumonia"}}
+    named = described(ModelMetrics(tasks={"chest": CHEST}), CONFIG, facts).tasks
+    assert named["chest"].title == "Chest X-ray, pneumonia"
+
+
+def test_the_page_calls_no_findings_by_the_name_of_a_data_set():
+    titles = {each.title for each in ModelMetrics.load(BUNDLED_MODEL / METRICS).tasks.values()}
+    assert titles
+    assert titles.isdisjoint(facts["title"] for facts in read_datasets().values())
