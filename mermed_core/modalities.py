@@ -39,6 +39,8 @@ class Modality:
     aliases: tuple[str, ...]
 
 
+LEFT_OPEN = ""
+"""The modality of an image of which nothing states it, where that may be left open."""
 # Begins the name of what is none of the regions of the body that a modality tells apart.
 REMAINDER = "other "
 

@@ -14,6 +14,7 @@ from mermed_core.cli.arguments import (
     add_workers,
     of_splits,
 )
+from mermed_core.cli.unsorted import add_modality, open_images, print_told, teller_of
 
 if TYPE_CHECKING:
     from mermed_core.collections.collection import Collection
@@ -26,8 +27,9 @@ DETAILS = """\
     mermed collect add collections/mine --data more/images --modality cxr
     mermed collect remove collections/mine --group PATIENT
 
-A collection holds records, vectors, a map and small pictures of the images. A folder of images that has no
-folders for the modalities needs --modality.
+A collection holds records, vectors, a map and small pictures of the images. Of images whose modality neither
+a folder nor a table, a header or --modality states, the model tells it; the records say that it is its own
+answer.
 
 With --vectors no model is run: the vectors of another encoder become a map with its clusters, checks and
 neighbours, and no image of a visitor is searched among them.
@@ -58,9 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="the collection; replaced as a whole")
     parser.add_argument("--name", help="name that people see; default: the folder's")
     parser.add_argument("--text", default="", help="one or two sentences: what is in it, under which licence")
-    parser.add_argument(
-        "--modality", metavar="NAME", help="modality of images that do not state theirs, such as ct or cxr"
-    )
+    add_modality(parser)
     add_kept(parser)
     add_splits(parser)
     parser.add_argument(
@@ -88,7 +88,6 @@ def run(options: argparse.Namespace) -> None:
     """
     from mermed_core.data.file_names import with_file_names
     from mermed_core.data.phantoms import SYNTHETIC_PREFIX
-    from mermed_core.data.sources.opener import open_manifests
     from mermed_core.data.validation import FILE
     from mermed_core.fitting.datasets import DATASETS, read_datasets
 
@@ -101,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
         "keep": options.keep,
         "pictures": options.pictures,
     }
-    whole = open_manifests(options.data, modality=options.modality)
+    whole = open_images(options, None if options.vectors else _model(options))
     if FILE in options.keep:
         whole = with_file_names(whole, options.data)
     manifest = of_splits(whole, options.split)
@@ -109,8 +108,15 @@ def run(options: argparse.Namespace) -> None:
     build = _of_vectors if options.vectors else _embedded
     collection = build(options, whole, manifest, stated)
     print(f"{len(collection)} cases{'' if options.pictures else ', no pictures,'} in {options.out}")
+    print_told(options.out)
     for reason, count in manifest.left_out.items():
         print(f"left out: {count} ({reason})")
+
+
+def _model(options: argparse.Namespace) -> Path:
+    from mermed_core.settings import Settings
+
+    return options.model or Settings.from_environment().model
 
 
 def _embedded(
@@ -121,9 +127,8 @@ def _embedded(
     from mermed_core.models.embedding_cache import EmbeddingCache
     from mermed_core.models.heads import HEADS_FOLDER
     from mermed_core.models.retrieval_space import load_retrieval_space
-    from mermed_core.settings import Settings
 
-    model = options.model or Settings.from_environment().model
+    model = _model(options)
     embedder = Embedder.load(model)
     return build_collection(
         options.out,
@@ -132,6 +137,7 @@ def _embedded(
         space=load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim),
         cache=EmbeddingCache(options.cache / "vectors") if options.cache else None,
         workers=options.workers,
+        teller=teller_of(model, embedder, manifest),
         **stated,
     )
 

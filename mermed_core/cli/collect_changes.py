@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mermed_core.cli.arguments import DATASETS_HELP, add_data, add_log_level, add_workers
+from mermed_core.cli.unsorted import add_modality, open_images, print_told, teller_of
 
 _ADD = """\
     mermed collect add collections/mine --data more/images --modality cxr
@@ -107,9 +108,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--model", type=Path, metavar="FOLDER", help="default: MERMED_MODEL, else the bundled model"
     )
     add_data(parser)
-    parser.add_argument(
-        "--modality", metavar="NAME", help="modality of images that do not state theirs, such as ct or cxr"
-    )
+    add_modality(parser)
     parser.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="keeps embeddings, so that none is made twice"
     )
@@ -121,7 +120,6 @@ def _add(options: argparse.Namespace) -> None:
     from mermed_core.collections.changes import add_cases
     from mermed_core.collections.folder import check_made_by, open_folder
     from mermed_core.data.file_names import with_file_names
-    from mermed_core.data.sources.opener import open_manifests
     from mermed_core.fitting.datasets import DATASETS, read_datasets
     from mermed_core.models.embedder import Embedder
     from mermed_core.models.embedding_cache import EmbeddingCache
@@ -134,16 +132,19 @@ def _add(options: argparse.Namespace) -> None:
     embedder = Embedder.load(model)
     space = load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim)
     check_made_by(options.collection, stated, space.fingerprint(embedder.fingerprint))
+    manifest = with_file_names(open_images(options, model), options.data)
     added = add_cases(
         options.collection,
         embedder,
-        with_file_names(open_manifests(options.data, modality=options.modality), options.data),
+        manifest,
         space=space,
         sources=read_datasets(options.datasets or DATASETS),
         cache=EmbeddingCache(options.cache / "vectors") if options.cache else None,
         workers=options.workers,
+        teller=teller_of(model, embedder, manifest),
     )
     print(f"{added.cases} cases added to {options.collection}; {added.there} were there already")
+    print_told(options.collection)
     for reason, count in added.left_out.items():
         print(f"left out: {count} ({reason})")
     if added.broken:

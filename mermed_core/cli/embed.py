@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mermed_core.cli.arguments import add_data, add_splits, add_workers, of_splits
+from mermed_core.cli.unsorted import add_modality, open_images
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache", type=Path, required=True, metavar="FOLDER", help="where the vectors are kept"
     )
-    parser.add_argument(
-        "--modality", metavar="NAME", help="modality of images that do not state theirs, such as ct or cxr"
-    )
+    parser.set_defaults(refuse=parser.error)
+    add_modality(parser)
     add_splits(parser)
     parser.add_argument(
         "--shard",
@@ -57,7 +57,6 @@ def run(options: argparse.Namespace) -> None:
         SettingsError: the shard is none.
     """
     from mermed_core.collections.segment import SEGMENT_ROWS
-    from mermed_core.data.sources.opener import open_manifests
     from mermed_core.errors import EmbeddingError
     from mermed_core.models.embedder import Embedder
     from mermed_core.models.embedding_cache import EmbeddingCache
@@ -65,8 +64,9 @@ def run(options: argparse.Namespace) -> None:
     from mermed_core.settings import Settings
 
     shard = Shard.parse(options.shard, os.environ)
-    embedder = Embedder.load(options.model or Settings.from_environment().model, _own_device())
-    manifest = of_splits(open_manifests(options.data, modality=options.modality), options.split)
+    model = options.model or Settings.from_environment().model
+    embedder = Embedder.load(model, _own_device())
+    manifest = of_splits(open_images(options, model), options.split)
     # In the parts that a collection is written in, so that it finds them.
     parts = [
         manifest.select(range(first, min(first + SEGMENT_ROWS, len(manifest))))

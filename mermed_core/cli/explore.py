@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mermed_core.cli import serve
 from mermed_core.cli.arguments import DATA_HELP, add_kept, add_vectors, add_workers
+from mermed_core.cli.unsorted import AUTO, add_modality, open_images, print_told, teller_of
 
 if TYPE_CHECKING:
     from mermed_core.data.manifest import Manifest
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "Embed images of your own and serve the page that explores them."
 DETAILS = """\
+    mermed explore path/to/images
     mermed explore path/to/images --modality cxr
     mermed explore hospital.csv --keep acquired --keep scanner
     mermed explore path/to/images --modality cxr --vectors theirs.npz
@@ -25,6 +27,9 @@ DETAILS = """\
 The images become a collection in --home that is kept. The next start embeds only what is new there, takes out
 what is gone, and leaves every other point of the map where it was; a start that was stopped goes on where it
 was. The folder of the collection is printed: `mermed collect` changes it and `mermed export` hands it on.
+
+Of images whose modality neither a folder nor a table, a header or --modality states, the model tells it; the
+page and the records say that it is its own answer.
 
 With --vectors nothing is embedded: vectors that another encoder made become the map, its clusters, checks and
 neighbours. The page then compares no image of a visitor with them, as its own model makes others."""
@@ -37,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data", nargs="*", metavar="SPEC", help=f"{DATA_HELP}. Without one the page asks for it"
     )
     parser.set_defaults(refuse=parser.error)
-    parser.add_argument(
-        "--modality", metavar="NAME", help="modality of images that do not state theirs, such as ct or cxr"
-    )
+    add_modality(parser)
     parser.add_argument("--name", help="name that people see; default: the first folder's")
     parser.add_argument(
         "--home", type=Path, default=HOME, metavar="FOLDER", help=f"keeps the collections; default: {HOME}"
@@ -63,7 +66,6 @@ def run(options: argparse.Namespace) -> int:
         CollectionError: the kept collection is damaged, or another command changes it.
     """
     from mermed_core.data.file_names import with_file_names
-    from mermed_core.data.sources.opener import open_manifests
     from mermed_core.settings import THIS_MACHINE, Settings
 
     options.collection = None
@@ -73,10 +75,13 @@ def run(options: argparse.Namespace) -> int:
     if not options.data:
         return _ask_on_the_page(options)
     bring = _from_vectors if options.vectors else _from_images
-    manifest = with_file_names(open_manifests(options.data, modality=options.modality), options.data)
+    manifest = with_file_names(
+        open_images(options, None if options.vectors else _model(options)), options.data
+    )
     serve.page()  # brings all that is needed here, in less time than piece by piece
     bring(options, manifest)
     print(options.collection, flush=True)
+    print_told(options.collection)
     for reason, count in manifest.left_out.items():
         print(f"left out: {count} ({reason})", flush=True)
     return serve.run(options, "#explore")
@@ -100,14 +105,19 @@ def _ask_on_the_page(options: argparse.Namespace) -> int:
     return serve.run(options, "#own")
 
 
+def _model(options: argparse.Namespace) -> Path:
+    from mermed_core.settings import Settings
+
+    return options.model or Settings.from_environment().model
+
+
 def _from_images(options: argparse.Namespace, manifest: "Manifest") -> None:
     """Embeds what is new of some images, and takes out what is gone."""
     from mermed_core.models.embedder import Embedder
     from mermed_core.models.heads import HEADS_FOLDER
     from mermed_core.models.retrieval_space import load_retrieval_space
-    from mermed_core.settings import Settings
 
-    model = options.model or Settings.from_environment().model
+    model = _model(options)
     embedder = Embedder.load(model)
     space = load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim)
     options.collection = _place(options, space.fingerprint(embedder.fingerprint))
@@ -139,7 +149,8 @@ def _place(options: argparse.Namespace, made_by: str) -> Path:
     """Returns the folder that keeps these images as this model, or other vectors, see them."""
     sources = [str(Path(spec).resolve()) if Path(spec).exists() else spec for spec in options.data]
     kept = [sorted(set(options.keep))] if options.keep else []
-    stated = json.dumps([sources, options.modality, made_by, *kept])
+    modality = None if options.modality == AUTO else options.modality
+    stated = json.dumps([sources, modality, made_by, *kept])
     return options.home.expanduser() / hashlib.sha256(stated.encode()).hexdigest()[:16]
 
 
@@ -170,7 +181,12 @@ def _bring_up_to_date(
     folder = options.collection
     blocks = cache_beside(folder)
     stated = _stated(options, manifest)
-    made: dict[str, Any] = {"space": space, "cache": EmbeddingCache(blocks), "workers": options.workers}
+    made: dict[str, Any] = {
+        "space": space,
+        "cache": EmbeddingCache(blocks),
+        "workers": options.workers,
+        "teller": teller_of(_model(options), embedder, manifest),
+    }
     gone: list[str] = []
     known, contents = 0, image_contents(manifest) if (folder / MANIFEST).is_file() else []
     if contents:

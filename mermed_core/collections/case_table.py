@@ -10,7 +10,7 @@ from mermed_core.collections.case_columns import CASE_COLUMNS, CHECKSUM, FRAME, 
 from mermed_core.collections.pictures import image_checksums
 from mermed_core.collections.sources import SourceFacts
 from mermed_core.data.manifest import Manifest
-from mermed_core.data.validation import FILE
+from mermed_core.data.validation import BY_FILE, FILE, TOLD_BY
 from mermed_core.errors import ManifestError
 
 _ORIGIN = (FILE, FRAME, CHECKSUM)
@@ -60,9 +60,14 @@ def kept_columns(
 
 
 def with_columns(manifest: Manifest, schema: pa.Schema) -> Manifest:
-    """Returns a manifest with the further columns that records have, empty where it has none."""
+    """Returns a manifest with the further columns that records have, empty where it has none.
+
+    Of images that state their modality the column of who told it is not empty.
+    """
     missing = [name for name in schema.names if name not in manifest.frame and name not in (FRAME, CHECKSUM)]
-    return manifest.with_frame(manifest.frame.assign(**dict.fromkeys(missing)))
+    return manifest.with_frame(
+        manifest.frame.assign(**{name: BY_FILE if name == TOLD_BY else None for name in missing})
+    )
 
 
 def _records(

@@ -34,11 +34,14 @@ from mermed_core.collections.store import (
     plain_facts,
     write_segments,
 )
+from mermed_core.collections.told import needed, with_told_columns
 from mermed_core.data.manifest import Manifest
+from mermed_core.data.validation import TOLD_BY
 from mermed_core.errors import CollectionError, ManifestError, NothingReadableError
 from mermed_core.models.embedder import Embedder, Embeddings
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.retrieval_space import RetrievalSpace
+from mermed_core.models.told_modality import ModalityTeller
 from mermed_core.search.engine import SearchEngine
 from mermed_core.search.quantised import QuantisedVectors, StoredVectors
 from mermed_core.search.stored import open_engine, update_index
@@ -76,6 +79,7 @@ def add_cases(
     cache: EmbeddingCache | None = None,
     workers: int = 0,
     whole: bool = False,
+    teller: ModalityTeller | None = None,
 ) -> Added:
     """Adds the images of a manifest that the collection does not hold yet, whatever they are called.
 
@@ -93,18 +97,25 @@ def add_cases(
         workers: processes that read images ahead.
         whole: the manifest is all that the collection is of; what is stated about files that are no case is
             then about its files alone.
+        teller: tells the modality of images of which nothing states it.
 
     Raises:
         CollectionError: there is no collection that can be used, or another model made it.
-        ManifestError: another image in the collection has the id of a new one.
+        ManifestError: another image in the collection has the id of a new one, or nothing states or tells the
+            modality of one.
         NothingReadableError: none can be read, and the collection holds none of the manifest's.
     """
     with changing(folder) as change:
         check_made_by(folder, change.stated, space.fingerprint(embedder.fingerprint))
         new = _new_images(change, manifest)
+        has_columns = TOLD_BY in case_columns(change.opened)
+        if needed(teller, new) and not has_columns:
+            with_told_columns(change)
+        elif not has_columns:
+            teller = None
         known = source_facts(sources or {}, new.frame["source"].unique())
         pictures = any(segment.file(THUMBNAILS) for segment in change.stated.segments)
-        parts = embedded(embedder, new, pictures=pictures, cache=cache, workers=workers)
+        parts = embedded(embedder, new, pictures=pictures, cache=cache, workers=workers, teller=teller)
         segments, broken = _write(change, parts, {**change.stated.facts, **known}, space, pictures)
         there = len(manifest) - len(new)
         if len(new) and not segments and not there:

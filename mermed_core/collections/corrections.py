@@ -20,15 +20,20 @@ from mermed_core.collections.segment import Segment
 from mermed_core.collections.sources import SourceFacts, source_facts
 from mermed_core.collections.stated import StatedSegment
 from mermed_core.collections.store import case_columns, plain_facts
+from mermed_core.collections.told import COLUMNS, stated_modalities
 from mermed_core.data.manifest import Manifest
+from mermed_core.data.validation import BY_FILE, BY_MODEL, TOLD_BY
+from mermed_core.modalities import LEFT_OPEN
 
 _NONE = -1
+_Image = tuple[tuple[str, int], str]  # content and modality
 
 
 def gone_from(folder: Path, manifest: Manifest, contents: Sequence[tuple[str, int]]) -> tuple[list[str], int]:
     """Returns the ids of the cases whose image a manifest does not hold, and how many cases there are.
 
-    An image of another modality is another one: its vector is made in another way.
+    An image of another modality is another one: its vector is made in another way. A case whose modality the
+    model told is the image whatever is stated now.
 
     Args:
         folder: the collection.
@@ -106,7 +111,7 @@ def _rows_in(manifest: Manifest, contents: Sequence[tuple[str, int]], columns: C
     images = list(zip(contents, manifest.frame["modality"], strict=True))
     row_of = {case_id: row for row, case_id in enumerate(manifest.frame["case_id"])}
     stored = zip(columns[CHECKSUM], columns[FRAME], strict=True)
-    cases = list(zip(stored, columns["modality"], strict=True))
+    cases = list(zip(stored, stated_modalities(columns), strict=True))
     rows = np.full(len(columns), _NONE, np.int64)
     for position, case_id in enumerate(columns["case_id"]):
         row = row_of.get(case_id, _NONE)
@@ -118,7 +123,39 @@ def _rows_in(manifest: Manifest, contents: Sequence[tuple[str, int]], columns: C
     for position in np.flatnonzero(rows == _NONE).tolist():
         if left := free[cases[position]]:
             rows[position] = left.pop()
+    _find_stated_now(rows, images, cases)
     return rows
+
+
+def _find_stated_now(rows: np.ndarray, images: Sequence[_Image], cases: Sequence[_Image]) -> None:
+    """Finds the images of cases whose modality the model told and is stated now; see `_rows_in`.
+
+    Args:
+        rows: (cases,) which are filled in.
+        images: of the manifest, each its content and modality.
+        cases: likewise, as stated.
+    """
+    told = [place for place in np.flatnonzero(rows == _NONE).tolist() if cases[place][1] == LEFT_OPEN]
+    if not told:
+        return
+    free: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    for row in sorted(set(range(len(images))) - set(rows.tolist()), reverse=True):
+        free[images[row][0]].append(row)
+    for place in told:
+        if left := free[cases[place][0]]:
+            rows[place] = left.pop()
+
+
+def _as_told(manifest: Manifest, before: pa.Table) -> Manifest:
+    """Returns images as a manifest has them, with what the model told of those of which it states nothing."""
+    if TOLD_BY not in before.column_names:
+        return manifest
+    known = before.select(["modality", *COLUMNS]).to_pandas()
+    open_ = manifest.without_modality()
+    frame = manifest.frame.assign(**{name: known[name].to_numpy() for name in COLUMNS})
+    frame["modality"] = frame["modality"].where(~open_, known["modality"])
+    frame[TOLD_BY] = np.where(open_, BY_MODEL, BY_FILE)
+    return manifest.with_frame(frame)
 
 
 def _corrected(
@@ -132,7 +169,8 @@ def _corrected(
     there = np.flatnonzero(rows != _NONE)
     if not len(there):
         return before
-    part = with_columns(manifest.select(rows[there]), before.schema)
+    part = _as_told(manifest.select(rows[there]), before.take(pa.array(there)))
+    part = with_columns(part, before.schema)
     keep = kept_columns(part, before.schema, columns, sources)
     checksums = before[CHECKSUM].take(pa.array(there)).to_pylist()
     now = case_table(part, sources, keep, before.schema, checksums=checksums)

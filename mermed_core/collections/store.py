@@ -40,6 +40,7 @@ from mermed_core.collections.stated import (
     read_stated,
     stated_broken,
 )
+from mermed_core.collections.told import COLUMNS, needed
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import CollectionError, ManifestError, NothingReadableError
 from mermed_core.files import check_replaceable, write_folder
@@ -53,6 +54,7 @@ from mermed_core.search.stored import open_engine
 if TYPE_CHECKING:  # opening a collection needs no encoder, which takes seconds and half a gigabyte to import
     from mermed_core.models.embedder import Embedder, Embeddings
     from mermed_core.models.embedding_cache import EmbeddingCache
+    from mermed_core.models.told_modality import ModalityTeller
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +75,7 @@ def build_collection(
     pictures: bool = True,
     cache: "EmbeddingCache | None" = None,
     workers: int = 0,
+    teller: "ModalityTeller | None" = None,
 ) -> Collection:
     """Embeds a manifest and writes the collection; what stood in `folder` stays until all is done.
 
@@ -89,17 +92,20 @@ def build_collection(
         pictures: keep a small picture of each case.
         cache: where embeddings are kept, so that they need not be made again.
         workers: processes that read images ahead.
+        teller: tells the modality of images of which nothing states it; the records then say of whom it is.
 
     Raises:
         NothingReadableError: not one image could be read.
-        ManifestError: a column to keep is not there.
+        ManifestError: a column to keep is not there, or nothing states or tells a modality.
         OccupiedError: the folder holds something other than a collection.
     """
     check_kept(manifest, keep)
     check_replaceable(folder, MANIFEST)
+    if teller := needed(teller, manifest):
+        keep = (*keep, *COLUMNS)
     known = source_facts(sources or {}, manifest.frame["source"].unique())
     description = Description(name, text, synthetic, space.fingerprint(embedder.fingerprint), known)
-    parts = embedded(embedder, manifest, pictures=pictures, cache=cache, workers=workers)
+    parts = embedded(embedder, manifest, pictures=pictures, cache=cache, workers=workers, teller=teller)
     frame, left_out = manifest.frame, manifest.left_out
     return write_parts(folder, parts, frame, description, left_out, space=space, keep=keep, pictures=pictures)
 
@@ -177,7 +183,16 @@ def collection_of(
         engine = engine_on_server(server, folder, cases, vectors, stated.state)
     own = any(segment.thumbnails is not None for segment in opened.segments)
     thumbnails = JoinedThumbnails(opened.segments) if own else None
-    return Collection(stated.description, cases, vectors, opened.map, thumbnails, engine, pictures=pictures)
+    return Collection(
+        stated.description,
+        cases,
+        vectors,
+        opened.map,
+        thumbnails,
+        engine,
+        pictures=pictures,
+        state=stated.state,
+    )
 
 
 def case_columns(opened: OpenFolder) -> CaseColumns:
@@ -208,10 +223,12 @@ def embedded(
     pictures: bool,
     cache: "EmbeddingCache | None" = None,
     workers: int = 0,
+    teller: "ModalityTeller | None" = None,
 ) -> "Iterator[Embeddings]":
     """Yields the embeddings of a manifest, at most `SEGMENT_ROWS` images at a time.
 
-    Of images that cannot be read there are reasons alone, also where that is all of them.
+    Of images that cannot be read there are reasons alone, also where that is all of them. A teller fills in
+    modalities.
     """
     from mermed_core.models.embedder import Embeddings, embed_manifest
 
@@ -225,7 +242,7 @@ def embedded(
         except NothingReadableError as error:
             none = np.empty((0, embedder.backbone.dim), np.float32)
             made = Embeddings(none, part.select([]), (), dict(error.broken))
-        yield made
+        yield made if teller is None else teller.complete(made)
 
 
 def write_segments(

@@ -36,6 +36,7 @@ from mermed_core.data.zip_members import read_member
 from mermed_core.errors import ManifestError
 from mermed_core.files import write_file
 from mermed_core.imaging.reader import MedicalImage, read_image
+from mermed_core.modalities import LEFT_OPEN
 from mermed_core.records import Case
 from mermed_core.urls import is_url
 
@@ -83,15 +84,23 @@ class Manifest:
         frame: the table, indexed 0..n-1, with every column of `COLUMNS`.
         left_out: how many files, frames or rows of the sources are not in the table, by reason.
         notes: sentences on how the sources were read, such as which words count as a missing label.
+        unstated: rows may state no modality (`modalities.LEFT_OPEN`), which is then to be told before it is
+            needed.
     """
 
     frame: pd.DataFrame
     left_out: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unstated: bool = False
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, *, left_out: Mapping[str, int] | None = None, notes: Sequence[str] = ()
+        cls,
+        frame: pd.DataFrame,
+        *,
+        left_out: Mapping[str, int] | None = None,
+        notes: Sequence[str] = (),
+        unstated: bool = False,
     ) -> Self:
         """Fills in what may be left out, reads aliases of modalities and splits, and checks every row.
 
@@ -101,7 +110,7 @@ class Manifest:
         Raises:
             ManifestError: names the row and the column.
         """
-        return cls(validated(frame), dict(left_out or {}), tuple(notes))
+        return cls(validated(frame, unstated=unstated), dict(left_out or {}), tuple(notes), unstated)
 
     def with_frame(self, frame: pd.DataFrame) -> Self:
         """Returns a manifest of another table, validated, that was read from the same sources.
@@ -109,7 +118,7 @@ class Manifest:
         Raises:
             ManifestError: names the row and the column.
         """
-        return replace(self, frame=validated(frame))
+        return replace(self, frame=validated(frame, unstated=self.unstated))
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -173,6 +182,10 @@ class Manifest:
     def split(self, name: str) -> Self:
         """Returns the rows of one split."""
         return self.select(self.frame["split"] == name)
+
+    def without_modality(self) -> np.ndarray:
+        """Returns a mask (images,) of those of which nothing states the modality."""
+        return (self.frame["modality"] == LEFT_OPEN).to_numpy(bool)
 
     def label_sets(self) -> tuple[LabelSet, ...]:
         """Returns each task with its kind and its classes (numbers in numeric order, else sorted)."""
@@ -249,7 +262,8 @@ def concatenate(manifests: Sequence[Manifest]) -> Manifest:
         left_out.update(manifest.left_out)
     notes = dict.fromkeys(note for manifest in manifests for note in manifest.notes)  # each once, in order
     frame = pd.concat([manifest.frame for manifest in manifests], ignore_index=True)
-    return Manifest.from_frame(frame, left_out=left_out, notes=tuple(notes))
+    unstated = any(manifest.unstated for manifest in manifests)
+    return Manifest.from_frame(frame, left_out=left_out, notes=tuple(notes), unstated=unstated)
 
 
 def count_reasons(left_out: Mapping[str, int]) -> str:

@@ -12,12 +12,18 @@ import numpy as np
 import pandas as pd
 
 from mermed_core.errors import ManifestError
-from mermed_core.modalities import UnknownModalityError, modality_key
+from mermed_core.modalities import LEFT_OPEN, UnknownModalityError, modality_key
 
 SPLITS = ("train", "val", "test", "")
 TASK_KINDS = ("multiclass", "multilabel", "ordinal")
 COLUMNS = ("case_id", "path", "image", "modality", "labels", "task", "task_kind", "group", "split", "source")
 FILE = "file"  # optional: what the image's own file was called
+TOLD_BY = "modality told by"  # optional: who says the modality of an image
+BY_MODEL, BY_FILE = "model", "file"
+KIND = "kind of image"  # optional: whether the model takes an image for one of the seven kinds
+KNOWN, ONLY_JUST, UNKNOWN = "known", "only just recognised", "unknown"
+NAMED_BY = "--modality cxr, or images:FOLDER?modality=cxr"
+"""How a person names the modality of images that do not state theirs, for sentences that ask for it."""
 ZIP_MEMBER = "zip_member"  # optional: what the archive at `path` calls the image
 
 SPLIT_ALIASES = {
@@ -29,8 +35,12 @@ SPLIT_ALIASES = {
 }
 
 
-def validated(frame: pd.DataFrame) -> pd.DataFrame:
+def validated(frame: pd.DataFrame, *, unstated: bool = False) -> pd.DataFrame:
     """Returns a complete table, indexed 0..n-1, with every column of `COLUMNS` first; changes nothing given.
+
+    Args:
+        frame: the table.
+        unstated: a modality may be missing; it becomes `LEFT_OPEN`.
 
     Raises:
         ManifestError: names the row and the column.
@@ -41,7 +51,7 @@ def validated(frame: pd.DataFrame) -> pd.DataFrame:
     for column in ("modality", "source"):
         if column not in frame:
             raise ManifestError("this column is missing from the table.", column=column)
-    frame["modality"] = _modality_keys(frame["modality"])
+    frame["modality"] = _modality_keys(frame["modality"], unstated)
     frame["source"] = _texts(frame["source"])
     frame = _with_images(_with_names(frame))
     frame["labels"] = _label_lists(frame)
@@ -62,14 +72,14 @@ def split_name(text: str) -> str:
 
 
 def fill_modality(frame: pd.DataFrame, modality: str | None) -> pd.DataFrame:
-    """Gives the modality to the rows that do not state theirs.
+    """Gives the modality, which may be `LEFT_OPEN`, to the rows that do not state theirs.
 
     Raises:
         ManifestError: the table has no modality column and none is given.
     """
     if "modality" not in frame and modality is None:
         raise ManifestError(
-            "this column is missing; add it, or name the modality of all images (modality=...).",
+            f"this column is missing; add it, or name the modality of all images ({NAMED_BY}).",
             column="modality",
         )
     if modality is None:
@@ -134,10 +144,10 @@ def _frame_numbers(values: pd.Series) -> pd.Series:
     return numbers.astype(np.int64)
 
 
-def _modality_keys(names: pd.Series) -> pd.Series:
+def _modality_keys(names: pd.Series, unstated: bool) -> pd.Series:
     names = names.astype(object).where(names.notna(), "").astype(str)
-    keys, problems = {}, {}
-    for name in names.unique():
+    keys, problems = ({LEFT_OPEN: LEFT_OPEN} if unstated else {}), {}
+    for name in set(names.unique()) - keys.keys():
         try:
             keys[name] = modality_key(name)
         except UnknownModalityError as error:

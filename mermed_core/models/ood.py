@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from mermed_core.data.validation import KNOWN, ONLY_JUST, UNKNOWN
 from mermed_core.errors import ModelError
 from mermed_core.files import write_file, write_json
 from mermed_core.modalities import MODALITIES, in_sentence
@@ -87,6 +88,16 @@ class OODDetector:
         """Returns which images (images,) count as of a known modality; see `scores`."""
         return self.scores(vectors, modality_logits) >= self.threshold[0]
 
+    def kinds(self, vectors: np.ndarray, modality_logits: np.ndarray) -> np.ndarray:
+        """Returns `KNOWN`, `ONLY_JUST` or `UNKNOWN` for images (images,), as `judge` does; see `scores`."""
+        scores = self.scores(vectors, modality_logits)
+        known = np.where(self._below(scores) < _DOUBTFUL, ONLY_JUST, KNOWN)
+        return np.where(scores < self.threshold[0], UNKNOWN, known).astype(object)
+
+    def _below(self, scores: np.ndarray) -> np.ndarray:
+        """Returns the shares of held-out known images that have a lower score."""
+        return np.searchsorted(self.quantiles, scores) / len(self.quantiles)
+
     def witnesses(self, vectors: np.ndarray, modality_logits: np.ndarray) -> np.ndarray:
         """Returns the numbers that are weighed, (images, witnesses) in the order of `WITNESSES`."""
         inside = (vectors - self.mean) @ self.basis.T
@@ -123,7 +134,7 @@ class OODDetector:
         """
         score = float(self.scores(vector[None], modality_logits[None])[0])
         name = in_sentence(MODALITIES[modality].name)
-        below = float(np.searchsorted(self.quantiles, score)) / len(self.quantiles)
+        below = float(self._below(np.array(score)))
         if score < self.threshold[0]:
             return False, (
                 f"It resembles none of the seven kinds of image closely enough (the nearest is {name}). "

@@ -20,7 +20,7 @@ def open_confined(folder: Path, modality: str | None = None) -> Manifest:
 
     Args:
         folder: the images.
-        modality: the modality of images that do not state theirs.
+        modality: the modality of images that do not state theirs; with `LEFT_OPEN` they have none yet.
 
     Raises:
         ManifestError: a link leads out of the folder, it holds more than `MOST_FILES`, or no image that

@@ -16,6 +16,7 @@ from mermed_core.data.sources.columns import TableColumns, read_columns
 from mermed_core.data.sources.table_names import TableName, fill_names, table_names
 from mermed_core.data.validation import fill_modality, refuse
 from mermed_core.errors import ManifestError
+from mermed_core.modalities import LEFT_OPEN
 
 _NAMES = {
     "imagepath": "path",
@@ -69,7 +70,8 @@ def read_csv(
         frame = fill_names(columns.frame, (names or table_names([file]))[file])
         left_out = {"empty rows": table.empty_rows} if table.empty_rows else {}
         notes = [*table.notes, *columns.notes]
-        manifest = Manifest.from_frame(fill_modality(frame, modality), left_out=left_out, notes=notes)
+        filled, unstated = fill_modality(frame, modality), modality == LEFT_OPEN
+        manifest = Manifest.from_frame(filled, left_out=left_out, notes=notes, unstated=unstated)
     except ManifestError as error:
         line = f", line {error.row + table.lines_before + 1}" if error.row is not None else ""
         column = named.get(error.column or "", error.column)

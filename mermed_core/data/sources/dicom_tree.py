@@ -19,10 +19,10 @@ from mermed_core.data.manifest import Manifest, count_reasons, log_reading
 from mermed_core.data.pseudonyms import pseudonyms
 from mermed_core.data.sources.columns import is_nobody
 from mermed_core.data.tree_files import TreeFile, tree_files
-from mermed_core.data.validation import ZIP_MEMBER
+from mermed_core.data.validation import NAMED_BY, ZIP_MEMBER
 from mermed_core.errors import ManifestError
 from mermed_core.imaging.dicom_modality import MODALITY_OF_TAG, is_chest
-from mermed_core.modalities import modality_key
+from mermed_core.modalities import LEFT_OPEN, modality_key
 from mermed_core.progress_bar import progress_bar
 
 _SILENT_TAGS = ("", "OT")
@@ -34,9 +34,9 @@ _CHEST_CODES = {"T-D3000", "51185008", "T-28000", "39607008"}  # SNOMED's thorax
 _UNREADABLE = "unreadable"
 _PICTURE = "pictures that are not DICOM (open the folder without dicom: for them)"
 _SLIDE_LABEL = "labels and overviews of slides"
-UNSTATED = "that do not state their modality (name it with modality=...)"
+UNSTATED = f"that do not state their modality (name it: {NAMED_BY})"
 _OTHER_PART = "X-rays of another part of the body or named in a word that is not known here"
-_NO_PART = "X-rays that do not state the part of the body (modality=cxr takes them as chest)"
+_NO_PART = "X-rays that do not state the part of the body (--modality cxr takes them as chest)"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class DicomFile:
 
     Attributes:
         file: where it is.
-        modality: our key.
+        modality: our key, or `LEFT_OPEN`.
         frames: how many it has.
         person: the PatientID, else the study; None where it states neither.
         names: how the patient is called in the header; never kept.
@@ -84,12 +84,12 @@ def read_dicom_tree(folder: Path, modality: str | None = None) -> Manifest:
     Args:
         folder: the tree; its name becomes the source.
         modality: the modality of files whose header leaves it open: no modality or "other", and for "cxr"
-            also X-rays that do not state the part of the body.
+            also X-rays that do not state the part of the body. May be `LEFT_OPEN`.
 
     Raises:
         ManifestError: not one image of a known modality; says what was left out.
     """
-    fallback = None if modality is None else modality_key(modality)
+    fallback = modality_key(modality) if modality else modality
     source = folder.resolve().name or "dicom"
     left_out: Counter[str] = Counter()
     notes: list[str] = []
@@ -97,7 +97,8 @@ def read_dicom_tree(folder: Path, modality: str | None = None) -> Manifest:
     if not found:
         summary = count_reasons(left_out)
         raise ManifestError(f"{folder} holds no DICOM image of a known modality; left out: {summary}.")
-    manifest = Manifest.from_frame(dicom_table(found, source), left_out=left_out, notes=notes)
+    table, unstated = dicom_table(found, source), modality == LEFT_OPEN
+    manifest = Manifest.from_frame(table, left_out=left_out, notes=notes, unstated=unstated)
     log_reading(source, manifest, "DICOM images")
     return manifest
 
@@ -179,7 +180,7 @@ def _modality(header: _Header, fallback: str | None) -> tuple[str | None, str]:
         return None, NO_PICTURE
     tag = header["Modality"].upper()
     if tag in _SILENT_TAGS:
-        return fallback, "" if fallback else UNSTATED
+        return fallback, UNSTATED if fallback is None else ""
     key = MODALITY_OF_TAG.get(tag)
     if key is None:
         return None, f"of modality {tag}" if re.fullmatch(r"\w{1,16}", tag) else "of an unknown modality"

@@ -12,15 +12,16 @@ from mermed_core.data.file_tree import MANY_FRAMES_SUFFIXES, ONE_PICTURE_SUFFIXE
 from mermed_core.data.frames import count_readable_frames, expand_frames
 from mermed_core.data.manifest import Manifest, count_reasons, log_reading
 from mermed_core.data.tree_files import TreeFile, tree_files
-from mermed_core.data.validation import SPLITS, ZIP_MEMBER, split_name
+from mermed_core.data.validation import NAMED_BY, SPLITS, ZIP_MEMBER, split_name
 from mermed_core.errors import ImageError, ManifestError
-from mermed_core.modalities import MODALITY_KEYS, UnknownModalityError, modality_key
+from mermed_core.modalities import LEFT_OPEN, MODALITY_KEYS, UnknownModalityError, modality_key
 from mermed_core.progress_bar import progress_bar
 
 _LAYOUT = (
     "The layout that is read is MODALITY/CLASS/image.png, if wanted in train, val and test folders; "
     f"images right in MODALITY are unlabelled. A modality is one of {', '.join(MODALITY_KEYS)}. "
-    "For a folder of one modality, CLASS/image.png or image.png alone, name it (modality=...)."
+    "For a folder of one modality, CLASS/image.png or image.png alone, name the folder after it or name it "
+    f"by {NAMED_BY}."
 )
 
 
@@ -30,7 +31,7 @@ class Place:
 
     Attributes:
         split: train, val, test or "".
-        modality: our key; None where they name none.
+        modality: our key; `LEFT_OPEN` where they name none and need not, None where they name none.
         labels: the class, or None.
         unknown: the folder that should have named a modality and does not, "" where there is none.
     """
@@ -41,33 +42,63 @@ class Place:
     unknown: str = ""
 
     @classmethod
-    def of(cls, folders: Sequence[str], modality: str | None) -> "Place":
+    def of(cls, folders: Sequence[str], given: "Given") -> "Place":
         """Reads the folders `[split/]modality/class/…`, or `[split/][class/…]` of one modality."""
         parts, split = list(folders), ""
-        for position, part in enumerate(parts[: 1 if modality else 2]):  # also modality/split/class
+        for position, part in enumerate(parts[: 1 if given.all else 2]):  # also modality/split/class
             if split_name(part) in SPLITS and part:
                 split = split_name(parts.pop(position))
                 break
+        modality = given.all
         if modality is None:
-            first = parts.pop(0) if parts else ""
-            try:
-                modality = modality_key(first)
-            except UnknownModalityError:
-                return cls(split, None, None, first)
+            modality = given.others if (named := _named(parts[0] if parts else "")) is None else named
+            if modality is None:
+                return cls(split, None, None, parts[0] if parts else "")
+            parts = parts if named is None else parts[1:]
         return cls(split, modality, parts[:1] or None)
+
+
+@dataclass(frozen=True)
+class Given:
+    """Which modality the images of a folder have, before the folders in it are asked.
+
+    Attributes:
+        all: of all images, as a person said; None where the folders say it.
+        others: of those that lie in no modality's folder: what the whole folder is called, `LEFT_OPEN`, or
+            None where that must not be.
+    """
+
+    all: str | None
+    others: str | None
+
+    @classmethod
+    def of(cls, folder: Path, modality: str | None) -> "Given":
+        """Takes what a person said: a modality, `LEFT_OPEN`, or None; then what a folder is called."""
+        named = _named(folder.resolve().name)
+        return cls(modality_key(modality) if modality else None, modality if named is None else named)
+
+
+def _named(folder: str) -> str | None:
+    """Returns the modality that a folder's name says, None where it says none."""
+    try:
+        return modality_key(folder)
+    except UnknownModalityError:
+        return None
 
 
 def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
     """Lists the images of `[split/]modality/class/…/image`, or `[split/][class/…/]image` of one modality.
 
-    The case_id is the path in the folder, so it stays when images are added. Folders below the class are not
+    The folder itself may be named after the modality of what lies in no other modality's folder. The case_id
+    is the path in the folder, so it stays when images are added. Folders below the class are not
     read as patients; name patients in a CSV. A name such as .png, .jpg or .jp2 is believed; any other file is
     an image if it looks like one, and every frame or page of it is listed, as one group. What is no image is
     counted in `left_out`. Files in ZIP archives are read as if those had been unpacked where they lie.
 
     Args:
         folder: the images; its name becomes the source.
-        modality: the modality of all images; the folders then name classes only.
+        modality: the modality of all images; the folders then name classes only. With `LEFT_OPEN` images in
+            no modality's folder have none yet.
 
     Raises:
         ManifestError: no image, or a folder that names no modality.
@@ -78,9 +109,10 @@ def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
     pictures = count_pictures(tree_files(folder, left_out, notes), left_out)
     if not pictures:
         raise ManifestError(f"{folder} holds no image; left out: {count_reasons(left_out)}. {_LAYOUT}")
-    places = [stated_place(file, modality, folder) for file, _ in pictures]
-    table = picture_table(pictures, places, source)
-    manifest = Manifest.from_frame(table, left_out=left_out, notes=notes)
+    given = Given.of(folder, modality)
+    places = [stated_place(file, given, folder) for file, _ in pictures]
+    table, unstated = picture_table(pictures, places, source), modality == LEFT_OPEN
+    manifest = Manifest.from_frame(table, left_out=left_out, notes=notes, unstated=unstated)
     log_reading(source, manifest)
     return manifest
 
@@ -92,9 +124,9 @@ def count_pictures(files: Iterable[TreeFile], left_out: Counter[str]) -> list[tu
     return [(file, count) for file, count in counted if count]
 
 
-def stated_place(file: TreeFile, modality: str | None, folder: Path) -> Place:
+def stated_place(file: TreeFile, given: Given, folder: Path) -> Place:
     """Returns what a file's folders say; raises ManifestError where nothing names its modality."""
-    place = Place.of(file.folders, modality)
+    place = Place.of(file.folders, given)
     if place.modality is None:
         unknown = place.unknown
         where = f"the folder '{unknown}' names no modality" if unknown else "it lies in no modality's folder"

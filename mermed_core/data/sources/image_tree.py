@@ -13,16 +13,18 @@ from mermed_core.data.manifest import Manifest, count_reasons, log_reading
 from mermed_core.data.pseudonyms import pseudonyms
 from mermed_core.data.sources.dicom_tree import DicomFile, dicom_files, dicom_table
 from mermed_core.data.sources.image_folder import (
+    Given,
     Place,
     count_pictures,
     picture_table,
     stated_place,
 )
 from mermed_core.data.tree_files import TreeFile, tree_files
+from mermed_core.data.validation import NAMED_BY
 from mermed_core.errors import ManifestError
-from mermed_core.modalities import modality_key
+from mermed_core.modalities import LEFT_OPEN
 
-UNSTATED = "pictures that lie in no modality's folder (name it with modality=...)"
+UNSTATED = f"pictures that lie in no modality's folder (name it: {NAMED_BY})"
 
 
 def read_image_tree(folder: Path, modality: str | None = None) -> Manifest:
@@ -32,35 +34,37 @@ def read_image_tree(folder: Path, modality: str | None = None) -> Manifest:
     as if those had been unpacked where they lie. Where there are DICOM files, the folders say the modality of
     one whose header leaves it open, its split, and its class where a picture has the same one. A folder that
     is named after the patient whose DICOM files lie in it is no class: its pictures are of that patient and
-    have pseudonyms for case ids. A picture in no modality's folder is left out and counted, unless there is
+    have pseudonyms for case ids. The folder itself may be named after a modality, which is then that of what
+    lies in no other modality's folder. Otherwise a picture there is left out and counted, unless there is
     nothing but such pictures outside of archives.
 
     Args:
         folder: the images; its name becomes the source.
-        modality: the modality of images that do not state theirs.
+        modality: the modality of images that do not state theirs; with `LEFT_OPEN` they have none yet.
 
     Raises:
         ManifestError: no image that states its modality; says what was left out.
     """
-    modality = None if modality is None else modality_key(modality)
+    given = Given.of(folder, modality)
     source = folder.resolve().name or "images"
     left_out: Counter[str] = Counter()
     notes: list[str] = []
     of_dicom, others = _divided(list(tree_files(folder, left_out, notes)))
-    found = list(dicom_files(of_dicom, lambda file: Place.of(file.folders, modality).modality, left_out))
+    found = list(dicom_files(of_dicom, lambda file: Place.of(file.folders, given).modality, left_out))
     pictures = count_pictures(others, left_out)
     if not pictures and not found:
         raise ManifestError(f"{folder} holds no image that is read; left out: {count_reasons(left_out)}.")
     if of_dicom or any(file.member for file, _ in pictures):
-        stated = [each for each in pictures if Place.of(each[0].folders, modality).modality]
+        stated = [each for each in pictures if Place.of(each[0].folders, given).modality is not None]
         if stated or found:  # else the first one says what is wrong
             left_out.update([UNSTATED] * (len(pictures) - len(stated)))
             pictures = stated
-    places = [stated_place(file, modality, folder) for file, _ in pictures]
+    places = [stated_place(file, given, folder) for file, _ in pictures]
     of_pictures = _picture_table(pictures, places, found, source)
-    of_headers = _dicom_table(found, set(of_pictures["labels"].explode()), modality, source)
+    of_headers = _dicom_table(found, set(of_pictures["labels"].explode()), given, source)
     tables = [table for table in (of_headers, of_pictures) if len(table)]
-    manifest = Manifest.from_frame(pd.concat(tables), left_out=+left_out, notes=notes)
+    table, unstated = pd.concat(tables), modality == LEFT_OPEN
+    manifest = Manifest.from_frame(table, left_out=+left_out, notes=notes, unstated=unstated)
     log_reading(source, manifest)
     return manifest
 
@@ -80,10 +84,10 @@ def _is_dicom(file: TreeFile) -> bool:
 
 
 def _dicom_table(
-    found: Sequence[DicomFile], classes: Collection[str], modality: str | None, source: str
+    found: Sequence[DicomFile], classes: Collection[str], given: Given, source: str
 ) -> pd.DataFrame:
     """Returns the rows of DICOM files with the splits and, of these, the classes that their folders say."""
-    own = [Place.of(each.file.folders, modality) for each in found]
+    own = [Place.of(each.file.folders, given) for each in found]
     table = dicom_table(found, source)
     rows = [position for position, each in enumerate(found) for _ in range(each.frames)]
     labels = [place.labels if place.labels and place.labels[0] in classes else None for place in own]

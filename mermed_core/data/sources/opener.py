@@ -33,7 +33,7 @@ class _Request:
 
     Attributes:
         spec: what was asked for; its kind is one of `_SOURCES`.
-        modality: a modality's key, or None.
+        modality: a modality's key, `LEFT_OPEN` or None.
         every: of a file of several frames, every n-th is taken.
         names: what each table is called, of all that are opened together.
     """
@@ -120,7 +120,7 @@ def open_manifests(specs: Sequence[str | Path], *, modality: str | None = None) 
 
     Args:
         specs: the sources.
-        modality: the modality of images that do not state theirs.
+        modality: the modality of images that do not state theirs; with `LEFT_OPEN` they have none yet.
 
     Raises:
         ManifestError: as `open_manifest`; two rows share a case_id; or no source is given.
@@ -169,7 +169,9 @@ def _request(text: str | Path, modality: str | None) -> _Request:
         raise ManifestError(f"'every={every}' is no number of frames; write every=5, say.")
     if "sha256" in spec.options and spec.kind != "shards":
         raise ManifestError("'sha256' is the checksum of the table of shards; other sources have none.")
-    request = _Request(spec, _key(spec.options.get("modality", modality)), int(every))
+    named = spec.options.get("modality")
+    key = _key(named) if named is not None else _key(modality) if modality else modality
+    request = _Request(spec, key, int(every))
     if spec.kind not in _WITHOUT_PATH and not is_url(spec.target) and not request.path.exists():
         raise ManifestError(f"there is no file or folder {request.path}. {_HELP}")
     return request
@@ -183,9 +185,9 @@ def _expanded(text: str) -> str:
     return expanded
 
 
-def _key(modality: str | None) -> str | None:
+def _key(modality: str) -> str:
     try:
-        return None if modality is None else modality_key(modality)
+        return modality_key(modality)
     except UnknownModalityError as error:
         raise ManifestError(str(error), column="modality") from error
 

@@ -18,6 +18,7 @@ from mermed_core.data.sources.columns import read_columns
 from mermed_core.data.sources.table_names import TableName, fill_names, join_tables, table_names
 from mermed_core.data.validation import FILE, fill_modality
 from mermed_core.errors import ManifestError
+from mermed_core.modalities import LEFT_OPEN
 from mermed_core.urls import is_url, shown_url
 
 _BESIDE = "files beside the parquet files"
@@ -89,7 +90,12 @@ def _read_file(file: Path, modality: str | None, name: TableName) -> Manifest:
         frame = with_own_frames(frame)
         left_out: Counter[str] = Counter()
         frame = expand_frames(fill_names(frame, name), frames_of_images(frame, left_out))
-        return Manifest.from_frame(fill_modality(frame, modality), left_out=left_out, notes=columns.notes)
+        return Manifest.from_frame(
+            fill_modality(frame, modality),
+            left_out=left_out,
+            notes=columns.notes,
+            unstated=modality == LEFT_OPEN,
+        )
     except ManifestError as error:
         column = own_names.get(error.column or "", error.column)
         raise ManifestError(f"{error.problem} ({file.name})", row=error.row, column=column) from error

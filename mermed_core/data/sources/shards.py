@@ -25,6 +25,7 @@ from mermed_core.data.sources.shard_index import INDEX, read_index
 from mermed_core.data.validation import fill_modality
 from mermed_core.errors import ManifestError
 from mermed_core.imaging.limits import Limits
+from mermed_core.modalities import LEFT_OPEN
 from mermed_core.urls import is_url, is_web_address, shown_url, without_secrets
 
 PLAN = "plan.json"  # of our own shards, see `shard_writer`
@@ -87,7 +88,10 @@ def read_shards(place: str, modality: str | None = None, sha256: str | None = No
     frame["path"] = [f"{base}/{name}" for name in frame["path"]]
     left_out.update(facts.get("left_out", {}))
     manifest = Manifest.from_frame(
-        fill_modality(frame, modality), left_out=+left_out, notes=facts.get("notes", ())
+        fill_modality(frame, modality),
+        left_out=+left_out,
+        notes=facts.get("notes", ()),
+        unstated=modality == LEFT_OPEN,
     )
     log_reading(shown_url(place).rpartition("/")[2], manifest)
     return manifest

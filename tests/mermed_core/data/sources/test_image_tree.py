@@ -14,7 +14,7 @@ from mermed_core.data.sources.confined import open_confined
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.errors import ManifestError
 
-UNSTATED = "pictures that lie in no modality's folder (name it with modality=...)"
+UNSTATED = "pictures that lie in no modality's folder (name it: --modality cxr, or images:FOLDER?modality=cxr)"
 
 
 @pytest.fixture
