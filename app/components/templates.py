@@ -8,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mermed_core.languages.say import in_readers_words, name_of
 
 from ..texts import text
+from .hyphens import breakable
 
 _FOLDER = Path(__file__).parent
 _ENVIRONMENT = Environment(
@@ -20,6 +21,7 @@ _ENVIRONMENT = Environment(
 _ENVIRONMENT.globals["t"] = text
 _ENVIRONMENT.filters["said"] = in_readers_words  # what the core says, such as how a file was read
 _ENVIRONMENT.filters["named"] = name_of
+_ENVIRONMENT.filters["breakable"] = breakable
 
 
 def render(template: str, **values: Any) -> str:

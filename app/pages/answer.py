@@ -66,7 +66,7 @@ class Answer:
             with gr.Row(elem_id="classify-map-choices"):
                 wide: dict[str, Any] = {"visible": False, "min_width": 190}  # on a phone one below the other
                 self.explained = gr.Dropdown([], label=text.SHOW_WHERE, **wide)
-                self.method = gr.Dropdown(self._methods(), value=DEFAULT, label=answer_text.METHOD, **wide)
+                self.method = self._method_list(wide)
             with gr.Row(elem_id="classify-reports"):
                 self.downloads = {
                     kind: gr.Button(text.TAKE_ALONG[kind], size="sm", min_width=100, visible=False)
@@ -172,6 +172,10 @@ class Answer:
         except CollectionError as error:
             raise gr.Error(answer_text.no_such_case(case_id), print_exception=False) from error
         return comparison_view(collection, query.image, found)
+
+    def _method_list(self, options: dict[str, Any]) -> gr.Dropdown:
+        hint = answer_text.METHOD_HINT if self._predictor.metrics.pointing else None
+        return gr.Dropdown(self._methods(), value=DEFAULT, label=answer_text.METHOD, info=hint, **options)
 
     def _methods(self) -> list[tuple[str, str]]:
         """Returns the ways of drawing heat maps, the best pointing one first, with their names for people."""

@@ -25,15 +25,19 @@ def other_label(name: str, title: str) -> str:
 NONE_LABELLED = "The collection has none."
 
 METHOD = "Method"
+METHOD_HINT = "Peak in the finding of drawn images"
 SHOW_MAP = "Show the map"
 CHECKED = "Does the map mean anything?"
 
 
 def method_name(name: str, pointing: float | None) -> str:
-    """Returns a way of drawing heat maps with how often its peak was right, where that was measured."""
+    """Returns a way of drawing heat maps with how often its peak was right, where that was measured.
+
+    It is short: the list shows what is chosen on one line of a third of the page.
+    """
     if pointing is None:
         return name
-    return say("{name}, {share:.0%} (peak in the finding of drawn images)", name=name, share=pointing)
+    return say("{name}, {share:.0%}", name=name, share=pointing)
 
 
 WHY, YOURS, CLOSE = "Why this case?", "Your image", "Close"

@@ -52,7 +52,7 @@ def concerns(pixels: np.ndarray, modality: str) -> tuple[str, ...]:
     if min(pixels.shape[:2]) < _LEAST_SIDE:
         return ("too_small",)
     small = _resized(pixels, _SEEN_SIDE)
-    if spread(small) < _EMPTY:
+    if is_empty(small):
         return ("nearly_empty",)
     if darkness(small) < _DARK:
         return ("too_dark",)
@@ -69,6 +69,11 @@ def concerns(pixels: np.ndarray, modality: str) -> tuple[str, ...]:
 def darkness(pixels: np.ndarray) -> float:
     """Returns the grey level that the brightest 0.5 % of pixels (height, width, 3) reach."""
     return float(np.percentile(_grey(pixels), 99.5))
+
+
+def is_empty(pixels: np.ndarray) -> bool:
+    """Tells whether pixels (height, width, 3) are all of nearly one grey level, as an encoder sees them."""
+    return spread(_resized(pixels, _SEEN_SIDE)) < _EMPTY
 
 
 def spread(pixels: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mermed_core.imaging.checks import is_empty
 from mermed_core.imaging.colours import is_grey
 
 SAID = "The picture is a negative: dark and light were exchanged before it was analysed."
@@ -21,7 +22,7 @@ def embed_as_taken(
     """Embeds a picture, a negative with dark and light exchanged.
 
     A negative looks like one, and does not where dark and light are exchanged; a part cut out of a picture
-    often looks like one either way.
+    often looks like one either way. An empty picture is neither.
 
     Args:
         pixels: (height, width, 3) uint8.
@@ -37,7 +38,7 @@ def embed_as_taken(
     vector = embed(pixels)
     if probability(vector) > _LIKELY and min(pixels.shape[:2]) >= _LEAST_SIDE and is_grey(pixels):
         turned = embed(as_taken(pixels, True))
-        if probability(turned) < _UNLIKELY:
+        if probability(turned) < _UNLIKELY and not is_empty(pixels):
             return turned, True
     return vector, False
 

@@ -1,10 +1,12 @@
 """The answer in Chromium: words beside findings, the map faded and switched, a case beside the image."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from app.components.hyphens import breakable
 from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
@@ -93,9 +95,57 @@ def test_a_case_is_compared_closed_and_searched_with(page):
     expect(section.locator(".mm-heat")).to_have_count(2)
     section.get_by_role("button", name="Close").click()
     expect(section).to_have_count(0)
+    expect(card).to_be_focused()
     card.click()
     section.get_by_role("button", name="Find cases like this one").click()
     expect(page.locator("#similar-query")).to_contain_text(", case ")
+
+
+def test_a_comparison_is_told_as_a_dialog_and_closed_by_escape(page):
+    card = page.locator("#classify-cases .mm-case button").nth(1)
+    card.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Why this case?")
+    expect(dialog).to_be_focused()
+    expect(dialog).to_have_accessible_description(
+        re.compile("Similarity .* Bright: what speaks for", re.DOTALL)
+    )
+    page.keyboard.press("Tab")
+    expect(dialog.get_by_role("button", name="Close")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(card).to_be_focused()
+
+
+def test_no_label_of_a_case_is_broken_within_a_syllable(page):
+    """Between lines of a label stands a space, or a place for a hyphen, which has a rectangle of its own."""
+    label = page.locator("#classify-cases .mm-label").first
+    assert "Syn\u00adthe\u00adtic" in (label.text_content() or "")
+    label.evaluate(
+        "(node, words) => (node.textContent = words)",
+        breakable("Choroidal neovascularisation, Plattenepithelkarzinom"),
+    )
+    broken = label.evaluate(
+        """node => {
+            const [words, text] = [node.textContent, node.firstChild], places = [];
+            const top = (at) => {
+                const range = document.createRange();
+                range.setStart(text, at);
+                range.setEnd(text, at + 1);
+                return [...range.getClientRects()].at(-1)?.top;
+            };
+            let before = top(0);
+            for (let at = 1; at < words.length; at++) {
+                if (/[\\s\\u00ad]/.test(words[at])) continue;
+                if (top(at) > before) places.push(words[at - 1]);
+                before = top(at);
+            }
+            return places;
+        }"""
+    )
+    assert len(broken) > 2
+    assert set(broken) <= {" ", "\u00ad"}
+    assert label.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
 
 
 def test_cases_with_the_label_stand_beside_others(page):

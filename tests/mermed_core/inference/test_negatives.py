@@ -6,6 +6,7 @@ import pytest
 from mermed_core.inference.negatives import as_taken, embed_as_taken
 
 PIXELS = np.full((96, 96, 3), 200, np.uint8)
+PIXELS[20:60, 20:60] = 100
 
 
 def asked(pixels: np.ndarray, as_it_is: float, turned: float, negative: bool | None = None):
@@ -32,6 +33,14 @@ def test_a_small_or_coloured_picture_is_never_called_one_unless_it_is_known():
         assert asked(pixels, 0.99, 0.01) == (200.0, False)
         assert asked(pixels, 0.99, 0.01, negative=True) == (55.0, True)
     assert asked(PIXELS, 0.99, 0.01, negative=False) == (200.0, False)
+
+
+@pytest.mark.parametrize("noise", [0, 4])
+def test_an_empty_picture_is_no_negative(noise):
+    grain = np.random.default_rng(0).integers(-noise, noise + 1, (120, 120, 1)).repeat(3, 2)
+    empty = (250 + grain).astype(np.uint8)
+    empty[0, 0] = 250
+    assert asked(empty, 0.99, 0.01) == (250.0, False)
 
 
 def test_a_negative_of_a_negative_is_the_picture():
