@@ -111,6 +111,10 @@ class CheckJob(Watch):
         """Stops the checks at their next step; what was found until then stays."""
         self._wishes = []
 
+    def end(self) -> None:
+        """Stops at the next step all that is being made: nobody asks for it any more."""
+        self._wishes, self._asked = [], float("-inf")
+
     def wait(self) -> None:
         """Returns when nothing is being made."""
         if (thread := self._thread) is not None:

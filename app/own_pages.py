@@ -1,13 +1,12 @@
 """Pages of their own for collections that visitors made: each at an address that only its visitor knows."""
 
-import asyncio
 import logging
 import secrets
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,14 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.stated import MANIFEST
 from mermed_core.collections.store import load_collection
 from mermed_core.errors import CollectionError
+from mermed_core.files import file_mark
 from mermed_core.inference.own_collection import quiet_threads
 
 from .kept_collections import KeptCollection, KeptCollections
+from .live_page import LivePage
 from .private_folder import private_folder
 from .texts import own_collection_text
 
@@ -31,6 +33,7 @@ logger = logging.getLogger(__name__)
 ADDRESS = "own"
 _MOST = 16  # pages at a time: each holds a collection and a page's components in memory
 _SWEEP_SECONDS = 60.0
+_PATIENCE = 30.0  # seconds that requests to a page have which another one has taken the place of
 
 Build = Callable[[Collection], FastAPI]
 """Builds the page that explores a collection."""
@@ -56,25 +59,27 @@ class _Page:
     """A page, and how much it is used.
 
     Attributes:
-        app: answers.
+        live: answers.
         collection: that it explores; let go of with the page, whatever else still holds it.
         folder: of the collection.
         room: of the visitor, which is deleted with the page; None where it was before.
         used: when a request of it last began or ended, by a clock that never goes back.
+        mark: of the collection's manifest when it was opened.
         open: requests under way; a page that is looked at has one that lasts.
-        ready, ended: of its life within the server's loop.
     """
 
-    app: FastAPI
+    live: LivePage
     collection: Collection
     folder: Path
     room: Path | None
     used: float
+    mark: tuple[int, ...]
     open: int = 0
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    life: "asyncio.Task[None] | None" = None
-    loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether somebody changed the collection since it was opened, or it is gone."""
+        return self.mark != file_mark(self.folder / MANIFEST)
 
 
 class OwnPages:
@@ -149,7 +154,8 @@ class OwnPages:
         """
         self.check_free()
         with self._building:
-            self._open(build, collection, place.token, place.folder, place.room)
+            mark = file_mark(place.folder / MANIFEST)
+            self._open(build, collection, place.token, place.folder, place.room, mark)
         if self.keeps:
             logger.info("a visitor's collection is kept in '%s'", place.folder)
         return address_of(place.token)
@@ -183,7 +189,7 @@ class OwnPages:
     async def _answer(self, build: Build, scope: Scope, receive: Receive, send: Send) -> None:
         token = scope["path_params"]["token"]
         try:
-            page = self._used(token) or await run_in_threadpool(self._reopened, build, token)
+            page = self._used(token) or await run_in_threadpool(self._opened_again, build, token)
         except CollectionError as error:
             await PlainTextResponse(str(error), 503)(scope, receive, send)
             return
@@ -192,65 +198,74 @@ class OwnPages:
             await PlainTextResponse(gone, 404)(scope, receive, send)
             return
         try:
-            await self._alive(page)
-            await page.app(_within(scope), receive, send)
+            await page.live.answer(_within(scope), receive, send)
         finally:
             with self._lock:
                 page.open -= 1
                 page.used = self._clock()
 
     def _used(self, token: str) -> _Page | None:
-        """Returns a page that a request begins to use, None where there is none."""
+        """Returns a page that a request begins to use, None where none shows its collection as it is."""
         with self._lock:
             page = self._pages.get(token)
-            if page is not None:
-                page.open += 1
-                page.used = self._clock()
+            if page is None or page.changed:
+                return None
+            page.open += 1
+            page.used = self._clock()
             return page
 
-    def _reopened(self, build: Build, token: str) -> _Page | None:
-        """Opens the page of a kept collection again for a request; returns None where none is kept.
+    def _opened_again(self, build: Build, token: str) -> _Page | None:
+        """Opens for a request a page whose collection was changed, or that of a kept collection.
+
+        Returns:
+            The page, None where there is no such collection.
 
         Raises:
             CollectionError: with a sentence for the visitor: too many pages are open, or this one cannot be.
         """
-        if self._kept is None or self._kept.find(token) is None:
-            return None
-        self.check_free()
+        if token not in self._pages:
+            self.check_free()
         with self._building:
             page = self._used(token)  # another request may have come first
-            folder = self._kept.find(token)
-            if page is not None or folder is None:
+            if page is not None:
                 return page
+            before = self._pages.get(token)
+            folder = before.folder if before else self._kept.find(token) if self._kept else None
+            if folder is None or not (folder / MANIFEST).is_file():
+                self._close(token)
+                return None
+            mark = file_mark(folder / MANIFEST)
             try:
-                self._open(build, load_collection(folder), token, folder, None)
+                self._open(build, load_collection(folder), token, folder, before and before.room, mark)
             except CollectionError as error:
-                logger.warning("the collection kept in '%s' cannot be opened: %s", folder, error)
+                logger.warning("the collection in '%s' cannot be opened: %s", folder, error)
                 raise CollectionError(own_collection_text.NOT_OPENED) from error
             return self._used(token)
 
     def _open(
-        self, build: Build, collection: Collection, token: str, folder: Path, room: Path | None
+        self,
+        build: Build,
+        collection: Collection,
+        token: str,
+        folder: Path,
+        room: Path | None,
+        mark: tuple[int, ...],
     ) -> None:
-        app = build(collection)
+        """Makes a page; one that showed the collection as it was before ends with its last request."""
+        live = LivePage(build(collection))
         with self._lock:
-            self._pages[token] = _Page(app, collection, folder, room, self._clock())
+            before = self._pages.get(token)
+            self._pages[token] = _Page(live, collection, folder, room, self._clock(), mark)
             self._wait()
-
-    async def _alive(self, page: _Page) -> None:
-        """Starts a page with its first request, as a server starts an app."""
-        if page.life is None:
-            page.loop = asyncio.get_running_loop()
-            page.life = asyncio.create_task(_live(page))
-        await page.ready.wait()
+        if before is not None:
+            before.live.end(_PATIENCE, before.collection.release)
 
     def _close(self, token: str) -> _Page | None:
         """Ends a page and deletes its visitor's room; returns it, None where there was none."""
         with self._lock:
             page = self._pages.pop(token, None)
         if page is not None:
-            if page.loop is not None and not page.loop.is_closed():
-                page.loop.call_soon_threadsafe(page.ended.set)
+            page.live.end()
             page.collection.release()
             if page.room is not None:
                 shutil.rmtree(page.room, ignore_errors=True)
@@ -279,15 +294,6 @@ def address_of(token: str) -> str:
 def token_of(address: str) -> str:
     """Returns the token that the address of a page holds."""
     return address.strip("/").rpartition("/")[2]
-
-
-async def _live(page: _Page) -> None:
-    try:
-        async with page.app.router.lifespan_context(page.app):
-            page.ready.set()
-            await page.ended.wait()
-    finally:
-        page.ready.set()  # whoever waits for a page that cannot start gets its error instead
 
 
 def _within(scope: Scope) -> Scope:

@@ -13,6 +13,7 @@ from mermed_core.collections.annotations import (
     write_note,
 )
 from mermed_core.errors import CollectionError
+from mermed_core.files import file_mark
 
 from .texts import note_text
 
@@ -35,7 +36,7 @@ class SharedNotes:
     def read(self) -> Annotations:
         """Returns what is written; the same object until it changes; nothing where it is damaged."""
         with self._lock:
-            seen = _version(self._folder / ANNOTATIONS)
+            seen = file_mark(self._folder / ANNOTATIONS)
             if seen != self._seen:
                 try:
                     self._read, self._problem = read_annotations(self._folder), ""
@@ -63,12 +64,3 @@ class SharedNotes:
     def _check(self) -> None:
         if not self.writable:
             raise CollectionError(note_text.READ_ONLY)
-
-
-def _version(path: Path) -> tuple[int, ...]:
-    """Returns numbers that change with a file that is replaced as a whole; none where it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -4,31 +4,27 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+import threading
+from collections.abc import Sequence
 from typing import Any
 
-import fastapi.dependencies.models
 import gradio as gr
 from fastapi import FastAPI
-from gradio.block_function import BlockFunction
-from gradio.routes import App
-from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 
 from mermed_core.collections.collection import Collection
-from mermed_core.collections.folder import Watched
 from mermed_core.errors import MermedError
-from mermed_core.incidents import record_incident
 from mermed_core.inference.own_collection import with_collection
 from mermed_core.languages.catalogue import ENGLISH, add_languages, languages
-from mermed_core.languages.say import in_readers_words, speaking, spoken
+from mermed_core.languages.say import speaking, spoken
 from mermed_core.settings import Settings
 
 from . import theme
-from .components.header import LanguageLink, changed_banner, header, language_links
+from .changed_pages import ChangedPages, tells_changes
+from .components.header import LanguageLink, header, language_links
 from .components.html_parts import static_html
 from .components.templates import script
+from .explorer import SAFE_LAUNCH, Explorer
 from .pages.about import AboutPage
 from .pages.answer import MODEL_QUEUE, Shown
 from .pages.batch import BatchPage
@@ -39,125 +35,14 @@ from .pages.own_head import OwnHeadPage
 from .pages.similar import A_CASE, MY_IMAGE, SimilarPage
 from .routes.picture_route import picture_route
 from .services import Services, begin_warm_up, load_services
-from .speaking import Speaking
 from .texts import batch_text, own_collection_text, own_head_text, spoken_text, text
-from .upload_limits import UploadLimits, upload_limits
+from .upload_limits import UploadLimits
 from .uploads import keep_uploads_apart, use_private_folder
-from .visits import Visits
 
 logger = logging.getLogger(__name__)
 
-_VISITS = 100
+_BUILDING = threading.Lock()  # Gradio remembers in one place for all threads which page is being built
 _QUEUE = 32
-
-# What keeps a visitor's images from being kept, sent or shown to others, and errors from revealing paths.
-SAFE_LAUNCH: dict[str, Any] = {
-    "run_history": False,
-    "enable_monitoring": False,
-    "footer_links": [],
-    "show_error": False,
-    "share": False,
-    "state_session_capacity": _VISITS,
-    "ssr_mode": False,
-    "pwa": False,
-    "mcp_server": False,
-    "quiet": True,  # it would suggest a public link
-}
-
-
-# Those of them that a page has which another page serves below an address of its own.
-_SAFE_MOUNT = ("run_history", "enable_monitoring", "footer_links", "show_error")
-_SAFE_MOUNT += ("ssr_mode", "pwa", "mcp_server")
-
-
-class Explorer(gr.Blocks):
-    """The page, served with addresses of its own beside Gradio's; an error that nobody foresaw gets a number.
-
-    Attributes:
-        routes: the addresses; anybody who may open the page may open them.
-        visits: forgets what those who have the page open brought.
-        language: the code of the language that the page is built and answers in.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.routes: list[BaseRoute] = []
-        self.visits = Visits(self)
-        self.language = spoken().code
-
-    def launch(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, others: Sequence["Explorer"] = (), **options: Any
-    ) -> tuple[App, str, str | None]:
-        """Serves the page, and others below the codes of their languages.
-
-        Args:
-            others: the page in other languages.
-            options: those of `gr.Blocks.launch`.
-        """
-        apps = {page.language: page.mounted() for page in others}
-        mounts = [Mount(f"/{code}", app) for code, app in apps.items()]
-        served = self._served()
-        served["app_kwargs"] |= {"routes": [*mounts, *self.routes], "lifespan": self._alive(*apps.values())}
-        return super().launch(**served, **options)
-
-    def mounted(self) -> FastAPI:
-        """Returns the page as an app that another one serves below an address of its own."""
-        self.state_session_capacity = _VISITS
-        options = {name: SAFE_LAUNCH[name] for name in _SAFE_MOUNT}
-        looks = {"theme": theme.theme(), "css_paths": list(theme.STYLE_SHEETS)}
-        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        size = upload_limits().upload
-        gr.mount_gradio_app(app, self, "/", max_file_size=size, **self._served(), **looks, **options)
-        alive = app.router.lifespan_context
-
-        @asynccontextmanager
-        async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
-            async with alive(app) as state, self.visits.watched():
-                yield state
-            self.close(verbose=False)  # else its queue would go on, and hold the page and what it shows
-
-        app.router.lifespan_context = lifespan
-        return app
-
-    def close(self, verbose: bool = True) -> None:
-        """Ends the page, and lets go of it."""
-        super().close(verbose=verbose)
-        _let_go()
-
-    def _served(self) -> dict[str, Any]:
-        speaks = Middleware(Speaking, self.language)
-        return {"app_kwargs": {"routes": self.routes, "middleware": [speaks]}}
-
-    def _alive(self, *others: FastAPI) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-        """Returns the life of the page's app, during which others are alive, which are mounted in it."""
-
-        @asynccontextmanager
-        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-            async with AsyncExitStack() as stack:
-                await stack.enter_async_context(self.visits.watched())
-                for app in others:
-                    await stack.enter_async_context(app.router.lifespan_context(app))
-                yield
-
-        return lifespan
-
-    async def process_api(self, block_fn: BlockFunction | int, *given: Any, **named: Any) -> dict[str, Any]:
-        """Runs a handler; whatever it raises reaches the visitor as a sentence, without trace or path."""
-        with speaking(self.language):
-            return await self._process(block_fn, *given, **named)
-
-    async def _process(self, block_fn: BlockFunction | int, *given: Any, **named: Any) -> dict[str, Any]:
-        try:
-            return await super().process_api(block_fn, *given, **named)
-        except gr.Error:
-            raise
-        except MermedError as error:
-            raise gr.Error(in_readers_words(str(error)), print_exception=False) from None
-        except Exception as error:
-            handler = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-            number = record_incident(error, str(handler.api_name))
-            raise gr.Error(text.unexpected(number), print_exception=False) from None
-
 
 # A map that nobody looked at yet is not on the page: its tab is opened where the address asks for it.
 _OPEN_FROM_ADDRESS = """() => {
@@ -166,27 +51,32 @@ _OPEN_FROM_ADDRESS = """() => {
   if (wanted) [...document.querySelectorAll("[role=tab]")].find(isTab)?.click();
 }"""
 
-# On a phone the case that was pressed lies below the inputs of the search.
+# On a phone the case that was pressed lies below the inputs of the search, and its way back above it.
 _SHOW_CASE = """() => {
-  if (window.innerWidth < 700) document.querySelector("#similar-query").scrollIntoView();
+  const back = document.querySelector("#similar-back");
+  const shown = back?.clientHeight ? back : document.querySelector("#similar-query");
+  if (window.innerWidth < 700) shown.scrollIntoView();
 }"""
-
-
-def _let_go() -> None:
-    """Makes FastAPI let go of apps that are no longer served.
-
-    It remembers of some thousands of functions whether they are coroutines, and by those that answer a
-    page's requests the page itself: 4 MB each and all that it holds.
-    """
-    for remembers in vars(fastapi.dependencies.models).values():
-        if hasattr(remembers, "cache_clear"):
-            remembers.cache_clear()
 
 
 def build_pages(services: Services, first: str) -> list[Explorer]:
     """Builds the page in all languages, one of them first; each leads to the others."""
     codes = sorted(languages(), key=lambda code: code != first)
     return [build_app(services, code, codes) for code in codes]
+
+
+def following_pages(services: Services, first: str) -> Explorer:
+    """Builds the page that shows the pages of `build_pages` over the collections as their folders are now."""
+
+    def build(services: Services) -> FastAPI:
+        page, *others = build_pages(services, first)
+        return page.mounted(others)
+
+    pages = ChangedPages(services, build)
+    with speaking(first), Explorer(title=text.TITLE, analytics_enabled=False) as front:
+        front.routes.append(Mount("/", pages))
+        front.lives.append(pages.alive())
+    return front
 
 
 def build_app(services: Services, language: str = ENGLISH, served: Sequence[str] = ()) -> Explorer:
@@ -197,7 +87,7 @@ def build_app(services: Services, language: str = ENGLISH, served: Sequence[str]
         language: code of the language of all that is said.
         served: codes of the languages that a visitor can change between, that of the first address first.
     """
-    with speaking(language):
+    with _BUILDING, speaking(language):
         return _build(services, language_links(language, served))
 
 
@@ -208,15 +98,14 @@ def _build(services: Services, links: Sequence[LanguageLink]) -> Explorer:
     ) as blocks:
         query = gr.State(None)  # goes with the visit
         static_html(header(services, links), "header")
-        if services.watched is not None:
-            _tells_changes(blocks, services.watched)
+        blocks.routes.append(tells_changes(blocks, services))
         first = "classify" if services.own is None else "explore"
         with gr.Tabs(selected=first, overflow_behavior="wrap") as tabs:
             with gr.Tab(text.CLASSIFY, id="classify", render_children=True):
                 classify = ClassifyPage(services, query)
             with gr.Tab(text.SIMILAR, id="similar", render_children=True):
                 similar = SimilarPage(services, query)
-            with gr.Tab(text.EXPLORE, id="explore", render_children=True):
+            with gr.Tab(text.EXPLORE, id="explore", elem_id="explore-page", render_children=True):
                 explore = ExplorePage(services, query)
             if services.bringing is not None:
                 with gr.Tab(own_collection_text.TAB, id="own_collection", render_children=True):
@@ -263,17 +152,6 @@ def _bring(services: Services) -> BaseRoute:
     return bringing.pages.route(build)
 
 
-def _tells_changes(blocks: gr.Blocks, watched: Watched) -> None:
-    """Tells whoever opens the page that the collection's folder is not what is shown any more."""
-    said = static_html(changed_banner(), "collection-changed")
-    said.visible = False  # takes no room
-
-    def changes() -> dict[str, Any]:
-        return gr.update(visible=watched.changed)
-
-    blocks.load(changes, None, said, queue=False, show_progress="hidden", api_visibility="private")
-
-
 def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:
     """Lets a file that is dropped on the search open on every page, and be what is searched with."""
 
@@ -297,25 +175,39 @@ def _open_from_search(classify: ClassifyPage, similar: SimilarPage) -> None:
 def _search_from_grids(
     tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage, explore: ExplorePage
 ) -> None:
-    """Lets a case that is pressed anywhere be searched with."""
+    """Lets a case that is pressed anywhere be opened: searched with, and with its heat map."""
 
     def go(event: gr.EventData) -> dict[gr.Component | gr.Tabs, Any]:
         """Goes to the search with the case that was pressed."""
         return {similar.case: str(event.pick), similar.by: A_CASE, tabs: gr.Tabs(selected="similar")}
 
-    for grid in (classify.answer.comparison, similar.results, explore.cases):
+    def go_from_map(event: gr.EventData) -> dict[gr.Component | gr.Tabs, Any]:
+        """Goes to the search with the case that was pressed on the map, which leads back to it."""
+        opened = {similar.back: gr.update(visible=True), similar.inputs: gr.update(open=False)}
+        return {**opened, **go(event)}
+
+    def go_from_answer(event: gr.EventData) -> dict[gr.Component | gr.Tabs, Any]:
+        """Goes to the search with the case that was pressed beside an answer."""
+        return {similar.back: gr.update(visible=False), **go(event)}
+
+    for grid, goes in (
+        (classify.answer.comparison, go_from_answer),
+        (similar.results, go),
+        (explore.cases, go_from_map),
+    ):
         if grid is None:
             continue
         gone = grid.select(
-            go,
+            goes,
             None,
-            [similar.case, similar.by, tabs],
+            [similar.case, similar.by, similar.back, similar.inputs, tabs],
             api_name="go_to_similar",
             api_visibility="private",
             queue=False,
         )
         found = similar.searches(gone.then, "pressed")
         found.then(None, js=_SHOW_CASE, api_visibility="private")
+        similar.case_map.draws_after(found, similar.case)
 
 
 def _search_with_part(tabs: gr.Tabs, classify: ClassifyPage, similar: SimilarPage) -> None:
@@ -370,9 +262,9 @@ def serve(at: str = "") -> int:
         return _failed(str(error))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the upload folder is removed then too
     try:
-        page, *others = build_pages(services, settings.language)
+        page = following_pages(services, settings.language)
         begin_warm_up(services.predictor)
-        page.launch(others, prevent_thread_lock=True, **options)
+        page.launch(prevent_thread_lock=True, **options)
         address = f"http://{settings.host}:{settings.port}{at and '/' + at}"
         logger.info("serving on %s (stop with Ctrl-C)", address)  # not before it answers
         page.block_thread()

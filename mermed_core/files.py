@@ -131,6 +131,15 @@ def write_bytes(path: Path, data: bytes) -> None:
         staging.write_bytes(data)
 
 
+def file_mark(path: Path) -> tuple[int, ...]:
+    """Returns numbers that change with a file that is replaced as a whole; none where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def checksum(path: Path) -> str:
     """Returns the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:

@@ -127,7 +127,7 @@ def map_props(rows: CaseRows, beside: BesideColumns | None = None) -> dict[str, 
         "most_pictures": _MOST_PICTURES,
         "codes": {"other": OTHER, "missing": MISSING},
         "clusters": columns.cluster_marks(),
-        "beside": beside and beside_props(beside, EXPLORE, version(beside.collection)),
+        "beside": beside and beside_props(beside, EXPLORE, beside_version(beside)),
         "sentences": _sentences(),
     }
 
@@ -184,3 +184,9 @@ def version(collection: Collection) -> str:
     digest = hashlib.blake2b(collection.coordinates.tobytes(), digest_size=8)
     digest.update(collection.fingerprint.encode())
     return digest.hexdigest()
+    digest.update(collection.state.encode())
+
+
+def beside_version(beside: BesideColumns) -> str:
+    """Returns letters that change with either collection: the second map's points name those of the first."""
+    return version(beside.first.collection) + version(beside.collection)

@@ -48,6 +48,7 @@ def header(services: Services, links: Sequence[LanguageLink] = ()) -> str:
         links=links,
         collection=collection,
         missing=services.missing_collection,
+        missing_beside=services.missing_beside,
         own=services.own,
         words=own_collection_text,
         cases="" if collection is None else case_text.cases_in(collection),
@@ -55,5 +56,5 @@ def header(services: Services, links: Sequence[LanguageLink] = ()) -> str:
 
 
 def changed_banner() -> str:
-    """Returns what stands below the header where the collection's folder has changed."""
+    """Returns what stands below the header where the collection has changed since the page was opened."""
     return render("changed_banner.html")

@@ -6,6 +6,8 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
   const rows = new Map();
   let [told, patience] = [() => {}, 0];
 
+  // The state of the collection that this page was opened with: another one counts its cases otherwise.
+  const ask = (address, options) => fetch(`${address}?state=${version}`, options);
   async function answer(request) {
     const got = await request;
     if (got.ok) return got;
@@ -14,7 +16,7 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
   }
   // What the server computes in the background is asked for until it is there.
   async function finished(address, begin) {
-    let got = await answer(fetch(address));
+    let got = await answer(ask(address));
     if (got.status !== 202) return got;
     const mine = patience;
     await begin();
@@ -24,7 +26,7 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
       if (state.failed) throw new Error(sentences.unmade.replace("{}", state.failed));
       if (state.step) told(state); // at first it has not begun
       await new Promise((done) => setTimeout(done, 700));
-      got = await answer(fetch(address));
+      got = await answer(ask(address));
     }
     return got;
   }
@@ -37,7 +39,7 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
     return kept.get(address);
   }
   const post = (address, body) =>
-    answer(fetch(`${explore}/${address}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }));
+    answer(ask(`${explore}/${address}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }));
   const bytes = (got) => got.arrayBuffer();
 
   return {
@@ -67,7 +69,7 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
       return Promise.all(points.map((point) => rows.get(point)));
     },
     // What people wrote: which tags there are, and one flag a point that has a tag, or a note where it is "".
-    notes: () => answer(fetch(`${explore}/notes`)).then((got) => got.json()),
+    notes: () => answer(ask(`${explore}/notes`)).then((got) => got.json()),
     tagged: async (tag) => unpacked(await (await post("tagged", { tag })).arrayBuffer()),
     // Asks anew for what changes when people write.
     forget() {
@@ -75,8 +77,8 @@ function servedData({ columns, explore, version, pictured, sentences, rewritten 
       for (const address of kept.keys())
         if (rewritten.some((number) => [`${columns}/${number}`, `${explore}/facts/${number}`].includes(address)) || address.startsWith(`${explore}/order/`)) kept.delete(address);
     },
-    checks: () => answer(fetch(`${explore}/checks`)).then((got) => got.json()),
-    found: (name) => answer(fetch(`${explore}/checks/found/${encodeURIComponent(name)}`)).then((got) => got.json()),
+    checks: () => answer(ask(`${explore}/checks`)).then((got) => got.json()),
+    found: (name) => answer(ask(`${explore}/checks/found/${encodeURIComponent(name)}`)).then((got) => got.json()),
     // One flag a point: whether its record holds all words of a text.
     search: async (text) => unpacked(await (await post("search", { text })).arrayBuffer()),
   };

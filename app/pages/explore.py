@@ -16,7 +16,7 @@ from .. import selection
 from ..components import case_table, cases
 from ..components.beside_columns import BesideColumns
 from ..components.case_rows import CaseRows
-from ..components.collection_map import collection_map, map_value
+from ..components.collection_map import beside_version, collection_map, map_value, version
 from ..components.html_parts import static_html
 from ..components.map_columns import MapColumns
 from ..routes.beside_routes import beside_routes
@@ -25,6 +25,7 @@ from ..routes.columns_route import columns_route
 from ..routes.compare_route import compare_route
 from ..routes.explore_routes import explore_routes
 from ..routes.note_routes import note_routes
+from ..routes.requests import of_state
 from ..services import Services
 from ..texts import map_text, text
 from ..uploads import Query
@@ -67,14 +68,16 @@ class ExplorePage:
         rows = CaseRows(self._columns)
         beside = None if services.beside is None else BesideColumns(self._columns, services.beside)
         self.cases = self.map = collection_map(rows, beside)
-        self.routes = [
+        routes = [
             columns_route(self._columns, self.checks.state),
             *explore_routes(rows, self.checks.state),
             *check_routes(self._columns, self.checks),
             compare_route(self._columns),
             *(note_routes(self._columns, notes) if notes else ()),
-            *(() if beside is None else beside_routes(beside)),
         ]
+        self.routes = of_state(version(collection), routes)
+        if beside is not None:
+            self.routes += of_state(beside_version(beside), beside_routes(beside))
         self._wire()
 
     def draw(self, colour_by: str, query: Query | None) -> Shown:

@@ -70,10 +70,10 @@ TAGLINE = "One foundation model for seven kinds of medical image, with nothing t
 CLASSIFY, SIMILAR, EXPLORE, ABOUT = "Classify", "Similar cases", "Explore", "About"
 NO_COLLECTION = "No collection is loaded."
 NO_COLLECTION_BANNER = "No collection is loaded, so there are no similar cases and there is no map."
-COLLECTION_CHANGED = (
-    "The collection was changed since this page was started: cases were added, or are removed that are still "
-    "shown here. Whoever runs the page starts it again to show the collection as it is."
-)
+COLLECTION_CHANGED = "The collection was changed since you opened this page: cases were added or removed."
+RELOAD = "Reload the page"
+STATE_GONE = "The collection was changed since you opened this page. Reload the page to see it as it is."
+NO_BESIDE = "There is no second map any more."
 UPLOAD_INCOMPLETE = "The upload was incomplete. Please send the file again."
 
 # Opening an image

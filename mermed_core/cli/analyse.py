@@ -15,6 +15,7 @@ from mermed_core.modalities import MODALITIES
 from mermed_core.records import RESEARCH_ONLY, Analysis, Embedding, Familiarity, Finding, caution_about
 
 if TYPE_CHECKING:
+    from mermed_core.inference.following import FollowingPredictor
     from mermed_core.inference.predictor import Predictor
     from mermed_core.models.few_shot_head import FewShotAnswer
     from mermed_core.reports.case.case_report import CaseReport
@@ -257,6 +258,28 @@ def load_served(model: Path | None, collection: Path | None) -> "Predictor":
             raise
         logger.warning("no similar cases: %s", error)
         return Predictor.load(model)
+
+
+def load_following(model: Path | None, collection: Path | None) -> "FollowingPredictor":
+    """Loads what was asked for as `load_served` does, and goes with every change of the collection.
+
+    Raises:
+        ModelError: there is no usable model.
+        CollectionError: the collection that was asked for cannot be loaded.
+    """
+    from mermed_core.collections.store import load_collection
+    from mermed_core.inference.following import FollowingPredictor
+    from mermed_core.inference.predictor import Predictor
+    from mermed_core.settings import Settings
+
+    settings = Settings.from_environment()
+    model, folder = model or settings.model, collection or settings.collection
+    served = FollowingPredictor(Predictor.load(model), folder, lambda: load_collection(folder))
+    if served.problem:
+        if folder != DEFAULT_COLLECTION:
+            raise CollectionError(served.problem)
+        logger.warning("no similar cases: %s", served.problem)
+    return served
 
 
 def lines(analysis: Analysis, chosen: str) -> list[str]:

@@ -39,7 +39,7 @@ where the picture can be had, and who has the images shows them with MERMED_PICT
 
 add, remove, compact, verify, migrate, tag, note, tags and push work on a collection that is there; each has
 its own --help.
-Pages that serve it stay as they are until they are started again, and say so to whoever opens them."""
+Pages that serve it show the change within seconds; whoever has one open is told to reload it."""
 
 _ACTIONS = (
     *collect_changes.ACTIONS,

@@ -69,13 +69,13 @@ def run(options: argparse.Namespace) -> None:
     """
     import mcp.server.mcpserver  # noqa: F401  # says that the extra is missing before seconds of loading
 
-    from mermed_core.cli.analyse import load_served
+    from mermed_core.cli.analyse import load_following
     from mermed_core.inference.agent_tools import AgentTools
 
     for folder in options.allow:
         if not folder.is_dir():
             raise SettingsError(f"--allow names '{folder}', which is no folder.")
-    tools = AgentTools(load_served(options.model, options.collection), options.allow)
+    tools = AgentTools(load_following(options.model, options.collection), options.allow)
     make_server(tools).run("stdio")
 
 

@@ -120,6 +120,7 @@ class Collection:
         map: the map, with its further columns.
         engine: searches the vectors.
         has_pictures: whether there are pictures of cases: its own, or places where they can be had.
+        state: changes with the cases and their vectors; "" where no folder holds them.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class Collection:
         engine: SearchEngine,
         *,
         pictures: Pictures | None = None,
+        state: str = "",
     ) -> None:
         self.name = description.name
         self.description = description.text
@@ -139,6 +141,7 @@ class Collection:
         self.fingerprint = description.fingerprint
         self.sources = description.sources
         self.encoder = description.encoder
+        self.state = state
         self.cases = records if isinstance(records, CaseColumns) else CaseColumns.of(records)
         self.vectors = vectors
         self.map = coordinates if isinstance(coordinates, MapData) else MapData.computed(coordinates)
@@ -159,6 +162,10 @@ class Collection:
     def __len__(self) -> int:
         """Returns the number of cases."""
         return len(self.cases)
+
+    def renew(self, other: "Collection") -> None:
+        """Reads the same cases from where another collection reads them; its own files may be gone then."""
+        self.__dict__ = other.__dict__  # in one step
 
     def release(self) -> None:
         """Lets go of records, vectors and pictures, whoever holds the collection; it is of no use then."""

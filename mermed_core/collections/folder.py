@@ -90,14 +90,11 @@ class Watched:
 
     Args:
         folder: the collection.
-
-    Raises:
-        CollectionError: there is no collection that can be used.
+        state: what is shown.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._state = read_stated(folder).state
+    def __init__(self, folder: Path, state: str) -> None:
+        self._folder, self._state = folder, state
 
     @property
     def changed(self) -> bool:

@@ -17,6 +17,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.errors import CollectionError, ImageError, UnsupportedFormatError
 from mermed_core.imaging.overlay import fitted, laid_over
 from mermed_core.imaging.reader import MedicalImage
+from mermed_core.inference.following import FollowingPredictor
 from mermed_core.inference.predictor import Predictor
 from mermed_core.inference.refinement import Marks
 from mermed_core.modalities import modality_key
@@ -42,8 +43,8 @@ class AgentTools:
         folders: whose files may be named by their path; none by default.
     """
 
-    def __init__(self, predictor: Predictor, folders: Sequence[Path] = ()) -> None:
-        self._predictor = predictor
+    def __init__(self, predictor: Predictor | FollowingPredictor, folders: Sequence[Path] = ()) -> None:
+        self._served = predictor
         self._folders = [folder.resolve() for folder in folders]
 
     def analyse(self, image: str = "", path: str = "", neighbours: int = 5) -> dict[str, Any]:
@@ -192,10 +193,15 @@ class AgentTools:
             "model": self._predictor.model_name,
         }
 
+    @property
+    def _predictor(self) -> Predictor:
+        return self._served if isinstance(self._served, Predictor) else self._served.current()
+
     def _collection(self) -> Collection:
-        if self._predictor.collection is None:
-            raise CollectionError(self._predictor.no_collection)
-        return self._predictor.collection
+        predictor = self._predictor
+        if predictor.collection is None:
+            raise CollectionError(predictor.no_collection)
+        return predictor.collection
 
     def _side(self, image: str, path: str, case_id: str) -> dict[str, Any]:
         if case_id:

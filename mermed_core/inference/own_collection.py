@@ -99,10 +99,24 @@ class Gathering:
         return row, self._predictor.embedder.prepare(pixels, modality), make_thumbnail(pixels)
 
 
-def with_collection(predictor: Predictor, collection: Collection) -> Predictor:
-    """Returns the same model with another collection; raises CollectionError where another model made it."""
+def with_collection(predictor: Predictor, collection: Collection | None, *, missing: str = "") -> Predictor:
+    """Returns the same model with another collection, or none.
+
+    Args:
+        predictor: the model.
+        collection: the collection.
+        missing: why there is none.
+
+    Raises:
+        CollectionError: another model made it.
+    """
     return Predictor(
-        predictor.embedder, predictor.parts, collection, card=predictor.card, metrics=predictor.metrics
+        predictor.embedder,
+        predictor.parts,
+        collection,
+        card=predictor.card,
+        metrics=predictor.metrics,
+        missing=missing,
     )
 
 

@@ -76,6 +76,7 @@ class Predictor:
         *,
         card: str = "",
         metrics: ModelMetrics | None = None,
+        missing: str = "",
     ) -> None:
         self.embedder = embedder
         self.parts = parts
@@ -87,6 +88,7 @@ class Predictor:
         self.explored = collection
         self.collection = None if collection is not None and collection.foreign else collection
         self.card = card
+        self._missing = missing or _NO_COLLECTION
         self.metrics = metrics or ModelMetrics()
         self.model_name = f"{embedder.config.name} {embedder.fingerprint[:8]}"
         self.device = describe(embedder.device)
@@ -144,7 +146,7 @@ class Predictor:
     @property
     def no_collection(self) -> str:
         """Why images are compared with no cases, as a sentence; "" where they are."""
-        return _NO_COLLECTION if self.explored is None else self.explored.foreign
+        return self._missing if self.explored is None else self.explored.foreign
 
     @property
     def fingerprint(self) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 from starlette.testclient import TestClient
 
-from app import ui, visits
+from app import explorer, visits
 from app.services import Services, load_services
 from app.ui import Explorer, build_app, launch_options
 from app.uploads import use_private_folder
@@ -83,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     visits.CLOSED_SECONDS = 10**9 if options.never_forget else 1
     if options.never_forget:
-        ui._let_go = lambda: None
+        explorer._let_go = lambda: None
     settings = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
     use_private_folder()
     services = load_services(settings)
