@@ -10,6 +10,7 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, keySentences, 
   let points = new Uint32Array(0); // of each of its points the number on the first map
   let pointOf = new Int32Array(0); // the other way round, −1 for a case that is not here
   let [codes, groups, flags] = [new Uint8Array(0), [], new Uint8Array(0)];
+  let opened = -1; // a point of the first map
 
   const map = createMap(stage, { extent: [bounds[2], bounds[3]], kind, onView: viewed });
   stage.map = map; // for tests and benchmarks
@@ -37,6 +38,7 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, keySentences, 
     labels.draw();
     pictures.draw();
     ring(-1);
+    mark(opened);
   }
 
   async function load() {
@@ -72,10 +74,13 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, keySentences, 
   }
 
   function ring(point) {
-    const mark = part(".mm-ring");
-    const own = pointOf[point] ?? -1;
-    mark.hidden = own < 0;
-    if (own >= 0) mark.style.transform = `translate(${map.locate(own).map((value) => `${value}px`).join(",")})`;
+    markAt(part(".mm-ring"), map, pointOf[point] ?? -1);
+  }
+
+  // Marks the case that was opened.
+  function mark(point) {
+    opened = point;
+    markAt(part(".mm-opened"), map, pointOf[point] ?? -1);
   }
 
   return {
@@ -83,7 +88,9 @@ function besideMap(stage, { facts, cases, kind, tool, first, tip, keySentences, 
     map,
     labels,
     load,
+    hover,
     ring,
+    mark,
     failed(error) {
       part(".mm-map-wait").textContent = sentences.beside_wait.replace("{}", error.message);
     },

@@ -50,9 +50,9 @@ function caseList(box, { data, columns, titles, on }) {
     });
   }
 
-  body.addEventListener("click", async (event) => {
+  body.addEventListener("click", (event) => {
     const point = points[event.target.closest("button")?.closest(".mm-list-row").dataset.at];
-    if (point !== undefined) on.open(point, (await data.records([point]))[0].case, event);
+    if (point !== undefined) on.open(point, event);
   });
   body.addEventListener("pointerover", (event) => on.point(points[event.target.closest(".mm-list-row")?.dataset.at] ?? -1));
   body.addEventListener("pointerleave", () => on.point(-1));

@@ -4,6 +4,8 @@ const part = (selector) => element.querySelector(selector);
 const stage = part(".mm-map");
 const data = props.data ?? servedData(props);
 let [labels, pictures, gestures, beside] = [null, null, null, null];
+const MOST_EARLIER = 100;
+let earlier = []; // selections
 let [map, shown, steps, tool, way, flags] = [null, null, [], "pan", "new", new Uint8Array(cases)];
 
 const dark = () => Boolean(element.closest(".dark"));
@@ -16,10 +18,12 @@ function countsOf(codes, selected) {
   return counts;
 }
 
-const opened = (point, id, event) => (event.altKey ? step("points", [point], "remove") : trigger("select", { pick: id, point }));
+const opened = openedCase(element, {
+  data, mark: markBoth, on: { open: (id, point) => trigger("select", { pick: id, point }), failed },
+});
 const views = walkViews(part(".mm-walk"), {
   data, cases, drawing, props, sentences,
-  on: { open: opened, point: ringBoth, span: pressedSpan, light: (points) => step("points", points, "new"), selection, address, restore, tagged, changed },
+  on: { open: pickByHand, point: ringBoth, span: pressedSpan, light: (points) => step("points", points, "new"), selection, address, restore, tagged, changed },
 });
 const bar = filterBar(part(".mm-filter"), {
   data: { facts: factsOfBoth }, columns: props.names, sentences: { ...sentences, ...props.beside?.sentences }, on: { change: select },
@@ -38,7 +42,7 @@ async function begin() {
   stage.map = map; // for tests and benchmarks
   labels = mapLabels(stage, map, props.clusters);
   pictures = mapPictures(stage, map, { data, pictured: props.pictured, most: props.most_pictures });
-  gestures = mapGestures(stage, map, { tool: () => tool, sentences, on: { hover: pointedAt, pick, around, escape: clear, say } });
+  gestures = mapGestures(stage, map, { tool: () => tool, sentences, on: { hover: pointedAt, pick, around, escape, say } });
   if (props.beside) beginBeside();
   labelsButton(part(".mm-map-tools"), [labels, ...(beside ? [beside.labels] : [])], sentences);
   new ResizeObserver(() => stage.clientWidth && map.fit()).observe(stage);
@@ -58,7 +62,7 @@ function beginBeside() {
   beside = besideMap(part("[data-beside]"), {
     facts: { ...props.beside, rewritten: props.rewritten, most_pictures: props.most_pictures }, cases, kind: stage.dataset.painter, tool: () => tool, first: flagsOf,
     tip: tipOf, keySentences: sentences,
-    on: { say, ring, pick, around: (corners, how) => step("beside", corners, how), escape: () => select([]) },
+    on: { say, ring, pick, around: (corners, how) => step("beside", corners, aroundHow(how)), escape },
   });
   overlapView(part(".mm-overlap"), { data: beside.data, sentences: props.beside.sentences });
 }
@@ -130,8 +134,12 @@ function repaint({ codes = map.codes, selected = map.selected }) {
   legend.mark(hues, counts, shown.groups);
 }
 
-// Selects what some steps lead to, in every view.
-async function select(wanted) {
+function failed(error) {
+  legend.say(sentences.failed.replace("{}", error.message));
+}
+
+// Selects what some steps lead to, in every view; what was selected before can be had back.
+async function select(wanted, { undoing = false } = {}) {
   const before = steps;
   steps = wanted;
   let [found, others] = [];
@@ -139,11 +147,12 @@ async function select(wanted) {
     [found, others] = await Promise.all([flagsAfter(wanted, cases, flagsOf), beside?.flagsAfter(wanted)]);
   } catch (error) {
     if (steps === wanted) steps = before;
-    legend.say(sentences.failed.replace("{}", error.message));
+    failed(error);
     return;
   }
   if (steps !== wanted) return; // another was asked for in the meantime
   flags = found;
+  if (!undoing) earlier = [...earlier.slice(1 - MOST_EARLIER), before];
   beside?.take({ flags: others });
   if (map.count) repaint({ selected: flags });
   tell();
@@ -161,18 +170,30 @@ function tell() {
 
 function step(what, numbers, how) {
   const taken = how ?? way;
-  const first = !steps.length && taken === "keep";
+  const first = !steps.length && ["keep", "add"].includes(taken);
   return select([...(taken === "new" ? [] : steps), { how: first ? "new" : taken, what, numbers }]);
 }
-// A press selects a case; another one on the same opens it.
-async function pick(point, how) {
-  const alone = steps.length === 1 && steps[0].what === "points" && steps[0].numbers.join() === String(point);
-  if (how || way === "remove" || !alone || point >= cases) return step("points", [point], how);
-  const [record] = await data.records([point]);
-  return trigger("select", { pick: record.case, point });
+// A press opens a case and leaves the selection as it is, unless held keys or the tools say that it chooses.
+function pick(point, how) {
+  const wanted = how ?? (way === "new" ? null : way);
+  if (wanted === "keep") return step("points", [point], wanted);
+  if (wanted) return choose(point, wanted);
+  if (point < cases) {
+    for (const leave of [hover, beside?.hover]) leave?.(-1); // what a finger showed would lie there on coming back
+    return opened.open(point);
+  }
+  say(props.beside.sentences.beside_only);
+  return legend.say(props.beside.sentences.beside_only);
 }
-const around = (polygon, how) => step("around", polygon.flatMap((corner) => map.place(corner).map(Math.round)), how);
-const held = (event) => (event.shiftKey ? "add" : event.altKey ? "remove" : null);
+const choose = (point, how) => select(withPoint(steps, point, how === "toggle" ? (flags[point] ? "remove" : "add") : how));
+// Outside the maps their tools say nothing.
+function pickByHand(point, event) {
+  const how = heldKeys(event);
+  return how ? choose(point, how) : opened.open(point);
+}
+const aroundHow = (how) => (how === "toggle" ? "add" : how);
+const around = (polygon, how) => step("around", polygon.flatMap((corner) => map.place(corner).map(Math.round)), aroundHow(how));
+const held = (event) => aroundHow(heldKeys(event));
 function press(code, pressed, event) {
   return step("class", [shown.column, code], pressed ? "remove" : held(event));
 }
@@ -191,7 +212,7 @@ function tagged(tag) {
 async function changed() {
   beside?.data.forget();
   if (props.rewritten.includes(shown?.column)) await colour({ again: true });
-  await select([...steps]);
+  await select([...steps], { undoing: true });
 }
 
 // What is selected, or everything else, in words and as bits; without a selection all cases.
@@ -215,15 +236,18 @@ function viewed() {
     star.querySelector("b").textContent = sentences.yours;
   }
   ring(-1);
+  opened.marked();
   remember();
   pictures?.draw();
 }
 
 // Where on the map the case is that is pointed at in another view.
 function ring(point) {
-  const mark = part(".mm-ring");
-  mark.hidden = !(point >= 0) || !map?.count;
-  if (!mark.hidden) mark.style.transform = `translate(${map.locate(point).map((value) => `${value}px`).join(",")})`;
+  markAt(part(".mm-ring"), map, point);
+}
+function markBoth(point) {
+  markAt(part(".mm-opened"), map, point);
+  beside?.mark(point);
 }
 
 function ringBoth(point) {
@@ -258,12 +282,14 @@ async function restore(written = location.hash) {
   if (!(zoom > 0)) return;
   map.lookAt({ x, y, zoom: zoom / 1000 });
   const read = parts.map(readStep).filter(Boolean);
-  if (read.length || steps.length) await select(read);
+  if (read.length || steps.length) await select(read, { undoing: !steps.length });
   trigger("input", { column: number });
 }
 
 const clear = () => select([]);
-const undo = () => steps.length && select(steps.slice(0, -1));
+const escape = () => (steps.length ? clear() : opened.forget());
+// A selection that came with the address is taken back step by step.
+const undo = () => (earlier.length || steps.length) && select(earlier.pop() ?? steps.slice(0, -1), { undoing: true });
 
 // On the map and its tools, where the pointer or a key left off; fields for text have an undo of their own.
 element.addEventListener("keydown", (event) => {

@@ -32,6 +32,7 @@ _SCRIPTS = (
     "map_pictures.js",
     "map_data.js",
     "map_selection.js",
+    "opened_case.js",
     "beside_map.js",
     "overlap_view.js",
     "map_tip.js",

@@ -1,4 +1,5 @@
 // What is selected as a sentence whose parts are buttons: a press takes a part out. Beside it text is searched.
+const WITH = 3.5; // rank of a column that has no words of its own, after those that have
 const FIRST_COLUMNS = ["modality", "source", "label"]; // in the order in which a sentence names them
 
 // `steps` lead to the selection; `on` has change(steps).
@@ -15,7 +16,7 @@ function filterBar(box, { data, columns, sentences, on }) {
     if (what === "around") return { rank: 5, text: sentences.outlined };
     if (what === "beside") return { rank: 5, text: sentences.beside };
     if (what === "points") return { rank: 4, text: numbers.length === 1 ? sentences.one : filled("some", numbers.length.toLocaleString(document.documentElement.lang)) };
-    const [column, from, to] = numbers;
+    const [column, from, to = from] = numbers;
     const { name, title, words: own } = columns[column];
     const facts = await data.facts(column);
     const { groups, limits } = facts;
@@ -24,7 +25,21 @@ function filterBar(box, { data, columns, sentences, on }) {
       : groups.find(({ code }) => code === from)?.name ?? "";
     if (own) return { rank: 3, text: own.replace("{}", () => value) };
     const rank = FIRST_COLUMNS.indexOf(name);
-    return rank < 0 ? { rank: 3, text: filled("with", title, value) } : { rank, text: filled(name, value) };
+    if (rank >= 0) return { rank, text: filled(name, value) };
+    if (from === to && from === props.codes.missing) return { rank: WITH, text: filled("without", title) };
+    return { rank: WITH, text: filled("with", title, value), further: filled("further", title, value) };
+  }
+
+  // What narrows down the same cases, in the order in which a sentence says it; of one kind one after another, such as
+  // "with Age 40 to 60, Sex F and Date 2020".
+  function breath(run) {
+    run.sort((a, b) => a.rank - b.rank);
+    return run.flatMap((each, i) => {
+      const before = run[i - 1];
+      if (!before || !each.rank || Math.floor(before.rank) !== Math.floor(each.rank)) return [part(each, each.at)];
+      const listed = before.further && each.further;
+      return [listed && run[i + 1]?.further ? "comma" : "add", part({ text: listed || each.text }, each.at)];
+    });
   }
 
   function part({ text }, at) {
@@ -40,7 +55,7 @@ function filterBar(box, { data, columns, sentences, on }) {
   function joined(nodes) {
     return nodes.flatMap((node, at) => {
       const said = typeof node !== "string" ? node : sentences[node === "cases" && at ? "more_cases" : node];
-      const close = node === "inverted" || nodes[at + 1] === "inverted_end" || at === nodes.length - 1;
+      const close = node === "inverted" || nodes[at + 1] === "comma" || nodes[at + 1] === "inverted_end" || at === nodes.length - 1;
       return close ? [said] : [said, " "];
     });
   }
@@ -54,9 +69,9 @@ function filterBar(box, { data, columns, sentences, on }) {
     let run = [];
     let term = 0;
     const flush = () => {
-      run.sort((a, b) => a.rank - b.rank);
-      if (run.length && run[0].rank && !["keep", "remove"].includes(nodes.at(-1))) nodes.push("cases"); // else "those"
-      nodes.push(...run.map((each) => part(each, each.at)));
+      const first = Math.min(...run.map(({ rank }) => rank));
+      if (run.length && first && !["keep", "remove"].includes(nodes.at(-1))) nodes.push("cases"); // else "those"
+      nodes.push(...breath(run));
       run = [];
     };
     now.forEach(({ how }, at) => {

@@ -38,14 +38,14 @@ function mapCrosshair(stage, map, { tool, pan, outlined, on, sentences }) {
     on.hover(map.nearest(at, NEAR), at, true);
   }
 
-  function close() {
+  function close(how) {
     const point = map.nearest(at, NEAR);
     const polygon = outline();
-    if (!polygon) return point < 0 ? on.say(sentences.nothing_here) : on.pick(point, null);
+    if (!polygon) return point < 0 ? on.say(sentences.nothing_here) : on.pick(point, how);
     const [width, height] = [0, 1].map((axis) => Math.max(...polygon.map((corner) => corner[axis])) - Math.min(...polygon.map((corner) => corner[axis])));
     if (polygon.length < 3 || Math.min(width, height) < 1) return on.say(sentences.few_corners);
     corners = [];
-    return on.around(polygon, null);
+    return on.around(polygon, how);
   }
 
   function giveUp() {
@@ -62,14 +62,15 @@ function mapCrosshair(stage, map, { tool, pan, outlined, on, sentences }) {
     drop,
     outline,
     // Does what a key means while something is drawn; returns whether it means anything.
-    press({ key, shiftKey }) {
+    press(event) {
+      const { key, shiftKey } = event;
       const own = WAYS[key] || [" ", "Enter"].includes(key) || (key === "Escape" && at);
       if (tool() === "pan" || !own) return false;
       if (key === "Escape") giveUp();
       else {
         begin();
         if (WAYS[key]) move(WAYS[key], shiftKey ? FINE : STEP);
-        else if (key === "Enter") close();
+        else if (key === "Enter") close(heldKeys(event));
         else {
           corners = tool() === "box" ? [map.place(at)] : [...corners, map.place(at)];
           on.say(sentences.corner.replace("{}", corners.length));

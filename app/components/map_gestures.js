@@ -1,9 +1,11 @@
 // What mouse, fingers and keys do on a map: move, zoom, draw around points, point at one, choose one.
 // `tool()` is "pan", "lasso" or "box"; `on` has hover(point, at, byKeys), pick(point, how), around(polygon, how), escape(),
-// say(sentence). Returns `outlined()`, which draws anew what is drawn around when the view has changed.
+// say(sentence). `how` is what held keys say: "add", "remove", "toggle" or null.
+// Returns `outlined()`, which draws anew what is drawn around when the view has changed.
 function mapGestures(stage, map, { tool, on, sentences }) {
   const outline = stage.querySelector("polygon");
   const crosshair = mapCrosshair(stage, map, { tool, pan, outlined, on, sentences });
+  const TREMBLE = { mouse: 4, pen: 6, touch: 10 }; // px that a press may move
   const fingers = new Map();
   let [drawn, start, travelled, how] = [null, null, 0, null];
 
@@ -11,7 +13,6 @@ function mapGestures(stage, map, { tool, on, sentences }) {
     const box = stage.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
   };
-  const held = (event) => (event.shiftKey ? "add" : event.altKey ? "remove" : null);
 
   function zoom(factor, [x, y] = [stage.clientWidth / 2, stage.clientHeight / 2]) {
     const before = map.place([x, y]);
@@ -55,7 +56,7 @@ function mapGestures(stage, map, { tool, on, sentences }) {
     drop();
     crosshair.drop();
     if (fingers.size > 1) return;
-    [start, how] = [at(event), held(event)];
+    [start, how] = [at(event), heldKeys(event)];
     if (tool() !== "pan") drawn = [start];
   });
 
@@ -64,9 +65,9 @@ function mapGestures(stage, map, { tool, on, sentences }) {
     const before = fingers.get(event.pointerId);
     if (!before) return event.pointerType === "touch" ? undefined : on.hover(map.nearest([x, y]), [x, y]);
     if (fingers.size === 2) return pinch(event);
-    travelled += Math.hypot(x - before[0], y - before[1]);
-    if (travelled > 4) on.hover(-1);
     if (!start) return undefined;
+    travelled = Math.max(travelled, Math.hypot(x - start[0], y - start[1]));
+    if (travelled > TREMBLE[event.pointerType]) on.hover(-1);
     if (!drawn) pan(x - before[0], y - before[1]);
     else if (tool() === "box") drawn = [start, [x, start[1]], [x, y], [start[0], y]];
     else if (Math.hypot(x - drawn.at(-1)[0], y - drawn.at(-1)[1]) > 3) drawn.push([x, y]);
@@ -78,7 +79,7 @@ function mapGestures(stage, map, { tool, on, sentences }) {
     if (!fingers.delete(event.pointerId)) return;
     const [began, polygon] = [start, drop()];
     if (event.type === "pointercancel" || !began) return;
-    if (travelled <= 4) {
+    if (travelled <= TREMBLE[event.pointerType]) {
       const point = map.nearest(at(event), event.pointerType === "touch" ? 22 : 10);
       if (event.pointerType === "touch") on.hover(point, at(event));
       if (point >= 0) on.pick(point, how);
@@ -106,21 +107,23 @@ function mapGestures(stage, map, { tool, on, sentences }) {
     "=": () => zoom(1.4),
     "-": () => zoom(1 / 1.4),
     0: () => map.lookAt({ x: 32767.5, y: 32767.5, zoom: 1 }),
-    Enter: () => {
-      const point = middle();
-      if (point >= 0) on.pick(point, null);
-    },
+    Enter: pressMiddle,
+    " ": pressMiddle,
     Escape: () => drop() ?? on.escape(),
   };
   const middle = () => map.nearest([stage.clientWidth / 2, stage.clientHeight / 2], 60);
+  function pressMiddle(event) {
+    const point = middle();
+    return point < 0 ? on.say(sentences.nothing_here) : on.pick(point, heldKeys(event));
+  }
 
   stage.addEventListener("keydown", (event) => {
-    const act = event.ctrlKey || event.metaKey || event.altKey ? null : keys[event.key];
-    if (!act && event.key !== " ") return;
-    if (crosshair.press(event)) return event.preventDefault();
+    const presses = [" ", "Enter"].includes(event.key);
+    const act = !presses && (event.ctrlKey || event.metaKey || event.altKey) ? null : keys[event.key];
     if (!act) return;
     event.preventDefault();
-    act();
+    if (crosshair.press(event)) return;
+    act(event);
     if (event.key.startsWith("Arrow") || "+=-".includes(event.key)) {
       const point = middle(); // who has no pointer sees what Enter would open
       on.hover(point, point < 0 ? undefined : map.locate(point), true);

@@ -9,6 +9,9 @@ const JOINED = {
   invert: (was) => was ^ 1,
 };
 
+// What the keys say that are held while something is pressed or drawn around.
+const heldKeys = (event) => (event.shiftKey ? "add" : event.altKey ? "remove" : event.ctrlKey || event.metaKey ? "toggle" : null);
+
 const cornersOf = (numbers) => numbers.flatMap((x, i) => (i % 2 ? [] : [[x, numbers[i + 1]]]));
 
 async function flagsOfStep({ what, numbers, text }, count, { within, beside, data }) {
@@ -34,6 +37,17 @@ async function flagsAfter(steps, count, flagsOf) {
     for (let i = 0; i < count; i++) flags[i] = join(flags[i], found?.[i]);
   }
   return flags;
+}
+
+// The steps with a case that is chosen or given up by itself; those that are pressed one after another are one step.
+function withPoint(steps, point, how) {
+  const last = steps.at(-1);
+  const step = { how: how === "add" && !last ? "new" : how, what: "points", numbers: [point] };
+  if (last?.what !== "points") return [...steps, step];
+  const others = last.numbers.filter((number) => number !== point);
+  if (how === "remove" && last.how === "new") return others.length ? [{ ...last, numbers: others }] : [];
+  const alike = how === last.how || (how === "add" && last.how === "new");
+  return alike ? [...steps.slice(0, -1), { ...last, numbers: [...others, point] }] : [...steps, step];
 }
 
 // The steps without one; what then comes first stands for itself.

@@ -60,9 +60,9 @@ function pictureGrid(box, { data, drawing, sentences, on }) {
     framed(thumb, data.picture(point), () => drawing(record.modality));
   }
 
-  box.addEventListener("click", async (event) => {
+  box.addEventListener("click", (event) => {
     const point = points[event.target.closest(".mm-cell")?.dataset.at];
-    if (point !== undefined) on.open(point, (await data.records([point]))[0].case, event);
+    if (point !== undefined) on.open(point, event);
   });
   const pointed = (event) => on.point(points[event.target.closest(".mm-cell")?.dataset.at] ?? -1);
   box.addEventListener("pointerover", pointed);
@@ -75,6 +75,7 @@ function pictureGrid(box, { data, drawing, sentences, on }) {
   }
   let width = 0;
   new ResizeObserver(() => {
+    if (!box.clientWidth) return; // it is hidden for a while
     if (box.clientWidth !== width) refresh();
     width = box.clientWidth;
   }).observe(box);

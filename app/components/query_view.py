@@ -4,12 +4,17 @@ from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import Collection
 from mermed_core.imaging.reader import MedicalImage
 
-from ..texts import case_text, note_text, text
+from ..texts import case_text, map_text, note_text, text
 from .cases import shown
 from .pictures import picture_uri
 from .templates import render
 
 _SIDE = 240
+
+
+def way_back() -> str:
+    """Returns the button that leads from a case back to the map that it was opened on."""
+    return render("way_back.html", words=map_text.BACK, hint=map_text.BACK_HINT)
 
 
 def image_view(image: MedicalImage) -> str:

@@ -91,8 +91,12 @@ function virtualRows(box, { height, make, settled, items = () => [], total = () 
   }
 
   box.addEventListener("scroll", ask, { passive: true });
+  let size = "";
   new ResizeObserver(() => {
-    empty();
+    if (!box.clientHeight) return; // what is hidden for a while comes back as it was
+    const now = `${box.clientWidth} ${box.clientHeight}`;
+    if (now !== size) empty();
+    size = now;
     ask();
   }).observe(box);
   // Brings a row into view and returns its element.

@@ -1,9 +1,11 @@
-"""The heat map of a known case that is open, drawn from its picture when a visitor wants it."""
+"""The heat map of a known case that is open, drawn from its picture."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from mermed_core.collections.collection import Collection
 from mermed_core.errors import MermedError
@@ -42,7 +44,7 @@ OpenCases = dict[str, _OpenCase]
 
 
 class CaseMap:
-    """The components of the map and what happens on them.
+    """The components of the map and what happens on them; of a case that is pressed the map is drawn at once.
 
     Args:
         predictor: explains; the cases are those that it explores.
@@ -111,20 +113,27 @@ class CaseMap:
 
     def wire(self, case: gr.Dropdown) -> None:
         """Lets the components act on the case that is named in another one."""
-        for event, handler, inputs, name in (
-            (self.draws.click, self.draw, [self.opened, case], "case_map"),
-            (self.explained.input, self.explain, [self.opened, case, self.explained], "case_map_for"),
-        ):
-            quiet: dict[str, Any] = {"api_visibility": "undocumented", "concurrency_id": MODEL_QUEUE}
-            drawn = event(handler, inputs, self.outputs, api_name=name, show_progress_on=self.figure, **quiet)
-            drawn.then(
-                self.check,
-                [self.opened, case],
-                self.checked,
-                api_name=f"check_{name}",
-                show_progress="hidden",
-                **quiet,
-            )
+        self._draws(self.draws.click, self.draw, [self.opened, case], "case_map")
+        self._draws(self.explained.input, self.explain, [self.opened, case, self.explained], "case_map_for")
+
+    def draws_after(self, event: Dependency, case: gr.Dropdown) -> None:
+        """Draws the map after an event that opened the case that is named in another component."""
+        self._draws(event.then, self.draw, [self.opened, case], "case_map_opened")
+
+    def _draws(
+        self, event: Callable[..., Any], handler: Callable[..., Shown], inputs: list[gr.Component], name: str
+    ) -> None:
+        """Draws a map after an event, then tries whether it means anything."""
+        quiet: dict[str, Any] = {"api_visibility": "undocumented", "concurrency_id": MODEL_QUEUE}
+        drawn = event(handler, inputs, self.outputs, api_name=name, show_progress_on=self.figure, **quiet)
+        drawn.then(
+            self.check,
+            inputs[:2],
+            self.checked,
+            api_name=f"check_{name}",
+            show_progress="hidden",
+            **quiet,
+        )
 
     def _open(self, collection: Collection, case_id: str) -> _OpenCase:
         """Reads the picture of a case as one of the modality that its record states."""

@@ -55,15 +55,20 @@ class SimilarPage:
         listed = list(collection.records["case_id"][:_LISTED]) if collection else []
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=270):
-                self.file = gr.File(label=text.DROP_FILE, height=170, elem_id="similar-file")
-                self.by = gr.Radio(
-                    [(text.MY_IMAGE, MY_IMAGE), (text.A_CASE, A_CASE)],
-                    value=MY_IMAGE if self._predictor.collection or collection is None else A_CASE,
-                    label=text.SEARCH_WITH,
-                )
-                self.case = gr.Dropdown(
-                    listed, value=None, label=text.CASE, allow_custom_value=True, info=text.CASE_HINT
-                )
+                # Closed where a case comes from the map, so that its heat map is on the first screen.
+                with gr.Accordion(text.SEARCH_WITH, elem_id="similar-with") as self.inputs:
+                    self.file = gr.File(label=text.DROP_FILE, height=170, elem_id="similar-file")
+                    self.by = gr.Radio(
+                        [(text.MY_IMAGE, MY_IMAGE), (text.A_CASE, A_CASE)],
+                        value=MY_IMAGE if self._predictor.collection or collection is None else A_CASE,
+                        label=text.SEARCH_WITH,
+                        show_label=False,
+                    )
+                    self.case = gr.Dropdown(
+                        listed, value=None, label=text.CASE, allow_custom_value=True, info=text.CASE_HINT
+                    )
+                self.back = static_html(query_view.way_back(), "similar-back")
+                self.back.visible = False  # until a case is opened on the map
                 self.query_view = static_html("", "similar-query")
                 self.part = gr.Button(
                     case_text.SEARCH_WITH_PART, size="sm", visible=False, elem_id="similar-part"

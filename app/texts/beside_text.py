@@ -13,6 +13,7 @@ OVERLAP_ALL = "All"
 # What the scripts of the second map say.
 MAP_SCRIPT = {
     "beside": "inside an outline on the second map",
+    "beside_only": "The first collection lacks this case, so that it cannot be opened here.",
     "beside_all": "{} cases, {} of them on both maps",
     "beside_chosen": "{} of {} selected, {} of them on both maps",
     "beside_wait": "This map could not be loaded ({}). Reload to try again.",

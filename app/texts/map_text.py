@@ -19,18 +19,20 @@ MAP_WAYS = (
 )
 MAP_ACTIONS = (
     ("invert", "Invert", "Select everything else"),
-    ("undo", "Undo", "Take the last step of the selection back"),
+    ("undo", "Undo", "Take the last change of the selection back"),
     ("clear", "Clear", "Select nothing (Escape)"),
     ("farther", "−", "Zoom out"),
     ("nearer", "+", "Zoom in"),
     ("fit", "Fit", "Show the whole map"),
 )
 MAP_KEYS = (
-    "A press selects a case, another one opens it. Scroll or pinch to zoom. Keys: arrows move, + and − zoom, "
-    "0 shows all, Enter presses the case in the middle, Escape clears. With Lasso and Box the arrows move a "
-    "crosshair (with Shift in small steps), Space sets a corner, Enter selects what is inside, Escape gives "
-    "up. The address of this page holds what you see."
+    "A press opens a case and leaves the selection as it is; with Ctrl, or while Add or Remove is on, "
+    "presses choose cases one by one. Scroll or pinch to zoom. Keys: arrows move, + and − zoom, 0 shows "
+    "all, Space or Enter presses the case in the middle, Escape clears. With Lasso and Box the arrows move "
+    "a crosshair (with Shift in small steps), Space sets a corner, Enter selects what is inside, Escape "
+    "gives up. The address of this page holds what you see."
 )
+BACK, BACK_HINT = "Back to the map", "Back to where this case was opened (Escape)"
 MAP_SOFTWARE = "This browser offers no WebGL on a graphics card, so the processor draws the map."
 MAKING = "How far the computation is"
 LEGEND, LEGEND_SEARCH = "Legend: press an entry to select its cases", "Find in the legend"
@@ -94,7 +96,10 @@ MAP_SCRIPT = {
     "source": "from {}",
     "label": "labelled {}",
     "with": "with {} {}",
-    "between": "between {} and {}",
+    "without": "without {}",
+    "further": "{} {}",
+    "comma": ",",
+    "between": "{} to {}",
     "holding": "holding “{}”",
     "outlined": "inside an outline",
     "one": "chosen one by one",

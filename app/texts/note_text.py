@@ -14,7 +14,9 @@ HINT = (
 )
 READ_ONLY = "Tags and notes can be read here, not written: whoever runs this page has not allowed it."
 TAGS, SAVE = "Tags of this collection", "Save the note"
-NO_SELECTION = "Select cases on the map first; a note is written on one case."
+NO_SELECTION = (
+    "Select cases on the map first; a note is written on one case: press it with Ctrl, or with Add."
+)
 UNTAGGED = "no tag"
 
 # What the scripts of the map and of its views say.

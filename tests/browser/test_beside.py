@@ -114,7 +114,9 @@ def test_a_press_on_the_second_map_finds_the_case_on_the_first(page, collections
     }""")
     page.mouse.move(x, y)
     expect(page.locator(".mm-tip")).to_be_visible()
+    page.keyboard.down("Control")
     page.mouse.click(x, y)
+    page.keyboard.up("Control")
     expect(page.locator(".mm-sentence")).to_contain_text("chosen one by one")
     lit = "(stage) => document.querySelector(stage).map.selected.indexOf(1)"
     assert page.evaluate(lit, SECOND) == point
@@ -122,6 +124,33 @@ def test_a_press_on_the_second_map_finds_the_case_on_the_first(page, collections
     assert case_id == first.records["case_id"].iat[int(MapColumns(first).order[page.evaluate(lit, FIRST)])]
     page.locator(".mm-cell").click()
     expect(page.locator("#similar-query")).to_contain_text(case_id)
+
+
+def test_one_press_on_the_second_map_opens_the_case_and_rings_it_on_both(page, collections):
+    second = collections[1]
+    place = """(point) => {
+        const stage = document.querySelector(".mm-map[data-beside]"), box = stage.getBoundingClientRect();
+        const [x, y] = stage.map.locate(point);
+        return [box.left + x, box.top + y, stage.map.nearest([x, y])];
+    }"""
+    records = second.records.iloc[MapColumns(second).order].reset_index(drop=True)
+    oct_only, shared = (
+        records.index[records["modality"] == name].tolist() for name in ("oct", "dermatology")
+    )
+    expect(page.locator(f"{SECOND} .mm-map-wait")).to_be_hidden()
+    x, y, point = page.evaluate(place, oct_only[0])
+    assert point in oct_only
+    page.mouse.click(x, y)  # the first collection has no OCT
+    expect(page.locator(".mm-legend-about")).to_contain_text("lacks this case")
+    expect(page.locator("#similar-results .mm-case")).to_have_count(0)
+    x, y, point = page.evaluate(place, shared[0])
+    page.mouse.click(x, y)
+    expect(page.locator("#similar-query")).to_contain_text(str(records["case_id"].iat[point]))
+    page.keyboard.press("Escape")
+    expect(page.locator(SECOND)).to_be_focused()
+    for stage in (FIRST, SECOND):
+        expect(page.locator(f"{stage} .mm-opened")).to_be_visible()
+    expect(page.locator(".mm-sentence")).to_have_text("All 360 cases")
 
 
 def test_both_maps_have_names_of_clusters_and_pictures_where_few_cases_are_in_view(page):

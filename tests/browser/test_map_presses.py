@@ -1,5 +1,6 @@
 """What a pointer that rests or presses on the map leads to, in Chromium."""
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -53,12 +54,101 @@ def highest(page: Page) -> int:
     )
 
 
-def test_a_press_selects_a_case_and_another_one_opens_it(page):
-    page.mouse.click(*at(page, 10))
-    expect(page.locator(".mm-sentence")).to_contain_text("1 of 420")
-    expect(page.locator("#similar-results .mm-case")).to_have_count(0)
+def press_with(page: Page, key: str, point: int) -> None:
+    page.keyboard.down(key)
+    page.mouse.click(*at(page, point))
+    page.keyboard.up(key)
+
+
+def case_at(page: Page, point: int) -> str:
+    """Returns the id of the case at a place of a point, as points may lie on one another."""
+    return page.evaluate(
+        """async (point) => {
+            const { map } = document.querySelector(".mm-map");
+            const answer = await fetch("explore-data/records", {
+                method: "POST",
+                headers: { "Content-Type": "application/json" },
+                body: JSON.stringify({ points: [map.nearest(map.locate(point))] }),
+            });
+            return (await answer.json())[0].case;
+        }""",
+        point,
+    )
+
+
+def test_one_press_opens_a_case_with_neighbours_and_heat_map_and_leaves_the_selection(page):
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
+    case = case_at(page, 10)
     page.mouse.click(*at(page, 10))
     expect(page.locator("#similar-results .mm-case").first).to_be_visible()
+    expect(page.locator("#similar-query")).to_contain_text(case)
+    expect(page.locator("#similar-figure .mm-heat")).to_be_visible()
+    page.get_by_role("button", name="Back to the map").click()
+    expect(page.locator(".mm-map")).to_be_focused()
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
+    expect(page.locator(".mm-opened")).to_be_visible()
+    ring = page.locator(".mm-opened").bounding_box()
+    x, y = at(page, 10)
+    assert ring
+    assert abs(ring["x"] + ring["width"] / 2 - x) < 2
+    assert abs(ring["y"] + ring["height"] / 2 - y) < 2
+
+
+def test_escape_leads_back_from_a_case_to_the_picture_that_was_pressed(page):
+    grid = page.locator(".mm-pictures-grid")
+    grid.evaluate("box => box.scrollTo(0, 900)")
+    cell = page.locator('.mm-cell[data-at="45"]')
+    expect(cell).to_have_attribute("title", re.compile("phantom"))
+    cell.scroll_into_view_if_needed()
+    places = [page.evaluate("scrollY"), grid.evaluate("box => box.scrollTop")]
+    assert places[1] > 0
+    cell.click()
+    expect(page.locator("#similar-results .mm-case").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(cell).to_be_focused()
+    assert [page.evaluate("scrollY"), grid.evaluate("box => box.scrollTop")] == places
+    expect(page.locator(".mm-opened")).to_be_visible()
+    page.keyboard.press("Enter")  # the keys go on from there
+    expect(page.locator("#similar-query")).to_be_visible()
+
+
+def test_a_drag_that_begins_on_a_case_opens_none(page):
+    x, y = at(page, 10)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y, steps=4)
+    page.mouse.move(x, y, steps=4)  # even where it ends where it began
+    page.mouse.up()
+    page.mouse.click(*at(page, 10))  # what would have been opened is behind this
+    expect(page.locator("#similar-results .mm-case").first).to_be_visible()
+    assert page.evaluate("document.querySelector('.mm-map').map.chosen") == 0
+
+
+def test_cases_are_chosen_one_by_one_with_ctrl_and_with_the_tools(page):
+    press_with(page, "Control", 10)
+    expect(page.locator(".mm-sentence")).to_have_text("Cases chosen one by one, 1 of 420")
+    press_with(page, "Control", 400)
+    expect(page.locator(".mm-sentence")).to_have_text("Cases chosen (2), 2 of 420")
+    press_with(page, "Control", 10)
+    expect(page.locator(".mm-map-count")).to_have_text("1 of 420 selected")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.mouse.click(*at(page, 10))
+    expect(page.locator(".mm-map-count")).to_have_text("2 of 420 selected")
+    page.get_by_role("button", name="Remove", exact=True).click()
+    page.mouse.click(*at(page, 400))
+    expect(page.locator(".mm-map-count")).to_have_text("1 of 420 selected")
+    page.get_by_role("button", name="Undo", exact=True).click()  # one press, not all of them
+    expect(page.locator(".mm-map-count")).to_have_text("2 of 420 selected")
+    expect(page.locator("#similar-results .mm-case")).to_have_count(0)
+
+
+def test_a_selection_that_was_cleared_can_be_had_back(page):
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    page.locator(".mm-map").press("Escape")
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
+    page.keyboard.press("Control+z")
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
 
 
 def test_what_the_pointer_shows_is_never_cut_off_above(page):
@@ -78,7 +168,7 @@ def test_a_pointer_that_rests_shows_what_lies_under_it_after_zooming(page):
 
 
 def test_pictures_on_the_map_have_the_colour_of_their_points_and_are_faint_where_others_are_selected(page):
-    page.mouse.click(*at(page, 10))
+    press_with(page, "Control", 10)
     page.mouse.move(*at(page, 10))
     for _ in range(8):
         page.mouse.wheel(0, -300)

@@ -150,14 +150,16 @@ def test_a_lasso_gives_images_a_table_and_a_csv(page):
     assert len(lines) == 421
 
 
-def test_the_map_shows_a_thumbnail_a_click_selects_and_the_upload_is_a_star(page):
+def test_the_map_shows_a_thumbnail_a_press_with_ctrl_selects_and_the_upload_is_a_star(page):
     upload(page, ASSETS / "examples" / "fundus.png")
     expect(page.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
     open_map(page)
     expect(page.locator(".mm-star b")).to_have_text("your image")
     page.mouse.move(*point_at(page, 10))
     expect(page.locator(".mm-tip img")).to_be_visible()
+    page.keyboard.down("Control")
     page.mouse.click(*point_at(page, 10))
+    page.keyboard.up("Control")
     expect(page.locator(".mm-sentence")).to_contain_text("1 of 420")
     expect(page.locator(".mm-cell")).to_have_count(1)
     page.get_by_label("Label", exact=True).check()

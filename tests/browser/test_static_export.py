@@ -61,6 +61,23 @@ def test_map_pictures_table_and_search_need_no_server(page, folder):
     expect(page.locator(".mm-sentence")).to_contain_text("30 of 420")
 
 
+def test_one_press_on_a_point_opens_its_case_and_escape_leads_back(page, folder):
+    page.goto((folder / "index.html").as_uri())
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
+    place = "() => document.querySelector('.mm-map').map.locate(10)"
+    box = page.locator(".mm-map").bounding_box()
+    assert box
+    x, y = page.evaluate(place)
+    page.mouse.click(box["x"] + x, box["y"] + y)
+    expect(page.locator("#case img")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#case")).to_be_hidden()
+    expect(page.locator(".mm-map")).to_be_focused()
+    expect(page.locator(".mm-opened")).to_be_visible()
+    expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
+
+
 @pytest.mark.parametrize("name", ["data/column_2.js", "data/records_0.js", "data/places.js", "data/props.js"])
 def test_a_missing_file_is_said_loudly(page, folder, name):
     missing = folder / name
