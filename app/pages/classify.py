@@ -11,6 +11,7 @@ from mermed_core.imaging.checks import concerns
 from mermed_core.modalities import MODALITIES
 
 from ..components import examples, notice
+from ..components.camera import camera
 from ..components.html_parts import clickable_html, picked_name
 from ..components.opener import opener, sent_paths
 from ..components.viewer import viewer, viewer_value
@@ -152,16 +153,7 @@ class ClassifyPage:
         self._opener = opener()
         self.viewer = viewer()
         with gr.Accordion(text.PASTE_OR_CAMERA, open=False):
-            self._camera = gr.Image(
-                sources=["clipboard", "webcam"],
-                type="filepath",
-                image_mode=None,
-                format="png",
-                buttons=[],
-                label=text.CAMERA,
-                height=220,
-                alt_text=text.CAMERA_ALT,
-            )
+            self._camera = camera()
         servers = StudyServers(dicomweb) if dicomweb else None
         self.chosen = gr.Dropdown(
             [(text.DETECT, ""), *((text.modality_name(key), key) for key in MODALITIES)],

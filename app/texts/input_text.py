@@ -13,6 +13,15 @@ say = speaks(__name__)
 DROP = "Drop images, a folder, a ZIP or a DICOM study anywhere on this page"
 CHOOSE_FILES, CHOOSE_FOLDER = "Choose files", "Choose a folder"
 PASTE_HINT = "or paste an image"
+CAMERA_REFUSED = (
+    "The browser does not let this page use the camera. Allow it in the settings of the browser, or choose a "
+    "file."
+)
+CAMERA_MISSING = "No camera was found. Connect one and try again, or choose a file."
+CAMERA_BUSY = "The camera cannot be used. Close other programs that use it and try again, or choose a file."
+CAMERA_INSECURE = (
+    "Browsers give the camera only to pages whose address begins with https. Choose a file instead."
+)
 NOTHING_READABLE = (
     "None of these files is an image that can be read here. Use DICOM, PNG, JPEG, TIFF, JPEG 2000, WebP, "
     "BMP, GIF or AVIF."
