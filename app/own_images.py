@@ -14,7 +14,7 @@ from mermed_core.data.sources.confined import open_confined
 from mermed_core.data.validation import SPLITS, split_name
 from mermed_core.errors import ManifestError, UnsupportedFormatError
 from mermed_core.imaging.archives import ArchiveLimits, is_archive, unpack_into
-from mermed_core.modalities import UnknownModalityError, modality_key
+from mermed_core.modalities import modality_named
 
 from .texts import own_collection_text
 
@@ -43,7 +43,7 @@ class OwnImages:
         """Lists the images.
 
         Args:
-            modality: of images that do not state theirs.
+            modality: of images that do not state theirs; `LEFT_OPEN` where the model is to tell it.
 
         Raises:
             ManifestError: there is none that can be used.
@@ -70,7 +70,8 @@ class OwnImages:
 def from_archive(name: str, data: bytes, room: Path) -> tuple[OwnImages, int]:
     """Unpacks a ZIP archive; returns its images and how many files it has.
 
-    What the archive is called may say who the patient is: neither the folder nor a case is named after it.
+    What the archive is called may say who the patient is: neither the folder nor a case is named after it,
+    unless it is the name of a modality, which is then that of images that state no other.
 
     Args:
         name: of the archive.
@@ -83,7 +84,7 @@ def from_archive(name: str, data: bytes, room: Path) -> tuple[OwnImages, int]:
     if not is_archive(data):
         raise UnsupportedFormatError(own_collection_text.NO_ARCHIVE)
     stem = _plain(PurePosixPath(name).stem) or "images"
-    folder = room / "images"
+    folder = room / (modality_named(stem) or "images")
     folder.mkdir()
     free = shutil.disk_usage(room).free - _SPARE
     limits = ArchiveLimits(LIMITS.max_files, min(LIMITS.max_bytes, max(0, free)))
@@ -106,10 +107,7 @@ def _unwrap(folder: Path) -> None:
 
 def _says(name: str) -> bool:
     """Returns whether the name of a folder says the modality or the split."""
-    try:
-        return bool(modality_key(name))
-    except UnknownModalityError:
-        return split_name(name) in SPLITS
+    return modality_named(name) is not None or split_name(name) in SPLITS
 
 
 def from_folder(typed: str, allowed: Sequence[Path]) -> OwnImages:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mermed_core.collections.annotations import Annotations
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.told import told_by_model
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
 
@@ -47,7 +48,8 @@ def manifest_file(
 ) -> SelectionFile:
     """Returns the cases in some rows as a table of images that `mermed evaluate --data` reads.
 
-    Paths are the names of the images' own files: the table is to lie in the folder of the images.
+    Paths are the names of the images' own files: the table is to lie in the folder of the images. A modality
+    that the model told is not in it, as the table would state it.
 
     Raises:
         CollectionError: of a case it is not known what its file is called.
@@ -60,6 +62,7 @@ def manifest_file(
     table = pd.DataFrame({"image_path": files, "image_id": records["case_id"], "labels": labels})
     further = [name for name in ("modality", "source", "group", "split", "frame") if name in records]
     table = pd.concat([table, records[further]], axis=1)
+    table["modality"] = table["modality"].where(~told_by_model(records), "")
     return SelectionFile("manifest.csv", "text/csv", table.to_csv(index=False).encode())
 
 

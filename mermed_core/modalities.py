@@ -147,3 +147,11 @@ def modality_key(name: str) -> str:
     if key is None:
         raise UnknownModalityError(f"'{name}' is not a modality; known are {', '.join(MODALITY_KEYS)}.")
     return key
+
+
+def modality_named(name: str) -> str | None:
+    """Returns the key of the modality that a name or alias means, None where it means none."""
+    try:
+        return modality_key(name)
+    except UnknownModalityError:
+        return None

@@ -51,6 +51,7 @@ class Case:
         group: patient, lesion or tile of origin; cases of one group are never independent.
         split: train, val, test or "".
         file: what the image's own file was called, "" where that is not kept.
+        modality_told: whether the modality is the model's own answer, as nothing states it.
     """
 
     case_id: str
@@ -60,6 +61,7 @@ class Case:
     group: str
     split: str
     file: str = ""
+    modality_told: bool = False
 
     @property
     def label(self) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mermed_core.collections.collection import CASE_COLUMNS, CHECKSUM, FRAME, LABEL
 from mermed_core.collections.ordered_values import numbers
-from mermed_core.data.validation import FILE
+from mermed_core.data.validation import BY_MODEL, FILE, TOLD_BY
 
 from ..texts import case_text
 from ..texts.text import column_name, modality_name
@@ -89,7 +89,7 @@ class CaseRows:
                 CASE: str(row["case_id"]),
                 LABEL: case_text.labels(self._collection, tuple(labels if labels is not None else ())),
                 "modality": str(row["modality"]),
-                MODALITY: modality_name(row["modality"]),
+                MODALITY: case_text.modality_said(row["modality"], row.get(TOLD_BY) == BY_MODEL),
                 **{name: self._value(name, row[column]) for name, column in self._plain.items()},
                 **{name: written[name] for name in self._written},
             }

@@ -76,7 +76,7 @@ def _card(collection: Collection, case: Case, similarity: str, marks: Marks | No
         "similarity": similarity,
         "label": case_text.labels(collection, case.labels),
         "colour": MODALITIES[case.modality].colour,
-        "modality": text.modality_name(case.modality),
+        "modality": case_text.modality_said(case.modality, case.modality_told),
         **shown(collection, case),
     }
 

@@ -15,7 +15,7 @@ from mermed_core.inference.batch import Pace
 from mermed_core.inference.own_collection import Gathering
 from mermed_core.inference.predictor import Predictor
 from mermed_core.languages.say import in_readers_words
-from mermed_core.modalities import MODALITIES
+from mermed_core.modalities import LEFT_OPEN, MODALITIES
 
 from ..components import notice
 from ..components.html_parts import static_html
@@ -135,7 +135,8 @@ class OwnCollectionPage:
             work = self._chosen(work, typed)
             work.stopping = False
             yield {**self._shown(work, progress_bar(0, 0, "")), self.stop: gr.update(visible=True)}
-            manifest = self._pages.quietly(work.images.manifest, modality or None)
+            left_open = LEFT_OPEN if self._predictor.embedder.preprocessing_is_shared else None
+            manifest = self._pages.quietly(work.images.manifest, modality or left_open)
             work.gathering = Gathering(self._predictor, manifest)
             yield from self._embed(work)
         except MermedError as error:
@@ -246,7 +247,8 @@ class OwnCollectionPage:
         images.forget()
         manifest, unstated = gathering.manifest, without_modality(gathering.manifest)
         others = sum(manifest.left_out.values()) - unstated
-        said = own_collection_text.made(gathering.embedded, len(gathering.broken), unstated, others)
+        unread = len(gathering.broken)
+        said = own_collection_text.made(gathering.embedded, unread, unstated, others, gathering.counts)
         work.card = result_card(said, name=images.name, address=work.address, kept=self._pages.keeps)
         yield self._shown(work)
 

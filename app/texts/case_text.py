@@ -6,13 +6,15 @@ What this returns is plain text; the templates escape it.
 from urllib.parse import urlsplit
 
 from mermed_core.collections.collection import LABEL, Collection
+from mermed_core.collections.told import ToldCounts
+from mermed_core.data.validation import BY_FILE, BY_MODEL, KIND, KNOWN, ONLY_JUST, TOLD_BY, UNKNOWN
 from mermed_core.languages.say import speaks
 from mermed_core.records import Case
-from mermed_core.reports.case.neighbour_wording import labels, licence, none_near, source_title
+from mermed_core.reports.case.neighbour_wording import labels, licence, modality_said, none_near, source_title
 
 from .text import modality_name
 
-__all__ = ["labels", "licence", "none_near", "source_title"]
+__all__ = ["labels", "licence", "modality_said", "none_near", "source_title"]
 
 say = speaks(__name__)
 
@@ -24,6 +26,8 @@ SHOW_MAP = "Show where the model looks"
 MAP_NO_PICTURE = "There is no heat map, as the picture of this case is not here."
 MAP_NO_FINDING = "There is no heat map, as the model finds nothing that it knows in this picture."
 SEARCH_AGAIN, CLEAR_MARKS = "Search again with these marks", "Clear the marks"
+TOLD = {BY_MODEL: "the model", BY_FILE: "its file, folder or table"}
+KINDS = {KNOWN: "a known kind", ONLY_JUST: "only just recognised", UNKNOWN: "none of the seven kinds"}
 REFINED = "Ordered by your marks. The numbers are still similarities to what you search with."
 
 
@@ -33,6 +37,8 @@ def value_name(collection: Collection, column: str, value: object) -> str:
         return modality_name(str(value))
     if column == LABEL:
         return labels(collection, [str(value)])
+    if column in (TOLD_BY, KIND):
+        return (say.constant(TOLD) | say.constant(KINDS)).get(str(value), str(value))
     return source_title(collection.source(str(value))) if column == "source" else str(value)
 
 
@@ -41,7 +47,7 @@ def case_origin(collection: Collection, case: Case) -> str:
     return say(
         "{labels}: {modality}, {title}, case {case_id}",
         labels=labels(collection, case.labels),
-        modality=modality_name(case.modality),
+        modality=modality_said(case.modality, case.modality_told),
         title=source_title(collection.source(case.source)),
         case_id=case.case_id,
     )
@@ -49,7 +55,7 @@ def case_origin(collection: Collection, case: Case) -> str:
 
 def caption(collection: Collection, case: Case) -> str:
     """Returns what a case is, in a few words."""
-    return f"{labels(collection, case.labels)} ({modality_name(case.modality)})"
+    return f"{labels(collection, case.labels)} ({modality_said(case.modality, case.modality_told)})"
 
 
 def site(home: str) -> str:
@@ -89,4 +95,13 @@ def cases_in(collection: Collection) -> str:
         said = say("{count:,} computer-drawn cases, none of them of a patient", count=count)
     else:
         said = say("{count:,} known cases", count=count)
-    return said if collection.has_pictures else said + say(", without their pictures")
+    said = said if collection.has_pictures else said + say(", without their pictures")
+    counts = ToldCounts.of(collection.cases)
+    if not counts.told:
+        return said
+    return said + say(
+        "; nothing states the modality of {told:,} of them, so the model tells it, and takes {unknown:,} of "
+        "these for none of the seven kinds",
+        told=counts.told,
+        unknown=counts.unknown,
+    )

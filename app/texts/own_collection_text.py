@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from mermed_core.collections.told import ToldCounts
 from mermed_core.languages.say import speaks
 
 from . import text
@@ -11,7 +12,8 @@ say = speaks(__name__)
 TAB = "Your images"
 HOW = (
     "Your images become a map to explore: their clusters, copies, outliers and doubtful labels. Pack a "
-    "folder of them as a ZIP archive; folders in it name modality and label (MODALITY/LABEL/image.png)."
+    "folder of them as a ZIP archive; folders in it name modality and label (MODALITY/LABEL/image.png). "
+    "Where nothing states the modality, the model tells it."
 )
 PRIVATE = (
     "Nothing of them stays: the archive is deleted when its images are embedded, the collection 30 minutes "
@@ -33,7 +35,7 @@ DROP = "Drop a ZIP archive of images"
 FOLDER = "Or name a folder of the server"
 FOLDER_HINT = "A folder that this server opens for its visitors, or one in it."
 MODALITY = "Modality"
-AS_STATED = "As folders or DICOM headers say"
+AS_STATED = "As folders or DICOM headers say, else as the model sees it"
 START, STOP = "Explore these images", "Stop and keep what is embedded"
 GO_ON, TAKE_PART, FORGET = "Go on", "Explore what is embedded", "Forget these images"
 HERE = "Your map appears here."
@@ -85,9 +87,16 @@ def progress(done: int, total: int, rate: float, left: float | None) -> str:
     )
 
 
-def made(cases: int, broken: int, unstated: int, others: int) -> str:
+def made(cases: int, broken: int, unstated: int, others: int, counts: ToldCounts) -> str:
     """Says what became of the images, of those whose modality nothing states, and of other files."""
     said = say("{cases:,} images are on the map.", cases=cases)
+    if counts.told:
+        said += " " + say(
+            "Nothing states the modality of {told:,} of them, so it is the model's own answer; it takes "
+            "{unknown:,} of these for none of the seven kinds. Colour the map by “Kind of image” to see it.",
+            told=counts.told,
+            unknown=counts.unknown,
+        )
     if broken:
         said += " " + say("{broken:,} could not be read.", broken=broken)
     if unstated:

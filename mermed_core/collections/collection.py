@@ -20,7 +20,7 @@ from mermed_core.collections.map_file import MapData
 from mermed_core.collections.pictures import Pictures, Wanted
 from mermed_core.collections.projection import place
 from mermed_core.collections.sources import SourceFacts
-from mermed_core.data.validation import FILE
+from mermed_core.data.validation import BY_MODEL, FILE, TOLD_BY
 from mermed_core.errors import CollectionError
 from mermed_core.records import Case, MapPoint, Neighbour
 from mermed_core.search.engine import SearchEngine
@@ -231,11 +231,13 @@ class Collection:
     def cases_at(self, positions: Sequence[int] | np.ndarray) -> tuple[Case, ...]:
         """Returns the cases in some rows."""
         rows = np.asarray(positions, np.int64)
-        names = [*CASE_COLUMNS, *[FILE] * (FILE in self.cases)]
-        columns = (self.cases[name].iloc[rows] for name in names)
+        columns = [self.cases[name].iloc[rows] for name in CASE_COLUMNS]
+        nothing = [""] * len(rows)
+        further = (FILE, TOLD_BY)
+        columns += [self.cases[name].iloc[rows] if name in self.cases else nothing for name in further]
         return tuple(
-            Case(case_id, modality, tuple(labels if labels is not None else ()), source, group, split, *file)
-            for case_id, modality, labels, source, group, split, *file in zip(*columns, strict=True)
+            Case(name, modality, tuple(labels if labels is not None else ()), *rest, str(told) == BY_MODEL)
+            for name, modality, labels, *rest, told in zip(*columns, strict=True)
         )
 
     def source(self, name: str) -> SourceFacts:

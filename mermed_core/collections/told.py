@@ -38,7 +38,9 @@ class ToldCounts:
         told = told_by_model(records)
         if not told.any():
             return cls(0, 0)
-        return cls(int(told.sum()), int((records[KIND] == UNKNOWN).to_numpy(bool)[told].sum()))
+        return cls(
+            int(told.sum()), int((records[KIND] == UNKNOWN).to_numpy(bool, na_value=False)[told].sum())
+        )
 
     def __str__(self) -> str:
         """Returns what a command prints."""
@@ -52,7 +54,7 @@ def told_by_model(records: pd.DataFrame | CaseColumns) -> np.ndarray:
     """Returns a mask (cases,) of the cases whose modality the model told."""
     if TOLD_BY not in records:
         return np.zeros(len(records), bool)
-    return (records[TOLD_BY] == BY_MODEL).to_numpy(bool)
+    return (records[TOLD_BY] == BY_MODEL).to_numpy(bool, na_value=False)
 
 
 def stated_modalities(records: pd.DataFrame | CaseColumns) -> list[str]:

@@ -3,12 +3,14 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.store import write_parts
+from mermed_core.collections.told import COLUMNS, ToldCounts
 from mermed_core.data.manifest import Manifest
 from mermed_core.device import compute_on, let_others_first
 from mermed_core.errors import ImageError, ManifestError
@@ -16,6 +18,7 @@ from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.inference.predictor import Predictor
 from mermed_core.models.embedder import Embeddings
 from mermed_core.models.retrieval_space import RetrievalSpace
+from mermed_core.models.told_modality import ModalityTeller, Told
 
 MOST_IMAGES = 20_000
 """Images of such a collection at most; `mermed explore` has no such limit."""
@@ -45,6 +48,9 @@ class Gathering:
         self._rows: list[int] = []
         self._vectors: list[np.ndarray] = []
         self._pictures: list[bytes] = []
+        unstated = manifest.without_modality().any()
+        self._teller = ModalityTeller.of(predictor.embedder, predictor.parts) if unstated else None
+        self._told: list[Told] = []
 
     @property
     def total(self) -> int:
@@ -56,6 +62,11 @@ class Gathering:
         """How many are embedded."""
         return len(self._rows)
 
+    @property
+    def counts(self) -> ToldCounts:
+        """How many of the embedded have a modality that is the model's own answer."""
+        return ToldCounts.of(self._known().frame) if self._told else ToldCounts(0, 0)
+
     def step(self) -> None:
         """Embeds the next images, at most sixteen."""
         rows = range(self.done, min(self.done + _AT_ONCE, self.total))
@@ -65,6 +76,8 @@ class Gathering:
         if good:
             vectors = self._predictor.embedder.embed_tensors(torch.stack([image for _, image, _ in good]))
             self._vectors.append(self._predictor.parts.space.project(vectors))
+            if self._teller is not None:
+                self._told.append(self._teller.tell(vectors))
             self._rows += [row for row, _, _ in good]
             self._pictures += [picture for _, _, picture in good]
         self.done = rows.stop
@@ -81,13 +94,19 @@ class Gathering:
         """
         if not self._rows:
             raise ManifestError("Not one of the images could be read.")
-        vectors, manifest = np.concatenate(self._vectors), self.manifest.select(self._rows)
+        vectors, manifest = np.concatenate(self._vectors), self._known()
         embeddings = Embeddings(vectors, manifest, tuple(self._pictures), self.broken)
         description = Description(name, "", False, self._predictor.fingerprint)
         space = RetrievalSpace.identity(vectors.shape[1])  # they are in it already
         parts, left_out = iter([embeddings]), self.manifest.left_out
         frame = self.manifest.frame
-        return write_parts(folder, parts, frame, description, left_out, space=space, keep=(), pictures=True)
+        given: dict[str, Any] = {"space": space, "keep": COLUMNS if self._told else (), "pictures": True}
+        return write_parts(folder, parts, frame, description, left_out, **given)
+
+    def _known(self) -> Manifest:
+        """Returns the table of what is embedded, each with a modality."""
+        embedded = self.manifest.select(self._rows)
+        return Told.joined(self._told).of(embedded) if self._told else embedded
 
     def _read(self, row: int) -> tuple[int, torch.Tensor | None, bytes]:
         try:

@@ -14,12 +14,13 @@ import numpy as np
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.validation import BY_FILE, BY_MODEL, KIND, TOLD_BY
 from mermed_core.errors import ModelError
-from mermed_core.models.heads import HEADS, HEADS_FOLDER, MODALITY_TASK, Head, load_heads
+from mermed_core.models.heads import HEADS, HEADS_FOLDER, MODALITY_TASK, Head
 from mermed_core.models.model_folder import load_config
-from mermed_core.models.ood import SETTINGS, OODDetector, load_detector
+from mermed_core.models.ood import SETTINGS, OODDetector
 
 if TYPE_CHECKING:  # whoever opens a collection needs no encoder
     from mermed_core.models.embedder import Embedder, Embeddings
+    from mermed_core.models.fitted_parts import FittedParts
 
 _NOT_ALIKE = (
     "This model prepares the images of each modality in another way, so that it cannot tell the modality of "
@@ -87,17 +88,26 @@ class ModalityTeller:
     detector: OODDetector
 
     @classmethod
+    def of(cls, embedder: "Embedder", parts: "FittedParts") -> Self:
+        """Returns the teller of a model.
+
+        Raises:
+            ModelError: its embedding of an image depends on the modality, which cannot be told from it then.
+        """
+        if not embedder.preprocessing_is_shared:
+            raise ModelError(_NOT_ALIKE)
+        return cls(parts.heads.get(MODALITY_TASK), parts.detector)
+
+    @classmethod
     def load(cls, model: Path, embedder: "Embedder") -> Self:
         """Loads the teller of a model folder.
 
         Raises:
-            ModelError: its embedding of an image depends on the modality, which cannot be told from it then;
-                or what was fitted on it is missing or damaged.
+            ModelError: as `of`, or what was fitted on the encoder is missing or damaged.
         """
-        if not embedder.preprocessing_is_shared:
-            raise ModelError(_NOT_ALIKE)
-        folder, width = model / HEADS_FOLDER, embedder.backbone.dim
-        return cls(load_heads(folder, width).get(MODALITY_TASK), load_detector(folder, width))
+        from mermed_core.models.fitted_parts import FittedParts
+
+        return cls.of(embedder, FittedParts.load(model, embedder.backbone.dim))
 
     def tell(self, vectors: np.ndarray) -> Told:
         """Says what images are whose unit vectors (images, width) these are."""

@@ -145,5 +145,12 @@ def test_no_error_tells_where_an_allowed_folder_lies(allowed):
 
 
 def test_without_a_modality_the_visitor_is_asked_for_it(allowed):
+    (allowed / "ct").rename(allowed / "mine")
     with pytest.raises(ManifestError, match=r"^The folders of the images name no modality. Choose"):
-        from_folder("ct", [allowed]).manifest(None)
+        from_folder("mine", [allowed]).manifest(None)
+
+
+def test_a_folder_of_the_server_may_be_named_after_its_modality(allowed):
+    frame = from_folder("ct", [allowed]).manifest(None).frame
+    assert frame["modality"].tolist() == ["ct"]
+    assert frame["labels"].tolist() == [["mass"]]

@@ -1,4 +1,8 @@
-"""Cases that look like another modality than they state: their neighbours vote."""
+"""Cases that look like another modality than is stated of them: their neighbours vote.
+
+A modality that the model told is no statement: it follows from the same embedding as the neighbours, so it
+would agree with them whatever the image is. Such cases are neither doubted nor asked.
+"""
 
 import numpy as np
 import pandas as pd
@@ -7,6 +11,7 @@ from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.doubtful_labels import label_doubts
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
+from mermed_core.collections.told import told_by_model
 from mermed_core.modalities import MODALITIES
 
 NAME = "modalities"
@@ -16,7 +21,8 @@ _MAJORITY = 0.5
 def check_modalities(collection: Collection, neighbours: Neighbourhood, most: int) -> CheckResult:
     """Ranks the cases by how many of their neighbours state another modality."""
     records = collection.records
-    codes, names = pd.factorize(records["modality"], sort=True)
+    told = told_by_model(records)
+    codes, names = pd.factorize(records["modality"].where(~told), sort=True)  # −1 where nothing is stated
     doubts = label_doubts(codes.astype(np.int64), neighbours, np.arange(len(records)))
     suspects = []
     for row, doubt, proposed in zip(doubts.rows, doubts.doubt, doubts.proposed, strict=True):
@@ -40,5 +46,18 @@ def check_modalities(collection: Collection, neighbours: Neighbourhood, most: in
         "Not measured on real images: a list to look through, not a verdict.",
         ranked(suspects, most),
         _MAJORITY,
-        () if len(names) > 1 else ("All cases are of one modality, so there is none to mistake it for.",),
+        _notes(int(told.sum()), len(names)),
     )
+
+
+def _notes(told: int, stated: int) -> tuple[str, ...]:
+    """Returns what limits the check: cases without a stated modality, and fewer than two that are stated."""
+    notes = []
+    if told:
+        notes.append(
+            f"The modality of {told:,} cases is the model's own answer and stated by nobody, so there is "
+            "nothing of them to be mixed up."
+        )
+    if stated == 1:
+        notes.append("All cases are of one modality, so there is none to mistake it for.")
+    return tuple(notes)

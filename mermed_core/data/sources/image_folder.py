@@ -14,7 +14,7 @@ from mermed_core.data.manifest import Manifest, count_reasons, log_reading
 from mermed_core.data.tree_files import TreeFile, tree_files
 from mermed_core.data.validation import NAMED_BY, SPLITS, ZIP_MEMBER, split_name
 from mermed_core.errors import ImageError, ManifestError
-from mermed_core.modalities import LEFT_OPEN, MODALITY_KEYS, UnknownModalityError, modality_key
+from mermed_core.modalities import LEFT_OPEN, MODALITY_KEYS, modality_key, modality_named
 from mermed_core.progress_bar import progress_bar
 
 _LAYOUT = (
@@ -51,7 +51,7 @@ class Place:
                 break
         modality = given.all
         if modality is None:
-            modality = given.others if (named := _named(parts[0] if parts else "")) is None else named
+            modality = given.others if (named := modality_named(parts[0] if parts else "")) is None else named
             if modality is None:
                 return cls(split, None, None, parts[0] if parts else "")
             parts = parts if named is None else parts[1:]
@@ -74,16 +74,8 @@ class Given:
     @classmethod
     def of(cls, folder: Path, modality: str | None) -> "Given":
         """Takes what a person said: a modality, `LEFT_OPEN`, or None; then what a folder is called."""
-        named = _named(folder.resolve().name)
+        named = modality_named(folder.resolve().name)
         return cls(modality_key(modality) if modality else None, modality if named is None else named)
-
-
-def _named(folder: str) -> str | None:
-    """Returns the modality that a folder's name says, None where it says none."""
-    try:
-        return modality_key(folder)
-    except UnknownModalityError:
-        return None
 
 
 def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:

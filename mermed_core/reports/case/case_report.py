@@ -192,7 +192,7 @@ def _near_case(collection: "Collection", neighbour: Neighbour) -> NearCase:
         case.case_id,
         neighbour.similarity,
         neighbour_wording.labels(collection, case.labels),
-        wording.modality_name(case.modality),
+        neighbour_wording.modality_said(case.modality, case.modality_told),
         neighbour_wording.source_title(facts),
         neighbour_wording.licence(facts.licence),
         facts.home,

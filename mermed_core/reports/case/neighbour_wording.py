@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mermed_core.collections.label_names import label_name
 from mermed_core.languages.say import name_of, speaks
-from mermed_core.reports.case.wording import percent
+from mermed_core.reports.case.wording import modality_name, percent
 from mermed_core.reports.text import humanise
 
 if TYPE_CHECKING:
@@ -138,3 +138,9 @@ def none_near(best: float, usual: float) -> str:
         best=best,
         usual=usual,
     )
+
+
+def modality_said(key: str, told: bool) -> str:
+    """Returns the modality of a case, and whether the model told it."""
+    name = modality_name(key)
+    return say("{modality}, as the model sees it", modality=name) if told else name

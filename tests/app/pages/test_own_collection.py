@@ -1,5 +1,6 @@
 """Images of a visitor's own: unpacked, embedded a few at a time, stopped and taken up again, and explored."""
 
+import html
 import io
 import re
 import shutil
@@ -9,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gradio as gr
 import httpx2
@@ -22,14 +24,18 @@ from PIL import Image
 from app.own_pages import OwnPages
 from app.pages.answer import Shown
 from app.pages.own_collection import OwnCollectionPage, Work
+from app.selection_files import manifest_file
 from app.services import VISIT_SECONDS, Bringing
 from app.texts import own_collection_text
+from app.texts.case_text import cases_in
 from app.ui import build_app, launch_options
 from mermed_core.collections import store
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.store import build_collection, load_collection
+from mermed_core.collections.told import ToldCounts, told_by_model
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.inference import own_collection
+from mermed_core.models.embedder import Embedder
 from mermed_core.settings import Settings
 
 IMAGES = 40
@@ -88,7 +94,7 @@ def unpacked(page: OwnCollectionPage, archive: Path) -> Work:
 def collection_of(pages: OwnPages) -> tuple[Collection, Path]:
     """Returns the one collection that was made, and where it lies."""
     (only,) = pages._pages.values()
-    return cast(Collection, only.app), only.folder
+    return only.collection, only.folder
 
 
 def test_an_archive_becomes_the_collection_that_the_command_makes(page, pages, services, archive, tmp_path):
@@ -116,7 +122,8 @@ def test_an_archive_becomes_the_collection_that_the_command_makes(page, pages, s
     assert made.fingerprint == expected.fingerprint
 
 
-def test_pictures_whose_modality_nothing_states_are_not_called_something_else(page, tmp_path):
+@pytest.fixture
+def unstated(tmp_path) -> Path:
     path, inner = tmp_path / "mixed.zip", io.BytesIO()
     with zipfile.ZipFile(path, "w") as file, zipfile.ZipFile(inner, "w") as within:
         for number in range(3):
@@ -125,7 +132,38 @@ def test_pictures_whose_modality_nothing_states_are_not_called_something_else(pa
         within.close()
         file.writestr("inner.zip", inner.getvalue())
         file.writestr("notes.txt", b"notes")
-    *_, last = page.run(unpacked(page, path), "", "")
+    return path
+
+
+def test_the_model_tells_the_modality_that_nothing_states_and_the_card_says_so(page, pages, unstated):
+    *_, last = page.run(unpacked(page, unstated), "", "")
+    made = collection_of(pages)[0]
+    counts = ToldCounts.of(made.cases)
+    assert (len(made), counts.told) == (6, 3)
+    said = html.unescape(last[page.result])
+    assert "Nothing states the modality of 3 of them, so it is the model's own answer; it takes" in said
+    assert f"takes {counts.unknown} of these for none of the seven kinds" in said
+    assert "nothing states the modality of 3 of them" in cases_in(made)
+    beside = made.records.loc[told_by_model(made.cases)].iloc[0]
+    files = made.records.assign(file="1.png")
+    table = manifest_file(cast(Any, SimpleNamespace(records=files)), np.arange(6)).content.decode()
+    (row,) = (line for line in table.splitlines() if beside["case_id"] in line)
+    assert beside["modality"] not in row.split(",")
+
+
+def test_an_archive_that_is_called_like_a_modality_is_of_it(page, pages, tmp_path):
+    with zipfile.ZipFile(tmp_path / "Fundus.zip", "w") as file:
+        for number in range(3):
+            file.writestr(f"mine/{number}.png", png(number))
+    list(page.run(unpacked(page, tmp_path / "Fundus.zip"), "", ""))
+    made = collection_of(pages)[0]
+    assert made.records["modality"].tolist() == ["fundus"] * 3
+    assert not told_by_model(made.cases).any()
+
+
+def test_pictures_whose_modality_nothing_tells_are_not_called_something_else(page, unstated, monkeypatch):
+    monkeypatch.setattr(Embedder, "preprocessing_is_shared", False)
+    *_, last = page.run(unpacked(page, unstated), "", "")
     assert (
         "3 images are on the map. 3 were left out, as nothing states their modality: choose it to take them "
         "in. 1 files are no images of a modality that the model knows."
@@ -244,7 +282,9 @@ def test_what_cannot_be_used_is_a_sentence(page, archive, allowed, tmp_path, mon
 
     assert own_collection_text.NOTHING_NAMED in problem(None, "", "")
     assert "none that this server opens" in problem(None, "/etc", "ct")
-    assert own_collection_text.NO_MODALITY in problem(None, "scans", "")
+    with monkeypatch.context() as patch:
+        patch.setattr(Embedder, "preprocessing_is_shared", False)  # so that it cannot tell the modality
+        assert own_collection_text.NO_MODALITY in problem(None, "scans", "")
     (tmp_path / "picture.zip").write_bytes(png(0))
     refused = page.unpack(None, str(tmp_path / "picture.zip"))
     assert own_collection_text.NO_ARCHIVE in refused[page.notice]

@@ -9,6 +9,7 @@ from mermed_core.collections.quality.mixed_modalities import check_modalities
 from mermed_core.collections.quality.neighbourhood import Neighbourhood, patients
 from mermed_core.collections.quality.outliers import check_outliers, distances_within
 from mermed_core.collections.quality.sparse_regions import check_regions
+from mermed_core.data.validation import BY_FILE, BY_MODEL, TOLD_BY
 
 
 def clusters(seed, count, spread=0.35, centres=3):
@@ -79,6 +80,23 @@ def test_a_case_of_another_modality_is_found(make_collection):
     assert result.suspects[0].cases == ("c7",)
     assert result.suspects[0].details["proposed"] == ("ct", "cxr", "oct")[axes[7]]
     assert result.flagged == 1
+
+
+def test_a_modality_that_the_model_told_is_neither_doubted_nor_asked(make_collection):
+    vectors, axes = clusters(4, 90)
+    names = np.array(["ct", "cxr", "oct"])[axes]
+    names[7] = "oct" if names[7] != "oct" else "ct"
+    told = np.full(90, BY_FILE, object)
+    told[7] = BY_MODEL
+    collection = make_collection(vectors, modality=names, **{TOLD_BY: told})
+    result = check_modalities(collection, Neighbourhood.of(collection), 10)
+    assert not any("c7" in suspect.cases for suspect in result.suspects)
+    assert "modality of 1 cases is the model's own answer" in result.notes[0]
+    told[:] = BY_MODEL
+    told[7] = BY_FILE  # which none of its neighbours can contradict
+    collection = make_collection(vectors, modality=names, **{TOLD_BY: told})
+    result = check_modalities(collection, Neighbourhood.of(collection), 10)
+    assert not result.suspects
 
 
 def test_a_case_far_from_all_others_is_an_outlier_and_hardly_any_other_is(make_collection):

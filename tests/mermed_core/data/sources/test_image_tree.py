@@ -13,8 +13,10 @@ from mermed_core.data.pseudonyms import pseudonym
 from mermed_core.data.sources.confined import open_confined
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.errors import ManifestError
+from mermed_core.modalities import LEFT_OPEN
 
-UNSTATED = "pictures that lie in no modality's folder (name it: --modality cxr, or images:FOLDER?modality=cxr)"
+ASKED = "name it: --modality cxr, or images:FOLDER?modality=cxr"
+UNSTATED = f"pictures that lie in no modality's folder ({ASKED})"
 
 
 @pytest.fixture
@@ -197,3 +199,42 @@ def test_frames_in_an_archive_are_one_group(folder, make_dicom):
     assert manifest.frame["frame"].tolist() == [0, 1, 2]
     assert manifest.frame["group"].tolist() == [pseudonym("P")] * 3
     assert manifest.read_image(2).frame == 2
+
+
+def test_a_folder_that_is_named_after_a_modality_is_of_it(tmp_path, dicom):
+    folder = tmp_path / "Fundus"
+    write(folder, {"1.png": png(), "disc/2.png": png(), "train/cup/3.png": png(), "oct/4.png": png()})
+    for spec in (folder, f"folder:{folder}"):
+        manifest = open_manifest(spec)
+        keys = {"1.png": "fundus", "2.png": "fundus", "3.png": "fundus", "4.png": "oct"}
+        assert column(manifest, "modality") == keys
+        assert column(manifest, "labels") == {
+            "1.png": None,
+            "2.png": ["disc"],
+            "3.png": ["cup"],
+            "4.png": None,
+        }
+        assert column(manifest, "split")["3.png"] == "train"
+    write(folder, {"5.dcm": dicom(Modality="OT")})
+    assert column(open_confined(folder), "modality")["5.dcm"] == "fundus"
+
+
+def test_a_modality_that_nothing_states_may_be_left_open(folder, dicom):
+    write(folder, {"1.png": png(), "ct/2.png": png(), "mass/3.png": png(), "4.dcm": dicom(Modality="OT")})
+    write(folder, {"5.dcm": dicom(Modality="MR"), "6.dcm": dicom()})
+    manifest = open_manifest(folder, modality=LEFT_OPEN)
+    told = {"1.png": "", "2.png": "ct", "3.png": "", "4.dcm": "", "6.dcm": "ct"}
+    assert column(manifest, "modality") == told
+    assert column(manifest, "labels")["3.png"] == ["mass"]
+    assert manifest.left_out == {"of modality MR": 1}
+    assert manifest.without_modality().sum() == 3
+    with pytest.raises(ManifestError, match="'' is not a modality"):
+        Manifest.from_frame(manifest.frame)
+
+
+def test_dicom_files_beside_pictures_keep_their_patient(folder, dicom):
+    write(folder, {"1.dcm": dicom("P"), "2.dcm": dicom("P"), "3": dicom("Q"), "4.jpg": png()})
+    manifest = open_manifest(folder, modality=LEFT_OPEN)
+    groups = column(manifest, "group")
+    assert groups["1.dcm"] == groups["2.dcm"] == pseudonym("P")
+    assert groups["3"] == pseudonym("Q")
