@@ -126,6 +126,10 @@ class CollectionError(MermedError):
     """A collection folder is missing, incomplete, damaged or made by another model."""
 
 
+class NoCollectionError(CollectionError):
+    """There is no collection in a folder, whatever else it holds."""
+
+
 class SearchError(MermedError):
     """A filter names a column that is not there."""
 

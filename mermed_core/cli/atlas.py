@@ -80,18 +80,18 @@ def run(options: argparse.Namespace) -> int:
         ManifestError: no such set or size, or a file is damaged.
         OccupiedError: the place of the collection holds something else.
     """
-    from mermed_core.collections.store import MANIFEST, build_collection
+    from mermed_core.collections.no_manifest import check_place
+    from mermed_core.collections.store import build_collection
     from mermed_core.data.manifest import concatenate
     from mermed_core.data.sources.medmnist_files import fetch_sets, set_facts, set_modality, set_name
     from mermed_core.data.sources.medmnist_sets import read_medmnist
-    from mermed_core.files import check_replaceable
     from mermed_core.models.embedder import Embedder
     from mermed_core.models.heads import HEADS_FOLDER
     from mermed_core.models.retrieval_space import load_retrieval_space
     from mermed_core.settings import Settings
 
     # Whatever may be refused is refused before hours of fetching.
-    check_replaceable(options.out, MANIFEST)
+    check_place(options.out)
     names = list(dict.fromkeys(set_name(name) for name in options.sets or DEFAULT_SETS))
     for name in names:
         set_modality(name)

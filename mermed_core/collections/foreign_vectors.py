@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mermed_core.collections.case_columns import CHECKSUM, FRAME
 from mermed_core.collections.collection import Collection, Description
 from mermed_core.collections.folder import open_folder
+from mermed_core.collections.no_manifest import check_place
 from mermed_core.collections.segment import SEGMENT_ROWS
 from mermed_core.collections.sources import source_facts
 from mermed_core.collections.stated import MANIFEST
@@ -25,7 +26,6 @@ from mermed_core.collections.store import case_columns, check_kept, write_parts
 from mermed_core.data.manifest import Manifest
 from mermed_core.data.vector_file import VectorFile
 from mermed_core.errors import ImageError
-from mermed_core.files import check_replaceable
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.models.embedder import Embeddings
 from mermed_core.models.retrieval_space import RetrievalSpace
@@ -78,7 +78,7 @@ def build_from_vectors(
         OccupiedError: the folder holds something other than a collection.
     """
     check_kept(manifest, keep)
-    check_replaceable(folder, MANIFEST)
+    check_place(folder)
     known = source_facts(sources or {}, manifest.frame["source"].unique())
     encoder = f"{vectors.name}, {vectors.vectors.shape[1]:,} numbers an image"
     description = Description(name, text, synthetic, fingerprint(vectors), known, encoder)

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import read_image
 from mermed_core.imaging.thumbnails import make_thumbnail
 from mermed_core.modalities import MODALITY_KEYS
+from mermed_core.progress_bar import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,18 @@ def image_contents(manifest: Manifest) -> list[tuple[str, int]]:
     """Returns checksum and frame of each image, by which it is known whatever it is called."""
     frames = manifest.frame[FRAME] if FRAME in manifest.frame else [0] * len(manifest)
     return [(checksum, int(frame)) for checksum, frame in zip(image_checksums(manifest), frames, strict=True)]
+
+
+def small_pictures(manifest: Manifest, made: Sequence[bytes]) -> Iterator[bytes]:
+    """Yields the small picture of each image: those that were made while it was embedded, else made now."""
+    if made or not len(manifest):
+        yield from made
+        return
+    # What is embedded already is kept for the next start as vectors alone, without pictures.
+    with progress_bar("making small pictures (images are read again)", "picture", total=len(manifest)) as bar:
+        for row in range(len(manifest)):
+            yield make_thumbnail(manifest.read_image(row).pixels)
+            bar.update()
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mermed_core.collections.collection import Description
+from mermed_core.collections.no_manifest import no_collection
 from mermed_core.collections.sources import SourceFacts, source_facts
 from mermed_core.errors import CollectionError
 from mermed_core.files import FileSum
@@ -180,7 +181,7 @@ def read_stated(folder: Path) -> Stated:
     path = folder / MANIFEST
     try:
         if not path.is_file():
-            raise CollectionError(f"There is no collection in '{folder}'; make one with mermed collect.")
+            raise no_collection(folder)
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, Mapping):
             raise TypeError("it is no table")

@@ -25,14 +25,14 @@ from mermed_core.collections.clusters import cluster_columns
 from mermed_core.collections.collection import Collection, Description, filter_masks
 from mermed_core.collections.folder import FolderWriter, OpenFolder, open_folder
 from mermed_core.collections.map_file import MapData
+from mermed_core.collections.no_manifest import check_place
 from mermed_core.collections.on_server import engine_on_server
-from mermed_core.collections.pictures import Pictures
+from mermed_core.collections.pictures import Pictures, small_pictures
 from mermed_core.collections.projection import NEIGHBOURS, compute_map
 from mermed_core.collections.segment import SEGMENT_ROWS, JoinedThumbnails
 from mermed_core.collections.sources import SourceFacts, source_facts
 from mermed_core.collections.stated import (
     FORMAT,
-    MANIFEST,
     Stated,
     StatedBroken,
     StatedSegment,
@@ -43,8 +43,7 @@ from mermed_core.collections.stated import (
 from mermed_core.collections.told import COLUMNS, needed
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import CollectionError, ManifestError, NothingReadableError
-from mermed_core.files import check_replaceable, write_folder
-from mermed_core.imaging.thumbnails import make_thumbnail
+from mermed_core.files import write_folder
 from mermed_core.models.retrieval_space import RetrievalSpace
 from mermed_core.search.milvus_server import MilvusServer
 from mermed_core.search.quantised import QuantisedVectors, StoredVectors
@@ -100,7 +99,7 @@ def build_collection(
         OccupiedError: the folder holds something other than a collection.
     """
     check_kept(manifest, keep)
-    check_replaceable(folder, MANIFEST)
+    check_place(folder)
     if teller := needed(teller, manifest):
         keep = (*keep, *COLUMNS)
     known = source_facts(sources or {}, manifest.frame["source"].unique())
@@ -138,7 +137,7 @@ def write_collection(
         OccupiedError: the folder holds something other than a collection.
     """
     check_kept(embeddings.manifest, keep)
-    check_replaceable(folder, MANIFEST)
+    check_place(folder)
     frame, left_out = embeddings.manifest.frame, embeddings.manifest.left_out
     parts = iter([embeddings])
     return write_parts(folder, parts, frame, description, left_out, space=space, keep=keep, pictures=pictures)
@@ -275,7 +274,7 @@ def write_segments(
         manifest = embeddings.manifest.select(np.arange(len(embeddings.vectors))[rows])
         records = case_table(manifest, sources, keep, like)
         vectors = QuantisedVectors.encode(space.project(embeddings.vectors[rows]))
-        thumbnails = _thumbnails(manifest, embeddings.thumbnails[rows]) if pictures else None
+        thumbnails = small_pictures(manifest, embeddings.thumbnails[rows]) if pictures else None
         segments.append(writer.segment(records, vectors, thumbnails))
     return segments
 
@@ -388,7 +387,3 @@ def _masks(cases: CaseColumns) -> Iterator[np.ndarray]:
 def plain_facts(facts: SourceFacts) -> dict[str, Any]:
     """Returns facts about a data set as plain values for JSON."""
     return {"title": facts.title, "licence": facts.licence, "home": facts.home, "names": dict(facts.names)}
-
-
-def _thumbnails(manifest: Manifest, made: Sequence[bytes]) -> Iterator[bytes]:
-    yield from made or (make_thumbnail(manifest.read_image(row).pixels) for row in range(len(manifest)))

@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from app import own_pages
 from app.own_pages import Build, OwnPages
 from app.services import VISIT_SECONDS
+from mermed_core.collections.changes import remove_cases
 from mermed_core.collections.store import load_collection
 from mermed_core.errors import CollectionError
 from mermed_core.files import BUNDLED_COLLECTION
@@ -205,6 +206,37 @@ def test_a_kept_collection_is_opened_again_by_its_address_alone(build, events, t
     assert not folder.exists()
     assert pages.kept([token]) == []
     assert first.kept([token]) == []
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_case_that_is_removed_by_a_command_is_on_the_page_no_more(build, tmp_path, events, kept):
+    pages = OwnPages(VISIT_SECONDS, tmp_path / "kept" if kept else None)
+    built: list[Any] = []
+
+    def noted(collection: Any) -> FastAPI:
+        built.append(collection)
+        return build(collection)
+
+    address, folder = keep(pages, noted)
+    with TestClient(Router([pages.route(noted)])) as client:
+        assert client.get(f"/{address}cases").status_code == 200
+        remove_cases(folder, cases=[built[0].cases["case_id"].iloc[0]])
+        assert client.get(f"/{address}cases").status_code == 200
+        assert len(built[-1]) == 419
+        assert client.get(f"/{address}cases").status_code == 200
+        assert len(built) == 2
+        next(folder.glob("map-*")).write_bytes(b"damaged")
+        (folder / "manifest.json").touch()
+        assert client.get(f"/{address}cases").status_code == 503
+        (folder / "manifest.json").unlink()
+        assert client.get(f"/{address}cases").status_code == 404
+        assert not pages._pages
+        for _ in range(100):  # a page ends in the server's loop
+            client.get("/own/guessed/cases")
+            if not any(vars(collection) for collection in built):
+                break
+    assert not any(vars(collection) for collection in built)  # let go of
+    assert len([event for event in events if event.endswith("begins")]) == 2
 
 
 def test_a_kept_collection_that_is_closed_can_be_deleted(build, tmp_path):

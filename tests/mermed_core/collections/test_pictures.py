@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mermed_core.collections.pictures import Pictures, Wanted, picture_checksum
+from mermed_core.collections import pictures
+from mermed_core.collections.pictures import Pictures, Wanted, picture_checksum, small_pictures
 from mermed_core.collections.store import build_collection, load_collection
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.data.sources.shard_writer import pack
@@ -189,3 +190,31 @@ def test_a_collection_without_pictures_takes_them_from_where_they_are(embedder, 
     large = table(tmp_path / "large" / "scans.parquet", [png(1, (400, 300))], ["large.png"])
     thumbnail = Pictures([large]).thumbnail(wanted(png(1, (400, 300)), "scans/000000"))
     assert max(shape(thumbnail) or ()) == THUMBNAIL_SIDE
+
+
+def test_making_small_pictures_shows_how_far_it_is_and_what_was_made_is_not_made_again(phantoms, monkeypatch):
+    shown: list[int] = []
+
+    class Bar:
+        def __enter__(self) -> "Bar":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            shown.append(-1)
+
+        def update(self) -> None:
+            shown.append(1)
+
+    asked: list[tuple[str, str, int]] = []
+
+    def bar(what: str, unit: str, *, total: int) -> Bar:
+        asked.append((what, unit, total))
+        return Bar()
+
+    monkeypatch.setattr(pictures, "progress_bar", bar)
+    some = phantoms.select(range(3))
+    made = list(small_pictures(some, ()))
+    assert asked == [("making small pictures (images are read again)", "picture", 3)]
+    assert shown == [1, 1, 1, -1]
+    assert list(small_pictures(some, made)) == made
+    assert len(asked) == 1
