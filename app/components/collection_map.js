@@ -218,8 +218,7 @@ async function changed() {
 // What is selected, or everything else, in words and as bits; without a selection all cases.
 function selection(others) {
   const all = steps.length ? flags : flags.map(() => 1);
-  const said = part(".mm-sentence").textContent.replaceAll(" ×", "");
-  return { words: others ? sentences.all_but.replace("{}", said) : said, bits: packedText(others ? all.map((flag) => 1 - flag) : all) };
+  return { words: bar.words(others), bits: packedText(others ? all.map((flag) => 1 - flag) : all) };
 }
 
 function viewed() {

@@ -6,8 +6,11 @@ const FIRST_COLUMNS = ["modality", "source", "label"]; // in the order in which 
 function filterBar(box, { data, columns, sentences, on }) {
   const [sentence, field] = [box.querySelector(".mm-sentence"), box.querySelector(".mm-find")];
   let steps = [];
+  let said = { some: false, count: 0, all: 0 }; // what the sentence says now
 
   const filled = (name, ...values) => values.reduce((text, value) => text.replace("{}", () => value), sentences[name]);
+
+  const tally = (...numbers) => filled("tally", ...numbers.map((number) => number.toLocaleString(document.documentElement.lang)));
 
   // The words of a step, and where they stand among others that narrow down the same cases.
   async function words({ what, numbers, text }) {
@@ -63,7 +66,7 @@ function filterBar(box, { data, columns, sentences, on }) {
   // Steps that narrow down the one set before them are said in one breath: "CT from covid_ct labelled covid".
   async function say(count, all) {
     const now = steps;
-    const said = await Promise.all(now.map((step) => (step.how === "invert" ? null : words(step))));
+    const parts = await Promise.all(now.map((step) => (step.how === "invert" ? null : words(step))));
     if (now !== steps) return;
     const nodes = [];
     let run = [];
@@ -75,17 +78,17 @@ function filterBar(box, { data, columns, sentences, on }) {
       run = [];
     };
     now.forEach(({ how }, at) => {
-      if (how === "keep" && term === 1) return run.push({ ...said[at], at });
+      if (how === "keep" && term === 1) return run.push({ ...parts[at], at });
       flush();
       if (how === "invert") nodes.unshift("inverted"), nodes.push("inverted_end");
       else if (how !== "new") nodes.push(how);
-      if (how !== "invert") run.push({ ...said[at], at });
+      if (how !== "invert") run.push({ ...parts[at], at });
       term = how === "new" ? 1 : 2;
       return undefined;
     });
     flush();
-    const tally = filled("tally", count.toLocaleString(document.documentElement.lang), all.toLocaleString(document.documentElement.lang));
-    sentence.replaceChildren(...joined(nodes), ...(nodes.length ? [", "] : []), tally);
+    sentence.replaceChildren(...joined(nodes), ...(nodes.length ? [", "] : []), tally(count, all));
+    said = { some: true, count, all };
   }
 
   let waiting = 0;
@@ -115,7 +118,15 @@ function filterBar(box, { data, columns, sentences, on }) {
       const text = steps.findLast(({ what }) => what === "text")?.text ?? "";
       if (document.activeElement !== field) field.value = text;
       if (steps.length) return say(count, all);
+      said = { some: false, count: all, all };
       return sentence.replaceChildren(filled("all_cases", all.toLocaleString(document.documentElement.lang)));
+    },
+    // What is selected in words, or everything else; each with how many cases these are.
+    words(others) {
+      const { some, count, all } = said;
+      if (!others) return sentence.textContent;
+      const selected = some ? sentence.textContent.slice(0, -`, ${tally(count, all)}`.length) : sentence.textContent;
+      return `${filled("all_but", selected)}, ${tally(all - count, all)}`;
     },
   };
 }

@@ -232,6 +232,8 @@ def test_two_selections_are_compared(page):
     expect(page.locator(".mm-sentence")).to_contain_text("60 of 420")
     page.locator('button[data-side="0"][data-of=these]').click()
     page.locator('button[data-side="1"][data-of=others]').click()
+    expect(page.locator('[data-side="0"] output')).to_have_text("CT, 60 of 420")
+    expect(page.locator('[data-side="1"] output')).to_have_text("All but: CT, 360 of 420")
     page.locator("[data-compare]").click()
     expect(page.locator(".mm-compared-said")).to_contain_text("60 beside 360 cases")
     expect(page.locator(".mm-compared-said")).to_contain_text("AUROC of 1.00")

@@ -100,3 +100,10 @@ def test_a_part_that_is_taken_out_leaves_a_sentence(page):
     show(page, "en", AGE, SEX)
     page.evaluate("bar.show([{ how: 'new', what: 'class', numbers: [4, 0] }], 9, 420)")
     expect(page.locator(".mm-sentence")).to_have_text("Cases with Sex F, 9 of 420")
+
+
+def test_what_is_said_of_everything_else_has_its_own_count(page):
+    show(page, "en", AGE)
+    expect(page.locator(".mm-sentence")).to_have_text("Cases with Age 40 to 60, 7 of 420")
+    assert page.evaluate("bar.words(false)") == "Cases with Age 40 to 60, 7 of 420"
+    assert page.evaluate("bar.words(true)") == "All but: Cases with Age 40 to 60, 413 of 420"

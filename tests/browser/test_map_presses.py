@@ -191,3 +191,17 @@ def test_a_long_name_in_the_legend_does_not_lie_under_its_count(page):
         }"""
     )
     assert over <= 0
+
+
+def test_large_counts_leave_a_word_of_the_legend_whole(page):
+    lines = page.locator(".mm-legend button").first.evaluate(
+        """(entry) => {
+            const [name, count] = ["span", "small"].map((part) => entry.querySelector(part));
+            name.textContent = "Adenocarcinoma";
+            count.textContent = "117,644 / 159,881";
+            const range = document.createRange();
+            range.selectNodeContents(name);
+            return new Set([...range.getClientRects()].map((box) => box.top)).size;
+        }"""
+    )
+    assert lines == 1
