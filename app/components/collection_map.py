@@ -185,7 +185,6 @@ def version(collection: Collection) -> str:
     digest = hashlib.blake2b(collection.coordinates.tobytes(), digest_size=8)
     digest.update(collection.fingerprint.encode())
     return digest.hexdigest()
-    digest.update(collection.state.encode())
 
 
 def beside_version(beside: BesideColumns) -> str:
