@@ -12,5 +12,6 @@ How to add a sentence:
 
 That is all: what German has no words for yet stays English on the German page, and the tests in
 `tests/app/texts/test_german.py` name it. Its words go into `mermed_core/languages/de.toml`, below the name
-of the module. docs/languages.md tells how another language is added.
+of the module. `mermed translate en --folder mermed_core/languages` lists it in `en.toml`, which has every
+English sentence and may word it otherwise. docs/languages.md tells how another language is added.
 """

@@ -1,4 +1,4 @@
-"""`mermed translate`: one file with every English sentence, to be said in another language."""
+"""`mermed translate`: one file with every English sentence, to be said in another language or otherwise."""
 
 import argparse
 from pathlib import Path
@@ -10,9 +10,10 @@ DETAILS = """\
     mermed translate fr                                   begins fr.toml
     mermed serve --languages . --language fr              serves what of it is translated
 
-The file has the English on the left and is to have the other language on the right; what is empty stays
-English. Given again, after a new release or for another model or collection, the command keeps every word and
-comment, marks sentences that are new with `# new`, and keeps those that are no longer said behind `#~`.
+The file has the English on the left and is to have the other language on the right; what is empty is said as
+on the left. Given again, after a new release or for another model or collection, the command keeps every word
+and comment, marks sentences that are new with `# new`, and keeps those that are no longer said behind `#~`.
+`mermed translate en` writes a file of the same kind in which English can be worded otherwise.
 docs/languages.md tells more."""
 
 
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from mermed_core.cli.english import english
     from mermed_core.files import BUNDLED_COLLECTION, BUNDLED_MODEL, DEFAULT_COLLECTION, write_file
-    from mermed_core.languages.catalogue import PATTERN, check_code
+    from mermed_core.languages.catalogue import ENGLISH, PATTERN, check_code
     from mermed_core.languages.translation import begun, update
     from mermed_core.settings import Settings
 
@@ -48,9 +49,14 @@ def run(options: argparse.Namespace) -> None:
     path = (options.folder or settings.languages or Path()) / f"{options.code}.toml"
     text = _before(path)
     said = english(list(dict.fromkeys(models)), list(dict.fromkeys(collections)))
-    updated = update(text or begun(options.code, PATTERN.read_text(encoding="utf-8")), said, mark=bool(text))
+    mark = bool(text) and options.code != ENGLISH  # of English nothing has to be written
+    updated = update(text or begun(options.code, PATTERN.read_text(encoding="utf-8")), said, mark=mark)
     with write_file(path) as staging:
         staging.write_text(updated.text, encoding="utf-8")
+    if options.code == ENGLISH:
+        reworded = updated.sentences - updated.unsaid
+        print(f"{path}: {updated.sentences:,} sentences, {reworded:,} of them with words of their own")
+        return
     print(f"{path}: {updated.sentences:,} sentences, {updated.unsaid:,} of them without words yet")
     if text:
         print(f"{len(updated.new):,} are new (# new), {len(updated.gone):,} are no longer said (#~)")

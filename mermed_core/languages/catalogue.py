@@ -1,7 +1,8 @@
-"""The languages beside English, each of them one file: `de.toml` here is German, a host may add others.
+"""The languages, each of them one file: `en.toml` and `de.toml` here, a host may add others.
 
-English stands in the code. A file says of English sentences what they are in its language, in a table for
-each module that says them; what it lacks, or has nothing for, stays English. Docs: docs/languages.md.
+The code finds a sentence by its English. A file says of these what they are in its language, in a table for
+each module that says them; what it lacks, or has nothing for, is said as it stands in the code. `en.toml` has
+every sentence, and words of its own where English is to be worded otherwise. Docs: docs/languages.md.
 """
 
 import functools
@@ -157,7 +158,8 @@ def languages_with(folder: Path | None) -> dict[str, Catalogue]:
 @functools.cache
 def shipped_languages() -> dict[str, Catalogue]:
     """Returns the languages that the package has, by their codes, English first."""
-    return {ENGLISH: Catalogue(ENGLISH, "English"), **_in_folder(_FOLDER)}
+    shipped = _in_folder(_FOLDER)
+    return {ENGLISH: shipped.pop(ENGLISH), **shipped}
 
 
 def shipped_file(code: str) -> Path | None:
@@ -167,11 +169,9 @@ def shipped_file(code: str) -> Path | None:
 
 
 def check_code(code: str) -> None:
-    """Raises SettingsError for what is no code of a language beside English."""
+    """Raises SettingsError for what is no code of a language."""
     if not _CODE.fullmatch(code):
         raise SettingsError(f"'{code}' is no code of a language; write one such as fr or pt-BR.")
-    if code == ENGLISH:
-        raise SettingsError("English stands in the code and has no file of a language.")
 
 
 def _in_folder(folder: Path) -> dict[str, Catalogue]:
@@ -209,7 +209,8 @@ def read_catalogue(path: Path) -> Catalogue:
         name: {english: said for english, said in table.items() if said.strip()}
         for name, table in content.sentences.items()
     }
-    return Catalogue(path.stem, **content.model_dump(exclude={"sentences"}), tables=tables)
+    said = {name: table for name, table in tables.items() if table}
+    return Catalogue(path.stem, **content.model_dump(exclude={"sentences"}), tables=said)
 
 
 def _fits(said: str, english: str) -> bool:

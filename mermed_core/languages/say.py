@@ -2,8 +2,8 @@
 
 A module of sentences begins with `say = speaks(__name__)`. Its constants in capitals are then read in the
 reader's language wherever they are read as `module.NAME`, and its functions return
-`say("An English sentence about {what}.", what=name)`. Nothing else is to be done for a new sentence: it stays
-English until a language's file has it.
+`say("An English sentence about {what}.", what=name)`. Nothing else is to be done for a new sentence: it is
+said as it stands in the code until a language's file has it, English's own among them.
 
 The language belongs to the context (`contextvars`), so two visitors at once may read different ones.
 """
@@ -53,7 +53,7 @@ class Say:
             values: what fills its gaps.
         """
         catalogue = spoken()
-        sentence = english if catalogue.code == ENGLISH else catalogue.find(self.table, english) or english
+        sentence = catalogue.find(self.table, english) or english
         return Filler(catalogue).vformat(sentence, (), values) if values else sentence
 
     def constant(self, value: Any) -> Any:
@@ -95,6 +95,6 @@ class _Sentences(ModuleType):
 
     def __getattribute__(self, name: str) -> Any:
         value = super().__getattribute__(name)
-        if not name.isupper() or _SPOKEN.get() == ENGLISH:
+        if not name.isupper() or not spoken().tables:  # as English is that nobody has reworded
             return value
         return super().__getattribute__("say").constant(value)

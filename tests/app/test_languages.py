@@ -59,6 +59,24 @@ def test_a_language_of_the_hosts_own_is_served_beside_the_others(services):
         english.close()
 
 
+@pytest.mark.usefixtures("uploads")
+def test_the_host_rewords_the_english_page_in_one_file(services, tmp_path):
+    head = 'name = "English"\ndecimal = "."\nthousands = ","\npercent = "%"\nnouns_are_capital = false\n'
+    page = '[sentences.text]\n"Classify" = "Read an image"\n"Explore" = ""\n'
+    (tmp_path / "en.toml").write_text(
+        f'{head}{page}[sentences.names]\n"Skin" = "Dermoscopy"\n', encoding="utf-8"
+    )
+    add_languages(tmp_path)
+    try:
+        page = build_app(services, "en")
+        assert {"Read an image", "Explore"} <= labels(page)
+        assert "Classify" not in labels(page)
+        assert "Dermoscopy" in str(page.get_config_file()["components"])
+    finally:
+        add_languages(None)
+    assert "Classify" in labels(build_app(services, "en"))
+
+
 def labels(blocks: Any) -> set[str]:
     return {str(part["props"].get("label")) for part in blocks.get_config_file()["components"]}
 

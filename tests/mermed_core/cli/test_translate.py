@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from mermed_core.cli import main
-from mermed_core.languages.catalogue import PATTERN, languages_with, read_catalogue
+from mermed_core.languages.catalogue import PATTERN, languages_with, read_catalogue, shipped_file
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +18,29 @@ def test_the_shipped_german_has_every_sentence_and_nothing_more(tmp_path, capsys
     assert main(["translate", "de", "--folder", str(tmp_path)]) == 0
     assert (tmp_path / "de.toml").read_bytes() == PATTERN.read_bytes()
     assert "0 of them without words yet" in capsys.readouterr().out
+
+
+def test_the_shipped_english_has_every_sentence_and_nothing_more(tmp_path, capsys):
+    assert main(["translate", "en", "--folder", str(tmp_path)]) == 0
+    written, shipped = tmp_path / "en.toml", shipped_file("en")
+    assert shipped is not None
+    assert written.read_bytes() == shipped.read_bytes()
+    sides = [tomllib.loads(path.read_text(encoding="utf-8"))["sentences"] for path in (shipped, PATTERN)]
+    english, german = ({name: set(table) for name, table in each.items()} for each in sides)
+    assert english == german
+    assert "0 of them with words of their own" in capsys.readouterr().out
+
+
+def test_words_of_english_are_kept_and_what_is_new_has_no_mark(tmp_path, capsys):
+    assert main(["translate", "en", "--folder", str(tmp_path)]) == 0
+    path = tmp_path / "en.toml"
+    text = path.read_text(encoding="utf-8").replace('"Explore" = ""', '"Explore" = "Walk the map"', 1)
+    path.write_text(text.replace('"About" = ""\n', "", 1), encoding="utf-8")
+    capsys.readouterr()
+    assert main(["translate", "en", "--folder", str(tmp_path)]) == 0
+    assert "1 of them with words of their own" in capsys.readouterr().out
+    assert path.read_text(encoding="utf-8") == text
+    assert languages_with(tmp_path)["en"].find("text", "Explore") == "Walk the map"
 
 
 def test_a_language_is_begun_served_and_continued(tmp_path, capsys):
@@ -49,11 +72,11 @@ def test_it_is_written_where_the_page_reads_it(tmp_path, monkeypatch):
     assert read_catalogue(tmp_path / "pt-BR.toml").code == "pt-BR"
 
 
-@pytest.mark.parametrize("code", ["en", "French", "../fr", ""])
+@pytest.mark.parametrize("code", ["English", "French", "../fr", ""])
 def test_what_is_no_code_is_refused(tmp_path, error_of, code):
     ended, sentence = error_of("translate", code, "--folder", tmp_path)
     assert ended == 2
-    assert "code of a language" in sentence or "English stands in the code" in sentence
+    assert "code of a language" in sentence
     assert list(tmp_path.iterdir()) == []
 
 

@@ -82,18 +82,21 @@ def test_a_sentence_without_words_is_english(tmp_path):
 
 def test_a_folder_adds_languages_and_its_files_win(tmp_path):
     write(tmp_path, f'{HEAD}[sentences.text]\n"Yes" = "HIja\'"\n')
-    (tmp_path / "de.toml").write_text(f'{HEAD}[sentences.text]\n"Yes" = "Jo"\n', encoding="utf-8")
+    for code, yes in (("de", "Jo"), ("en", "Aye")):
+        own = f'{HEAD}[sentences.text]\n"Yes" = "{yes}"\n'
+        (tmp_path / f"{code}.toml").write_text(own, encoding="utf-8")
     shipped = languages()
     add_languages(tmp_path)
     try:
         assert list(languages()) == ["en", "de", "tlh"]
         assert languages()["de"].find("text", "Yes") == "Jo"
+        assert languages()["en"].find("text", "Yes") == "Aye"
     finally:
         add_languages(None)
     assert languages() == shipped
 
 
-@pytest.mark.parametrize("name", ["en", "pyproject", "Fr", "de de"])
+@pytest.mark.parametrize("name", ["eng_lish", "pyproject", "Fr", "de de"])
 def test_a_file_that_is_not_called_after_a_language_is_named(tmp_path, name):
     (tmp_path / f"{name}.toml").write_text(f"{HEAD}[sentences]\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="cannot be read"):

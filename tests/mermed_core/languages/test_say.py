@@ -59,6 +59,15 @@ def test_a_constant_is_read_in_the_language_that_is_spoken(shelf: ModuleType):
     assert shelf.TITLE == "A title"
 
 
+def test_english_is_said_as_its_own_file_words_it(shelf: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    tables = {"shelf": {"A title": "A heading"}, "core": {"It looks like {}.": "This may be {}."}}
+    monkeypatch.setattr(say, "languages", lambda: {"en": Catalogue("en", "English", tables=tables)})
+    vars(shelf).update(TITLE="A title", PLAIN="Move")
+    assert (shelf.TITLE, shelf.PLAIN) == ("A heading", "Move")
+    assert Say("shelf")("A title") == "A heading"
+    assert in_readers_words("It looks like CT.") == "This may be CT."
+
+
 def test_keys_stay_as_they_are(shelf: ModuleType):
     vars(shelf).update(
         ROWS=(("Move", "Move", "A title"), (0, "Only there")),
