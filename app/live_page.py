@@ -30,11 +30,12 @@ class LivePage:
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request; one that is still under way when the page has ended is closed."""
         await self._begin()
-        begun = False
+        begun = whole = False
 
         async def sending(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, whole
             begun = True
+            whole = message["type"] == "http.response.body" and not message.get("more_body")
             await send(message)
 
         task = asyncio.ensure_future(self._app(scope, receive, sending))
@@ -46,9 +47,11 @@ class LivePage:
             if not self._over.is_set() or not task.cancelled():
                 task.cancel()  # the server ends
                 raise
-            if scope["type"] == "http" and not begun:
+            if scope["type"] != "http" or whole:
+                return
+            if not begun:
                 await PlainTextResponse("", 503)(scope, receive, send)
-            elif scope["type"] == "http":
+            else:
                 await send({"type": "http.response.body", "body": b""})  # whole, so that a browser asks again
 
     def end(self, patience: float = 0.0, then: Callable[[], object] = _nothing) -> None:

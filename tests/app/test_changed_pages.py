@@ -266,6 +266,37 @@ def test_a_stream_that_lasts_is_closed_whole_when_its_page_has_ended():
     assert not sent[-1].get("more_body")
 
 
+def test_an_answer_that_is_whole_is_not_ended_twice():
+    """A server's own answer waits for the visitor to go, after its last part."""
+    app, there = FastAPI(), asyncio.Event()
+    sent: list[Any] = []
+
+    async def lasting(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"all"})
+        there.set()
+        await asyncio.Event().wait()
+
+    app.mount("/", lasting)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def visit() -> None:
+        page = LivePage(app)
+        scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []}
+        answering = asyncio.create_task(page.answer(scope, receive, send))
+        await there.wait()
+        page.end()
+        await answering
+
+    asyncio.run(asyncio.wait_for(visit(), SECONDS))
+    assert [each.get("body") for each in sent] == [None, b"all"]
+
+
 def test_who_waits_for_an_answer_of_a_page_that_has_ended_gets_one():
     app, begun = FastAPI(), asyncio.Event()
 
