@@ -25,12 +25,14 @@ MAP_ACTIONS = (
     ("nearer", "+", "Zoom in"),
     ("fit", "Fit", "Show the whole map"),
 )
-MAP_KEYS = (
+MAP_PRESSES = (
     "A press opens a case and leaves the selection as it is; with Ctrl, or while Add or Remove is on, "
-    "presses choose cases one by one. Scroll or pinch to zoom. Keys: arrows move, + and − zoom, 0 shows "
-    "all, Space or Enter presses the case in the middle, Escape clears. With Lasso and Box the arrows move "
-    "a crosshair (with Shift in small steps), Space sets a corner, Enter selects what is inside, Escape "
-    "gives up. The address of this page holds what you see."
+    "presses choose cases one by one. Scroll or pinch to zoom. The address of this page holds what you see."
+)
+MAP_KEYS = (
+    "Keys: arrows move, + and − zoom, 0 shows all, Space or Enter presses the case in the middle, Escape "
+    "clears. With Lasso and Box the arrows move a crosshair (with Shift in small steps), Space sets a "
+    "corner, Enter selects what is inside, Escape gives up."
 )
 BACK, BACK_HINT = "Back to the map", "Back to where this case was opened (Escape)"
 MAP_SOFTWARE = "This browser offers no WebGL on a graphics card, so the processor draws the map."

@@ -246,7 +246,7 @@ def test_the_address_opens_the_same_view_in_another_browser(page, browser, addre
 
 def test_a_map_that_cannot_be_loaded_says_so_and_shows_the_table(browser, address):
     page = browser.new_page()
-    page.route("**/map-columns/places", lambda route: route.fulfill(status=503))
+    page.route("**/map-columns/places*", lambda route: route.fulfill(status=503))
     page.goto(address)
     open_tab(page, "Explore")
     expect(page.locator(".mm-map-wait")).to_contain_text("could not be loaded (503)")
