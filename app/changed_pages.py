@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 ADDRESS = "shown-collection"
 _LOOK_SECONDS = 1.0
+_HELD_SECONDS = 0.05  # between two looks whether a request that waits may go on
 _PATIENCE = 30.0  # seconds that requests to the pages before have
 
 Build = Callable[[Services], FastAPI]
@@ -61,6 +62,7 @@ class ChangedPages:
 
     When a collection's folder was changed, other pages are built over it and take the place of those before
     in one step. Requests under way end on the pages before, which are then let go of with their collection.
+    Where cases were removed, new requests wait for the other pages: building them may take seconds.
 
     Args:
         services: at first.
@@ -70,11 +72,14 @@ class ChangedPages:
     def __init__(self, services: Services, build: Build) -> None:
         self._build = build
         self._shown = services, LivePage(build(services))
+        self._held = False
         self._stopped = threading.Event()
         self._looking = threading.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request with the pages that are there now."""
+        while self._held:
+            await asyncio.sleep(_HELD_SECONDS)
         await self._shown[1].answer(scope, receive, send)
 
     def look(self) -> None:
@@ -85,14 +90,21 @@ class ChangedPages:
             if new is services:
                 return
             try:
-                built = LivePage(self._build(new))
-            except Exception as error:  # what was removed must not go on being shown
-                number = record_incident(error, "building pages over a changed collection")
-                new = new.without_collections(CollectionError(text.unexpected(number)))
-                built = LivePage(self._build(new))
-            self._shown = new, built
-            page.end(_PATIENCE, lambda: services.let_go_but_for(new))
-            begin_warm_up(new.predictor)
+                self._shown = self._built(new, services)
+            finally:
+                self._held = False
+            shown = self._shown[0]
+            page.end(_PATIENCE, lambda: services.let_go_but_for(shown))
+            begin_warm_up(shown.predictor)
+
+    def _built(self, services: Services, before: Services) -> tuple[Services, LivePage]:
+        try:
+            self._held = services.lacks_cases_of(before)
+            return services, LivePage(self._build(services))
+        except Exception as error:  # what was removed must not go on being shown
+            number = record_incident(error, "building pages over a changed collection")
+            none = services.without_collections(CollectionError(text.unexpected(number)))
+            return none, LivePage(self._build(none))
 
     @asynccontextmanager
     async def alive(self) -> AsyncIterator[None]:

@@ -122,6 +122,13 @@ class Services:
         """The collections that are shown."""
         return tuple(each for each in (self.predictor.explored, self.beside) if each is not None)
 
+    def lacks_cases_of(self, before: "Services") -> bool:
+        """Returns whether a case that other services show is in none of these collections."""
+        kept = {id(each) for each in self.collections}
+        shown = [each.cases["case_id"] for each in self.collections]
+        gone = [each.cases["case_id"] for each in before.collections if id(each) not in kept]
+        return any(not any(ids.isin(others).all() for others in shown) for ids in gone)
+
     def let_go_but_for(self, others: "Services") -> None:
         """Lets go of the collections that other services do not show, and stops what is made of them."""
         kept = {id(each) for each in others.collections}

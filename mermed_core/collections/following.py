@@ -61,6 +61,12 @@ class FollowedCollection:
                     self._lose(str(error))
                 else:
                     time.sleep(_PAUSE)
+            except Exception as error:  # what is open may hold what was removed
+                if self._collection is None:
+                    raise
+                logger.exception("the collection cannot be opened")
+                self._lose(f"The collection cannot be opened ({type(error).__name__}).")
+                return
             else:
                 self._take(opened)
                 return

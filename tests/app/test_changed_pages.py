@@ -29,6 +29,7 @@ from app.ui import following_pages, launch_options
 from mermed_core.collections import following
 from mermed_core.collections.changes import compact, remove_cases
 from mermed_core.collections.collection import Collection
+from mermed_core.collections.folder import changing
 from mermed_core.collections.store import load_collection
 from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
@@ -225,6 +226,38 @@ def test_a_request_under_way_ends_on_the_state_before_which_is_then_let_go(servi
     remove_cases(folder, cases=[gone])
     assert asyncio.run(asyncio.wait_for(visit(), SECONDS)) == (420, 419)
     assert before() is None
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_while_other_pages_are_built_nobody_is_shown_a_case_that_was_removed(services, folder, removed):
+    pages: Any = None
+    held: list[bool] = []
+
+    def build(services: Services) -> FastAPI:
+        held.append(pages is not None and pages._held)
+        app = FastAPI()
+        app.get("/")(lambda: len(services.collections[0]))
+        return app
+
+    pages = ChangedPages(services, build)
+    if removed:
+        remove_cases(folder, cases=[load_collection(folder).cases["case_id"].iloc[0]])
+    else:
+        with changing(folder) as change:
+            change.commit(change.stated.changed(state="0" * 64))
+    pages.look()
+    assert held == [False, removed]
+
+    async def visit() -> tuple[int, int]:
+        transport = httpx2.ASGITransport(pages)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://page") as client:
+            pages._held = True
+            waiting = asyncio.create_task(client.get("/"))
+            done, _ = await asyncio.wait([waiting], timeout=0.2)
+            pages._held = False
+            return len(done), (await waiting).json()
+
+    assert asyncio.run(asyncio.wait_for(visit(), SECONDS)) == (0, 420 - removed)
 
 
 def test_a_stream_that_lasts_is_closed_whole_when_its_page_has_ended():

@@ -125,6 +125,22 @@ def test_a_folder_that_is_away_for_a_moment_is_waited_for(folder, clock):
     assert followed.current()[1] == ""
 
 
+def test_an_error_that_nobody_foresaw_does_not_leave_the_old_state_open(folder, clock):
+    raised: list[Exception] = []
+
+    def opens():
+        if raised:
+            raise raised[0]
+        return load_collection(folder)
+
+    followed = FollowedCollection(folder, opens, clock)
+    raised.append(OSError("the disk is away"))
+    (folder / "manifest.json").touch()
+    assert followed.current() == (None, "The collection cannot be opened (OSError).")
+    with pytest.raises(OSError, match="away"):
+        FollowedCollection(folder, opens, clock)
+
+
 @pytest.fixture
 def own(predictor, tmp_path, monkeypatch) -> Path:
     """The collection of the tiny model, as a folder."""
