@@ -69,6 +69,22 @@ def test_a_picture_whose_pixels_were_repeated_is_told_when_it_was_saved_as_jpeg(
     assert checks.is_enlarged(_saved(small.resize((enlarged, enlarged), Image.Resampling.NEAREST), 85))
 
 
+@pytest.mark.parametrize("quality", [95, 85])
+@pytest.mark.parametrize("name", ["cxr", "ct", "dermatology", "fundus", "pathology"])
+@pytest.mark.parametrize(("side", "enlarged"), [(64, 224), (80, 256), (96, 288)])
+def test_repeated_pixels_are_told_by_the_rate_of_their_steps(name, side, enlarged, quality):
+    """Those of a picture of few pixels: their steps lie too close to be counted one by one."""
+    small = Image.fromarray(EXAMPLES[name]).resize((side, side), Image.Resampling.BOX)
+    assert checks.is_enlarged(_saved(small.resize((enlarged, enlarged), Image.Resampling.NEAREST), quality))
+
+
+def test_pixels_that_were_left_out_are_no_repeated_ones():
+    """They leave a rhythm, too: every so many lines one is missing."""
+    for name in ("cxr", "ct", "dermatology", "pathology"):
+        fewer = Image.fromarray(EXAMPLES[name]).resize((236, 236), Image.Resampling.NEAREST)
+        assert not checks.is_enlarged(_saved(fewer, 85)), name
+
+
 @pytest.mark.parametrize("quality", [85, 30])
 def test_neither_the_blocks_of_jpeg_nor_a_picture_of_more_pixels_is_called_enlarged(quality):
     for name in ("cxr", "ct", "dermatology", "pathology"):
