@@ -73,7 +73,7 @@ def test_a_case_without_a_picture_says_what_it_is_and_where_its_picture_is():
     assert "<img" not in html
     assert html.count('class="mm-drawing"') == 2
     for words in ("Malignant tumour", "Breast &lt;set&gt;", "benign (1).png", "CC BY 4.0", "Picture at"):
-        assert words in html
+        assert words in html.replace("\u00ad", "")  # where a long word may be broken
     assert "<span>example.org</span>" in html
     assert html.count("<a ") == 1  # of the ward nobody says where its pictures are
     link = html.partition("<a ")[2].partition(">")[0]
