@@ -81,7 +81,6 @@ def run(options: argparse.Namespace) -> int:
     serve.page()  # brings all that is needed here, in less time than piece by piece
     bring(options, manifest)
     print(options.collection, flush=True)
-    print_told(options.collection)
     for reason, count in manifest.left_out.items():
         print(f"left out: {count} ({reason})", flush=True)
     return serve.run(options, "#explore")
@@ -122,6 +121,7 @@ def _from_images(options: argparse.Namespace, manifest: "Manifest") -> None:
     space = load_retrieval_space(model / HEADS_FOLDER, embedder.backbone.dim)
     options.collection = _place(options, space.fingerprint(embedder.fingerprint))
     _bring_up_to_date(options, embedder, space, manifest)
+    print_told(options.collection)
 
 
 def _from_vectors(options: argparse.Namespace, manifest: "Manifest") -> None:

@@ -231,13 +231,21 @@ class Collection:
     def cases_at(self, positions: Sequence[int] | np.ndarray) -> tuple[Case, ...]:
         """Returns the cases in some rows."""
         rows = np.asarray(positions, np.int64)
-        columns = [self.cases[name].iloc[rows] for name in CASE_COLUMNS]
+        names = [*CASE_COLUMNS, FILE, TOLD_BY]
         nothing = [""] * len(rows)
-        further = (FILE, TOLD_BY)
-        columns += [self.cases[name].iloc[rows] if name in self.cases else nothing for name in further]
+        columns = [self.cases[name].iloc[rows] if name in self.cases else nothing for name in names]
         return tuple(
-            Case(name, modality, tuple(labels if labels is not None else ()), *rest, str(told) == BY_MODEL)
-            for name, modality, labels, *rest, told in zip(*columns, strict=True)
+            Case(
+                name,
+                kind,
+                tuple(labels if labels is not None else ()),
+                source,
+                group,
+                split,
+                file,
+                by == BY_MODEL,
+            )
+            for name, kind, labels, source, group, split, file, by in zip(*columns, strict=True)
         )
 
     def source(self, name: str) -> SourceFacts:

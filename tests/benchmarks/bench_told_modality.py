@@ -52,7 +52,7 @@ def told(embedder: Embedder, teller: ModalityTeller, stated: Manifest) -> tuple[
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="How often the modality is right that the model tells.")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--unknown", type=Path)
     parser.add_argument("--images", type=int, default=200, help="of a set, at most")
@@ -70,7 +70,9 @@ def main() -> None:
         seen = "trained on" if path.stem in trained else "not trained on"
         print(f"{path.stem:22} {len(right):4} right {rows[-1][0]:.3f}, none {rows[-1][2]:.3f} ({seen})")
     names = ("right", "right_where_known", "taken_for_none")
-    summary = dict(zip(names, np.nanmean(np.array(rows), axis=0).round(4).tolist(), strict=True))
+    summary: dict[str, float] = dict(
+        zip(names, np.nanmean(np.array(rows), axis=0).round(4).tolist(), strict=True)
+    )
     if options.unknown:
         pixels = [each for kind in read_unknown(options.unknown).values() for each in kind]
         kinds = teller.tell(np.stack([embedder.embed(each, None) for each in pixels])).kinds
