@@ -58,6 +58,6 @@ def test_a_folder_of_other_files_and_a_file_are_what_they_are(tmp_path):
 def test_a_place_that_is_free_is_no_collection_yet(tmp_path):
     for folder in (tmp_path / "none", tmp_path):
         check_place(folder)
-        with pytest.raises(NoCollectionError, match="There is no collection in .*; make one"):
+        with pytest.raises(NoCollectionError, match=r"There is no collection in .*; make one"):
             load_collection(folder)
     check_place(BUNDLED_COLLECTION)
