@@ -240,6 +240,8 @@ def launch_options(settings: Settings) -> dict[str, Any]:
         "server_port": settings.port,
         "theme": theme.theme(),
         "css_paths": list(theme.STYLE_SHEETS),
+        # Else Gradio gives up where its own first look at the page takes 3 s, as on a machine at work.
+        "_frontend": False,
     }
 
 

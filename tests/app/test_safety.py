@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from gradio_client import Client, handle_file
 
+from app.explorer import Explorer
 from app.ui import build_app, launch_options
 from app.uploads import take
 from mermed_core.files import ASSETS
@@ -152,3 +153,15 @@ def test_cached_files_are_swept_and_visits_are_few(services):
 def test_files_of_the_server_cannot_be_fetched(address):
     secret = Path(__file__).resolve()
     assert httpx2.get(f"{address}/gradio_api/file={secret}").status_code in (403, 404)
+
+
+def test_a_slow_machine_is_no_reason_not_to_serve(monkeypatch):
+    monkeypatch.setattr("gradio.networking.url_ok", lambda url: False)
+    with Explorer() as page:
+        gr.Markdown("slow")
+    try:
+        options = launch_options(Settings.from_environment({})) | {"server_port": None}
+        address = page.launch(prevent_thread_lock=True, **options)[1]
+        assert httpx2.get(address).is_success
+    finally:
+        page.close()
