@@ -66,16 +66,33 @@ class Given:
         all: of all images, as a person said; None where the folders say it.
         others: of those that lie in no modality's folder: what the whole folder is called, `LEFT_OPEN`, or
             None where that must not be.
+        called: what the whole folder is called, where `others` follows from that.
     """
 
     all: str | None
     others: str | None
+    called: str = ""
 
     @classmethod
     def of(cls, folder: Path, modality: str | None) -> "Given":
         """Takes what a person said: a modality, `LEFT_OPEN`, or None; then what a folder is called."""
-        named = modality_named(folder.resolve().name)
-        return cls(modality_key(modality) if modality else None, modality if named is None else named)
+        name = folder.resolve().name
+        if modality:
+            return cls(modality_key(modality), None)
+        named = modality_named(name)
+        return cls(None, modality) if named is None else cls(None, named, name)
+
+    def note(self, files: Iterable[TreeFile]) -> list[str]:
+        """Says of how many files the modality follows from what the whole folder is called, if of any."""
+        count = 0
+        if self.called:
+            count = sum(Place.of(file.folders, _NOTHING_GIVEN).modality is None for file in files)
+        said = f"{count} files in no modality's folder are taken for {self.others}"
+        why = f"as the whole folder is called '{self.called}'"
+        return [f"{said}, {why}; say another by {NAMED_BY}."] if count else []
+
+
+_NOTHING_GIVEN = Given(None, None)
 
 
 def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
@@ -102,6 +119,7 @@ def read_image_folder(folder: Path, modality: str | None = None) -> Manifest:
     if not pictures:
         raise ManifestError(f"{folder} holds no image; left out: {count_reasons(left_out)}. {_LAYOUT}")
     given = Given.of(folder, modality)
+    notes += given.note(file for file, _ in pictures)
     places = [stated_place(file, given, folder) for file, _ in pictures]
     table, unstated = picture_table(pictures, places, source), modality == LEFT_OPEN
     manifest = Manifest.from_frame(table, left_out=left_out, notes=notes, unstated=unstated)

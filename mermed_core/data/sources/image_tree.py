@@ -59,6 +59,7 @@ def read_image_tree(folder: Path, modality: str | None = None) -> Manifest:
         if stated or found:  # else the first one says what is wrong
             left_out.update([UNSTATED] * (len(pictures) - len(stated)))
             pictures = stated
+    notes += given.note(file for file, _ in pictures)
     places = [stated_place(file, given, folder) for file, _ in pictures]
     of_pictures = _picture_table(pictures, places, found, source)
     of_headers = _dicom_table(found, set(of_pictures["labels"].explode()), given, source)

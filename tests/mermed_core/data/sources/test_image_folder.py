@@ -6,6 +6,7 @@ from PIL import Image
 
 from mermed_core.data.file_tree import walk_files
 from mermed_core.data.sources.image_folder import read_image_folder
+from mermed_core.data.sources.image_tree import read_image_tree
 from mermed_core.data.sources.opener import open_manifest
 from mermed_core.errors import ManifestError
 
@@ -36,6 +37,23 @@ def test_folders_say_modality_and_class(folder: Path):
     assert frame["labels"].tolist() == [["normal"], ["normal"], None, ["drusen"]]
     assert frame["task"].unique().tolist() == ["clinic-ct", "clinic-fundus"]
     assert frame["path"].tolist()[0] == str(folder / "CT/normal/b.png")
+
+
+@pytest.mark.parametrize("read", [read_image_folder, read_image_tree])
+def test_a_folder_that_is_called_as_a_modality_says_what_it_is_taken_for(folder: Path, read):
+    eyes = folder / "Eye"
+    touch(eyes, "drusen/c.png", "loose.webp", "OCT/a.png")
+    manifest = read(eyes)
+    assert manifest.frame.set_index("case_id")["modality"].to_dict() == {
+        "Eye/drusen/c.png": "fundus",
+        "Eye/loose.webp": "fundus",
+        "Eye/OCT/a.png": "oct",
+    }
+    (note,) = manifest.notes
+    assert note.startswith("2 files in no modality's folder are taken for fundus")
+    assert "called 'Eye'" in note
+    assert read(eyes, "dermatology").notes == ()
+    assert read(eyes / "OCT", "oct").notes == ()
 
 
 def test_splits_stand_above_the_modality_or_below_it(folder: Path):
