@@ -160,7 +160,7 @@ def test_a_slow_machine_is_no_reason_not_to_serve(monkeypatch):
     with Explorer() as page:
         gr.Markdown("slow")
     try:
-        options = launch_options(Settings.from_environment({})) | {"server_port": None}
+        options: dict[str, Any] = {**launch_options(Settings.from_environment({})), "server_port": None}
         address = page.launch(prevent_thread_lock=True, **options)[1]
         assert httpx2.get(address).is_success
     finally:
