@@ -26,6 +26,7 @@ from mermed_core.models.fitted_parts import FittedParts
 from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head, HeadSet
 from mermed_core.models.model_folder import read_card
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
+from mermed_core.models.ood import only_just
 from mermed_core.models.scopes import WITHIN
 from mermed_core.records import (
     Analysis,
@@ -218,7 +219,7 @@ class Predictor:
         recognised = next(iter(embedding.modality))
         passed, reason = self.parts.detector.judge(embedding.neutral, logits, recognised)
         regions = self.parts.heads.regions(embedding.chosen, embedding.vector) if passed else {}
-        findings = self._findings(embedding, regions) if passed else ()
+        findings = self._findings(embedding, regions, sure=not only_just(reason)) if passed else ()
         familiarity = Familiarity.FAMILIAR if findings else Familiarity.UNLIKE
         if passed and not findings:
             reason = f"{reason} {_UNLIKE}"
@@ -338,8 +339,13 @@ class Predictor:
         shares = head.probabilities(neutral[None])[0]
         return {head.classes[i]: float(shares[i]) for i in np.argsort(-shares, kind="stable")}
 
-    def _findings(self, embedding: Embedding, regions: dict[str, float]) -> tuple[Finding, ...]:
-        """Returns the findings of every label set whose scope the image is in, the surest scope first."""
+    def _findings(
+        self, embedding: Embedding, regions: dict[str, float], *, sure: bool
+    ) -> tuple[Finding, ...]:
+        """Returns the findings of every label set whose scope the image is in, the surest scope first.
+
+        Of an image that is not surely of a known kind none is called likely.
+        """
         near = self.parts.detector.near(embedding.neutral[None])[0]
         relevance = {scope.task: scope.relevance(near, regions) for scope in self.parts.scopes}
         own = [head for head in self.parts.heads.findings if head.modality == embedding.chosen]
@@ -350,10 +356,10 @@ class Predictor:
         ]
         findings = []
         for head in sorted(within, key=lambda head: -relevance[head.task]):
-            findings += self._findings_of(head, embedding.vector, relevance[head.task])
+            findings += self._findings_of(head, embedding.vector, relevance[head.task], sure)
         return tuple(findings)
 
-    def _findings_of(self, head: Head, vector: np.ndarray, relevance: float) -> list[Finding]:
+    def _findings_of(self, head: Head, vector: np.ndarray, relevance: float, sure: bool) -> list[Finding]:
         """Returns what one head says, the most probable class first."""
         shares = head.probabilities(vector[None])[0]
         words = head.likelihoods(shares)
@@ -363,7 +369,7 @@ class Predictor:
             label, word = head.classes[i], words[i]
             elsewhere = self._elsewhere(head.task, label)
             finding = Finding(head.task, label, float(shares[i]), relevance, elsewhere, word, cases[i])
-            if word is Likelihood.LIKELY and not finding.holds_elsewhere:
+            if word is Likelihood.LIKELY and not (sure and finding.holds_elsewhere):
                 finding = replace(finding, likelihood=Likelihood.POSSIBLE)
             found.append(finding)
         return found

@@ -143,7 +143,7 @@ class OODDetector:
         if below < _DOUBTFUL:
             return True, (
                 f"It is only just recognised as {name}: {1 - below:.0%} of images from other hospitals are "
-                "recognised more clearly. Treat every result with caution."
+                "recognised more clearly. Treat every result with caution; no finding is called likely."
             )
         return True, (
             f"It is recognised as {name} more clearly than {min(below, 0.99):.0%} of images from hospitals "

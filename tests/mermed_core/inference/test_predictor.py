@@ -246,6 +246,22 @@ def test_nothing_is_likely_that_was_not_shown_to_hold_elsewhere(predictor):
     assert sorted(words) == sorted(head.likelihoods(np.array([finding.probability for finding in found])))
 
 
+def test_of_an_image_that_only_just_passes_no_finding_is_called_likely(predictor):
+    held = FindingMetrics(auroc=Estimate(value=0.9))
+    found = {head.task: dict.fromkeys(head.classes, held) for head in predictor.parts.heads.findings}
+    metrics = ModelMetrics(unseen_source=UnseenSourceMetrics(findings=found))
+    words = {}
+    for known, score in ((True, -99.0), (False, 99.0)):  # of all images of other sources
+        quantiles = np.full(101, score, np.float32)
+        parts = open_scopes(predictor, detector=replace(predictor.parts.detector, quantiles=quantiles)).parts
+        seen = Predictor(predictor.embedder, parts, None, metrics=metrics).analyse(image("pathology"))
+        assert seen.familiarity is Familiarity.FAMILIAR
+        words[known] = [finding.likelihood for finding in seen.findings]
+    assert Likelihood.LIKELY in words[True]
+    likely = {Likelihood.LIKELY: Likelihood.POSSIBLE}
+    assert words[False] == [likely.get(word, word) for word in words[True]]
+
+
 def test_a_modality_that_is_set_is_obeyed(predictor):
     seen = open_scopes(predictor).analyse(predictor.embed(image("oct"), modality="cxr"))
     assert {finding.task for finding in seen.findings} == {"phantom_cxr"}
