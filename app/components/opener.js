@@ -86,3 +86,4 @@ element.querySelector("button").addEventListener("click", () => {
   chooser.onchange = () => send([...chooser.files].sort((a, b) => a.webkitRelativePath.localeCompare(b.webkitRelativePath, "en", { numeric: true })));
   chooser.click();
 });
+element.dataset.listens = "files"; // for tests: what is dropped before is lost

@@ -81,7 +81,7 @@ def served(services, uploads) -> Iterator[str]:
 
 def parts(address: str) -> dict[str, Any]:
     """Returns what the page of an address was built with, by the id of its elements."""
-    found = httpx2.get(f"{address}config").json()["components"]
+    found = httpx2.get(f"{address}config", timeout=SECONDS).json()["components"]
     return {part["props"].get("elem_id"): part["props"] for part in found}
 
 
@@ -93,29 +93,29 @@ def test_a_running_server_forgets_a_removed_case_in_every_answer(served, folder)
     asked = {"points": [point]}
     gone = httpx2.post(f"{data}/records?state={state}", json=asked).json()[0]["case"]
     picture = f"{data}/picture/{state}/{point}"
-    assert httpx2.get(picture).content == collection.thumbnail(gone)
-    assert gone in httpx2.get(f"{served}config").text
+    assert httpx2.get(picture, timeout=SECONDS).content == collection.thumbnail(gone)
+    assert gone in httpx2.get(f"{served}config", timeout=SECONDS).text
     program = Client(served, verbose=False)
     asking = {"by": A_CASE, "case_id": gone, "count": 8, "modality": [], "source": [], "label": []}
     near = program.predict(**asking, api_name="/similar")
     assert gone in str(near)
     german = f"{served}de/"
-    assert "Ultraschall" in httpx2.get(f"{german}config").text
+    assert "Ultraschall" in httpx2.get(f"{german}config", timeout=SECONDS).text
 
     remove_cases(folder, cases=[gone])
 
-    assert soon(lambda: httpx2.get(picture).status_code == 410)
+    assert soon(lambda: httpx2.get(picture, timeout=SECONDS).status_code == 410)
     for answer in (
         httpx2.post(f"{data}/records?state={state}", json=asked),
         httpx2.post(f"{data}/export/pictures?state={state}", json={"bits": "AA=="}),
-        httpx2.get(f"{served}map-columns/places?state={state}"),
-        httpx2.get(f"{data}/order/case?state={state}"),
+        httpx2.get(f"{served}map-columns/places?state={state}", timeout=SECONDS),
+        httpx2.get(f"{data}/order/case?state={state}", timeout=SECONDS),
     ):
         assert (answer.status_code, answer.text) == (410, text.STATE_GONE)
     for page in (served, german):
         found = httpx2.post(f"{page}explore-data/search", json={"text": gone})
         assert not np.unpackbits(np.frombuffer(found.content, np.uint8)).any()
-        assert gone not in httpx2.get(f"{page}config").text
+        assert gone not in httpx2.get(f"{page}config", timeout=SECONDS).text
     said = str(program.predict(**asking, api_name="/similar"))
     assert "has no case" in said
     new = version(load_collection(folder))
@@ -128,15 +128,15 @@ def test_a_running_server_forgets_a_removed_case_in_every_answer(served, folder)
 def test_an_open_page_hears_of_the_change_and_a_new_one_does_not(served, folder):
     script = next(
         call["js"]
-        for call in httpx2.get(f"{served}config").json()["dependencies"]
+        for call in httpx2.get(f"{served}config", timeout=SECONDS).json()["dependencies"]
         if ADDRESS in str(call["js"])
     )
     name = script.rpartition(f'("{ADDRESS}", "')[2].partition('"')[0]
     asked = f"{served}{ADDRESS}?page={name}"
-    assert httpx2.get(asked).json() == {"changed": False}
+    assert httpx2.get(asked, timeout=SECONDS).json() == {"changed": False}
     remove_cases(folder, cases=[load_collection(folder).cases["case_id"].iloc[0]])
-    assert soon(lambda: httpx2.get(asked).json()["changed"])
-    assert name not in httpx2.get(f"{served}config").text
+    assert soon(lambda: httpx2.get(asked, timeout=SECONDS).json()["changed"])
+    assert name not in httpx2.get(f"{served}config", timeout=SECONDS).text
     assert text.RELOAD in script
 
 

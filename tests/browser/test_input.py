@@ -28,6 +28,7 @@ def page(browser: Browser, serve: Callable[[Settings], str]) -> Iterator[Page]:
     page.set_default_timeout(30_000)
     page.goto(serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})))
     expect(page.locator("#classify-examples button").first).to_be_visible()
+    expect(page.locator("[data-listens=files]").first).to_be_attached()
     yield page
     page.close()
 
