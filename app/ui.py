@@ -136,6 +136,8 @@ def _help_keys_and_readers(blocks: Explorer) -> None:
     blocks.load(js=f"() => ({script('part_names.js')})({json.dumps(names)})")
     for name in ("announcer.js", "focus_keeper.js", "close_lists.js"):
         blocks.load(js=script(name))
+    # The last of all: who drives the page by a program waits for this.
+    blocks.load(js="() => { document.documentElement.dataset.listens = ''; }")
 
 
 def _bring(services: Services) -> BaseRoute:

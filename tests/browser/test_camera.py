@@ -14,6 +14,8 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
+from .visit import visit
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 expect.set_options(timeout=30_000)
 WIDTH, HEIGHT = 640, 480
@@ -66,7 +68,7 @@ def address(serve: Callable[[Settings], str]) -> str:
 def asks(page: Page, address: str) -> None:
     """Opens the page and asks for the camera, as a visitor does."""
     page.set_default_timeout(30_000)
-    page.goto(address)
+    visit(page, address)
     page.get_by_text("Paste or use the camera").click()
     page.get_by_label("Capture from camera").click()
     page.get_by_text("Click to Access Webcam").click()

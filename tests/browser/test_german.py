@@ -12,6 +12,8 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
+from .visit import visit
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION), "MERMED_LANGUAGE": "de"})
@@ -31,8 +33,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     width, height = request.param
     page = browser.new_page(viewport={"width": width, "height": height}, locale="en-US")
     page.set_default_timeout(20_000)
-    page.goto(address)
-    expect(page.locator(".mm-research")).to_be_visible()
+    visit(page, address)
     yield page
     page.close()
 

@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.texts import batch_text, own_head_text, text
 
+from .visit import visit
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 expect.set_options(timeout=60_000)
 SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
@@ -54,8 +56,7 @@ def address(serve: Callable[[Settings], str]) -> str:
 def page(browser: Browser, address: str) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(60_000)
-    page.goto(address)
-    expect(page.locator(".mm-research")).to_be_visible()
+    visit(page, address)
     yield page
     page.close()
 
@@ -184,8 +185,7 @@ def states(page: Page) -> Iterator[str]:
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_part_has_a_name_in_the_language_of_the_page(page, address, language):
-    page.goto(f"{address}/{'' if language == 'en' else f'{language}/'}")
-    expect(page.locator(".mm-research")).to_be_visible()
+    visit(page, f"{address}/{'' if language == 'en' else f'{language}/'}")
     found = {}
     with speaking(language):
         for state in states(page):

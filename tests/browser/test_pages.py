@@ -16,6 +16,8 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, Request, expect
 
+from .visit import visit
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
 SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
@@ -42,8 +44,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
             errors.append(request.url)
 
     page.on("request", only_ours)
-    page.goto(address)
-    expect(page.locator(".mm-research")).to_be_visible()
+    visit(page, address)
     yield page
     page.close()
     assert errors == []

@@ -17,6 +17,8 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
+from .visit import visit
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 expect.set_options(timeout=30_000)
 SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
@@ -34,8 +36,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page.set_default_timeout(30_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(address)
-    expect(page.locator(".mm-research")).to_be_visible()
+    visit(page, address)
     yield page
     page.close()
     assert errors == []

@@ -13,6 +13,8 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
+from .visit import visit
+
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 expect.set_options(timeout=20_000)
 WIDE, PHONE = (1400, 900), (390, 844)
@@ -38,8 +40,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     page.set_default_timeout(20_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(address)
-    expect(page.locator(".mm-research")).to_be_visible()
+    visit(page, address)
     yield page
     page.close()
     assert errors == []
