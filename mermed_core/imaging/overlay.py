@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from plotly.colors import hex_to_rgb, sequential
-from torch.nn import functional as F
 
 from mermed_core.imaging.fonts import font_file
 
@@ -47,6 +45,9 @@ def fitted(pixels: np.ndarray, side: int) -> np.ndarray:
     longest = max(pixels.shape[:2])
     if longest <= side:
         return pixels
+    import torch  # whoever opens a collection is spared its half a gigabyte
+    from torch.nn import functional as F
+
     size = [max(1, round(length * side / longest)) for length in pixels.shape[:2]]
     held = np.require(pixels, requirements=("C", "W"))  # a decoder's may be read-only, tensors cannot
     channels = torch.from_numpy(held.reshape(1, *pixels.shape[:2], -1)).permute(0, 3, 1, 2)

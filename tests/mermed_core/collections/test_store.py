@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from mermed_core.collections.stated import FORMAT, MANIFEST
 from mermed_core.collections.store import build_collection, load_collection, write_collection
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import CollectionError, ManifestError, OccupiedError
+from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.inference.predictor import Predictor
 from mermed_core.models.embedder import embed_manifest
 from mermed_core.models.embedding_cache import EmbeddingCache
@@ -328,3 +331,18 @@ def test_vectors_from_elsewhere_become_a_collection(embedder, three, tmp_path):
     write_collection(tmp_path / "c", embeddings, description, space=space, pictures=False)
     loaded = load_collection(tmp_path / "c")
     assert (loaded.name, loaded.fingerprint, len(loaded)) == ("Given", "someone's", 3)
+
+
+def test_opening_and_searching_load_nothing_that_only_a_model_needs():
+    """Torch alone is half of the gigabyte that a million cases may take."""
+    check = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mermed_core.collections.store import load_collection\n"
+        "collection = load_collection(Path(sys.argv[1]))\n"
+        "collection.nearest(collection.vectors[0], 12), collection.records, collection.thumbnail(collection.cases_at([0])[0].case_id)\n"
+        "print(*{'torch', 'timm', 'sklearn', 'umap', 'numba', 'gradio', 'matplotlib'} & sys.modules.keys())\n"
+    )
+    command = [sys.executable, "-c", check, str(BUNDLED_COLLECTION)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == []
