@@ -340,7 +340,8 @@ def test_opening_and_searching_load_nothing_that_only_a_model_needs():
         "from pathlib import Path\n"
         "from mermed_core.collections.store import load_collection\n"
         "collection = load_collection(Path(sys.argv[1]))\n"
-        "collection.nearest(collection.vectors[0], 12), collection.records, collection.thumbnail(collection.cases_at([0])[0].case_id)\n"
+        "collection.nearest(collection.vectors[0], 12), collection.records\n"
+        "collection.thumbnail(collection.cases_at([0])[0].case_id)\n"
         "print(*{'torch', 'timm', 'sklearn', 'umap', 'numba', 'gradio', 'matplotlib'} & sys.modules.keys())\n"
     )
     command = [sys.executable, "-c", check, str(BUNDLED_COLLECTION)]
