@@ -22,6 +22,8 @@ class Familiarity(StrEnum):
 
     FAMILIAR = "familiar"
     """Of a modality, and like the images that its findings were learned on."""
+    UNUSUAL = "unusual"
+    """The same, but only just: nearly all known images are recognised more clearly."""
     UNLIKE = "unlike"
     """Of a modality, but unlike the images that any finding was learned on."""
     UNKNOWN = "unknown"
@@ -231,6 +233,11 @@ class Analysis:
     def in_distribution(self) -> bool:
         """Whether the image is of one of the seven modalities."""
         return self.familiarity is not Familiarity.UNKNOWN
+
+    @property
+    def gives_findings(self) -> bool:
+        """Whether the image is of a kind that findings are given of."""
+        return self.familiarity in (Familiarity.FAMILIAR, Familiarity.UNUSUAL)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values for JSON; the point is called `map`."""

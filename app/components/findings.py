@@ -21,7 +21,7 @@ def empty() -> str:
 
 def none_given(analysis: Analysis) -> str:
     """Returns that no findings are given and what can be done; "" where some are."""
-    if analysis.familiarity is Familiarity.FAMILIAR:
+    if analysis.gives_findings:
         return ""
     known = analysis.familiarity is Familiarity.UNLIKE
     return render("findings.html", sets=(), hints=text.IF_UNLIKE if known else text.IF_UNKNOWN)
@@ -43,12 +43,13 @@ def findings_card(
         chosen: `pick` of the finding that is shown on the image.
         doubts: what the nearest known cases say against a set, by its task.
     """
-    if analysis.familiarity is not Familiarity.FAMILIAR:
+    if not analysis.gives_findings:
         return ""
     sets = finding_sets(analysis, label_sets, metrics, doubts)
     said = spoken_text.findings([(each.title, verdict) for each in sets if (verdict := _verdict(each))])
-    about = {"hints": (), "chosen": chosen, "pick": pick, "said": said, "number": fresh_number()}
-    return render("findings.html", sets=sets, **about)
+    unusual = analysis.familiarity is Familiarity.UNUSUAL
+    about = {"unusual": unusual, "hints": (), "chosen": chosen, "pick": pick}
+    return render("findings.html", sets=sets, said=said, number=fresh_number(), **about)
 
 
 def _verdict(found: FindingSet) -> str:

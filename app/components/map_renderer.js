@@ -249,6 +249,8 @@ function createMap(stage, { extent, kind, onView }) {
     load(places) {
       [xy, count, chosen, grid] = [places, places.length / 2, 0, null];
       [selected, codes] = [new Uint8Array(count), new Uint8Array(count)];
+      // Before the pointer asks for it, or its first move over a million points would take a frame too long.
+      (window.requestIdleCallback ?? setTimeout)(() => { grid ??= index(); });
     },
     // `codes`: a byte a point; `selected`: a flag a point; `hues`: a colour a code; `dim`, `background`: colours.
     show(changes) {

@@ -2,7 +2,6 @@
 
 from mermed_core.languages.say import in_readers_words
 from mermed_core.modalities import MODALITIES
-from mermed_core.models.ood import only_just
 from mermed_core.records import Analysis, Familiarity
 
 from ..texts import spoken_text, text
@@ -45,8 +44,8 @@ def modality_card(analysis: Analysis, chosen: str | None) -> str:
         region=text.humanise(region),
         region_share=text.percent(analysis.region_probability),
         unlike=why,
-        degree=text.degree(analysis.familiarity, only_just=only_just(analysis.reason)),
-        doubtful=only_just(analysis.reason),
+        degree=text.degree(analysis.familiarity),
+        doubtful=analysis.familiarity is Familiarity.UNUSUAL,
         bars=[_bar(key, share) for key, share in analysis.modality.items()],
         shown=sum(share >= _LEAST for share in list(analysis.modality.values())[:_SHOWN]),
         header=_header_modality(analysis, seen),

@@ -27,6 +27,7 @@ COLUMNS = (
 )
 ANSWERS = {
     "familiar": "Yes",
+    "unusual": "Yes, but unusual",
     "unlike": "Only the modality",
     "unknown": "No",
     "refused": "Could not be read",

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from mermed_core.collections.collection import LABEL, Collection
 from mermed_core.collections.told import ToldCounts
-from mermed_core.data.validation import BY_FILE, BY_MODEL, KIND, KNOWN, ONLY_JUST, TOLD_BY, UNKNOWN
+from mermed_core.data.validation import BY_FILE, BY_MODEL, KIND, KNOWN, TOLD_BY, UNKNOWN, UNUSUAL
 from mermed_core.languages.say import speaks
 from mermed_core.records import Case
 from mermed_core.reports.case.neighbour_wording import labels, licence, modality_said, none_near, source_title
@@ -27,7 +27,7 @@ MAP_NO_PICTURE = "There is no heat map, as the picture of this case is not here.
 MAP_NO_FINDING = "There is no heat map, as the model finds nothing that it knows in this picture."
 SEARCH_AGAIN, CLEAR_MARKS = "Search again with these marks", "Clear the marks"
 TOLD = {BY_MODEL: "the model", BY_FILE: "its file, folder or table"}
-KINDS = {KNOWN: "a known kind", ONLY_JUST: "only just recognised", UNKNOWN: "none of the seven kinds"}
+KINDS = {KNOWN: "a known kind", UNUSUAL: "an unusual image", UNKNOWN: "none of the seven kinds"}
 REFINED = "Ordered by your marks. The numbers are still similarities to what you search with."
 
 

@@ -96,6 +96,7 @@ OVERLAY, OVERLAY_OPACITY, LESS, MORE = "Overlay", "Opacity of the heat map", "le
 # Modality and findings
 MODALITY_HERE = "Detected from the pixels alone."
 FINDINGS = "Findings"
+IF_UNUSUAL = "The image is unusual, so that none is called likely, whatever its percentage."
 FINDINGS_HERE = "Each finding comes with a probability, and with whether it held in other hospitals' images."
 WHAT_TO_DO = "What you can do"
 IF_UNLIKE = (
@@ -172,11 +173,11 @@ PRIVACY = (
 NO_CARD = "This model has no card."
 
 
-def degree(familiarity: Familiarity, *, only_just: bool = False) -> str:
+def degree(familiarity: Familiarity) -> str:
     """Returns how well the model knows an image of one of the seven modalities, in a few words."""
     if familiarity is Familiarity.UNLIKE:
-        return say("but an unusual image")
-    return say("only just recognised") if only_just else say("a known kind of image")
+        return say("but unlike what findings were learned on")
+    return say("an unusual image") if familiarity is Familiarity.UNUSUAL else say("a known kind of image")
 
 
 def time_left(seconds: float) -> str:

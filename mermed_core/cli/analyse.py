@@ -30,11 +30,11 @@ DETAILS = """\
     mermed analyse my/images --csv answers.csv
     mermed analyse 1.2.840.113619.2 --dicomweb PACS
 
-With --json the answer is one object: modality, familiarity (familiar; unlike: of the modality, but unlike
-what the findings were learned on; unknown), in_distribution, region, region_probability, reason, findings
-(each with likelihood, holds_elsewhere and caution), neighbours, map, model, notes (how it was read),
-header_modality (what the DICOM header says, such as ct; MR, say, where that is none of the seven). No other
-part of a header is read out.
+With --json the answer is one object: modality, familiarity (familiar; unusual: no finding is called likely;
+unlike: of the modality, but unlike what the findings were learned on; unknown), in_distribution, region,
+region_probability, reason, findings (each with likelihood, holds_elsewhere and caution), neighbours, map,
+model, notes (how it was read), header_modality (what the DICOM header says, such as ct; MR, say, where that
+is none of the seven). No other part of a header is read out.
 
 --dicom-out writes heat_map.dcm (a Secondary Capture) and report.dcm (a Comprehensive SR, TID 1500,
 preliminary and unverified). They name no patient and are a study of their own, unless --same-study says
@@ -48,6 +48,7 @@ with --csv. Labels of slides and overviews of the glass are not read: they may n
 
 _RECOGNISED = {
     Familiarity.FAMILIAR: "yes",
+    Familiarity.UNUSUAL: "ONLY JUST, no finding is called likely",
     Familiarity.UNLIKE: "ONLY THE MODALITY, no findings",
     Familiarity.UNKNOWN: "NO",
 }

@@ -21,7 +21,7 @@ FILE = "file"  # optional: what the image's own file was called
 TOLD_BY = "modality told by"  # optional: who says the modality of an image
 BY_MODEL, BY_FILE = "model", "file"
 KIND = "kind of image"  # optional: whether the model takes an image for one of the seven kinds
-KNOWN, ONLY_JUST, UNKNOWN = "known", "only just recognised", "unknown"
+KNOWN, UNUSUAL, UNKNOWN = "known", "unusual", "unknown"
 NAMED_BY = "--modality cxr, or images:FOLDER?modality=cxr"
 """How a person names the modality of images that do not state theirs, for sentences that ask for it."""
 ZIP_MEMBER = "zip_member"  # optional: what the archive at `path` calls the image

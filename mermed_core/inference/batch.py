@@ -59,7 +59,7 @@ class BatchRow:
 
     @property
     def answer(self) -> str:
-        """How well the model knows the image (familiar, unlike, unknown), or "refused"."""
+        """How well the model knows the image (familiar, unusual, unlike, unknown), or "refused"."""
         return str(self.analysis.familiarity) if self.analysis else REFUSED
 
     @property

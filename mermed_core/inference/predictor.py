@@ -26,7 +26,6 @@ from mermed_core.models.fitted_parts import FittedParts
 from mermed_core.models.heads import MODALITY_TASK, UNNAMED_REGION, Head, HeadSet
 from mermed_core.models.model_folder import read_card
 from mermed_core.models.model_metrics import METRICS, ModelMetrics
-from mermed_core.models.ood import only_just
 from mermed_core.models.scopes import WITHIN
 from mermed_core.records import (
     Analysis,
@@ -50,7 +49,7 @@ _FRAMED = 0.9
 _FRAME = "The frame around the picture, such as its border or a viewer's window, was left out."
 _NO_COLLECTION = "No collection is loaded; build one with mermed collect."
 _UNLIKE = (
-    "But it is unlike the images that any finding was learned on: another part of the body, another device "
+    "It is unlike the images that any finding was learned on: another part of the body, another device "
     "or another way of showing it."
 )
 
@@ -217,15 +216,16 @@ class Predictor:
         embedding = self._embedded(image)
         logits = self.parts.heads.get(MODALITY_TASK).logits(embedding.neutral[None])[0]
         recognised = next(iter(embedding.modality))
-        passed, reason = self.parts.detector.judge(embedding.neutral, logits, recognised)
+        known, reason = self.parts.detector.judge(embedding.neutral, logits, recognised)
+        passed = known is not Familiarity.UNKNOWN
         regions = self.parts.heads.regions(embedding.chosen, embedding.vector) if passed else {}
-        findings = self._findings(embedding, regions, sure=not only_just(reason)) if passed else ()
-        familiarity = Familiarity.FAMILIAR if findings else Familiarity.UNLIKE
+        sure = known is Familiarity.FAMILIAR
+        findings = self._findings(embedding, regions, sure=sure) if passed else ()
         if passed and not findings:
-            reason = f"{reason} {_UNLIKE}"
+            known, reason = Familiarity.UNLIKE, f"{reason} {_UNLIKE}"
         return Analysis(
             modality=embedding.modality,
-            familiarity=familiarity if passed else Familiarity.UNKNOWN,
+            familiarity=known,
             reason=reason,
             findings=findings,
             neighbours=self.collection.nearest(embedding.retrieval, neighbours) if self.collection else (),

@@ -15,10 +15,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from mermed_core.data.validation import KNOWN, ONLY_JUST, UNKNOWN
+from mermed_core.data.validation import KNOWN, UNKNOWN, UNUSUAL
 from mermed_core.errors import ModelError
 from mermed_core.files import write_file, write_json
 from mermed_core.modalities import MODALITIES, in_sentence
+from mermed_core.records import Familiarity
 
 SETTINGS = "ood.json"
 NUMBERS = "ood.safetensors"
@@ -29,7 +30,6 @@ _NEAREST = 5
 _NEAREST_UNKNOWN = 3
 # Of the scores of held-out known images: below this share an image passes, but only just.
 _DOUBTFUL = 0.1
-_ONLY_JUST = "It is only just recognised"  # begins the sentence on such an image
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class OODDetector:
         return self.scores(vectors, modality_logits) >= self.threshold[0]
 
     def kinds(self, vectors: np.ndarray, modality_logits: np.ndarray) -> np.ndarray:
-        """Returns `KNOWN`, `ONLY_JUST` or `UNKNOWN` for images (images,), as `judge` does; see `scores`."""
+        """Returns `KNOWN`, `UNUSUAL` or `UNKNOWN` for images (images,), as `judge` does; see `scores`."""
         scores = self.scores(vectors, modality_logits)
-        known = np.where(self._below(scores) < _DOUBTFUL, ONLY_JUST, KNOWN)
+        known = np.where(self._below(scores) < _DOUBTFUL, UNUSUAL, KNOWN)
         return np.where(scores < self.threshold[0], UNKNOWN, known).astype(object)
 
     def _below(self, scores: np.ndarray) -> np.ndarray:
@@ -124,8 +124,12 @@ class OODDetector:
         count = len(self.whitening)
         return unit((vectors - self.mean) @ self.basis[:count].T @ self.whitening)
 
-    def judge(self, vector: np.ndarray, modality_logits: np.ndarray, modality: str) -> tuple[bool, str]:
-        """Returns whether one image is of a known modality, and the reason in a sentence.
+    def judge(
+        self, vector: np.ndarray, modality_logits: np.ndarray, modality: str
+    ) -> tuple[Familiarity, str]:
+        """Returns how well the model knows images like one, and the reason in a sentence.
+
+        Whether it is like what findings were learned on is another question, see `Scope`.
 
         Args:
             vector: (width,) unit vector, made without assuming a modality.
@@ -136,24 +140,19 @@ class OODDetector:
         name = in_sentence(MODALITIES[modality].name)
         below = float(self._below(np.array(score)))
         if score < self.threshold[0]:
-            return False, (
+            return Familiarity.UNKNOWN, (
                 f"It resembles none of the seven kinds of image closely enough (the nearest is {name}). "
                 "No findings are given: they would mean nothing."
             )
         if below < _DOUBTFUL:
-            return True, (
-                f"It is only just recognised as {name}: {1 - below:.0%} of images from other hospitals are "
-                "recognised more clearly. Treat every result with caution; no finding is called likely."
+            return Familiarity.UNUSUAL, (
+                f"It is unusual for {name}: {1 - below:.0%} of images from other hospitals are recognised "
+                "more clearly. Treat every result with caution; no finding is called likely."
             )
-        return True, (
+        return Familiarity.FAMILIAR, (
             f"It is recognised as {name} more clearly than {min(below, 0.99):.0%} of images from hospitals "
             "that the model had not seen."
         )
-
-
-def only_just(reason: str) -> bool:
-    """Returns whether a reason of `OODDetector.judge` is that of an image which only just passed."""
-    return reason.startswith(_ONLY_JUST)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

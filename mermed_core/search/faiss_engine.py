@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from functools import cache
 from typing import Self
 
 import faiss
@@ -101,5 +102,11 @@ def _copy_to_gpus(scan: Scan) -> faiss.Index | None:
             copied = faiss.index_cpu_to_all_gpus(index)
         except RuntimeError as error:  # no memory left, or a card that this build does not know
             logger.warning("faiss cannot use the GPU (%s) and runs on cpu", str(error).splitlines()[-1])
-    logger.info("faiss runs on %s", "cpu" if copied is None else describe_device())
+    _say_once("cpu" if copied is None else describe_device())
     return copied
+
+
+@cache
+def _say_once(where: str) -> None:
+    """Logs where FAISS searches, though a page opens several indexes."""
+    logger.info("faiss runs on %s", where)

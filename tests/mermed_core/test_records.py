@@ -65,7 +65,12 @@ def test_without_a_collection_there_is_no_place():
 
 @pytest.mark.parametrize(
     ("familiarity", "of_a_modality"),
-    [(Familiarity.FAMILIAR, True), (Familiarity.UNLIKE, True), (Familiarity.UNKNOWN, False)],
+    [
+        (Familiarity.FAMILIAR, True),
+        (Familiarity.UNUSUAL, True),
+        (Familiarity.UNLIKE, True),
+        (Familiarity.UNKNOWN, False),
+    ],
 )
 def test_only_an_unknown_image_is_of_none_of_the_modalities(familiarity, of_a_modality):
     analysis = Analysis({"ct": 1.0}, familiarity, "", (), (), None, "tiny 0")

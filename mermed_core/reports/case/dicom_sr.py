@@ -38,6 +38,11 @@ SCHEME = "99MERMED"
 _SERIES_NUMBER = 9902
 _MEANING = 64  # characters of a code's meaning
 _DIGITS = 4
+_LIKE = {
+    Familiarity.FAMILIAR: "Like",
+    Familiarity.UNUSUAL: "Only just like",
+    Familiarity.UNLIKE: "Unlike the",
+}
 
 
 def structured_report(report: CaseReport, subject: Subject, capture: SCImage) -> ComprehensiveSR:
@@ -122,8 +127,7 @@ def _image_group(
 def _familiarity(known: Familiarity) -> str:
     if known is Familiarity.UNKNOWN:
         return wording.UNKNOWN_IMAGE
-    like = "Like" if known is Familiarity.FAMILIAR else "Unlike the"
-    return f"{like} images that the findings were learned on"
+    return f"{_LIKE[known]} images that the findings were learned on"
 
 
 def _finding_group(

@@ -63,7 +63,7 @@ DRUSEN = (
     Finding("retina", "drusen", 0.93, elsewhere=0.84, likelihood=Likelihood.LIKELY, calibration_cases=31),
     Finding("retina", "normal", 0.07, elsewhere=0.84, likelihood=Likelihood.UNLIKELY, calibration_cases=7),
 )
-FAMILIAR, UNLIKE, UNKNOWN = Familiarity
+FAMILIAR, UNUSUAL, UNLIKE, UNKNOWN = Familiarity
 NOT_HELD = "Learned in one hospital&#39;s images; elsewhere it may read the camera."
 
 
@@ -253,6 +253,18 @@ def test_findings_that_do_not_exclude_each_other_get_no_common_verdict_whatever_
         assert "Likely" not in html
 
 
+def test_the_findings_of_an_unusual_image_are_given_with_a_caution():
+    caution = "The image is unusual, so that none is called likely"
+    usual, unusual = (
+        findings.findings_card(analysis(*DRUSEN, familiarity=each), [RETINA], ModelMetrics())
+        for each in (FAMILIAR, UNUSUAL)
+    )
+    assert caution in unusual
+    assert caution not in usual
+    assert "Drusen" in unusual
+    assert findings.none_given(analysis(*DRUSEN, familiarity=UNUSUAL)) == ""
+
+
 def test_an_unknown_image_gets_no_findings():
     unknown = analysis(*DRUSEN, familiarity=UNKNOWN)
     assert findings.findings_card(unknown, [RETINA], ModelMetrics()) == ""
@@ -265,11 +277,10 @@ def test_an_unknown_image_gets_no_findings():
 def test_the_modality_says_whether_it_was_detected_or_set():
     assert "97%, a known kind of image" in modality.modality_card(analysis(), None)
     assert "set by you" in modality.modality_card(analysis(), "ct")
-    barely = replace(
-        analysis(), reason="It is only just recognised as OCT: 92% of images from other hospitals."
+    assert "97%, an unusual image" in modality.modality_card(analysis(familiarity=UNUSUAL), None)
+    assert "97%, but unlike what findings were learned on" in modality.modality_card(
+        analysis(familiarity=UNLIKE), None
     )
-    assert "97%, only just recognised" in modality.modality_card(barely, None)
-    assert "97%, but an unusual image" in modality.modality_card(analysis(familiarity=UNLIKE), None)
 
 
 def test_the_place_of_an_image_that_is_not_recognised_names_no_kind(collection):

@@ -246,7 +246,7 @@ def test_nothing_is_likely_that_was_not_shown_to_hold_elsewhere(predictor):
     assert sorted(words) == sorted(head.likelihoods(np.array([finding.probability for finding in found])))
 
 
-def test_of_an_image_that_only_just_passes_no_finding_is_called_likely(predictor):
+def test_of_an_unusual_image_no_finding_is_called_likely(predictor):
     held = FindingMetrics(auroc=Estimate(value=0.9))
     found = {head.task: dict.fromkeys(head.classes, held) for head in predictor.parts.heads.findings}
     metrics = ModelMetrics(unseen_source=UnseenSourceMetrics(findings=found))
@@ -255,7 +255,8 @@ def test_of_an_image_that_only_just_passes_no_finding_is_called_likely(predictor
         quantiles = np.full(101, score, np.float32)
         parts = open_scopes(predictor, detector=replace(predictor.parts.detector, quantiles=quantiles)).parts
         seen = Predictor(predictor.embedder, parts, None, metrics=metrics).analyse(image("pathology"))
-        assert seen.familiarity is Familiarity.FAMILIAR
+        assert seen.familiarity is (Familiarity.FAMILIAR if known else Familiarity.UNUSUAL)
+        assert seen.gives_findings
         words[known] = [finding.likelihood for finding in seen.findings]
     assert Likelihood.LIKELY in words[True]
     likely = {Likelihood.LIKELY: Likelihood.POSSIBLE}

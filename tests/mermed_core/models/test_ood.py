@@ -13,10 +13,10 @@ from mermed_core.models.ood import (
     SETTINGS,
     OODDetector,
     load_detector,
-    only_just,
     save_detector,
     unit,
 )
+from mermed_core.records import Familiarity
 
 
 def array(*values: object) -> np.ndarray:
@@ -124,18 +124,16 @@ def test_the_judgement_has_three_sentences(detector):
         assert detector.scores(vector[None], LOGITS[None])[0] == pytest.approx(score, abs=1e-5)
         return detector.judge(vector, LOGITS, "oct")
 
-    passed, reason = judged(-0.5)
-    assert not passed
+    known, reason = judged(-0.5)
+    assert known is Familiarity.UNKNOWN
     assert "none of the seven" in reason
     assert "the nearest is OCT" in reason
-    passed, reason = judged(0.55)
-    assert passed
-    assert "only just recognised as OCT: 94% of images" in reason  # 6 of 101 quantiles lie below
-    assert only_just(reason)
-    passed, reason = judged(5.05)
-    assert passed
+    known, reason = judged(0.55)
+    assert known is Familiarity.UNUSUAL
+    assert "unusual for OCT: 94% of images" in reason  # 6 of 101 quantiles lie below
+    known, reason = judged(5.05)
+    assert known is Familiarity.FAMILIAR
     assert reason.startswith("It is recognised as OCT more clearly than 50% of images from hospitals")
-    assert not only_just(reason)
 
 
 def test_a_detector_comes_back_with_its_largest_arrays_in_half_precision(detector, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mermed_core.data.manifest import Manifest
-from mermed_core.data.validation import BY_FILE, BY_MODEL, KIND, KNOWN, ONLY_JUST, TOLD_BY, UNKNOWN
+from mermed_core.data.validation import BY_FILE, BY_MODEL, KIND, KNOWN, TOLD_BY, UNKNOWN, UNUSUAL
 from mermed_core.errors import ModelError
 from mermed_core.inference.predictor import Predictor
 from mermed_core.modalities import LEFT_OPEN
@@ -36,7 +36,7 @@ def test_it_says_what_an_analysis_of_the_image_says(embedder, fitted, embeddings
         analysis = predictor.analyse(predictor.embed(embeddings.manifest.read_image(row)))
         assert next(iter(analysis.modality)) == told.modalities[row]
         assert analysis.in_distribution == (told.kinds[row] != UNKNOWN)
-        assert analysis.reason.startswith("It is only just recognised") == (told.kinds[row] == ONLY_JUST)
+        assert analysis.reason.startswith("It is unusual") == (told.kinds[row] == UNUSUAL)
 
 
 def test_strange_pictures_are_of_no_kind(embedder, fitted, make_strange):
@@ -53,7 +53,7 @@ def test_what_is_stated_stays_and_each_row_says_of_whom_it_is(embedder, fitted, 
     assert complete.frame[TOLD_BY].tolist() == [BY_MODEL] * 100 + [BY_FILE] * 40
     assert complete.frame["modality"][100:].tolist() == phantoms.frame["modality"][100:].tolist()
     assert (complete.frame["modality"][:100] == phantoms.frame["modality"][:100]).mean() > 0.9
-    assert set(complete.frame[KIND]) <= {KNOWN, ONLY_JUST, UNKNOWN}
+    assert set(complete.frame[KIND]) <= {KNOWN, UNUSUAL, UNKNOWN}
 
 
 def test_a_part_of_which_nothing_was_readable_stays_empty(embedder, fitted, embeddings, phantoms):
