@@ -44,7 +44,7 @@ def overlap(found: Overlap, first: str, second: str) -> str:
         first: name of the first collection.
         second: name of the second.
     """
-    return say(
+    said = say(
         "{matched:,} cases are on both maps. Shown is how many of the {nearest} cases nearest to a "
         "case in “{first}” are also among its {nearest} nearest in “{second}”, on average and with 95% "
         "intervals. Neighbours are compared by the images' vectors and not by their places on the maps. "
@@ -55,6 +55,13 @@ def overlap(found: Overlap, first: str, second: str) -> str:
         second=second,
         chance=found.chance,
     )
+    if not found.told:
+        return said
+    told = say(
+        "The modality of {told:,} of these cases is the model's own answer and stated by nobody.",
+        told=found.told,
+    )
+    return f"{said} {told}"
 
 
 def shared(figures: SharedNeighbours) -> str:

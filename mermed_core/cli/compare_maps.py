@@ -64,6 +64,8 @@ def _print(found: "Overlap") -> None:
     print(_line("all", found.all))
     for key, shared in found.modalities.items():
         print(_line(MODALITIES[key].name if key in MODALITIES else key, shared))
+    if found.told:
+        print(f"the modality of {found.told} of these cases is the model's own answer and stated by nobody")
 
 
 def _line(name: str, shared: "SharedNeighbours") -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from mermed_core.collections.collection import CHECKSUM, FRAME, Collection
 from mermed_core.collections.quality.neighbourhood import patients, without_itself
 from mermed_core.collections.quality.watch import Watch
+from mermed_core.collections.told import told_by_model
 from mermed_core.errors import CollectionError
 from mermed_core.metrics.bootstrap import interval, resample
 
@@ -52,6 +53,8 @@ class Overlap:
         chance: the share that is expected of neighbours drawn at random.
         all: of the cases of every modality.
         modalities: by modality of the first collection, in alphabetical order.
+        told: of the cases whose neighbours were compared, how many have a modality that the model told and
+            nobody stated.
     """
 
     cases: tuple[int, int]
@@ -60,6 +63,7 @@ class Overlap:
     chance: float
     all: SharedNeighbours
     modalities: Mapping[str, SharedNeighbours]
+    told: int = 0
 
 
 def match_cases(first: Collection, second: Collection) -> np.ndarray:
@@ -120,6 +124,7 @@ def neighbourhood_overlap(
         count / (len(pairs) - 1),
         _summary(shares, groups, seed),
         {name: _summary(shares[rows], groups[rows], seed) for name, rows in of.items()},
+        int(told_by_model(first.cases)[pairs[asked, 0]].sum()),
     )
 
 

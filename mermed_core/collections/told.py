@@ -57,6 +57,23 @@ def told_by_model(records: pd.DataFrame | CaseColumns) -> np.ndarray:
     return (records[TOLD_BY] == BY_MODEL).to_numpy(bool, na_value=False)
 
 
+def grouping_notes(records: pd.DataFrame | CaseColumns, rows: np.ndarray | None = None) -> tuple[str, ...]:
+    """Returns the sentence that a result by modality needs where the model told some of the modalities.
+
+    Args:
+        records: of all cases.
+        rows: positions of the cases that were grouped, or a mask of them; all cases without.
+    """
+    told = told_by_model(records)
+    count = int((told if rows is None else told[rows]).sum())
+    if not count:
+        return ()
+    return (
+        f"Cases are grouped by modality, which of {count:,} of them is the model's own answer and stated by "
+        "nobody.",
+    )
+
+
 def stated_modalities(records: pd.DataFrame | CaseColumns) -> list[str]:
     """Returns the modality that is stated of each case, `LEFT_OPEN` where the model told it."""
     return [

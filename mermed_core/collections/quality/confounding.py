@@ -22,6 +22,7 @@ from mermed_core.collections.quality.case_words import label_words
 from mermed_core.collections.quality.doubtful_labels import label_sets
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import patients
+from mermed_core.collections.told import grouping_notes
 from mermed_core.metrics.scores import auroc_by_class, unweighted
 from mermed_core.modalities import MODALITIES
 from mermed_core.search.neighbours import nearest
@@ -90,6 +91,7 @@ def check_confounding(collection: Collection, frames: Frames | None, most: int) 
     """Ranks labels by how well the source, the likeness to other sources, or the frame predicts them."""
     records = collection.records
     suspects = list(_stated(collection))
+    judged = {suspect.details["set"] for suspect in suspects}
     words = label_words(collection)
     groups, random = patients(records), np.random.default_rng(0)
     for name, rows, codes, names in label_sets(records):
@@ -112,12 +114,14 @@ def check_confounding(collection: Collection, frames: Frames | None, most: int) 
                 auroc = predicted(features[known], positive[known], groups[rows][known])
                 details = {"set": name, "label": label, "trace": trace}
                 suspects.append(_suspect((words(label), *where), details, auroc, ids))
+                judged.add(modality)
     notes = [
         "An AUROC says that source and label go together here, not which of the two a model reads.",
         "Tiles of tissue have no frame; of them the frame is not asked.",
     ]
     if frames is None:
         notes.append("There are no pictures, so their frames were not asked.")
+    notes += grouping_notes(records, records["modality"].isin(list(judged)).to_numpy())
     return CheckResult(
         NAME,
         "Labels that the source alone predicts",

@@ -12,6 +12,7 @@ from mermed_core.collections.quality.findings import CheckResult, Suspect, ranke
 from mermed_core.collections.quality.label_probe import label_probabilities
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.votes import NEAREST, take_votes
+from mermed_core.collections.told import grouping_notes
 from mermed_core.search.quantised import StoredVectors
 
 NAME = "labels"
@@ -73,11 +74,15 @@ def label_doubts(
 def check_labels(collection: Collection, neighbours: Neighbourhood, most: int) -> CheckResult:
     """Ranks the labelled cases by how far the labels of their neighbours disagree."""
     suspects: list[Suspect] = []
+    judged: list[np.ndarray] = []
     for name, rows, labels, names in label_sets(collection.records):
         doubts = label_doubts(labels, neighbours, rows, collection.vectors)
         if len(doubts.rows) >= _FEWEST:
             suspects += _suspects(collection, doubts, labels, names, name)
+            judged.append(doubts.rows)
     notes = () if suspects else ("No data set has two labels that could be mistaken for each other.",)
+    if judged:
+        notes += grouping_notes(collection.records, np.concatenate(judged))
     return CheckResult(
         NAME,
         "Doubtful labels",

@@ -18,6 +18,7 @@ from mermed_core.collections.ordered_values import are_ordered, ordered_values
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import patients
 from mermed_core.collections.quality.watch import Watch
+from mermed_core.collections.told import grouping_notes
 from mermed_core.data.validation import FILE
 from mermed_core.errors import CollectionError
 from mermed_core.modalities import MODALITIES
@@ -139,7 +140,11 @@ def check_drift(
         drift = two_sample_test(collection.vectors[rows], mask, groups[rows], seed=seed)
         found.append((_suspect(collection, modality, (column, names), rows, mask, drift), drift))
         watch.advance(1)
-    notes = () if found else (f"No modality has two values of '{column}' with {_FEWEST} cases each.",)
+    compared = [rows for _, first, second, _ in samples for rows in (first, second)]
+    if compared:
+        notes = grouping_notes(records, np.unique(np.concatenate(compared)))
+    else:
+        notes = (f"No modality has two values of '{column}' with {_FEWEST} cases each.",)
     return CheckResult(
         NAME,
         "Drift" if column == "source" else f"Drift by {column}",

@@ -10,6 +10,7 @@ import pandas as pd
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
+from mermed_core.collections.told import grouping_notes
 from mermed_core.modalities import MODALITIES
 from mermed_core.search.neighbours import nearest
 from mermed_core.search.quantised import StoredVectors
@@ -123,6 +124,7 @@ def check_outliers(collection: Collection, neighbours: Neighbourhood, most: int)
     few = records["modality"].value_counts()
     names = [MODALITIES[str(key)].name for key in few.index[few < _FEWEST]]
     notes = tuple(f"{name} has too few cases to say what is usual." for name in names)
+    notes += grouping_notes(records, np.isfinite(scores))
     return CheckResult(
         NAME,
         "Outliers",

@@ -14,6 +14,7 @@ from scipy.ndimage import laplace
 from mermed_core.collections.collection import Collection
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.outliers import above_upper_quartile
+from mermed_core.collections.told import grouping_notes
 
 NAME = "pictures"
 _FENCE = 3.0  # interquartile ranges above the upper quartile: Tukey's outer fence
@@ -123,6 +124,7 @@ def check_pictures(collection: Collection, numbers: PictureNumbers, most: int) -
         )
     missing = int(np.isnan(numbers.contrast).sum())
     notes = (f"{missing} cases have no picture here and were not looked at.",) if missing else ()
+    notes += grouping_notes(records, np.isfinite(numbers.contrast))
     return CheckResult(
         NAME,
         "Pictures that show little",

@@ -10,6 +10,7 @@ from mermed_core.collections.quality.case_words import label_words
 from mermed_core.collections.quality.findings import CheckResult, Suspect, ranked
 from mermed_core.collections.quality.neighbourhood import Neighbourhood
 from mermed_core.collections.quality.outliers import lonely_distances
+from mermed_core.collections.told import grouping_notes
 from mermed_core.modalities import MODALITIES
 
 NAME = "regions"
@@ -87,4 +88,5 @@ def check_regions(collection: Collection, neighbours: Neighbourhood, most: int) 
         f"modality; regions are made of the {1 - _SPARSE:.0%} that lie farthest.",
         "By its definition it holds a twentieth of the cases at most; which of them matter is not measured.",
         ranked(suspects, most),
+        notes=grouping_notes(records),
     )

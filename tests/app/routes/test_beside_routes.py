@@ -1,5 +1,7 @@
 """The addresses of the second map, asked as a browser asks them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from starlette.applications import Starlette
@@ -58,6 +60,18 @@ def test_the_overlap_is_said_with_a_bar_for_each_modality(client, columns):
     assert len(found["shares"]) == 8
     assert all(share["mean"] == 1 and share["ends"] == [1, 1] for share in found["shares"])
     assert found["shares"][1]["words"] == "100% (100 to 100), 60 cases"
+
+
+def test_the_overlap_says_of_how_many_cases_the_model_told_the_modality(client, columns, monkeypatch):
+    columns.overlap.found()
+    columns.overlap.wait()
+    whole = columns.overlap.found()
+    said = client.get("/beside/explore-data/overlap").json()["said"]
+    monkeypatch.setattr(columns.overlap, "found", lambda: replace(whole, told=1234))
+    told = client.get("/beside/explore-data/overlap").json()["said"]
+    assert told.removeprefix(said) == (
+        " The modality of 1,234 of these cases is the model's own answer and stated by nobody."
+    )
 
 
 def test_two_collections_that_share_nothing_are_a_sentence(services, monkeypatch):
