@@ -160,6 +160,12 @@ class Study:
             notes = (input_text.region(region.width, region.height), *notes)
         return replace(image, pixels=pixels, notes=notes, grey=None)
 
+    def place(self, view: View) -> tuple[int, int] | None:
+        """Returns which picture of a series a view shows, from 1, and of how many; None of one file."""
+        count = len(self.stacks[view.stack].pictures)
+        alone = count in (1, self.read(view.stack, view.position).frames)
+        return None if alone else (view.position + 1, count)
+
     def _enlarged(self, view: View, image: MedicalImage, region: Box) -> MedicalImage:
         """Returns a region of a picture of which only a smaller copy was read."""
         picture = self._picture(view.stack, view.position)

@@ -1,9 +1,7 @@
 """The visitor's image with the heat map over it, its opacity slider and its scale."""
 
-import numpy as np
-
 from mermed_core.imaging.reader import MedicalImage
-from mermed_core.inference.map_check import MapCheck, is_at_edge, is_flat
+from mermed_core.inference.map_check import MapCheck, map_warnings
 from mermed_core.models.cam import DEFAULT
 from mermed_core.records import Saliency
 from mermed_core.reports.case import wording
@@ -33,7 +31,7 @@ def figure(
         alt: what the image is; "" where it is the visitor's.
     """
     height, width = image.pixels.shape[:2]
-    warnings = _warnings(saliency.heat) if saliency else []
+    warnings = map_warnings(saliency.heat) if saliency else ()
     method, peak = (saliency.method, saliency.peak) if saliency else (DEFAULT, wording.FAINT_PEAK)
     return render(
         "figure.html",
@@ -50,11 +48,6 @@ def figure(
         said=" ".join([spoken_text.heat_map(name), *warnings]),
         words=answer_text,
     )
-
-
-def _warnings(heat: np.ndarray) -> list[str]:
-    checks = ((is_flat(heat), wording.FLAT_MAP), (is_at_edge(heat), wording.EDGE_MAP))
-    return [words for warned, words in checks if warned]
 
 
 def unchecked() -> str:

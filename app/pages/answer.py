@@ -204,6 +204,7 @@ class Answer:
                 neighbours=NEIGHBOURS,
                 looks=self._second_look(query),
                 check=self._maps.check(query, explained, method) if explained else None,
+                place=query.study.place(query.view),
             )
             return report_file(report, kind)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mermed_core.imaging.reader import MedicalImage
-from mermed_core.inference.map_check import MapCheck, check_map
+from mermed_core.inference.map_check import MapCheck, check_map, map_warnings
 from mermed_core.inference.neighbourhood import doubts, in_words, none_similar
 from mermed_core.inference.predictor import Predictor
 from mermed_core.inference.second_look import SecondLook, second_look
@@ -28,6 +28,7 @@ def case_report(
     analysis: Analysis | None = None,
     looks: Sequence[SecondLook] | None = None,
     check: MapCheck | None = None,
+    place: tuple[int, int] | None = None,
 ) -> CaseReport:
     """Returns the report on one image.
 
@@ -42,6 +43,7 @@ def case_report(
         analysis: of the embedding, where it is there already.
         looks: second looks at the image; None takes them.
         check: what trying this heat map of the explained class gave; None tries it.
+        place: which picture of a series of files it is, from 1, and of how many; None of a file by itself.
 
     Raises:
         ModelError: the model has no such label set or class.
@@ -73,6 +75,8 @@ def case_report(
         created=datetime.now().astimezone(),
         looks=tuple(_look(predictor, each) for each in looks),
         map_trial=None if check is None else _trial(check),
+        heat_warnings=map_warnings(heat.heat) if heat else (),
+        place=place,
     )
 
 

@@ -16,6 +16,7 @@ from mermed_core.imaging.overlay import fitted
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.predictor import Predictor
 from mermed_core.records import Embedding, Saliency
+from mermed_core.reports.case import wording
 
 _HOT = 0.1  # share of the image that counts as the hot part
 _SHUFFLES = 2  # each costs a pass with gradients
@@ -87,6 +88,12 @@ def is_at_edge(heat: np.ndarray) -> bool:
         for places, length in zip((rows, columns), heat.shape, strict=True)
     ]
     return float((near[0] | near[1]).mean()) > _AT_EDGE if len(rows) else False
+
+
+def map_warnings(heat: np.ndarray) -> tuple[str, ...]:
+    """Returns what is wrong with a map (height, width) in 0..1, in sentences; none where nothing is."""
+    checks = ((is_flat(heat), wording.FLAT_MAP), (is_at_edge(heat), wording.EDGE_MAP))
+    return tuple(words for warned, words in checks if warned)
 
 
 def _hot(heat: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@ import io
 import zipfile
 
 import numpy as np
+import pydicom
 import pytest
 import tifffile
 from PIL import Image
@@ -34,6 +35,19 @@ def test_several_files_an_archive_and_frames_are_stacks_and_the_rest_is_counted(
     assert [(each.name, len(each.pictures)) for each in study.stacks] == [("scan.png", 1), ("frames.tiff", 3)]
     assert study.notes == ("One file is no image that can be read here and was left out.",)
     assert study.read(1, 2).pixels[0, 0, 0] == 80
+    assert study.place(View(0, 0)) is None
+    assert study.place(View(1, 2)) is None  # which frame it is, the file says itself
+
+
+def test_a_slice_has_its_place_in_the_series(ct_file):
+    files = []
+    for number in (1, 2, 3):
+        data_set = pydicom.dcmread(ct_file)
+        data_set.SeriesInstanceUID, data_set.InstanceNumber = "1.2.3.4", number
+        data_set.save_as(buffer := io.BytesIO())
+        files.append((f"{number}.dcm", buffer.getvalue()))
+    assert open_study(files).place(View(0, 1)) == (2, 3)
+    assert open_study(files[:1]).place(View(0, 0)) is None
 
 
 def test_one_wrong_file_says_what_is_wrong_and_many_say_it_together():

@@ -258,10 +258,12 @@ def _cases(report: CaseReport, width: float) -> list[Flowable]:
         [_text(words, _style(7, _QUIET, bold=True)) for words in report_wording.CASE_COLUMNS],
         *map(_case, report.cases),
     ]
-    widths = [26.0 if pictures else 0.0, 52.0, 110.0, 68.0, 178.0]
+    widths = [26.0 if pictures else 0.0, 52.0, 110.0, 68.0]
+    longest = max(pdfmetrics.stringWidth(case.case_id, _PLAIN, 7.5) for case in report.cases)
+    names = min(max(longest + 7, 60.0), 160.0)  # a name that is broken finds no case
     table = Table(
         rows,
-        colWidths=[*widths, width - sum(widths)],
+        colWidths=[*widths, width - sum(widths) - names, names],
         style=[
             ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
             ("LINEBELOW", (0, 0), (-1, -1), 0.3, _RULE),

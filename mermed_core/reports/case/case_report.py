@@ -72,6 +72,8 @@ class CaseReport:
         created: when the report was made, with its time zone.
         looks: what second looks gave, of each label set; empty where none was taken.
         map_trial: what trying the heat map gave, None where it was not tried.
+        heat_warnings: what is wrong with the heat map, in sentences.
+        place: which picture of a series of files it is, from 1, and of how many; None of a file by itself.
     """
 
     pixels: np.ndarray
@@ -89,6 +91,8 @@ class CaseReport:
     created: datetime
     looks: tuple[Look, ...] = ()
     map_trial: MapTrial | None = None
+    heat_warnings: tuple[str, ...] = ()
+    place: tuple[int, int] | None = None
 
     @property
     def modality(self) -> str:
@@ -127,9 +131,10 @@ class CaseReport:
 
     @property
     def image_caption(self) -> str:
-        """What kind of file the image is of, how large it is, and which frame."""
+        """What kind of file the image is of, how large it is, and which frame of it or slice of a series."""
         height, width = self.pixels.shape[:2]
-        return report_wording.image_caption(self.kind, width, height, self.frame, self.frames)
+        said = report_wording.image_caption(self.kind, width, height, self.frame, self.frames)
+        return said if self.place is None else said + report_wording.place_in_series(*self.place)
 
     @property
     def heat_caption(self) -> str:
@@ -139,7 +144,7 @@ class CaseReport:
         said = [wording.heat_map(self.heat.method, self.heat_class, self.heat.peak)]
         said += [wording.FAINT_MAP] * (self.heat.peak < wording.FAINT_PEAK)
         tried = [self.map_trial.said] if self.map_trial else []
-        return " ".join([*said, wording.COARSE_MAP, *tried])
+        return " ".join([*said, *self.heat_warnings, wording.COARSE_MAP, *tried])
 
     @property
     def origin(self) -> str:
@@ -156,6 +161,7 @@ class CaseReport:
             "created": self.created.isoformat(timespec="seconds"),
             "program": f"{PROGRAM} {__version__}",
             "image": {"kind": self.kind, "frame": self.frame, "frames": self.frames}
+            | dict(zip(("slice", "slices"), self.place or (None, None), strict=True))
             | dict(zip(("height", "width"), self.pixels.shape[:2], strict=True)),
             "modality_set_by_user": self.chosen,
             "said": {"modality": self.modality, "region": self.region, "familiarity": self.familiarity}
@@ -164,7 +170,7 @@ class CaseReport:
             "heat_map": None
             if heat is None
             else {"task": heat.task, "label": heat.label, "method": heat.method, "peak": heat.peak}
-            | {"caption": self.heat_caption}
+            | {"caption": self.heat_caption, "warnings": self.heat_warnings}
             | {"trial": self.map_trial.to_dict() if self.map_trial else None},
             "second_look": [each.to_dict() for each in self.looks],
             "collection": self.collection,

@@ -38,6 +38,11 @@ def image_caption(kind: str, width: int, height: int, frame: int, frames: int) -
     return said + say(", frame {frame} of {frames}", frame=frame, frames=frames) if frames > 1 else said
 
 
+def place_in_series(number: int, count: int) -> str:
+    """Says, after what an image is, which slice of a series it is."""
+    return say(", slice {number} of {count}", number=number, count=count)
+
+
 def origin(program: str, model: str, collection: str) -> str:
     """Says which program and model answered, and whose cases it compared with, "" for none."""
     said = say("{program}, model {model}", program=program, model=model)

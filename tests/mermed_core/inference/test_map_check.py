@@ -13,9 +13,11 @@ from mermed_core.inference.map_check import (
     check_map,
     is_at_edge,
     is_flat,
+    map_warnings,
 )
 from mermed_core.inference.predictor import MedicalImage
 from mermed_core.models.cam import METHODS
+from mermed_core.reports.case.wording import EDGE_MAP, FLAT_MAP
 
 
 def spot(row: int, column: int, sigma: float) -> np.ndarray:
@@ -61,6 +63,9 @@ def test_flat_maps_and_maps_at_the_border_are_told_from_others():
     assert is_at_edge(spot(40, 99, 6))
     assert not is_at_edge(spot(40, 50, 10))
     assert not is_at_edge(np.zeros((80, 100)))
+    assert map_warnings(spot(40, 50, 10)) == ()
+    assert map_warnings(spot(0, 50, 6)) == (EDGE_MAP,)
+    assert FLAT_MAP in map_warnings(np.ones((80, 100)))
 
 
 def test_the_hot_part_is_blurred_as_it_would_be_at_full_size():

@@ -36,6 +36,12 @@ def test_the_page_says_what_the_report_says(make_report):
         assert said in text, said
 
 
+def test_the_name_of_a_case_is_never_broken(make_report):
+    case = replace(make_report().cases[0], case_id="chest_ct_cancer/000606")
+    text = words(render_pdf(make_report(cases=(case,))))
+    assert "chest_ct_cancer/000606" in text
+
+
 def test_image_heat_map_scale_and_thumbnail_are_on_the_page(make_report):
     images = page_of(render_pdf(make_report())).images
     assert sorted(Image.open(io.BytesIO(image.data)).size for image in images) == [

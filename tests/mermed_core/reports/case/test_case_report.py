@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mermed_core.records import RESEARCH_ONLY, Familiarity
 from mermed_core.reports.case.trials import Look, MapTrial
-from mermed_core.reports.case.wording import FAINT_PEAK, STABLE, UNKNOWN_IMAGE
+from mermed_core.reports.case.wording import EDGE_MAP, FAINT_PEAK, STABLE, UNKNOWN_IMAGE
 
 
 def test_the_first_line_is_the_modality_and_how_sure_it_is(make_report):
@@ -39,11 +39,26 @@ def test_a_faint_map_is_called_one(make_report):
     assert make_report(heat=None).heat_caption == ""
 
 
+def test_what_the_page_warns_of_a_map_is_in_the_report(make_report):
+    warned = make_report(heat_warnings=(EDGE_MAP,))
+    assert EDGE_MAP in warned.heat_caption
+    assert json.loads(json.dumps(warned.to_dict()))["heat_map"]["warnings"] == [EDGE_MAP]
+    assert EDGE_MAP not in make_report().heat_caption
+
+
+def test_a_slice_of_a_series_is_named(make_report):
+    slice_3 = make_report(frame=1, frames=1, place=(3, 5))
+    assert slice_3.image_caption == "DICOM, 120 × 90 pixels, slice 3 of 5"
+    assert slice_3.to_dict()["image"]["slice"] == 3
+    assert slice_3.to_dict()["image"]["slices"] == 5
+
+
 def test_json_holds_all_that_is_said_and_no_pixels(make_report):
     values = json.loads(json.dumps(make_report().to_dict()))
     assert values["intended_use"] == RESEARCH_ONLY
     assert values["created"] == "2026-11-28T12:30:00+00:00"
-    assert values["image"] == {"kind": "DICOM", "frame": 2, "frames": 3, "height": 90, "width": 120}
+    size = {"height": 90, "width": 120}
+    assert values["image"] == {"kind": "DICOM", "frame": 2, "frames": 3, "slice": None, "slices": None} | size
     assert values["finding_sets"][0]["lines"][0]["probability"] == 0.93
     assert values["heat_map"]["caption"].startswith("Grad-CAM heat map for Malignant (raw peak 0.4).")
     assert values["neighbours"][0]["source"] == "GlaS <b>"
