@@ -15,7 +15,7 @@ function checksView(box, { data, drawing, version, sentences, on }) {
     total: () => shown.length * BUTTONS,
     across: () => BUTTONS,
   });
-  let [result, shown, watching, awaited] = [null, [], 0, ""];
+  let [result, shown, watching, awaited, asked] = [null, [], 0, "", ""];
 
   const digits = new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 3 });
   // Decisions were once kept by the sentence as it was read.
@@ -61,7 +61,10 @@ function checksView(box, { data, drawing, version, sentences, on }) {
 
   async function show(name) {
     awaited = "";
-    result = await data.found(name);
+    asked = name;
+    const found = await data.found(name);
+    if (asked !== name) return; // another was asked for since, whose answer came first or is to come
+    result = found;
     moveSpokenKeys();
     for (const button of box.querySelectorAll("[data-found]")) button.ariaPressed = String(button.dataset.found === name);
     part(".mm-check-about").hidden = false;

@@ -19,6 +19,13 @@ AT = "http://checks.test/"  # never asked: the test answers
 BOX = "node => { const {x, y, width, height} = node.getBoundingClientRect(); return [x, y, width, height]; }"
 LONG = "a reason that needs several lines on a phone, as most of them do, and more than fits beside a picture"
 SCRIPT = """(sentences) => {
+  const waiting = {};
+  window.slow = (name) => {
+    waiting.name = name;
+    waiting.until = new Promise((come) => {
+      window.letItCome = () => come() ?? waiting.until;
+    });
+  };
   const suspect = (points) => ({
     key: `made ${points}`, score: 4 - points.length, flagged: true, reason: REASON,
     cases: points.map((point) => `case ${point}`), points,
@@ -32,7 +39,10 @@ SCRIPT = """(sentences) => {
   };
   const data = {
     checks: async () => state(),
-    found: async (name) => results[name],
+    found: async (name) => {
+      if (name === waiting.name) await waiting.until;
+      return results[name];
+    },
     records: async (points) => points.map(() => ({ modality: "ct" })),
     picture: () => "picture.svg",
     post: async (address, { column }) => {
@@ -115,3 +125,16 @@ def test_drift_that_is_looked_for_alone_is_shown_and_stays_beside_the_checks(pag
     page.locator("[data-found=made]").click()
     expect(page.locator(".mm-suspect")).to_have_count(3)
     expect(found).to_have_attribute("aria-pressed", "false")
+
+
+def test_the_check_that_was_pressed_last_is_shown_whichever_answer_comes_first(page):
+    page.get_by_role("button", name="Look for drift").click()
+    expect(page.locator(".mm-suspect")).to_have_count(1)
+    page.locator("[data-check=start]").click()
+    page.evaluate("slow('made')")
+    page.locator("[data-found=made]").click()  # its answer is on the way for as long as nobody lets it come
+    page.locator('[data-found="drift-acquired"]').click()
+    page.evaluate("letItCome()")
+    expect(page.locator('[data-found="drift-acquired"]')).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-found=made]")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(".mm-suspect")).to_have_count(1)
