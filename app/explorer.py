@@ -129,6 +129,14 @@ class Explorer(gr.Blocks):
         with speaking(self.language):
             return await self._process(block_fn, *given, **named)
 
+    async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: Any) -> list[Any]:
+        """Writes what a handler returned into the page's parts.
+
+        One that has several and names none of them, {}, changes nothing; Gradio would take it for a mistake.
+        """
+        nothing = len(block_fn.outputs) > 1 and isinstance(predictions, dict) and not predictions
+        return await super().postprocess_data(block_fn, gr.skip() if nothing else predictions, state)
+
     async def _process(self, block_fn: BlockFunction | int, *given: Any, **named: Any) -> dict[str, Any]:
         try:
             return await super().process_api(block_fn, *given, **named)

@@ -108,6 +108,17 @@ def test_of_several_studies_of_a_patient_one_is_chosen(services, pacs):
         assert page.query not in shown
 
 
+def test_while_no_study_is_chosen_of_several_nothing_happens(served, caplog):
+    client = Client(served, verbose=False)
+    asked = client.predict("Our PACS", "P", "", api_name="/classify_study")
+    assert "2024-01-02, CT, 3 images" in str(asked)
+    # The list that comes with the choices is empty and has changed.
+    client.predict("Our PACS", None, "", api_name="/classify_study_chosen")
+    answer = client.predict("Our PACS", STUDY, "", api_name="/classify_study_chosen")
+    assert any("CT" in str(each) for each in answer)
+    assert "incident" not in caplog.text
+
+
 def test_over_the_page_nothing_is_logged_and_no_other_address_is_asked(
     served, scripted_server, caplog, capfd, uploads
 ):
