@@ -92,7 +92,10 @@ class Scan:
                 vectors where the metric is cosine.
             positions: (queries, some), the nearest first; −1 behind all others where there are too few.
         """
-        return (1 - squared / 2 if self.metric == "cosine" else squared), positions
+        if self.metric == "cosine":  # 1 - squared / 2, without room for what is in between
+            squared *= -0.5
+            squared += 1
+        return squared, positions
 
     def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         values, positions = faiss.knn(queries, self.vectors, count, metric=_FAISS_METRIC[self.metric])

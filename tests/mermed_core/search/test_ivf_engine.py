@@ -116,6 +116,24 @@ def test_each_value_is_that_of_the_full_vector(engine, stored_in):
     assert recall(hits.positions, exact.search(queries, 10).positions) >= 0.97
 
 
+@pytest.mark.parametrize("stored_in", ["numbers", "codes of which some are gone"])
+def test_queries_of_other_numbers_find_the_same(engine, stored_in):
+    vectors, _, queries = made("cosine")
+    if engine.exact.scan.metric != "cosine":
+        pytest.skip("stored vectors have no distance")
+    gone = np.flatnonzero(np.arange(ROWS) % 7)
+    kept = (
+        vectors
+        if stored_in == "numbers"
+        else StoredVectors([Part(QuantisedVectors.encode(vectors), gone)], DIM)
+    )
+    lists = engine.lists if len(kept) == ROWS else Lists.build(kept)
+    searched = IvfEngine(FaissEngine.build(kept, on_gpu=False), lists, engine.settings)
+    wide = np.asfortranarray(queries, dtype=np.float64)
+    np.testing.assert_array_equal(searched.search(wide, 10).positions, searched.search(queries, 10).positions)
+    np.testing.assert_array_equal(searched.search(wide, 10).values, searched.search(queries, 10).values)
+
+
 def test_a_gpu_answers_what_is_not_filtered(engine, monkeypatch):
     queries = made(engine.exact.scan.metric)[2]
     monkeypatch.setattr(engine.exact, "on_gpu", True)
