@@ -4,7 +4,12 @@ function createStrip(list, { ask, onPick, name }) {
 
   async function fill(button) {
     const answer = await ask({ visit, stack: Number(button.dataset.stack), position: Number(button.dataset.start), thumbnail: true });
-    if (!answer.ok || !button.isConnected) return;
+    if (!button.isConnected) return;
+    if (answer.status === 422) { // a file that cannot be read: why stands here too
+      button.title = button.ariaLabel = `${button.title}: ${await answer.text()}`;
+      return button.prepend(Object.assign(document.createElement("em"), { textContent: "!" }));
+    }
+    if (!answer.ok) return;
     const image = new Image();
     image.alt = "";
     image.onload = () => URL.revokeObjectURL(image.src);

@@ -102,7 +102,7 @@ VIEWER_SCRIPT = {
     "saw": "The model saw: {}.",
     "looking": "You look at another view than the model saw.",
     "whole": "the whole picture",
-    "covered": "text blackened",
+    "covered": "parts blackened",
     "gone": "The picture is no longer held for you. Open the file again.",
     "reduced": "shown at {} % of its size",
     "file": "{}, {} pictures",

@@ -187,11 +187,18 @@ class GreyValues:
 
 
 def _like(curve: np.ndarray, low: float, step: float) -> Window:
-    """Returns the window that begins and ends where a curve, which rises, does."""
+    """Returns the window that begins and ends where a curve, which rises, does.
+
+    One that does not reach black or white is carried on as straight as it is.
+    """
     if len(curve) < 3:
         return Window(low, max(step, 1e-9))
     values = curve[1:]
     first = int(np.searchsorted(values > values.min(), True))
     last = int(np.searchsorted(values >= values.max(), True))
     begin, end = low + step * max(0, first - 1), low + step * min(last, len(values) - 1)
+    dark, bright = float(values.min()), float(values.max())
+    if bright > dark:
+        a_grey = (end - begin) / (bright - dark)
+        begin, end = begin - a_grey * dark, end + a_grey * (255 - bright)
     return Window((begin + end) / 2, max(end - begin, step))

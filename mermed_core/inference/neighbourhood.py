@@ -31,10 +31,19 @@ class Vote:
 
     @property
     def disagrees(self) -> bool:
-        """Whether most of the cases with a vote, and at least three, have another class than the answer."""
-        voters = sum(self.counts.values())
+        """Whether three cases or more have a class that is not the answer, and clearly more than have that.
+
+        Clearly: they are most of those with a vote, or at least twice as many.
+        """
         first = next(iter(self.counts.values()), 0)
-        return first >= _FEWEST_VOTERS and 2 * first > voters and next(iter(self.counts)) != self.answer
+        if first < _FEWEST_VOTERS or next(iter(self.counts)) == self.answer:
+            return False
+        return self.by_majority or first >= 2 * self.counts.get(self.answer, 0)
+
+    @property
+    def by_majority(self) -> bool:
+        """Whether most of the cases with a vote have the most frequent class."""
+        return 2 * next(iter(self.counts.values()), 0) > sum(self.counts.values())
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,9 @@ def _doubt(predictor: Predictor, voted: Vote) -> str:
     answer, most = (
         wording.class_name(metrics, voted.task, label) for label in (voted.answer, next(iter(voted.counts)))
     )
-    return neighbour_wording.disagreement(answer, most)
+    if voted.by_majority:
+        return neighbour_wording.disagreement(answer, most)
+    return neighbour_wording.outvoted(answer, most)
 
 
 def contrast(predictor: Predictor, embedding: Embedding, task: str, label: str, count: int) -> Contrast:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -74,6 +75,9 @@ def test_what_can_be_read_is_shown_where_the_first_of_several_files_is_damaged(p
     expect(page.locator("#classify-notice .mm-error")).to_contain_text("damaged")
     expect(page.locator("#classify-notice .mm-before")).to_be_visible()  # the answer is of another picture
     expect(page.locator(".mm-look-wait")).to_contain_text("damaged")
+    damaged = page.locator(".mm-strip button[aria-pressed=true]")
+    expect(damaged).to_have_text("!")
+    expect(damaged).to_have_attribute("aria-label", re.compile("^a.png: .+ is damaged"))
     expect(page.locator(".mm-look-wait")).to_have_css("background-color", "rgb(0, 0, 0)")
     strip.nth(1).click()
     expect(page.locator("#classify-notice .mm-error")).to_be_hidden()

@@ -232,7 +232,7 @@ def test_text_in_the_picture_is_outlined_and_blackened_on_demand(page, tmp_path)
     expect(page.locator(".mm-text")).to_contain_text("may name the patient")
     expect(page.locator(".mm-marks i").first).to_be_visible()
     page.get_by_role("button", name="Blacken it").click()
-    expect(saw(page)).to_contain_text("text blackened", timeout=90_000)
+    expect(saw(page)).to_contain_text("parts blackened", timeout=90_000)
     expect(page.locator(".mm-text")).to_be_hidden()
     expect(page.locator("#classify-notice")).to_contain_text("blackened")
     assert grey_at(page, 40 / 600, 22 / 600) == 0
@@ -250,7 +250,7 @@ def test_what_was_not_found_is_blackened_by_hand_and_the_model_sees_it_black(pag
     expect(page.locator(".mm-region")).to_be_hidden()
     assert grey_at(page, 0.5, 0.5) == 0
     page.get_by_role("button", name="Analyse this view").click()
-    expect(saw(page)).to_contain_text("text blackened")
+    expect(saw(page)).to_contain_text("parts blackened")
     expect(page.locator("#classify-notice")).to_contain_text("One part of the picture was blackened")
 
 

@@ -130,6 +130,16 @@ def disagreement(answer: str, voted: str) -> str:
     )
 
 
+def outvoted(answer: str, voted: str) -> str:
+    """Says that of the nearest cases clearly more have another label than the classifier's answer."""
+    return say(
+        "The classifier puts {answer} first, but many more of the nearest cases are {voted}. Trust neither "
+        "alone.",
+        answer=answer,
+        voted=voted,
+    )
+
+
 def none_near(best: float, usual: float) -> str:
     """Says that the nearest cases are not near."""
     return say(

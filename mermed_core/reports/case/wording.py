@@ -48,7 +48,7 @@ COARSE_MAP = "A rough guide to what drove the score, not an outline of the findi
 FAINT_PEAK = 1e-3
 _UNMOVED = 0.02  # a probability that goes by less stays, as it is said
 _NEARLY_PERFECT = 0.995  # with two decimals such an AUROC would be one without an interval
-_TURNED = 2  # further changes that turn an answer are counted instead
+_TURNED = 3  # changes that put a class first are named; more are counted
 _NAMED = 4  # more possible classes are counted instead
 
 
@@ -216,7 +216,7 @@ def unlike(modality: str, shown_region: str, *, chosen_by: str = "") -> str:
         return said
     # Of a heart "most likely the ovary" would be a claim: regions are told apart, not recognised.
     nearest = say(
-        "Of the parts of the body that the model knows, the {region} is nearest.", region=shown_region
+        "Of the parts of the body that the model knows, it is nearest to the {region}.", region=shown_region
     )
     return f"{said} {nearest}"
 
@@ -335,12 +335,19 @@ def second_look(name: str, low: float, high: float, copies: int, turned: Sequenc
         )
     if not turned:
         return spread
+    changes_of: dict[str, list[str]] = {}
+    for change, other in turned:
+        changes_of.setdefault(other, []).append(in_readers_words(change))
     which = "; ".join(
-        say("with {change}, {other} comes first", change=in_readers_words(change), other=other)
-        for change, other in turned[:_TURNED]
+        say(
+            "{other} comes first under {count} of them ({changes})",
+            other=other,
+            count=len(changes),
+            changes=", ".join([*changes[:_TURNED], *["…"][: len(changes) - _TURNED]]),
+        )
+        for other, changes in changes_of.items()
     )
-    more = say("; so do {count} more", count=len(turned) - _TURNED) if len(turned) > _TURNED else ""
-    return f"{spread} {which[:1].upper()}{which[1:]}{more}."
+    return f"{spread} {which}."
 
 
 def map_check(shuffled: float, before: float, after: float, *, like_shuffled: bool) -> str:
@@ -359,7 +366,7 @@ def map_check(shuffled: float, before: float, after: float, *, like_shuffled: bo
     return say(
         "Drawn again with the weights of the finding shuffled, the map {verdict} (rank correlation "
         "{shuffled:.2f}; 1 is the same map). With its hottest tenth blurred, the probability {change}.",
-        shuffled=shuffled,
+        shuffled=round(shuffled, 2) + 0.0,  # no "-0.00"
         verdict=verdict,
         change=_change(before, after),
     )

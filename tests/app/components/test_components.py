@@ -304,13 +304,13 @@ def test_an_image_unlike_what_the_findings_were_learned_on_gets_modality_and_reg
     assert findings.none_given(analysis(*DRUSEN)) == ""
     html = modality.modality_card(unlike, None)
     assert "This looks like OCT, but unlike the images that the findings were learned on. No findings" in html
-    assert "Of the parts of the body that the model knows, the macula is nearest." in html
+    assert "Of the parts of the body that the model knows, it is nearest to the macula." in html
     assert "mm-body-part" not in html  # it is not said to show the macula
     assert "97%" in html
     assert "Because." in html
     assert "mm-unknown" not in html
     assert "Read as CT, set by you, but unlike" in modality.modality_card(unlike, "ct")
-    assert "is nearest" not in modality.modality_card(analysis(familiarity=UNLIKE), None)
+    assert "is nearest to" not in modality.modality_card(analysis(familiarity=UNLIKE), None)
 
 
 @pytest.mark.parametrize(

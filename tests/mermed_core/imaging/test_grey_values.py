@@ -102,3 +102,11 @@ def test_the_window_that_a_person_begins_with_is_about_what_is_shown():
     low, high = np.percentile(VALUES - 1024.0, (0.5, 99.5))
     assert abs(window.centre - window.width / 2 - low) < 20
     assert abs(window.centre + window.width / 2 - high) < 20
+
+
+@pytest.mark.parametrize("most", [90, 255])
+def test_bytes_that_are_shown_as_they_are_begin_with_the_window_that_leaves_them_so(most):
+    values = np.arange(most + 1, dtype=np.uint8).reshape(1, -1)
+    found = GreyValues.of(Values(values.astype(float), lambda known: known.astype(np.uint8)))
+    assert (found.start.centre, found.start.width) == (127.5, 255)
+    np.testing.assert_array_equal(found.shown(found.start, False), found.shown(None, False))

@@ -3,7 +3,15 @@ from dataclasses import replace
 import pytest
 
 from mermed_core.data.phantoms import FINDINGS, draw_phantom
-from mermed_core.inference.neighbourhood import Vote, contrast, doubts, in_words, none_similar, votes
+from mermed_core.inference.neighbourhood import (
+    Vote,
+    _doubt,
+    contrast,
+    doubts,
+    in_words,
+    none_similar,
+    votes,
+)
 from mermed_core.inference.predictor import MedicalImage
 from mermed_core.records import Case, Finding, Neighbour
 
@@ -70,6 +78,29 @@ def test_where_no_case_is_similar_every_finding_is_a_guess(predictor, embedded):
 )
 def test_only_a_clear_majority_of_three_disagrees(counts, disagrees):
     assert Vote("set", "a", counts, 8).disagrees == disagrees
+
+
+@pytest.mark.parametrize(
+    ("counts", "disagrees"),
+    [
+        ({"b": 4, "c": 2, "a": 1, "d": 1}, True),
+        ({"b": 3, "c": 3, "d": 2}, True),
+        ({"b": 3, "a": 2, "c": 2}, False),
+        ({"a": 4, "b": 2, "c": 2}, False),
+        ({"b": 2, "c": 2, "d": 2, "e": 2}, False),
+    ],
+)
+def test_without_a_majority_twice_as_many_disagree(counts, disagrees):
+    voted = Vote("set", "a", counts, 8)
+    assert voted.disagrees == disagrees
+    assert not voted.by_majority
+
+
+def test_where_no_class_has_most_of_the_votes_none_is_said_to(predictor, embedded):
+    ours = predictor.heads.get("phantom_ct")
+    voted = Vote("phantom_ct", ours.classes[0], {ours.classes[1]: 4, "c": 2, "d": 2}, 8)
+    assert "many more of the nearest cases" in _doubt(predictor, voted)
+    assert "most of the nearest cases" in _doubt(predictor, replace(voted, counts={ours.classes[1]: 5}))
 
 
 def test_the_contrast_is_of_one_class_and_of_the_others_nearest_first(predictor, embedded):

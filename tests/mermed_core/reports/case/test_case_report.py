@@ -24,7 +24,7 @@ def test_unlike_and_unknown_images_are_said_to_be_so(make_report):
     analysis = make_report().analysis
     unlike = make_report(analysis=replace(analysis, familiarity=Familiarity.UNLIKE))
     assert unlike.familiarity[0].startswith("This looks like pathology, but unlike")
-    assert unlike.familiarity[0].endswith("the colon is nearest.")
+    assert unlike.familiarity[0].endswith("it is nearest to the colon.")
     assert unlike.region == ""
     unknown = make_report(analysis=replace(analysis, familiarity=Familiarity.UNKNOWN), chosen="ct")
     assert unknown.modality == UNKNOWN_IMAGE
@@ -80,7 +80,7 @@ def test_what_trying_the_answer_gave_is_in_the_report_where_it_was_tried(make_re
     tried = make_report(looks=LOOKS, map_trial=MapTrial(0.1, 0.93, 0.4, False))
     values = json.loads(json.dumps(tried.to_dict()))
     assert values["second_look"][0]["said"].startswith(f"{STABLE} Malignant gets 81% to 95% under 7")
-    assert "With darker, Stroma comes first" in values["second_look"][1]["said"]
+    assert "Stroma comes first under 1 of them (darker)" in values["second_look"][1]["said"]
     assert values["second_look"][1]["stable"] is False
     assert values["heat_map"]["trial"]["after"] == 0.4
     assert tried.heat_caption.endswith("the probability goes from 93% to 40%.")

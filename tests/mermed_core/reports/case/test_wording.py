@@ -71,6 +71,19 @@ def test_a_probability_that_stays_is_said_once():
     assert "the probability goes from 93% to 4%." in map_check(0.4, 0.93, 0.04, like_shuffled=False)
 
 
+def test_a_correlation_that_rounds_to_nothing_has_no_sign():
+    assert "(rank correlation 0.00;" in map_check(-0.004, 0.9, 0.2, like_shuffled=False)
+    assert "(rank correlation -0.01;" in map_check(-0.006, 0.9, 0.2, like_shuffled=False)
+
+
+def test_a_class_that_several_changes_put_first_is_named_once_with_them():
+    turned = (("brighter", "Normal"), ("darker", "Drusen"), *((f"change {i}", "Normal") for i in range(3)))
+    assert second_look("Oedema", 0.1, 0.6, 8, turned).endswith(
+        " Normal comes first under 4 of them (brighter, change 0, change 1, …); "
+        "Drusen comes first under 1 of them (darker)."
+    )
+
+
 def test_what_is_left_over_is_no_region_of_the_body():
     assert region("other tissue", "pathology") == ""
     assert region("chest", "cxr") == ""
