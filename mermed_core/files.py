@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -59,17 +59,54 @@ def write_folder(target: Path) -> Iterator[Path]:
     """
     target = target.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in target.parent.glob(f".{target.name}.*.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    remove_leftovers(target)
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     staging.chmod(0o755)  # mkdtemp makes it private; ours is as readable as any folder
+    with _lock(staging):
+        try:
+            yield staging
+            flush_tree(staging)
+            _put(staging, target)
+            _flush(target.parent)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Removes what killed writes of a folder left beside it: half of a new one, or all of an old one.
+
+    What a process still writes stays.
+    """
+    target = target.absolute()
+    for leftover in target.parent.glob(f".{target.name}.*.partial"):
+        with suppress(FileNotFoundError), _lock(leftover) as nobody_writes:  # another may remove it meanwhile
+            if nobody_writes:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Holds a folder for as long as the block lasts or the process lives; yields False where another does."""
+    if sys.platform == "win32":  # which has no such locks
+        yield True
+        return
+    held = os.open(folder, os.O_RDONLY)
     try:
-        yield staging
-        flush_tree(staging)
-        _put(staging, target)
-        _flush(target.parent)
+        yield _locked(held)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        os.close(held)
+
+
+def _locked(held: int) -> bool:
+    import fcntl  # not on Windows
+
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a disk without locks: as if nobody else wrote
+        return True
+    return True
 
 
 @contextmanager

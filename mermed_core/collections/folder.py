@@ -31,7 +31,7 @@ from mermed_core.collections.stated import (
     unfit,
 )
 from mermed_core.errors import CollectionError
-from mermed_core.files import flush_tree, one_at_a_time, write_json
+from mermed_core.files import flush_tree, one_at_a_time, remove_leftovers, write_json
 from mermed_core.search.quantised import QuantisedVectors, StoredVectors
 from mermed_core.search.stored import LOCK, index_files
 
@@ -255,6 +255,9 @@ def changing(folder: Path) -> Iterator[FolderChange]:
     with one_at_a_time(folder / LOCK):
         opened = open_folder(folder)
         sweep(folder, opened.stated)  # what a writer left that was killed
+        remove_leftovers(
+            folder
+        )  # what a build or a migration left, which may be a whole collection of before
         yield FolderChange(folder, opened)
 
 

@@ -22,7 +22,7 @@ from mermed_core.collections.sources import source_facts
 from mermed_core.collections.stated import FORMAT, MANIFEST, StatedBroken, damaged
 from mermed_core.collections.store import load_collection, write_whole
 from mermed_core.errors import CollectionError
-from mermed_core.files import checksum, write_folder
+from mermed_core.files import checksum, remove_leftovers, write_folder
 from mermed_core.search.quantised import QuantisedVectors
 
 _RECORDS, _VECTORS, _MAP, _THUMBNAILS = "records.parquet", "vectors.npz", "map.npz", "thumbnails.parquet"
@@ -35,6 +35,7 @@ def migrate_collection(folder: Path) -> Collection:
     Raises:
         CollectionError: the folder holds no collection of format 2, or a damaged one.
     """
+    remove_leftovers(folder)  # also where this one is migrated already: the old one lies beside it then
     stated = _read_manifest(folder)
     try:
         table = _plain(pq.read_table(folder / _RECORDS))

@@ -69,7 +69,7 @@ def grouping_notes(records: pd.DataFrame | CaseColumns, rows: np.ndarray | None 
     if not count:
         return ()
     return (
-        f"Cases are grouped by modality, which of {count:,} of them is the model's own answer and stated by "
+        f"Cases are grouped by modality; of {count:,} of them it is the model's own answer and stated by "
         "nobody.",
     )
 

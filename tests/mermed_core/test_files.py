@@ -106,6 +106,32 @@ def test_killed_in_the_middle_the_old_folder_stays_and_the_next_write_sweeps_up(
     assert list(tmp_path.iterdir()) == [target]
 
 
+@pytest.mark.timeout(60)
+def test_what_another_process_still_writes_is_not_swept_up(tmp_path):
+    target = tmp_path / "model"
+    program = textwrap.dedent(f"""
+        from pathlib import Path
+        from mermed_core.files import write_folder
+        with write_folder(Path({str(target)!r})) as staging:
+            print("writing", flush=True)
+            input()
+            (staging / "a").write_text("last")
+    """)
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other as process:
+        assert process.stdout
+        assert process.stdout.readline() == "writing\n"
+        with write_folder(target) as staging:
+            (staging / "a").write_text("first")
+        assert (target / "a").read_text() == "first"
+        process.communicate("go on\n")
+    assert process.returncode == 0
+    assert (target / "a").read_text() == "last"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_the_bundled_model_and_collection_are_where_files_says():
     assert (BUNDLED_MODEL / "config.json").is_file()
     assert (BUNDLED_COLLECTION / "manifest.json").is_file()

@@ -25,10 +25,12 @@ from mermed_core.collections import changes, store
 from mermed_core.collections.annotations import read_annotations, tag_cases
 from mermed_core.collections.changes import add_cases, compact, remove_cases
 from mermed_core.collections.collection import Description
-from mermed_core.collections.folder import verify_folder
+from mermed_core.collections.folder import open_folder, verify_folder
+from mermed_core.collections.migration import migrate_collection
 from mermed_core.collections.store import load_collection, write_collection
 from mermed_core.data.manifest import Manifest
 from mermed_core.errors import CollectionError
+from mermed_core.files import checksum, write_json
 from mermed_core.models.embedder import Embeddings
 from mermed_core.models.retrieval_space import RetrievalSpace
 from mermed_core.search import stored
@@ -83,6 +85,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "add": add,
     "remove": lambda folder: remove_cases(folder, groups=[PATIENT]),
     "compact": compact,
+    "migrate": migrate_collection,
 }
 
 
@@ -142,7 +145,7 @@ def content(folder: Path) -> list[tuple[str, bytes, bytes | None]]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("change", list(CHANGES))
+@pytest.mark.parametrize("change", [name for name in CHANGES if name != "migrate"])
 def test_killed_at_a_step_the_old_state_or_the_new_is_there(context, original, tmp_path, monkeypatch, change):
     monkeypatch.setattr(stored, "FLAT", 1000)
     if change == "compact":
@@ -173,6 +176,72 @@ def test_killed_at_a_step_the_old_state_or_the_new_is_there(context, original, t
         assert content(place) == states[1]
         assert not list(place.parent.rglob(".*.partial"))
     assert 0 in left
+
+
+@pytest.mark.timeout(180)
+def test_killed_while_it_migrates_the_old_format_or_todays_is_there(context, original, tmp_path, monkeypatch):
+    """And of a patient who is removed afterwards nothing is left beside it: the old collection was whole."""
+    monkeypatch.setattr(stored, "FLAT", 1000)
+    write_format_2(tmp_path / "before" / "large", original)
+    before = files(tmp_path / "before" / "large")
+    whole = shutil.copytree(tmp_path / "before", tmp_path / "whole") / "large"
+    assert ended(context, "migrate", whole, 0) == 0
+    after = files(whole)
+    steps = int((tmp_path / "whole" / "steps").read_text())
+    left = set()
+    for last in sorted({1, *np.linspace(2, steps, 6).astype(int).tolist(), steps - 1}):
+        place = shutil.copytree(tmp_path / "before", tmp_path / str(last)) / "large"
+        assert ended(context, "migrate", place, last) == -signal.SIGKILL
+        found = files(place)
+        assert found in (before, after)
+        left.add(found == after)
+        with contextlib.suppress(*[CollectionError] * (found == after)):  # it is of today's format already
+            small_again("migrate", place, monkeypatch)
+        assert files(place) == after
+        assert list(place.parent.iterdir()) == [place]
+    assert left == {True, False}
+
+
+def test_what_a_killed_migration_left_beside_goes_before_a_patient_does(
+    context, original, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stored, "FLAT", 1000)
+    place = write_format_2(tmp_path / "large", original)
+    assert ended(context, "migrate", place, 0) == 0
+    steps = int((tmp_path / "steps").read_text())
+    shutil.rmtree(place)
+    write_format_2(place, original)
+    last = steps - len(list(place.iterdir()))  # the old one has stepped aside, none of its files is gone yet
+    assert ended(context, "migrate", place, last) == -signal.SIGKILL
+    (left,) = tmp_path.glob(".large.*.partial")
+    assert PATIENT.encode() in b"".join(path.read_bytes() for path in left.iterdir())
+    small_again("remove", place, monkeypatch)
+    assert not left.exists()
+
+
+def write_format_2(folder: Path, today: Path) -> Path:
+    """Writes a collection as versions before format 3 did, records uncompressed."""
+    collection, opened = load_collection(today), open_folder(today)
+    folder.mkdir(parents=True)
+    table = pa.Table.from_pandas(collection.records, preserve_index=False)
+    pq.write_table(table, folder / "records.parquet", compression="none")
+    parts = [segment.vectors() for segment in opened.segments]
+    codes = np.concatenate([part.codes for part in parts])
+    np.savez(folder / "vectors.npz", codes=codes, lowest=parts[0].lowest, step=parts[0].step)
+    np.savez(folder / "map.npz", coordinates=collection.coordinates)
+    pictures = pa.array([collection.thumbnail_at(row) for row in range(len(table))], pa.binary())
+    pq.write_table(pa.table({"thumbnail": pictures}), folder / "thumbnails.parquet")
+    sums = {path.name: checksum(path) for path in folder.iterdir()}
+    stated = {"format": 2, "name": "Old", "text": "", "synthetic": False, "sources": {}, "checksums": sums}
+    stated |= {"fingerprint": collection.fingerprint, "broken": {}, "left_out": {}}
+    write_json(folder / "manifest.json", stated)
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Returns what is in a folder, but for an index, which is built anew where it is missing."""
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found if "index-" not in path.name}
 
 
 def small_again(change: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from mermed_core.data.validation import BY_FILE, BY_MODEL, TOLD_BY
 from mermed_core.languages.say import in_readers_words, speaking
 
 COUNT = 160
-SAID = "Cases are grouped by modality, which of {} of them is the model's own answer and stated by nobody."
+SAID = "Cases are grouped by modality; of {} of them it is the model's own answer and stated by nobody."
 BY_MODALITY = {"labels", "outliers", "pictures", "regions", "drift", "confounding"}
 
 
