@@ -81,11 +81,11 @@ def run(options: argparse.Namespace) -> None:
 
 def make_server(tools: "AgentTools") -> "MCPServer":
     """Returns the server that offers the tools."""
-    from mcp.server.mcpserver import Image, MCPServer
+    from mcp.server.mcpserver import Image
 
     import mermed_core
 
-    server = MCPServer(
+    server = _server_class()(
         "mermed", instructions=_INSTRUCTIONS, version=mermed_core.__version__, log_level="WARNING"
     )
 
@@ -103,6 +103,28 @@ def make_server(tools: "AgentTools") -> "MCPServer":
     for name, tool in offered.items():
         server.tool(name, description=_TOLD[name], structured_output=False)(_in_sentences(tool, name))
     return server
+
+
+def _server_class() -> "type[MCPServer]":
+    """Returns a server that calls arguments wrong in a sentence: the library's repeats parts of the image."""
+    from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver.exceptions import ToolError
+    from pydantic import ValidationError
+
+    class Server(MCPServer):
+        async def call_tool(self, name: str, *given: Any, **named: Any) -> Any:
+            try:
+                return await super().call_tool(name, *given, **named)
+            except ToolError as error:
+                if not isinstance(error.__cause__, ValidationError):
+                    raise
+                wrong = [
+                    f"{'.'.join(map(str, each['loc']))} ({each['msg'].lower()})"
+                    for each in error.__cause__.errors(include_url=False, include_input=False)
+                ]
+            raise ToolError(f"'{name}' cannot be asked so; wrong or missing: {', '.join(wrong)}.")
+
+    return Server
 
 
 def _in_sentences(tool: Callable[..., Any], name: str) -> Callable[..., Any]:

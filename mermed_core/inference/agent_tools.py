@@ -1,5 +1,7 @@
 """What an agent may ask: one object of plain values for each question, in which abstaining is an answer.
 
+Each says its `status`, and `abstained_because`, which is "" where there is an answer.
+
 An image comes as base64, or as a path where the host allows its folder. Nothing of it is kept.
 """
 
@@ -18,10 +20,11 @@ from mermed_core.errors import CollectionError, ImageError, UnsupportedFormatErr
 from mermed_core.imaging.overlay import fitted, laid_over
 from mermed_core.imaging.reader import MedicalImage
 from mermed_core.inference.following import FollowingPredictor
+from mermed_core.inference.map_check import map_warnings
 from mermed_core.inference.predictor import Predictor
 from mermed_core.inference.refinement import Marks
 from mermed_core.modalities import modality_key
-from mermed_core.records import RESEARCH_ONLY, Analysis, Embedding, Familiarity, Neighbour, Saliency
+from mermed_core.records import RESEARCH_ONLY, Embedding, Familiarity, Neighbour, Saliency
 from mermed_core.reports.case import wording
 from mermed_core.search.filters import Filter
 
@@ -56,7 +59,8 @@ class AgentTools:
             neighbours: how many similar cases.
         """
         analysis = self._predictor.analyse(self._read(image, path), neighbours=_bounded(neighbours))
-        return {**_status(analysis), **analysis.to_dict(), "use": RESEARCH_ONLY}
+        reason = _REASONS.get(analysis.familiarity, "")
+        return {**_status(reason), **analysis.to_dict(), "use": RESEARCH_ONLY}
 
     def similar(
         self,
@@ -90,8 +94,7 @@ class AgentTools:
         best = max((hit.similarity for hit in hits), default=-1.0)
         near = best >= collection.usual_similarity
         return {
-            "status": ANSWERED if near else ABSTAINED,
-            "reason": "" if near else "no_similar_case",
+            **_status("" if near else "no_similar_case"),
             "usual_similarity": collection.usual_similarity,
             "cases": [_case(hit, collection) for hit in hits],
             "exact": hits.exact,
@@ -118,17 +121,17 @@ class AgentTools:
         analysis = self._predictor.analyse(embedding, neighbours=0)
         if label_set not in {finding.task for finding in analysis.findings}:
             reason = _REASONS.get(analysis.familiarity, "label_set_not_for_this_image")
-            return {"status": ABSTAINED, "reason": reason, "use": RESEARCH_ONLY}, None
+            return {**_status(reason), "use": RESEARCH_ONLY}, None
         saliency = self._predictor.explain(read, task=label_set, label=label, embedding=embedding)
         faint = saliency.peak < wording.FAINT_PEAK
         said = {
-            "status": ABSTAINED if faint else ANSWERED,
-            "reason": "map_too_faint_to_mean_anything" if faint else "",
+            **_status("map_too_faint_to_mean_anything" if faint else ""),
             "label_set": label_set,
             "label": label,
             "method": saliency.method,
             "peak": saliency.peak,
             "hottest": _hottest(saliency),
+            "warnings": list(map_warnings(saliency.heat)),
             "use": RESEARCH_ONLY,
         }
         return said, _overlay(read, saliency)
@@ -158,8 +161,7 @@ class AgentTools:
         collection = self._predictor.collection
         usual = collection.usual_similarity if collection else None
         return {
-            "status": ANSWERED if known else ABSTAINED,
-            "reason": "" if known else _REASONS[Familiarity.UNKNOWN],
+            **_status("" if known else _REASONS[Familiarity.UNKNOWN]),
             "similarity": similarity,
             "usual_similarity": usual,
             "as_near_as_known_cases_are": None if usual is None else similarity >= usual,
@@ -176,6 +178,7 @@ class AgentTools:
         facts = {str(name): collection.source(str(name)) for name in collection.values("source")}
         counts = {str(name): int(n) for name, n in collection.records["source"].value_counts().items()}
         return {
+            **_status(),
             "name": collection.name,
             "description": collection.description,
             "cases": len(collection),
@@ -191,6 +194,7 @@ class AgentTools:
             "usual_similarity": collection.usual_similarity,
             "label_sets": {each.task: list(each.classes) for each in self._predictor.tasks},
             "model": self._predictor.model_name,
+            "use": RESEARCH_ONLY,
         }
 
     @property
@@ -242,9 +246,8 @@ def _decoded(image: str) -> bytes:
         raise ImageError("The image is not base64. Send the bytes of the file in base64.") from error
 
 
-def _status(analysis: Analysis) -> dict[str, str]:
-    """Returns whether there is an answer, and why there is none."""
-    reason = _REASONS.get(analysis.familiarity, "")
+def _status(reason: str = "") -> dict[str, str]:
+    """Returns whether there is an answer, and why there is none, "" for no reason."""
     return {"status": ABSTAINED if reason else ANSWERED, "abstained_because": reason}
 
 

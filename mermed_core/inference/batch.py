@@ -85,17 +85,20 @@ class Pace:
         done: files so far, with a share for a file that is under way.
         began: when it began, in seconds of a clock that never goes back.
         stopping: whoever waits for it wants no more.
+        refused: how many of the files so far.
     """
 
     total: int
     done: float = 0
     began: float = field(default_factory=time.monotonic)
     stopping: bool = False
+    refused: int = 0
 
     def count(self, row: BatchRow) -> None:
         """Counts a row; those of one file come one after the other."""
         begun = math.ceil(self.done) - 1 if self.done % 1 else self.done
         self.done = begun + row.done
+        self.refused += bool(row.problem)
 
     @property
     def rate(self) -> float:
@@ -104,8 +107,11 @@ class Pace:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds that the rest will take at this rate, None before the first file."""
-        return (self.total - self.done) / self.rate if self.done else None
+        """Seconds that the rest will take at this rate, None before the first file that was not refused.
+
+        Those that are refused are refused at once, which says nothing of the rest.
+        """
+        return (self.total - self.done) / self.rate if self.done > self.refused else None
 
 
 def files_of(path: Path) -> list[File]:

@@ -54,6 +54,7 @@ def test_a_client_in_another_process_gets_answers(model_folder, collection_folde
         ("explain", {"label_set": "none", "label": "x", "image": data}),
         ("analyse", {"path": str(ROOT / "README.md")}),
         ("analyse", {"image": base64.b64encode(b"%PDF-1.7").decode()}),
+        ("explain", {"image": data, "label": 5}),
     ]
     tools, answers = _apart(_asked([*served, "--allow", str(picture.parent)], calls))
     assert tools == ["analyse", "similar", "explain", "compare", "collection_stats"]
@@ -64,7 +65,12 @@ def test_a_client_in_another_process_gets_answers(model_folder, collection_folde
     assert said[3]["similarity"] == pytest.approx(1, abs=1e-4)
     assert said[4]["cases"] > 0
     assert said[5]["status"] == "abstained"
-    for answer, words in ((answers[6], "may be read"), (answers[7], "PDF")):
+    assert all("abstained_because" in each for each in said)
+    wrong = answers[8].content[0].text
+    assert "label_set (field required), label (input should be a valid string)" in wrong
+    assert data[:8] not in wrong
+    assert data[-8:] not in wrong
+    for answer, words in ((answers[6], "may be read"), (answers[7], "PDF"), (answers[8], "cannot be asked")):
         assert answer.is_error
         assert words in answer.content[0].text
         assert "Traceback" not in answer.content[0].text

@@ -49,7 +49,7 @@ def test_status_follows_what_the_model_knows(tools, predictor, fundus, monkeypat
         said = tools.analyse(fundus)
         assert (said["status"], said["abstained_because"]) == (ABSTAINED, reason)
         said, overlay = tools.explain("fundus", "x", fundus)
-        assert (said["status"], said["reason"], overlay) == (ABSTAINED, reason, None)
+        assert (said["status"], said["abstained_because"], overlay) == (ABSTAINED, reason, None)
 
 
 def test_a_modality_that_is_none_is_a_mistake_and_no_abstaining(tools, fundus):
@@ -69,15 +69,17 @@ def test_similar_cases_take_marks_and_say_where_none_is_near(tools, predictor, m
     assert {case["modality"] for case in only["cases"]} == {"oct"}
     monkeypatch.setitem(vars(predictor.collection), "usual_similarity", 1.1)
     far = tools.similar(case_id=case_id)
-    assert (far["status"], far["reason"]) == (ABSTAINED, "no_similar_case")
+    assert (far["status"], far["abstained_because"]) == (ABSTAINED, "no_similar_case")
 
 
-def test_an_explanation_has_a_picture_and_a_place(tools, predictor, fundus):
+def test_an_explanation_has_a_picture_and_a_place(tools, predictor, fundus, monkeypatch):
     analysis = predictor.analyse(predictor.read(base64.b64decode(fundus)))
     if not analysis.findings:
         pytest.skip("the tiny model knows nothing of it")
     first = analysis.findings[0]
+    monkeypatch.setattr("mermed_core.inference.agent_tools.map_warnings", lambda heat: ("It is flat.",))
     said, overlay = tools.explain(first.task, first.label, fundus)
+    assert said["warnings"] == ["It is flat."]
     assert said["hottest"]["where"].split()[0] in ("upper", "middle", "lower")
     assert Image.open(io.BytesIO(overlay)).size == (64, 64)
 
@@ -96,6 +98,7 @@ def test_the_collection_is_counted(tools, predictor):
     assert sum(said["modalities"].values()) == said["cases"] == len(predictor.collection)
     assert sum(each["cases"] for each in said["sources"].values()) == said["cases"]
     assert said["of_patients"] is False
+    assert (said["status"], said["abstained_because"]) == (ANSWERED, "")
 
 
 def test_paths_are_read_only_where_the_host_allows(predictor, tmp_path):

@@ -113,6 +113,11 @@ def test_the_pace_says_how_long_the_rest_takes(monkeypatch):
     monkeypatch.setattr("mermed_core.inference.batch.time.monotonic", lambda: now[0])
     pace = Pace(10, began=100.0)
     assert pace.seconds_left is None
+    now[0] = 100.02
+    for name in ("a.txt", "b.txt"):
+        pace.count(BatchRow(name, None, "This is no image."))
+    assert (pace.done, pace.seconds_left) == (2, None)
+    pace.refused = 0
     now[0], pace.done = 104.0, 2
     assert pace.rate == pytest.approx(0.5)
     assert pace.seconds_left == pytest.approx(16)
