@@ -35,6 +35,9 @@ _STYLES = (
     "static/page_whole",
 )
 _CHUNK = 1000  # records of a file, and pictures of a folder
+_NEAREST = 8  # cases that an opened one is shown with
+_MOST_WITH_NEAREST = 100_000  # cases; of more their numbers would be a large file
+_NO_POINT = np.iinfo(np.uint32).max
 _MOST_CHUNKS = 100  # of records that are read when the page opens; of more each when it is needed
 
 
@@ -53,12 +56,14 @@ def write_static(
         OccupiedError: the folder holds something other than such a page.
     """
     check_replaceable(folder, MARK)
-    measures = measure_cases(collection, Neighbourhood.of(collection, watch=watch), watch=watch)
+    near = Neighbourhood.of(collection, watch=watch)
+    measures = measure_cases(collection, near, watch=watch)
     rows = CaseRows(MapColumns(collection, known_cases(collection), lambda: measures, _source(written)))
     with write_folder(folder) as staging:
         (staging / "data").mkdir()
         pictured = _write_pictures(staging / "pictures", rows)
-        _write_data(staging / "data", rows, pictured)
+        wide = _write_nearest(staging / "data", near, rows.columns.order)
+        _write_data(staging / "data", rows, pictured, wide)
         (staging / MARK).write_text(_script(), encoding="utf-8")
         styles = [script(f"{name}.css") for name in _STYLES]
         (staging / "style.css").write_text("\n".join(styles), encoding="utf-8")
@@ -90,9 +95,9 @@ def _script() -> str:
     return f"{shared}\n{component}\n{script('static/page.js')}"
 
 
-def _write_data(folder: Path, rows: CaseRows, pictured: np.ndarray) -> None:
+def _write_data(folder: Path, rows: CaseRows, pictured: np.ndarray, nearest: int) -> None:
     columns = rows.columns
-    _write(folder, "props", _props(rows, pictured))
+    _write(folder, "props", {**_props(rows, pictured), "nearest": nearest})
     _write(folder, "places", _text(columns.places()))
     for number, name in enumerate(columns.names):
         _write(folder, f"column_{number}", _text(columns.coloured(name).codes))
@@ -113,6 +118,24 @@ def _props(rows: CaseRows, pictured: np.ndarray) -> dict[str, Any]:
         "chunk": _CHUNK,
         "most_chunks": _MOST_CHUNKS,
     }
+
+
+def _write_nearest(folder: Path, near: Neighbourhood, order: np.ndarray) -> int:
+    """Writes the points of the nearest cases of other patients of each point; returns how many of each.
+
+    Args:
+        folder: of the data.
+        near: the neighbours of all cases.
+        order: (points,) the case of each point.
+    """
+    if len(order) > _MOST_WITH_NEAREST:
+        return 0
+    others = near.others()
+    first = np.argsort(~others, axis=1, kind="stable")[:, :_NEAREST]
+    found = np.argsort(order)[np.take_along_axis(near.positions, first, axis=1)]
+    points = np.where(np.take_along_axis(others, first, axis=1), found, _NO_POINT)[order]
+    _write(folder, "nearest", _text(points.astype("<u4").tobytes()))
+    return points.shape[1]
 
 
 def _write_pictures(folder: Path, rows: CaseRows) -> np.ndarray:

@@ -81,6 +81,7 @@ VIEWS_HINT = (
     "to share one, send the address."
 )
 SOURCES, CASE, CLOSE = "Where the images come from", "Case", "Close"
+NEAREST_CASES = "Nearest cases of other patients"
 NO_PICTURES = "None of these cases has a picture here."
 
 # What the scripts of the map and of its views say; a column has its own words in the sentence of a selection.

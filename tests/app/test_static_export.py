@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app import static_export
 from app.components.case_rows import CaseRows
 from app.components.map_columns import MapColumns
 from app.static_export import write_static
@@ -47,6 +48,21 @@ def test_records_columns_and_orders_are_those_of_the_page(folder, services):
         order = np.frombuffer(base64.b64decode(data(folder, f"order_{number}")), "<u4")
         assert order.tolist() == rows.order(name).tolist()
     assert base64.b64decode(data(folder, "places")) == columns.places()
+
+
+def test_the_nearest_cases_of_each_case_are_those_of_other_patients(folder, services, tmp_path, monkeypatch):
+    collection = services.predictor.collection
+    near, order = Neighbourhood.of(collection), MapColumns(collection).order
+    assert data(folder, "props")["nearest"] == 8
+    points = np.frombuffer(base64.b64decode(data(folder, "nearest")), "<u4").reshape(420, 8)
+    for point in (0, 17, 419):
+        row = order[point]
+        others = near.positions[row][near.patients[near.positions[row]] != near.patients[row]]
+        assert order[points[point]].tolist() == others[:8].tolist()
+    monkeypatch.setattr(static_export, "_MOST_WITH_NEAREST", 419)
+    write_static(tmp_path / "many", collection)
+    assert data(tmp_path / "many", "props")["nearest"] == 0
+    assert not (tmp_path / "many" / "data" / "nearest.js").exists()
 
 
 def test_each_picture_lies_under_the_number_of_its_point(folder, services):

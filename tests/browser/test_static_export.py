@@ -48,7 +48,7 @@ def test_map_pictures_table_and_search_need_no_server(page, folder):
     expect(page.locator(".mm-legend")).to_contain_text("Synthetic nodule")
     page.locator(".mm-cell").first.click()
     expect(page.locator("#case")).to_contain_text("phantom_ct/")
-    expect(page.locator("#case img")).to_be_visible()
+    expect(page.locator("#case > .mm-thumb img")).to_be_visible()
     page.keyboard.press("Escape")
     page.locator("[data-panel=list]").click()
     expect(page.locator(".mm-list-row").first).to_contain_text("phantom_ct")
@@ -70,7 +70,7 @@ def test_one_press_on_a_point_opens_its_case_and_escape_leads_back(page, folder)
     assert box
     x, y = page.evaluate(place)
     page.mouse.click(box["x"] + x, box["y"] + y)
-    expect(page.locator("#case img")).to_be_visible()
+    expect(page.locator("#case > .mm-thumb img")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#case")).to_be_hidden()
     expect(page.locator(".mm-map")).to_be_focused()
@@ -78,7 +78,27 @@ def test_one_press_on_a_point_opens_its_case_and_escape_leads_back(page, folder)
     expect(page.locator(".mm-sentence")).to_have_text("CT, 60 of 420")
 
 
-@pytest.mark.parametrize("name", ["data/column_2.js", "data/records_0.js", "data/places.js", "data/props.js"])
+def test_an_opened_case_shows_its_nearest_cases_and_a_press_opens_one(page, folder):
+    page.goto((folder / "index.html").as_uri())
+    page.locator(".mm-cell").first.click()
+    near = page.locator("#case .mm-near button")
+    expect(near).to_have_count(8)
+    expect(page.locator("#case h2")).to_have_text("Nearest cases of other patients")
+    for picture in near.locator("img").all():
+        assert picture.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 50
+    first = page.locator("#case dd").first.inner_text()
+    other = near.nth(2).get_attribute("title")
+    assert other
+    near.nth(2).click()
+    expect(page.locator("#case dd").first).not_to_have_text(first)
+    assert page.locator("#case dd").first.inner_text() in other
+    page.keyboard.press("Escape")
+    expect(page.locator("#case")).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    "name", ["data/nearest.js", "data/column_2.js", "data/records_0.js", "data/places.js", "data/props.js"]
+)
 def test_a_missing_file_is_said_loudly(page, folder, name):
     missing = folder / name
     content = missing.read_bytes()

@@ -45,6 +45,12 @@ function storedData(props) {
     order: async (name) => new Uint32Array(bytesOf(await load(`order_${props.listed.indexOf(name)}`)).buffer),
     picture: (point) => (pictured[point] ? `pictures/${Math.floor(point / props.chunk)}/${point}.jpg` : ""),
     records: (points) => Promise.all(points.map(async (point) => (await chunk(Math.floor(point / props.chunk)))[point % props.chunk])),
+    // The points of its nearest cases, the nearest first.
+    async nearest(point) {
+      if (!props.nearest) return [];
+      const all = new Uint32Array(bytesOf(await load("nearest")).buffer);
+      return [...all.subarray(point * props.nearest, (point + 1) * props.nearest)].filter((near) => near < props.cases);
+    },
     // A point that has a tag, or a note where the tag is "".
     async tagged(tag) {
       const all = (await Promise.all(numbers.map(chunk))).flat();
@@ -63,22 +69,40 @@ function storedData(props) {
       "places",
       ...props.names.map((_, i) => `column_${i}`),
       ...props.listed.map((_, i) => `order_${i}`),
+      ...(props.nearest ? ["nearest"] : []),
       ...(numbers.length <= props.most_chunks ? numbers.map((i) => `records_${i}`) : []),
     ].map(load)),
   };
 }
 
 async function openCase(data, props, point) {
-  const [record] = await data.records([point]);
   const dialog = document.getElementById("case");
-  const drawing = () => document.querySelector(`template[data-drawing="${CSS.escape(record.modality)}"]`).content.cloneNode(true);
-  framed(dialog.querySelector(".mm-thumb"), data.picture(point), drawing);
+  dialog.dataset.point = point;
+  const near = await data.nearest(point);
+  const [record, ...others] = await data.records([point, ...near]);
+  if (dialog.dataset.point !== String(point)) return; // another was pressed meanwhile
+  const picture = (thumb, at, { modality }) => framed(thumb, data.picture(at), () => document.querySelector(`template[data-drawing="${CSS.escape(modality)}"]`).content.cloneNode(true));
+  picture(dialog.querySelector(".mm-thumb"), point, record);
   dialog.querySelector("dl").replaceChildren(...props.listed.filter((name) => record[name]).flatMap((name) => {
     const [title, value] = ["dt", "dd"].map((tag) => document.createElement(tag));
     [title.textContent, value.textContent] = [props.titles[name], record[name]];
     return [title, value];
   }));
-  dialog.showModal();
+  const shown = dialog.querySelector(".mm-near");
+  shown.hidden = !near.length;
+  shown.querySelector("div").replaceChildren(...near.map((at, i) => {
+    const [button, thumb, label] = ["button", "span", "small"].map((tag) => document.createElement(tag));
+    button.type = "button";
+    button.title = sentences.open.replace("{}", others[i].case);
+    thumb.className = "mm-thumb";
+    label.textContent = others[i].label || others[i].modality_name;
+    button.append(thumb, label);
+    picture(thumb, at, others[i]);
+    button.addEventListener("click", () => openCase(data, props, at));
+    return button;
+  }));
+  if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
 }
 
 async function beginPage() {
