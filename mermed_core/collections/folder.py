@@ -255,9 +255,7 @@ def changing(folder: Path) -> Iterator[FolderChange]:
     with one_at_a_time(folder / LOCK):
         opened = open_folder(folder)
         sweep(folder, opened.stated)  # what a writer left that was killed
-        remove_leftovers(
-            folder
-        )  # what a build or a migration left, which may be a whole collection of before
+        remove_leftovers(folder)  # and a build or a migration: perhaps all of the collection as it was before
         yield FolderChange(folder, opened)
 
 
