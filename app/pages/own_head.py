@@ -27,6 +27,7 @@ from ..components.own_head import (
 )
 from ..components.templates import script
 from ..services import VISIT_SECONDS, Services
+from ..study import View
 from ..texts import own_head_text as own
 from ..uploads import Query, open_upload, take
 from .answer import MODEL_QUEUE, Shown
@@ -82,16 +83,31 @@ class OwnHeadPage:
         self._wire()
 
     def add_files(self, bench: Workbench | None, label: str | None, paths: list[str] | None) -> Shown:
-        """Labels uploaded files; one that cannot be read is named, the others are added."""
+        """Labels uploaded files, of an archive all; one that cannot be read is named, others are added."""
         name, added, problems = _name(label), [], []
         for path in paths or []:  # read without a label too, so that they are gone from disk
             try:
                 query = open_upload(self._predictor, path)
             except ImageError as error:
                 problems.append(own.refused(Path(path).name, str(error)))
-            else:
-                added += [self._labelled(name, query)] if name else []
+                continue
+            if name:
+                others, wrong = self._others(query)
+                added += [self._labelled(name, each) for each in (query, *others)]
+                problems += wrong
         return {**self._added(bench, name, added, " ".join(problems)), self.files: None}
+
+    def _others(self, first: Query) -> tuple[list[Query], list[str]]:
+        """Returns what came in one archive with an image, a picture of each series, and what is wrong."""
+        found, problems = [], list(first.study.notes)
+        for number, stack in enumerate(first.study.stacks):
+            if number == first.view.stack:
+                continue
+            try:
+                found.append(first.at_view(self._predictor, View(number, stack.start)))
+            except ImageError as error:
+                problems.append(own.refused(stack.name, str(error)))
+        return found, problems
 
     def add_query(self, bench: Workbench | None, label: str | None, query: Query | None) -> Shown:
         """Labels the image that is open."""

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,16 @@ def test_cases_of_the_collection_can_be_labelled(client, services):
     assert "8 of 8 right" in client.predict(api_name="/own_learn")[3]
     client.predict(handle_file(ASSETS / "examples" / "ct.png"), "", api_name="/classify")
     assert "No answer" in client.predict(api_name="/own_ask")[4]
+
+
+def test_every_image_of_an_archive_gets_the_label(client, pictures, tmp_path):
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        archive.writestr("broken.png", b"no image")
+        for path in pictures["healthy"]:
+            archive.write(path, path.name)
+    notice, _, shelf, *_ = add(client, "healthy", [tmp_path / "many.zip"])
+    assert "3 images" in shelf
+    assert "One file is no image" in notice
 
 
 def test_what_is_missing_gets_a_sentence(client, pictures, tmp_path):
