@@ -30,7 +30,8 @@ def cluster_levels(columns: Iterable[str]) -> list[str]:
 def find_clusters(positions: np.ndarray) -> list[np.ndarray]:
     """Returns the cluster of each case (cases,) int16 at each level, from coarse to fine.
 
-    Clusters are numbered by size, the largest is 0. Of levels with the same clusters only one is returned.
+    Clusters are numbered by size, the largest is 0. Of levels with the same clusters only one is returned,
+    and none that puts all cases together where another tells some apart.
     Deterministic on one machine.
 
     Args:
@@ -49,7 +50,7 @@ def find_clusters(positions: np.ndarray) -> list[np.ndarray]:
     for resolution in RESOLUTIONS:
         together = np.asarray(Leiden(resolution=resolution, random_state=_SEED).fit_predict(graph))
         member = together[member]
-        if not levels or member.max() < levels[0].max():
+        if not levels or 0 < member.max() < levels[0].max():
             levels.insert(0, _by_size(member))
         belongs = sparse.csr_matrix((np.ones(len(together)), (np.arange(len(together)), together)))
         graph = (belongs.T @ graph @ belongs).tocsr()

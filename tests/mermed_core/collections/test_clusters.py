@@ -48,6 +48,13 @@ def test_planted_clusters_are_found_nested_and_repeatably():
         np.testing.assert_array_equal(first, again)
 
 
+def test_no_level_puts_all_cases_together_where_another_tells_some_apart():
+    near = nearest_to_each(planted(groups=1)[0], 15).positions
+    levels = find_clusters(near)
+    assert levels[-1].max() > 0
+    assert all(level.max() > 0 for level in levels)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5, 30])
 def test_few_cases_have_clusters_too(count):
     vectors = planted(1, 1, count)[0]
