@@ -24,6 +24,13 @@ def theme() -> Base:
         # Darker than the defaults, whose contrast on white is below 4.5 to 1.
         body_text_color_subdued="*neutral_500",
         color_accent="*primary_600",
+        link_text_color="*secondary_700",
+        link_text_color_hover="*secondary_800",
+        link_text_color_visited="*secondary_700",
+        link_text_color_active="*secondary_700",
+        # The ring of what can be chosen is all that shows it: 3 to 1 at least.
+        checkbox_border_color="*neutral_500",
+        checkbox_border_color_dark="*neutral_400",
         slider_color="*primary_600",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_dark="*primary_700",

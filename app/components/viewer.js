@@ -206,7 +206,9 @@ function dragWindow(x, y) {
   const now = view.window ?? { ...found.start };
   const rate = Math.max(now.width, found.step) / 300;
   const width = Math.max(found.step, now.width + x * rate * 1.5);
-  change({ window: { ...now, width: now.function === "LINEAR" ? Math.max(1, width) : width, centre: now.centre + y * rate } });
+  const grain = 10 ** (Math.floor(Math.log10(width)) - 3); // finer than a pixel of dragging; else -46.9705 is said
+  const round = (amount) => Math.round(amount / grain) * grain;
+  change({ window: { ...now, width: now.function === "LINEAR" ? Math.max(1, round(width)) : round(width), centre: round(now.centre + y * rate) } });
 }
 
 const LEAST = 16;

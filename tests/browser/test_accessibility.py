@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ pytest.importorskip("playwright")
 pytest.importorskip("axe_playwright_python")
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, FloatRect, Page, expect
+
+from .visit import visit
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 expect.set_options(timeout=60_000)
@@ -81,6 +84,83 @@ def test_no_page_has_a_serious_fault(
     assert found == {name: [] for name in TABS}
 
 
+@pytest.mark.parametrize(("scheme", "language"), [("light", "de"), ("dark", "en")])
+def test_no_state_of_an_answer_has_a_serious_fault(
+    browser: Browser, address: str, scheme: Literal["light", "dark"], language: str, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(60_000)
+    visit(page, f"{address}/{'' if language == 'en' else language + '/'}?__theme={scheme}")
+    found = {}
+
+    def opened(name: str, *paths: Path) -> None:
+        page.set_input_files("#classify-file input[type=file]", list(paths))
+        expect(page.locator(STATES[name]).first).to_be_visible()
+        found[name] = faults_at_rest(page)
+
+    opened("unknown", _saved(tmp_path / "noise.png", np.random.default_rng(0).integers(0, 256, (90, 90, 3))))
+    opened("answer", ASSETS / "examples" / "oct.png")
+    page.locator("#classify-findings summary").first.click()
+    page.locator("#classify-cases [data-pick]").first.click()
+    expect(page.locator("[role=dialog] .mm-figure, [role=dialog] img").first).to_be_visible()
+    found["dialog"] = faults_at_rest(page)
+    page.keyboard.press("Escape")
+    page.locator("#classify input[type=radio], .mm-switch input, input[type=radio]:visible").nth(1).check()
+    expect(page.locator(".mm-contrast h3")).to_have_count(2)
+    found["contrast"] = faults_at_rest(page)
+    (tmp_path / "cut.png").write_bytes((ASSETS / "examples" / "ct.png").read_bytes()[:3000])
+    opened("damaged", tmp_path / "cut.png")
+    opened("study", ASSETS / "examples" / "ct.png", tmp_path / "cut.png")
+    page.close()
+    assert found == {name: [] for name in found}
+
+
+STATES = {
+    "unknown": ".mm-unknown",
+    "answer": ".mm-second .mm-spread",
+    "damaged": "#classify-notice .mm-error",
+    "study": ".mm-strip em",
+}
+
+
+def _saved(path: Path, pixels: np.ndarray) -> Path:
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_chosen_and_what_can_be_stands_out(
+    browser: Browser, address: str, scheme: Literal["light", "dark"]
+) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 900}, color_scheme=scheme)
+    visit(page, f"{address}/?__theme={scheme}")
+    page.get_by_role("tab", name="Explore", exact=True).click()
+    expect(page.locator("input[type=radio]:visible").first).to_be_visible()
+    tab = page.locator("[role=tab][aria-selected=true]").first.evaluate(CONTRAST, "color")
+    ring = page.locator("input[type=radio]:not(:checked):visible").first.evaluate(CONTRAST, "borderTopColor")
+    page.close()
+    assert tab >= 4.5
+    assert ring >= 3
+
+
+# Of a colour of an element and of what lies behind it, as WCAG counts it.
+CONTRAST = """(element, name) => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+    const seen = (colour) => {
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        return [...canvas.getImageData(0, 0, 1, 1).data];
+    };
+    const light = (colour) => seen(colour).slice(0, 3).map((each) => each / 255)
+        .map((each) => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, each, at) => sum + each * [0.2126, 0.7152, 0.0722][at], 0);
+    const ground = (each) => getComputedStyle(each).backgroundColor;
+    let behind = element.parentElement;
+    while (behind.parentElement && seen(ground(behind))[3] < 255) behind = behind.parentElement;
+    const [one, other] = [getComputedStyle(element)[name], ground(behind)].map(light);
+    return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+}"""
 FOCUSED = {
     "Classify": (".mm-look", ".mm-look-tools button[aria-pressed=true]", ".mm-look-tools [data-do]"),
     "Explore": (

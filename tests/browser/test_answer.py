@@ -47,6 +47,29 @@ def test_the_answer_has_words_a_second_look_a_tried_map_and_a_place(page):
     expect(page.locator(".mm-worth th[scope=row]").first).to_be_visible()
 
 
+def test_the_contrast_follows_the_finding_that_is_pressed_and_goes_with_the_image(page):
+    page.get_by_label("Same label / other label").check()
+    expect(page.locator(".mm-contrast h3")).to_have_count(2)
+    second = page.locator("#classify-findings button.mm-bar").nth(1)
+    name = second.locator("span").inner_text().replace("\u00ad", "")
+    second.click()
+    expect(page.locator(".mm-contrast h3").first).to_have_text(f"Nearest cases labelled {name}")
+    page.locator("#classify-examples button").nth(1).click()
+    expect(page.locator("#classify-modality")).to_contain_text("Chest X-ray")
+    expect(page.get_by_label("Most similar")).to_be_checked()
+    expect(page.locator("#classify-cases .mm-case")).to_have_count(8)
+    expect(page.locator(".mm-contrast")).to_have_count(0)
+
+
+def test_no_mark_that_is_pressed_quickly_is_lost(page):
+    page.get_by_role("tab", name="Similar cases", exact=True).click()
+    expect(page.locator("#similar-results .mm-case")).to_have_count(12)
+    press = "all => all.slice(0, 6).forEach((each) => each.click())"
+    page.locator("#similar-results [data-mark=bad]").evaluate_all(press)
+    page.locator("#similar-results [data-mark=good]").nth(5).click()
+    expect(page.locator("#similar-marked")).to_have_text("Marked: 1 like what you look for, 5 not.")
+
+
 def test_the_map_is_switched_and_faded_in_the_browser(page):
     heat, switch = page.locator("#classify-figure .mm-heat"), page.locator(".mm-shown")
     switch.uncheck()
@@ -151,3 +174,10 @@ def test_no_label_of_a_case_is_broken_within_a_syllable(page):
 def test_cases_with_the_label_stand_beside_others(page):
     page.get_by_label("Same label / other label").check()
     expect(page.locator(".mm-contrast h3")).to_have_count(2)
+    page.locator(".mm-contrast h3").first.evaluate("title => { title.textContent += ' label'.repeat(30); }")
+    tops = page.locator(".mm-contrast .mm-grid").evaluate_all("all => all.map((each) => each.offsetTop)")
+    wide = (page.viewport_size or {"width": 0})["width"] > 640
+    assert (tops[0] == tops[1]) == wide  # on a phone one lies below the other
+    said = page.locator(".mm-contrast section").first.locator("h3, .mm-nothing")
+    above = said.evaluate_all("all => Math.max(...all.map((each) => each.offsetTop + each.offsetHeight))")
+    assert above <= tops[0]

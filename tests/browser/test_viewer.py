@@ -129,6 +129,8 @@ def test_dragging_changes_window_and_level_and_the_wheel_zooms(page, tmp_path):
     window = page.evaluate("document.querySelector('.mm-look').viewer.view.window")
     assert window["width"] > 450
     assert window["centre"] > 100
+    for amount in window["width"], window["centre"]:  # in steps that can be said
+        assert amount == pytest.approx(round(amount, 1), abs=1e-9)
     page.mouse.wheel(0, -300)
     page.wait_for_function("document.querySelector('.mm-look').viewer.picture.view.zoom > 1.5")
     page.locator(".mm-look").press("Shift+ArrowLeft")

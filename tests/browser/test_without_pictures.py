@@ -11,6 +11,8 @@ from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
+pytest.importorskip("axe_playwright_python")
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from .visit import visit
@@ -66,6 +68,17 @@ def test_cases_are_drawn_and_say_where_their_pictures_are(page):
     assert abs(drawn["width"] - drawn["height"]) < 2
     assert drawn["width"] <= text["width"]
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_words_of_a_link_stand_out(page, address, theme):
+    visit(page, f"{address.rstrip('/')}/?__theme={theme}")
+    upload(page, ASSETS / "examples" / "ct.png")
+    link = page.locator("#classify-cases .mm-home").first
+    expect(link).to_be_visible()
+    found = Axe().run(page, context=".mm-home", options={"runOnly": ["wcag2aa"]}).response
+    assert found["passes"]
+    assert found["violations"] == []
 
 
 def test_a_link_opens_the_home_page_and_a_card_searches(page):

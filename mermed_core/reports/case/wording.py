@@ -170,7 +170,9 @@ def share_of(found: int, count: int) -> str:
     low, high = wilson_interval(found / count, count)
     return say(
         "{share:.0%} ({low:.0f} to {high:.0f}), {found} of {count}",
-        share=found / count,
+        share=found / count
+        if found in (0, count)
+        else min(max(found / count, 0.01), 0.99),  # not all, not none
         low=100 * low,
         high=100 * high,
         found=found,

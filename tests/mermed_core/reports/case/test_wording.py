@@ -96,6 +96,13 @@ def test_shares_of_test_images_have_their_interval_and_count():
 
 
 @pytest.mark.parametrize(
+    ("found", "share"), [(1548, "100%"), (1547, "99%"), (1541, "99%"), (1, "1%"), (0, "0%")]
+)
+def test_only_all_test_images_are_all_of_them(found, share):
+    assert share_of(found, 1548).startswith(f"{share} (")
+
+
+@pytest.mark.parametrize(
     ("stated", "seen", "sentence"),
     [
         ("ct", "ultrasound", "The file's header says CT; the pixels look like ultrasound."),
