@@ -224,6 +224,10 @@ class Answer:
             return neighbourhood.contrast_view(self._predictor, found, task, label)
         return self._similar(self._predictor.analyse(query.embedding, neighbours=NEIGHBOURS))
 
+    def rearrange(self, query: Query | None, arranged: str, explained: str | None) -> Any:
+        """Shows the contrast of another finding, where the contrast is shown."""
+        return self.arrange(query, arranged, explained) if arranged == CONTRAST else gr.skip()
+
     def _wire(self) -> None:
         self.findings.select(
             picked_name,
@@ -258,6 +262,15 @@ class Answer:
             api_visibility="undocumented",
             concurrency_id=MODEL_QUEUE,
             show_progress="minimal",
+        )
+        self.explained.change(
+            self.rearrange,
+            [self.query, self.arranged, self.explained],
+            self.cases,
+            api_name="arrange_by_finding",
+            api_visibility="undocumented",
+            concurrency_id=MODEL_QUEUE,
+            show_progress="hidden",
         )
         for kind in KINDS:
             self._wire_download(kind)

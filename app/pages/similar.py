@@ -1,7 +1,7 @@
 """Similar cases: the nearest cases of an image or of a case, under filters."""
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,15 +137,17 @@ class SimilarPage:
         collection = self._predictor.collection
         return collection is not None and collection.thumbnail(case_id) is not None
 
-    def mark(self, marking: Marking | None, case_id: str, mark: str) -> Shown:
-        """Calls a case a good or a bad answer, or neither ("")."""
+    def mark(self, marking: Marking | None, told: Mapping[str, str]) -> Shown:
+        """Calls cases, by their ids, "good" or "bad" answers or neither (""); others keep their marks."""
         if marking is None:
             return {}
+        before = {"good": marking.marks.good, "bad": marking.marks.bad}
         good, bad = (
-            tuple(each for each in ids if each != case_id) for ids in (marking.marks.good, marking.marks.bad)
+            tuple(each for each in ids if each not in told)
+            + tuple(each for each, mark in told.items() if mark == name)
+            for name, ids in before.items()
         )
-        marks = Marks((*good, case_id) if mark == "good" else good, (*bad, case_id) if mark == "bad" else bad)
-        return self._marks_shown(Marking(marking.searched, marks))
+        return self._marks_shown(Marking(marking.searched, Marks(good, bad)))
 
     def _marks_shown(self, marking: Marking | None) -> Shown:
         marks = marking.marks if marking else Marks()
@@ -207,15 +209,22 @@ class SimilarPage:
 
     def _wire_marks(self) -> None:
         def marked(event: gr.EventData, marking: Marking | None) -> Shown:
-            """Keeps a mark that was pressed."""
-            return self.mark(marking, str(event.case), str(event.mark))
+            """Keeps the marks of the cases that are shown."""
+            return self.mark(marking, {str(case): str(mark) for case, mark in dict(event.marks).items()})
 
         def cleared(marking: Marking | None) -> Shown:
             """Takes all marks away."""
             return self._marks_shown(marking and Marking(marking.searched, Marks()))
 
         quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "undocumented"}
-        self.results.like(marked, self._marking, self._marks_parts(), api_name="similar_mark", **quick)
+        self.results.like(
+            marked,
+            self._marking,
+            self._marks_parts(),
+            api_name="similar_mark",
+            trigger_mode="always_last",
+            **quick,
+        )
         self.searches(self.again.click, "again")
         clear = self.clear.click(cleared, self._marking, self._marks_parts(), api_name="clear_marks", **quick)
         self.searches(clear.then, "cleared")

@@ -80,6 +80,8 @@ def test_the_contrast_has_cases_with_the_label_and_with_others(answer, shown, qu
     assert "Nearest cases labelled" in html
     assert answer.arrange(query, NEAREST, picked) == shown[answer.cases]
     assert "appear here" in answer.arrange(None, CONTRAST, picked)
+    assert answer.rearrange(query, CONTRAST, picked) == html
+    assert answer.rearrange(query, NEAREST, picked) == gr.skip()
 
 
 def test_a_case_stands_beside_the_image_with_both_maps(answer, query, services):

@@ -96,8 +96,8 @@ def test_marks_are_kept_searched_with_and_forgotten_with_another_search(page, se
     shown = page.search(query, MY_IMAGE, None, 8)
     before = [part.split('"')[0] for part in shown[page.results].split('data-pick="')[1:]]
     good, bad = before[2], before[0]
-    marking = page.mark(shown[page._marking], good, "good")[page._marking]
-    marked = page.mark(marking, bad, "bad")
+    marking = page.mark(shown[page._marking], {good: "good", bad: ""})[page._marking]
+    marked = page.mark(marking, {bad: "bad"})
     assert "Marked: 1 like what you look for, 1 not." in marked[page.marked]
     assert marked[page.again]["visible"] is True
     again = page.search(query, MY_IMAGE, None, 8, marking=marked[page._marking])
@@ -106,7 +106,7 @@ def test_marks_are_kept_searched_with_and_forgotten_with_another_search(page, se
     assert good in after
     assert f'data-mark="good" data-case="{good}" aria-pressed="true"' in again[page.results]
     assert "Ordered by your marks" in again[page.results]
-    taken_back = page.mark(page.mark(marked[page._marking], bad, "")[page._marking], good, "")
+    taken_back = page.mark(page.mark(marked[page._marking], {bad: ""})[page._marking], {good: ""})
     assert "Mark cases" in taken_back[page.marked]
     assert taken_back[page.again] == taken_back[page.clear] == {**marked[page.again], "interactive": False}
     other = page.search(None, A_CASE, before[1], 8, marking=marked[page._marking])
@@ -115,4 +115,4 @@ def test_marks_are_kept_searched_with_and_forgotten_with_another_search(page, se
 
 
 def test_without_a_search_nothing_is_marked(page):
-    assert page.mark(None, "a", "good") == {}
+    assert page.mark(None, {"a": "good"}) == {}
