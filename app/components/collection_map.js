@@ -265,13 +265,15 @@ function address() {
   return `#map=${[[...[x, y, 1000 * zoom].map(Math.round), shown.column].join("."), ...steps.map(writtenStep)].join("*")}`;
 }
 
+// Of the map as it was opened: the tab that it is on, an exported page has none.
+const untouched = element.closest("[role=tabpanel]") ? "#explore" : "";
 let remembering = 0;
 function remember() {
   clearTimeout(remembering);
   remembering = setTimeout(() => {
     if (!shown || !stage.clientWidth) return;
     const plain = map.view.zoom === 1 && !steps.length && !shown.column;
-    history.replaceState(history.state, "", location.pathname + location.search + (plain ? "" : address()));
+    history.replaceState(history.state, "", location.pathname + location.search + (plain ? untouched : address()));
   }, 300);
 }
 

@@ -36,7 +36,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "embed": lambda options: explorer_embed.measure(options.images),
     "map": lambda options: explorer_map.measure(options.map_cases, not options.without_umap),
     "draw": lambda options: bench_map.measure(options.points, 3, bench_map.with_regl()),
-    "quality": lambda options: bench_quality.measure(options.data, options.cache, seed=2026),
+    "quality": lambda options: bench_quality.measure(options.data, options.cache, options.seed),
 }
 
 
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--map-cases", type=int, default=20_000, help="cases of the map")
     parser.add_argument("--without-umap", action="store_true", help="umap-learn takes an hour at a million")
     parser.add_argument("--points", type=int, default=100_000, help="points that are drawn")
+    parser.add_argument("--seed", type=int, default=2026, help="of the copies and labels that are planted")
     parser.add_argument("--cache", type=Path, default=Path("runs/evaluation"), help="keeps embeddings")
     parser.add_argument(
         "--only", nargs="+", choices=SECTIONS, help="these sections; default: all that can run"

@@ -1,9 +1,9 @@
-"""How well a collection's troubles are found: copies of LC25000, and wrong labels that were planted.
+"""How well a collection's troubles are found: copies of LC25000, copies and wrong labels that were planted.
 
     python tests/benchmarks/bench_quality.py --data "$MERMED_DATA" --cache runs/evaluation
     python tests/benchmarks/bench_quality.py --data "$MERMED_DATA" --cache runs/evaluation --seed 7
 
-Prints a line a set, and as its last line one JSON object with duplicates_ap and planted_labels_auroc. Both
+Prints a line a set, and as its last line one JSON object with duplicates_ap and planted_labels_auroc. All
 are measured as `mermed check` does it: on the bundled model's retrieval vectors, and on small pictures.
 """
 
@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from mermed_core.collections.quality.doubtful_labels import label_doubts, label_sets
 from mermed_core.collections.quality.duplicates import compare_pairs
@@ -25,7 +26,7 @@ from mermed_core.data.manifest import Manifest
 from mermed_core.data.sources.opener import open_manifests
 from mermed_core.files import BUNDLED_MODEL
 from mermed_core.metrics.scores import auroc, unweighted
-from mermed_core.models.embedder import Embedder
+from mermed_core.models.embedder import Embedder, embed_manifest
 from mermed_core.models.embedding_cache import EmbeddingCache
 from mermed_core.models.heads import HEADS_FOLDER
 from mermed_core.models.retrieval_space import load_retrieval_space
@@ -44,6 +45,7 @@ LABELLED = (
 COPIES = "lc25000_lung"
 PLANTED = 0.05
 _ROUNDS = 5
+_COPIED = 250  # tiles that are copied once each
 
 
 def embedded(folder: Path, source: str, cache: Path) -> tuple[Manifest, np.ndarray]:
@@ -74,6 +76,11 @@ def duplicates(folder: Path, cache: Path) -> dict[str, float]:
     pictures = PolarPictures.empty(len(manifest))
     for row in range(len(manifest)):
         pictures.put(row, manifest.read_image(row).pixels)
+    return {f"duplicates_{name}": value for name, value in ranking(manifest, vectors, pictures).items()}
+
+
+def ranking(manifest: Manifest, vectors: np.ndarray, pictures: PolarPictures) -> dict[str, float]:
+    """Returns how well the pairs of one group are ranked among all pairs."""
     pairs = compare_pairs(
         vectors, manifest.frame["modality"].to_numpy(), neighbourhood(manifest, vectors), pictures
     )
@@ -85,11 +92,58 @@ def duplicates(folder: Path, cache: Path) -> dict[str, float]:
     flagged = same[pairs.flagged]
     return {
         # A pair that is no candidate counts as never found.
-        "duplicates_ap": float((precision * hits).sum() / copies),
-        "duplicates_precision": float(flagged.mean()) if len(flagged) else float("nan"),
-        "duplicates_recall": float(flagged.sum() / copies),
-        "duplicates_threshold": pairs.threshold,
+        "ap": float((precision * hits).sum() / copies),
+        "precision": float(flagged.mean()) if len(flagged) else float("nan"),
+        "recall": float(flagged.sum() / copies),
+        "threshold": pairs.threshold,
     }
+
+
+def planted_copies(folder: Path, cache: Path, seed: int) -> dict[str, float]:
+    """Returns how well copies are ranked that are made here as LC25000's were: turned, mirrored, cut.
+
+    Args:
+        folder: of the sets.
+        cache: keeps embeddings.
+        seed: of which image of a tile is copied, and of how it is turned.
+    """
+    manifest, vectors = embedded(folder, COPIES, cache)
+    random = np.random.default_rng(seed)
+    shuffled = manifest.frame["group"].iloc[random.permutation(len(manifest))]
+    one_each = shuffled.index[~shuffled.duplicated()]  # an image of each tile
+    rows = np.sort(manifest.frame.index.get_indexer(one_each[:_COPIED]))
+    return _copied(manifest.select(rows), vectors[rows], seed)
+
+
+def _copied(originals: Manifest, vectors: np.ndarray, seed: int) -> dict[str, float]:
+    def copy(pixels: np.ndarray, row: int) -> np.ndarray:
+        return turned(pixels, np.random.default_rng([seed, row]))
+
+    embedder = Embedder.load(BUNDLED_MODEL)
+    made = embed_manifest(embedder, originals, augment=copy).vectors
+    copies = originals.frame.assign(case_id=originals.frame["case_id"] + " copied")
+    both = Manifest.from_frame(pd.concat([originals.frame, copies], ignore_index=True))
+    pictures = PolarPictures.empty(len(both))
+    for row in range(len(originals)):
+        pixels = originals.read_image(row).pixels
+        pictures.put(row, pixels)
+        pictures.put(row + len(originals), copy(pixels, row))
+    space = load_retrieval_space(BUNDLED_MODEL / HEADS_FOLDER, embedder.backbone.dim)
+    found = ranking(both, np.concatenate([vectors, space.project(made)]), pictures)
+    return {f"planted_copies_{name}": value for name, value in found.items()}
+
+
+def turned(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Returns an image turned by up to 25 degrees, cut to what is inside, and perhaps mirrored, as there."""
+    degrees, side = random.uniform(-25, 25), min(pixels.shape[:2])
+    angle = np.deg2rad(abs(degrees))
+    inside = side / (np.cos(angle) + np.sin(angle))
+    first, last = (side - inside) / 2, (side + inside) / 2
+    image = Image.fromarray(pixels[:side, :side]).rotate(degrees, Image.Resampling.BICUBIC)
+    image = image.resize((side, side), Image.Resampling.BICUBIC, box=(first, first, last, last))
+    for flip in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM):
+        image = image.transpose(flip) if random.random() < 0.5 else image
+    return np.asarray(image)
 
 
 def planted_labels(folder: Path, cache: Path, seed: int) -> dict[str, float]:
@@ -127,9 +181,13 @@ def _planted(manifest: Manifest, vectors: np.ndarray, near: Neighbourhood, seed:
 
 
 def measure(folder: Path, cache: Path, seed: int, part: str | None = None) -> dict[str, float]:
-    """Returns the figures of all parts or one, "duplicates" or "labels"; prints a line a set of labels."""
-    found = {} if part == "labels" else duplicates(folder, cache)
-    return found | ({} if part == "duplicates" else planted_labels(folder, cache, seed))
+    """Returns the figures of all parts or of one; prints a line a set of labels."""
+    found: dict[str, float] = {}
+    if part in (None, "duplicates"):
+        found |= duplicates(folder, cache)
+    if part in (None, "copies"):
+        found |= planted_copies(folder, cache, seed)
+    return found | (planted_labels(folder, cache, seed) if part in (None, "labels") else {})
 
 
 def main() -> None:
@@ -141,8 +199,8 @@ def main() -> None:
         "--data", type=Path, required=True, metavar="FOLDER", help="folder of the parquet sets"
     )
     parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="keeps embeddings")
-    parser.add_argument("--seed", type=int, default=2026, help="of the planted labels (default: %(default)s)")
-    parser.add_argument("--part", choices=["duplicates", "labels"], help="measure this alone")
+    parser.add_argument("--seed", type=int, default=2026, help="of what is planted (default: %(default)s)")
+    parser.add_argument("--part", choices=["duplicates", "copies", "labels"], help="measure this alone")
     options = parser.parse_args()
     results = measure(options.data, options.cache, options.seed, options.part)
     print(json.dumps({name: round(value, 4) for name, value in results.items()}))

@@ -91,6 +91,15 @@ def test_a_text_is_found_in_the_records_and_stays_in_the_address(page, browser):
     expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
 
 
+def test_the_whole_map_has_an_address_too_so_that_a_reload_leads_back_to_it(page):
+    page.locator(".mm-legend button", has_text="CT").first.click()
+    page.wait_for_function("location.hash.includes('*n')")
+    page.locator(".mm-map-tools [data-do=clear]").click()
+    page.wait_for_function("location.hash === '#explore'")
+    page.reload()
+    expect(page.locator(".mm-sentence")).to_have_text("All 420 cases")
+
+
 def test_only_what_is_in_view_is_in_the_page_and_each_picture_is_asked_for_by_itself(page):
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if "/picture/" in request.url else None)
