@@ -28,5 +28,9 @@ def study(date: str, modalities: tuple[str, ...], images: int | None) -> str:
         images: how many it has, None where unknown.
     """
     day = f"{date[:4]}-{date[4:6]}-{date[6:]}" if date else say("date unknown")
-    count = "" if images is None else say("{images} images", images=images)
+    count = "" if images is None else _count(images)
     return ", ".join(filter(None, (day, "/".join(modalities), count)))
+
+
+def _count(images: int) -> str:
+    return say("1 image") if images == 1 else say("{images} images", images=images)

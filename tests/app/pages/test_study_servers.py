@@ -41,8 +41,8 @@ def pacs(scripted_server, study):
     parts = [b"--xyz\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n" for data in study]
     rows = [
         {"0020000D": {"Value": [uid]}, "00100020": {"Value": ["P"]}, "00080020": {"Value": [date]}}
-        | {"00080061": {"Value": ["CT"]}, "00201208": {"Value": [3]}}
-        for uid, date in ((STUDY, "20240102"), ("1.2.826.0.2", "20230102"))
+        | {"00080061": {"Value": ["CT"]}, "00201208": {"Value": [images]}}
+        for uid, date, images in ((STUDY, "20240102", 3), ("1.2.826.0.2", "20230102", 1))
     ]
 
     def answer(handler):
@@ -95,7 +95,7 @@ def test_of_several_studies_of_a_patient_one_is_chosen(services, pacs):
     assert page.query not in shown
     assert shown[page.servers.which]["choices"] == [
         ("2024-01-02, CT, 3 images", STUDY),
-        ("2023-01-02, CT, 3 images", "1.2.826.0.2"),
+        ("2023-01-02, CT, 1 image", "1.2.826.0.2"),
     ]
     assert shown[page.notice] == ""
     for name, asked, said in (
