@@ -147,7 +147,8 @@ class Explorer(gr.Blocks):
         except Exception as error:
             handler = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
             number = record_incident(error, str(handler.api_name))
-            raise gr.Error(text.unexpected(number), print_exception=False) from None
+            # Stays until it is closed: the number is to be passed on.
+            raise gr.Error(text.unexpected(number), duration=None, print_exception=False) from None
 
 
 def _let_go() -> None:
