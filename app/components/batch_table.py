@@ -47,10 +47,17 @@ def _row(row: BatchRow, metrics: ModelMetrics, collection: Collection | None) ->
             **empty,
             "picture": "",
             "concerns": "",
-            "notes": " ".join(map(in_readers_words, row.notes)),
+            "why": " ".join(map(in_readers_words, row.notes)),  # the notes are out of sight on most screens
+            "notes": "",
         }
     picture = png_uri(row.picture) if row.picture is not None else ""
-    said = {**known, **empty, "picture": picture, "notes": " ".join(map(in_readers_words, row.notes))}
+    said = {
+        **known,
+        **empty,
+        "picture": picture,
+        "why": "",
+        "notes": " ".join(map(in_readers_words, row.notes)),
+    }
     said["concerns"] = (
         ", ".join(batch_text.CONCERNS[each] for each in row.concerns) or batch_text.GOOD_PICTURE
     )

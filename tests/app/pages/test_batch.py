@@ -14,6 +14,7 @@ from gradio_client import Client, handle_file
 from app.pages.batch import BatchPage
 from app.texts import case_text
 from mermed_core.files import ASSETS
+from mermed_core.inference.batch import BatchRow
 
 EXAMPLES = ASSETS / "examples"
 
@@ -92,3 +93,9 @@ def test_an_archive_that_is_damaged_is_a_sentence(page, tmp_path):
     path.write_bytes(b"PK\x03\x04 and nothing more")
     (step,) = page.run([str(path)])
     assert "ZIP archive is damaged" in step[page.notice]
+
+
+def test_why_a_file_was_refused_stands_beside_that_it_was(page):
+    html = page._table((BatchRow("a.pdf", None, "This is no image."),))
+    assert "Could not be read <small>This is no image.</small>" in html
+    assert html.count("This is no image.") == 1
