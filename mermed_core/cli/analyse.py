@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -115,7 +116,7 @@ def run(options: argparse.Namespace) -> None:
     """
     # Before the seconds that loading takes: a wrong option is said at once.
     study = _study(options)
-    sources = _sources(study, options.file)
+    sources, place = _sources(study, options.file)
     subject = _subject(options, sources[0])
     if not study and not options.csv:
         _check_single(options.file)
@@ -126,7 +127,7 @@ def run(options: argparse.Namespace) -> None:
         files = named(study) if study else files_in(options.file)
         analyse_into(options.csv, predictor, files)
     else:
-        _analyse_one(options, predictor, sources, subject)
+        _analyse_one(options, predictor, sources, subject, place)
 
 
 def _study(options: argparse.Namespace) -> list[bytes]:
@@ -138,15 +139,15 @@ def _study(options: argparse.Namespace) -> list[bytes]:
     return fetched_study(options.dicomweb, str(options.file))
 
 
-def _sources(study: list[bytes], path: Path) -> tuple[bytes | Path, ...]:
-    """Returns the file that is analysed, of a study the first view; a slide at all its sizes."""
+def _sources(study: list[bytes], path: Path) -> tuple[Sequence[bytes | Path], tuple[int, int] | None]:
+    """Returns the file that is analysed, of a study `first_view`; a slide at all its sizes."""
     if not study:
         from mermed_core.imaging.series import slide_files
 
-        return tuple(slide_files(path))
+        return slide_files(path), None
     from mermed_core.cli.study_server import first_view
 
-    return tuple(first_view(study))
+    return first_view(study)
 
 
 def _check_single(path: Path) -> None:
@@ -162,25 +163,33 @@ def _check_single(path: Path) -> None:
 def _analyse_one(
     options: argparse.Namespace,
     predictor: "Predictor",
-    sources: tuple[bytes | Path, ...],
+    sources: Sequence[bytes | Path],
     subject: "Subject | None",
+    place: tuple[int, int] | None,
 ) -> None:
     from mermed_core.inference.batch import read_sizes
 
-    image = read_sizes(predictor, sources, options.frame - 1)
+    image = read_sizes(predictor, tuple(sources), options.frame - 1)
     embedding = predictor.embed(image, modality=options.modality)
     analysis = predictor.analyse(embedding, neighbours=options.neighbours)
     if options.report or options.dicom_out:
         from mermed_core.inference.case_report import case_report
 
         chosen = embedding.chosen if options.modality else None
-        _write(case_report(predictor, image, embedding, chosen=chosen, analysis=analysis), options, subject)
+        report = case_report(predictor, image, embedding, chosen=chosen, analysis=analysis, place=place)
+        _write(report, options, subject)
     own = _own_answer(predictor, options.head, embedding) if options.head else None
     if options.json:
         answer = analysis.to_dict() | ({"own_head": own.to_dict()} if own else {})
+        answer |= dict(zip(("slice", "slices"), place, strict=True)) if place else {}
         print(json.dumps(answer, ensure_ascii=False))
     else:
-        print("\n".join([*(_own_lines(own) if own else ()), *lines(analysis, embedding.chosen)]))
+        read = (
+            [f"slice       {place[0]} of {place[1]} of the first series; --csv FILE reads all"]
+            if place
+            else []
+        )
+        print("\n".join([*read, *(_own_lines(own) if own else ()), *lines(analysis, embedding.chosen)]))
 
 
 def report_file(text: str) -> Path:
@@ -214,7 +223,9 @@ def _own_answer(predictor: "Predictor", path: Path, embedding: Embedding) -> "Fe
 
 
 def _own_lines(answer: "FewShotAnswer") -> list[str]:
-    said = [f"your head   {label} {share:.1%}" for label, share in answer.probabilities.items()]
+    from mermed_core.reports.case.wording import percent
+
+    said = [f"your head   {label} {percent(share)}" for label, share in answer.probabilities.items()]
     if not answer.familiar:
         said.append(
             f"CHECK       the image is unlike those that your head was made of (similarity "
@@ -290,11 +301,15 @@ def lines(analysis: Analysis, chosen: str) -> list[str]:
         analysis: of the image.
         chosen: key of the modality that the image was taken as.
     """
+    from mermed_core.reports.case.wording import percent
+
     key, probability = next(iter(analysis.modality.items()))
     said = [f"note        {note}" for note in analysis.notes]
-    said.append(f"modality    {key} ({probability:.1%})" + ("" if chosen == key else f"; taken as {chosen}"))
+    said.append(
+        f"modality    {key} ({percent(probability)})" + ("" if chosen == key else f"; taken as {chosen}")
+    )
     if analysis.region:
-        said.append(f"region      {analysis.region} ({analysis.region_probability:.1%})")
+        said.append(f"region      {analysis.region} ({percent(analysis.region_probability)})")
     stated = analysis.header_modality
     if stated not in (None, key):
         known = stated in MODALITIES
@@ -314,10 +329,12 @@ def lines(analysis: Analysis, chosen: str) -> list[str]:
 
 def _findings(found: list[Finding]) -> list[str]:
     """Returns a line for each finding of one label set, and one on those that do not hold elsewhere."""
+    from mermed_core.reports.case.wording import percent
+
     task, said = found[0].task, []
     for finding in found:
         held = f" (AUROC elsewhere {finding.elsewhere:.2f})" if finding.holds_elsewhere else ""
-        words = f"{finding.label} {finding.probability:.1%}, {finding.likelihood}"
+        words = f"{finding.label} {percent(finding.probability)}, {finding.likelihood}"
         said.append(f"finding     {task}: {words}{held}")
     doubtful = [finding for finding in found if not finding.holds_elsewhere]
     if doubtful:

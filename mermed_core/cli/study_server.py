@@ -30,11 +30,16 @@ def fetched_study(name: str, asked: str) -> list[bytes]:
     return [files[position] for group in group_series(files) for position in group]
 
 
-def first_view(files: list[bytes]) -> list[bytes]:
-    """Returns the middle image of the first series, more telling than its end; a slide at all its sizes."""
+def first_view(files: list[bytes]) -> tuple[list[bytes], tuple[int, int] | None]:
+    """Returns the middle image of the first series, more telling than its end; a slide at all its sizes.
+
+    With it comes which slice of the series it is, from 1, and of how many; None where there are no slices.
+    """
     first = [files[position] for position in group_series(files)[0]]
     slide = [first[position] for position in slide_copies(first)]
-    return slide or [first[len(first) // 2]]
+    middle = len(first) // 2
+    place = None if slide or len(first) == 1 else (middle + 1, len(first))
+    return slide or [first[middle]], place
 
 
 def _told(study: FoundStudy) -> str:

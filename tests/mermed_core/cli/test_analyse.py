@@ -104,7 +104,7 @@ def analysis(familiarity: Familiarity, *found: Finding, region: str = "") -> Ana
 def test_each_degree_of_familiarity_has_its_line():
     unlike = analyse.lines(analysis(Familiarity.UNLIKE, region="abdomen"), "ct")
     assert "recognised  ONLY THE MODALITY, no findings: Why." in unlike
-    assert "region      abdomen (0.0%)" in unlike
+    assert "region      abdomen (<1%)" in unlike
     for degree, line in ((Familiarity.FAMILIAR, "yes: Why."), (Familiarity.UNKNOWN, "NO: Why.")):
         assert f"recognised  {line}" in analyse.lines(analysis(degree), "ct")
 
@@ -115,7 +115,7 @@ def test_findings_that_do_not_hold_elsewhere_carry_a_caution_once_for_the_set():
     assert shown.count("CAUTION     lung: learned in one hospital's images") == 1
     held = Finding("lung", "mass", 0.9, elsewhere=0.84)
     shown = "\n".join(analyse.lines(analysis(Familiarity.FAMILIAR, held, found[1]), "ct"))
-    assert "finding     lung: mass 90.0%, possible (AUROC elsewhere 0.84)" in shown
+    assert "finding     lung: mass 90%, possible (AUROC elsewhere 0.84)" in shown
     assert "CAUTION     lung (normal): learned" in shown
     assert "CAUTION" not in "\n".join(analyse.lines(analysis(Familiarity.FAMILIAR, held), "ct"))
 

@@ -48,19 +48,23 @@ def options(model_folder, collection_folder) -> list[str]:
 def test_slices_come_in_their_order_and_the_middle_one_is_first(pacs, study):
     files = fetched_study("PACS", STUDY)
     assert files == study[::-1]
-    assert first_view(files) == [study[1]]
+    assert first_view(files) == ([study[1]], (2, 3))
 
 
 def test_of_a_slide_all_sizes_are_read(make_slide):
     values = np.zeros((64, 96, 3), np.uint8)
     sizes = [make_slide(values[::step, ::step]) for step in (2, 1, 4)]
-    assert first_view(sizes) == [sizes[1], sizes[0], sizes[2]]
+    assert first_view(sizes) == ([sizes[1], sizes[0], sizes[2]], None)
 
 
 def test_the_middle_image_is_analysed_or_all_of_them(pacs, options, capsys, tmp_path):
     assert main(["analyse", STUDY, "--json", *options]) == 0
     said = capsys.readouterr()
-    assert next(iter(json.loads(said.out)["modality"])) == "ct"
+    answer = json.loads(said.out)
+    assert (next(iter(answer["modality"])), answer["slice"], answer["slices"]) == ("ct", 2, 3)
+    assert main(["analyse", STUDY, "--report", str(tmp_path / "report.json"), *options]) == 0
+    assert "slice       2 of 3 of the first series; --csv FILE reads all" in capsys.readouterr().out
+    assert json.loads((tmp_path / "report.json").read_text())["image"]["slice"] == 2
     assert main(["analyse", STUDY, "--csv", str(tmp_path / "table.csv"), *options]) == 0
     assert "3 of 3 files" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "table.csv")
