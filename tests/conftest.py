@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# One core for each test, as `make test` has it: the last digits of an embedding depend on it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A busy machine is slow, which says nothing about the code: no deadline, and the same examples in every run.
 settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

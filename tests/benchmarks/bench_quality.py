@@ -1,4 +1,5 @@
-"""How well a collection's troubles are found: copies of LC25000, copies and wrong labels that were planted.
+"""How well a collection's troubles are found: copies of LC25000, copies and wrong labels that were planted,
+labels that the hospital alone predicts.
 
     python tests/benchmarks/bench_quality.py --data "$MERMED_DATA" --cache runs/evaluation
     python tests/benchmarks/bench_quality.py --data "$MERMED_DATA" --cache runs/evaluation --seed 7
@@ -18,6 +19,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from mermed_core.collections.quality.confounding import Frames, predicted
 from mermed_core.collections.quality.doubtful_labels import label_doubts, label_sets
 from mermed_core.collections.quality.duplicates import compare_pairs
 from mermed_core.collections.quality.neighbourhood import NEIGHBOURS, Neighbourhood, patients
@@ -46,6 +48,8 @@ COPIES = "lc25000_lung"
 PLANTED = 0.05
 _ROUNDS = 5
 _COPIED = 250  # tiles that are copied once each
+CONFOUNDED = "covid_cxr"  # its classes are of different hospitals
+_FRAMED = 3000  # images of a set whose frames are asked, as `mermed check` asks them
 
 
 def embedded(folder: Path, source: str, cache: Path) -> tuple[Manifest, np.ndarray]:
@@ -180,6 +184,26 @@ def _planted(manifest: Manifest, vectors: np.ndarray, near: Neighbourhood, seed:
     return unweighted(auroc, wrong[:, None].astype(float), scores[:, None]), float(wrong[first].mean())
 
 
+def confounding(folder: Path) -> dict[str, float]:
+    """Returns with what AUROC the frame alone tells the classes of the confounded set; prints all sets."""
+    found = {}
+    for source in LABELLED:
+        manifest = open_manifests([str(folder / f"{source}.parquet")])
+        if manifest.frame["modality"].iat[0] == "pathology":  # tiles have no frame
+            continue
+        ((_, rows, codes, names),) = label_sets(manifest.frame)
+        random = np.random.default_rng(0)
+        rows = np.sort(random.choice(rows, min(len(rows), _FRAMED), replace=False))
+        frames = Frames.empty(len(rows))
+        for place, row in enumerate(rows):
+            frames.put(place, manifest.read_image(row).pixels)
+        groups = patients(manifest.frame)[rows]
+        aurocs = {name: predicted(frames.values, codes[rows] == i, groups) for i, name in enumerate(names)}
+        found[source] = max(aurocs.values())
+        print(f"{source}: " + ", ".join(f"{name} {auroc:.3f}" for name, auroc in aurocs.items()), flush=True)
+    return {"confounded_frame_auroc": found[CONFOUNDED]}
+
+
 def measure(folder: Path, cache: Path, seed: int, part: str | None = None) -> dict[str, float]:
     """Returns the figures of all parts or of one; prints a line a set of labels."""
     found: dict[str, float] = {}
@@ -187,6 +211,8 @@ def measure(folder: Path, cache: Path, seed: int, part: str | None = None) -> di
         found |= duplicates(folder, cache)
     if part in (None, "copies"):
         found |= planted_copies(folder, cache, seed)
+    if part in (None, "confounding"):
+        found |= confounding(folder)
     return found | (planted_labels(folder, cache, seed) if part in (None, "labels") else {})
 
 
@@ -200,7 +226,9 @@ def main() -> None:
     )
     parser.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="keeps embeddings")
     parser.add_argument("--seed", type=int, default=2026, help="of what is planted (default: %(default)s)")
-    parser.add_argument("--part", choices=["duplicates", "copies", "labels"], help="measure this alone")
+    parser.add_argument(
+        "--part", choices=["duplicates", "copies", "confounding", "labels"], help="measure this alone"
+    )
     options = parser.parse_args()
     results = measure(options.data, options.cache, options.seed, options.part)
     print(json.dumps({name: round(value, 4) for name, value in results.items()}))
