@@ -35,6 +35,15 @@ def clickable_html(value: str, elem_id: str) -> gr.HTML:
     return scripted_html(value, elem_id, "html_parts.js")
 
 
+def asked(elem_id: str) -> str:
+    """Returns a script for an event that takes what a part asked for last, `data-asked`, as its last input.
+
+    Gradio keeps no event that comes while it is busy with one of the same kind: it sends that one again. The
+    script is run when something is sent, and so reads what was asked for meanwhile.
+    """
+    return script_file("asked.js") % f"#{elem_id}"
+
+
 def picked_name(event: gr.EventData) -> str:
     """Returns the name on the button that was pressed."""
     return str(event.pick)

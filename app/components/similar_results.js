@@ -1,5 +1,4 @@
 // The cases that a search found: a pressed case is searched with (data-pick), a pressed mark is kept (data-mark).
-// All marks are told with each press: while one is on its way, of further presses only the last is.
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-mark], [data-pick]");
   if (!button) return;
@@ -8,5 +7,6 @@ element.addEventListener("click", (event) => {
   for (const other of button.parentElement.children) other.ariaPressed = String(other === button && pressed);
   const marks = {};
   for (const each of element.querySelectorAll("[data-mark]")) marks[each.dataset.case] ||= each.ariaPressed === "true" ? each.dataset.mark : "";
-  trigger("like", { marks });
+  element.dataset.asked = JSON.stringify(marks);
+  trigger("like", {});
 });

@@ -1,6 +1,7 @@
 """Similar cases: the nearest cases of an image or of a case, under filters."""
 
 import hashlib
+import json
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from mermed_core.records import Embedding
 from mermed_core.search.filters import Filter
 
 from ..components import cases, notice, query_view
-from ..components.html_parts import scripted_html, static_html
+from ..components.html_parts import asked, scripted_html, static_html
 from ..services import VISIT_SECONDS, Services
 from ..texts import case_text, text
 from ..uploads import Query
@@ -208,9 +209,10 @@ class SimilarPage:
         self._wire_marks()
 
     def _wire_marks(self) -> None:
-        def marked(event: gr.EventData, marking: Marking | None) -> Shown:
+        def marked(marking: Marking | None, pressed: str) -> Shown:
             """Keeps the marks of the cases that are shown."""
-            return self.mark(marking, {str(case): str(mark) for case, mark in dict(event.marks).items()})
+            told = json.loads(pressed or "{}")
+            return self.mark(marking, told if isinstance(told, dict) else {})
 
         def cleared(marking: Marking | None) -> Shown:
             """Takes all marks away."""
@@ -219,10 +221,11 @@ class SimilarPage:
         quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "undocumented"}
         self.results.like(
             marked,
-            self._marking,
+            [self._marking, gr.Textbox(visible=False)],
             self._marks_parts(),
             api_name="similar_mark",
             trigger_mode="always_last",
+            js=asked("similar-results"),
             **quick,
         )
         self.searches(self.again.click, "again")

@@ -11,10 +11,10 @@ from mermed_core.files import BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def address(serve: Callable[[Settings], str]) -> str:
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
     width, height = request.param
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
@@ -68,6 +68,29 @@ def test_no_mark_that_is_pressed_quickly_is_lost(page):
     page.locator("#similar-results [data-mark=bad]").evaluate_all(press)
     page.locator("#similar-results [data-mark=good]").nth(5).click()
     expect(page.locator("#similar-marked")).to_have_text("Marked: 1 like what you look for, 5 not.")
+
+
+def test_marks_that_are_pressed_while_the_server_is_busy_are_kept(page):
+    page.get_by_role("tab", name="Similar cases", exact=True).click()
+    expect(page.locator("#similar-results .mm-case")).to_have_count(12)
+    held: list[Route] = []
+    busy = True
+
+    def hold(route: Route) -> None:
+        if busy:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/run/predict", hold)
+    with page.expect_request("**/run/predict"):
+        page.locator("#similar-results [data-mark=bad]").first.click()
+    page.locator("#similar-results [data-mark=bad]").nth(1).click()
+    page.locator("#similar-results [data-mark=good]").nth(2).click()
+    busy = False
+    for route in held:
+        route.continue_()
+    expect(page.locator("#similar-marked")).to_have_text("Marked: 1 like what you look for, 2 not.")
 
 
 def test_the_map_is_switched_and_faded_in_the_browser(page):

@@ -16,7 +16,7 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 expect.set_options(timeout=60_000)
 WIDE, PHONE = ViewportSize(width=1400, height=900), ViewportSize(width=390, height=844)
 FIRST, SECOND = ".mm-map:not([data-beside])", ".mm-map[data-beside]"

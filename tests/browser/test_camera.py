@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from .visit import visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-expect.set_options(timeout=30_000)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)
 WIDTH, HEIGHT = 640, 480
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 PLAIN = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -67,7 +67,7 @@ def address(serve: Callable[[Settings], str]) -> str:
 
 def asks(page: Page, address: str) -> None:
     """Opens the page and asks for the camera, as a visitor does."""
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     visit(page, address)
     page.get_by_text("Paste or use the camera").click()
     page.get_by_label("Capture from camera").click()

@@ -12,8 +12,8 @@ from app.texts import map_text
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, Route, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-expect.set_options(timeout=30_000)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)
 PARTS = Path(map_text.__file__).parents[1] / "components"
 AT = "http://checks.test/"  # never asked: the test answers
 BOX = "node => { const {x, y, width, height} = node.getBoundingClientRect(); return [x, y, width, height]; }"

@@ -12,7 +12,7 @@ from mermed_core.languages.say import speaking
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 PARTS = Path(map_text.__file__).parents[1] / "components"
 COLUMNS = [
     {"name": "modality", "title": "Modality", "words": ""},

@@ -10,8 +10,8 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-expect.set_options(timeout=30_000)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)
 BEYOND = """() => [...document.querySelectorAll("#classify-first *")]
     .filter((each) => each.checkVisibility() && each.getBoundingClientRect().right > innerWidth + 0.5)
     .map((each) => `${each.tagName}.${each.className}`)"""
@@ -40,7 +40,7 @@ def page(
     width, height = request.param
     address = serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)}))
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     page.goto(f"{address}{language}")
     page.locator("#classify-examples button").nth(1).click()
     expect(page.locator("#classify-second-look section")).to_be_visible()

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from .visit import visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
 SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION), "MERMED_LANGUAGE": "de"})
 WIDE, PHONE = (1400, 900), (390, 844)
 TABS = ("Klassifizieren", "Ähnliche Fälle", "Erkunden", "Stapel", "Ihr Klassifikator")
@@ -32,7 +32,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     """The German page in a browser that prefers English."""
     width, height = request.param
     page = browser.new_page(viewport={"width": width, "height": height}, locale="en-US")
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     visit(page, address)
     yield page
     page.close()

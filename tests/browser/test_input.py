@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from .visit import visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-expect.set_options(timeout=30_000)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)
 EXAMPLES = ASSETS / "examples"
 COPY = """async (picture) => {
   const answer = await fetch(`data:image/png;base64,${picture}`);
@@ -28,7 +28,7 @@ COPY = """async (picture) => {
 @pytest.fixture
 def page(browser: Browser, serve: Callable[[Settings], str]) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     visit(page, serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})))
     expect(page.locator("#classify-examples button").first).to_be_visible()
     expect(page.locator("[data-listens=files]").first).to_be_attached()

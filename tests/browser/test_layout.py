@@ -12,8 +12,8 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
 
 # Cumulative layout shift: shares of the screen that moved, times how far. What moves just after an input, and
 # is left out by browsers, counts here too.
@@ -37,7 +37,7 @@ def page(
 ) -> Iterator[Page]:
     width, height = request.param
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     page.add_init_script(WATCH)
     page.goto(serve(Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})))
     expect(page.locator("#classify-examples button").first).to_be_visible()

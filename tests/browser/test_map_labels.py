@@ -11,7 +11,7 @@ import app.components
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 PARTS = Path(app.components.__file__).parent
 BODY = """<div class="tools"><output class="mm-map-count"></output></div>
 <div id="stage" style="position:relative;width:600px;height:400px"><svg></svg></div>"""

@@ -11,7 +11,7 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 expect.set_options(timeout=60_000)
 
 

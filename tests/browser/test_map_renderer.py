@@ -11,7 +11,7 @@ import app.components
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 RENDERER = Path(app.components.__file__).parent / "map_renderer.js"
 COUNT, WIDTH, HEIGHT, MARGIN = 3000, 600, 400, 24
 RED, GREY, WHITE = 0xFF0000FF, 0xFF808080, 0xFFFFFFFF  # as pixels lie in memory: alpha, blue, green, red

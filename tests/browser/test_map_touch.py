@@ -10,7 +10,7 @@ from app.texts import map_text
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 PARTS = Path(map_text.__file__).parents[1] / "components"
 PAGE = """<!doctype html><html lang=en><meta name=viewport content="width=device-width"><style>body{margin:0}
 #stage{width:300px;height:300px;touch-action:none}</style><div id=stage tabindex=0><svg><polygon></polygon>

@@ -14,7 +14,7 @@ from mermed_core.settings import Settings
 pytest.importorskip("playwright")
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 expect.set_options(timeout=60_000)
 WIDE = ViewportSize(width=1400, height=900)
 PHONE = ViewportSize(width=390, height=844)

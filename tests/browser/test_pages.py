@@ -18,8 +18,8 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from .visit import visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-expect.set_options(timeout=20_000)  # a busy machine is slow, not wrong
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)  # a busy machine is slow, not wrong
 SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
 WIDE, PHONE = (1400, 900), (390, 844)
 NEAR_THE_MIDDLE = (600, 640)  # of the map, on a wide page
@@ -35,7 +35,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     """A page that asks no other host for anything and raises no error."""
     width, height = getattr(request, "param", WIDE)
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
 

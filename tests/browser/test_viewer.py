@@ -15,12 +15,12 @@ from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from .visit import visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
-expect.set_options(timeout=30_000)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)
 SETTINGS = Settings.from_environment({"MERMED_COLLECTION": str(BUNDLED_COLLECTION)})
 EXAMPLES = ASSETS / "examples"
 
@@ -33,7 +33,7 @@ def address(serve: Callable[[Settings], str]) -> str:
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1400, "height": 1100})
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     visit(page, address)
@@ -269,3 +269,28 @@ def test_a_picture_is_for_its_own_visitor_and_leaves_nothing_in_the_browser(page
     expect(other.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
     assert other.evaluate("document.querySelector('.mm-look').viewer.view.visit") != visit
     other.close()
+
+
+def test_of_files_that_are_pressed_in_a_row_the_last_is_answered(page):
+    upload(page, EXAMPLES / "ct.png", EXAMPLES / "fundus.png", EXAMPLES / "oct.png")
+    headline = page.locator("#classify-modality .mm-headline")
+    expect(headline).to_contain_text("CT")
+    expect(page.locator(".mm-second")).to_be_visible()
+    held: list[Route] = []
+    busy = True
+
+    def hold(route: Route) -> None:
+        if busy:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/queue/join*", hold)
+    with page.expect_request("**/queue/join*"):
+        page.locator(".mm-strip button").nth(1).click()
+    page.locator(".mm-strip button").nth(2).click()
+    busy = False
+    for route in held:
+        route.continue_()
+    expect(headline).to_contain_text("OCT")
+    expect(page.locator(".mm-strip button").nth(2)).to_have_attribute("aria-pressed", "true")

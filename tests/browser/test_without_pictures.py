@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from .visit import visit
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-expect.set_options(timeout=20_000)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+expect.set_options(timeout=60_000)
 WIDE, PHONE = (1400, 900), (390, 844)
 HOME = "https://www.example.org/scans"
 
@@ -39,7 +39,7 @@ def address(serve: Callable[[Settings], str], tmp_path_factory: pytest.TempPathF
 def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iterator[Page]:
     width, height = getattr(request, "param", WIDE)
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     visit(page, address)
