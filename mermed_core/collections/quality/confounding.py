@@ -129,8 +129,8 @@ def check_confounding(collection: Collection, frames: Frames | None, most: int) 
         "Labels that the source alone predicts",
         "AUROC with which a label follows from the stated source, from which other sources the image looks "
         "like, or from the frame of the picture alone, in patients that were not fitted on (0.5 is chance).",
-        "Of chest X-rays whose classes are of different hospitals the frame alone tells the classes with AUROC "
-        "0.94. A list to look through, not a verdict.",
+        "Of chest X-rays whose classes are of different hospitals the frame alone tells the classes with "
+        "AUROC 0.94. A list to look through, not a verdict.",
         ranked(suspects, most),
         _PREDICTED,
         tuple(notes),
