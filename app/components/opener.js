@@ -36,8 +36,7 @@ async function send(files) {
     status.textContent = typeof failed === "string" ? failed : sentences.failed;
     if (!paths.some(Boolean)) return;
   } else status.hidden = true;
-  element.dataset.asked = JSON.stringify(paths.filter(Boolean));
-  trigger("upload", {});
+  trigger("upload", { paths: paths.filter(Boolean) });
 }
 
 // All files of a dropped folder, and of folders in it.

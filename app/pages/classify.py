@@ -70,9 +70,9 @@ class ClassifyPage:
             return {self.notice: ""}
         return self.show(lambda: open_upload(self.predictor, path, chosen or None), chosen)
 
-    def open_files(self, chosen: str, sent: str) -> Shown:
-        """Opens the files that the page sent, as JSON: pictures, archives, a folder or a study."""
-        paths = sent_paths(json.loads(sent))
+    def open_files(self, chosen: str, event: gr.EventData) -> Shown:
+        """Opens the files that the page sent: pictures, archives, a folder or a study."""
+        paths = sent_paths(event.paths)
         return self.show(lambda: open_sent(self.predictor, paths, chosen or None), chosen)
 
     def change_view(self, query: Query | None, chosen: str, view: str) -> Shown:
@@ -180,12 +180,12 @@ class ClassifyPage:
             picked_name, None, self._example, api_name="pick_example", api_visibility="private", queue=False
         )
         chosen = self.chosen
-        sent, view = gr.Textbox(visible=False), gr.Textbox(visible=False)
-        asks = {"classify_files": asked("classify-file"), "classify_view": asked("classify-viewer")}
+        view = gr.Textbox(visible=False)
+        asks = {"classify_view": asked("classify-viewer")}
         for event, handler, inputs, name in (
             (example.then, self.open_example, [self._example, chosen], "classify_example"),
             (self.frame.input, self.change_frame, [self.query, self.frame, chosen], "classify_frame"),
-            (self._opener.upload, self.open_files, [chosen, sent], "classify_files"),
+            (self._opener.upload, self.open_files, [chosen], "classify_files"),
             (self.viewer.submit, self.change_view, [self.query, chosen, view], "classify_view"),
             (chosen.change, self.change_modality, [self.query, chosen], "classify_as"),
         ):
@@ -194,7 +194,7 @@ class ClassifyPage:
                 inputs,
                 self.outputs,
                 api_name=name,
-                api_visibility="undocumented" if name in asks else "public",
+                api_visibility="undocumented" if name in ("classify_files", "classify_view") else "public",
                 js=asks.get(name),
                 concurrency_id=MODEL_QUEUE,
                 show_progress_on=self.answer.figure,  # the viewer stays in use meanwhile
