@@ -36,7 +36,7 @@ async function send(files) {
     status.textContent = typeof failed === "string" ? failed : sentences.failed;
     if (!paths.some(Boolean)) return;
   } else status.hidden = true;
-  trigger("upload", { paths: paths.filter(Boolean) });
+  trigger("upload", { paths: paths.filter(Boolean), complete: !failed });
 }
 
 // All files of a dropped folder, and of folders in it.

@@ -190,8 +190,7 @@ function open(stack) {
 function analyse() {
   const { visit, ...asked } = view;
   part(".mm-analyse").disabled = true;
-  element.dataset.asked = JSON.stringify(asked);
-  trigger("submit", {});
+  trigger("submit", { view: asked });
 }
 
 function setMode(wanted) {

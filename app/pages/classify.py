@@ -1,6 +1,5 @@
 """Classify: images in; of the one that is looked at, what the model says out."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from mermed_core.modalities import MODALITIES
 
 from ..components import examples, notice
 from ..components.camera import camera
-from ..components.html_parts import asked, clickable_html, picked_name
+from ..components.html_parts import clickable_html, picked_name
 from ..components.opener import opener, sent_paths
 from ..components.viewer import viewer, viewer_value
 from ..made import ahead
@@ -75,13 +74,11 @@ class ClassifyPage:
         paths = sent_paths(event.paths)
         return self.show(lambda: open_sent(self.predictor, paths, chosen or None), chosen)
 
-    def change_view(self, query: Query | None, chosen: str, view: str) -> Shown:
+    def change_view(self, query: Query | None, chosen: str, event: gr.EventData) -> Shown:
         """Answers for another file, slice, window or region of what was opened."""
         if query is None:
             return {self.notice: ""}
-        return self.show(
-            lambda: query.at_view(self.predictor, view_of(json.loads(view)), chosen or None), chosen
-        )
+        return self.show(lambda: query.at_view(self.predictor, view_of(event.view), chosen or None), chosen)
 
     def open_example(self, name: str, chosen: str) -> Shown:
         """Opens one of the bundled examples by its name."""
@@ -180,13 +177,11 @@ class ClassifyPage:
             picked_name, None, self._example, api_name="pick_example", api_visibility="private", queue=False
         )
         chosen = self.chosen
-        view = gr.Textbox(visible=False)
-        asks = {"classify_view": asked("classify-viewer")}
         for event, handler, inputs, name in (
             (example.then, self.open_example, [self._example, chosen], "classify_example"),
             (self.frame.input, self.change_frame, [self.query, self.frame, chosen], "classify_frame"),
             (self._opener.upload, self.open_files, [chosen], "classify_files"),
-            (self.viewer.submit, self.change_view, [self.query, chosen, view], "classify_view"),
+            (self.viewer.submit, self.change_view, [self.query, chosen], "classify_view"),
             (chosen.change, self.change_modality, [self.query, chosen], "classify_as"),
         ):
             shown = event(
@@ -195,7 +190,6 @@ class ClassifyPage:
                 self.outputs,
                 api_name=name,
                 api_visibility="undocumented" if name in ("classify_files", "classify_view") else "public",
-                js=asks.get(name),
                 concurrency_id=MODEL_QUEUE,
                 show_progress_on=self.answer.figure,  # the viewer stays in use meanwhile
                 trigger_mode="always_last",  # of many files pressed in a row only the last one counts
