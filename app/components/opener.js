@@ -36,7 +36,8 @@ async function send(files) {
     status.textContent = typeof failed === "string" ? failed : sentences.failed;
     if (!paths.some(Boolean)) return;
   } else status.hidden = true;
-  trigger("upload", { paths: paths.filter(Boolean), complete: !failed });
+  element.dataset.asked = JSON.stringify(paths.filter(Boolean));
+  trigger("upload", {});
 }
 
 // All files of a dropped folder, and of folders in it.

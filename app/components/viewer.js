@@ -190,7 +190,8 @@ function open(stack) {
 function analyse() {
   const { visit, ...asked } = view;
   part(".mm-analyse").disabled = true;
-  trigger("submit", { view: asked });
+  element.dataset.asked = JSON.stringify(asked);
+  trigger("submit", {});
 }
 
 function setMode(wanted) {

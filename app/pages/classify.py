@@ -1,5 +1,6 @@
 """Classify: images in; of the one that is looked at, what the model says out."""
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from mermed_core.modalities import MODALITIES
 
 from ..components import examples, notice
 from ..components.camera import camera
-from ..components.html_parts import clickable_html, picked_name
+from ..components.html_parts import asked, clickable_html, picked_name
 from ..components.opener import opener, sent_paths
 from ..components.viewer import viewer, viewer_value
 from ..made import ahead
@@ -69,16 +70,18 @@ class ClassifyPage:
             return {self.notice: ""}
         return self.show(lambda: open_upload(self.predictor, path, chosen or None), chosen)
 
-    def open_files(self, chosen: str, event: gr.EventData) -> Shown:
-        """Opens the files that the page sent: pictures, archives, a folder or a study."""
-        paths = sent_paths(event.paths)
+    def open_files(self, chosen: str, sent: str) -> Shown:
+        """Opens the files that the page sent, as JSON: pictures, archives, a folder or a study."""
+        paths = sent_paths(json.loads(sent))
         return self.show(lambda: open_sent(self.predictor, paths, chosen or None), chosen)
 
-    def change_view(self, query: Query | None, chosen: str, event: gr.EventData) -> Shown:
+    def change_view(self, query: Query | None, chosen: str, view: str) -> Shown:
         """Answers for another file, slice, window or region of what was opened."""
         if query is None:
             return {self.notice: ""}
-        return self.show(lambda: query.at_view(self.predictor, view_of(event.view), chosen or None), chosen)
+        return self.show(
+            lambda: query.at_view(self.predictor, view_of(json.loads(view)), chosen or None), chosen
+        )
 
     def open_example(self, name: str, chosen: str) -> Shown:
         """Opens one of the bundled examples by its name."""
@@ -177,11 +180,13 @@ class ClassifyPage:
             picked_name, None, self._example, api_name="pick_example", api_visibility="private", queue=False
         )
         chosen = self.chosen
+        sent, view = gr.Textbox(visible=False), gr.Textbox(visible=False)
+        asks = {"classify_files": asked("classify-file"), "classify_view": asked("classify-viewer")}
         for event, handler, inputs, name in (
             (example.then, self.open_example, [self._example, chosen], "classify_example"),
             (self.frame.input, self.change_frame, [self.query, self.frame, chosen], "classify_frame"),
-            (self._opener.upload, self.open_files, [chosen], "classify_files"),
-            (self.viewer.submit, self.change_view, [self.query, chosen], "classify_view"),
+            (self._opener.upload, self.open_files, [chosen, sent], "classify_files"),
+            (self.viewer.submit, self.change_view, [self.query, chosen, view], "classify_view"),
             (chosen.change, self.change_modality, [self.query, chosen], "classify_as"),
         ):
             shown = event(
@@ -189,7 +194,8 @@ class ClassifyPage:
                 inputs,
                 self.outputs,
                 api_name=name,
-                api_visibility="undocumented" if name in ("classify_files", "classify_view") else "public",
+                api_visibility="undocumented" if name in asks else "public",
+                js=asks.get(name),
                 concurrency_id=MODEL_QUEUE,
                 show_progress_on=self.answer.figure,  # the viewer stays in use meanwhile
                 trigger_mode="always_last",  # of many files pressed in a row only the last one counts

@@ -69,6 +69,9 @@ def test_nothing_jumps_while_an_answer_arrives_or_another_finding_is_shown(page)
 
 def test_a_phone_shows_the_answer_in_words_and_then_the_heat_map(page):
     answered(page, "cxr")
+    # The glide begins with the answer, which may be there before or after the second look is announced.
+    page.wait_for_function("document.querySelector('#classify-modality').getBoundingClientRect().top < 400")
+    page.wait_for_function(AT_REST)
     places = page.evaluate(
         """() => ["modality", "findings", "second-look", "figure"].map(
             (each) => document.querySelector(`#classify-${each}`).getBoundingClientRect().top)"""

@@ -15,7 +15,7 @@ from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from .visit import visit
 
@@ -269,3 +269,28 @@ def test_a_picture_is_for_its_own_visitor_and_leaves_nothing_in_the_browser(page
     expect(other.locator("#classify-modality .mm-headline")).to_contain_text("Colour fundus")
     assert other.evaluate("document.querySelector('.mm-look').viewer.view.visit") != visit
     other.close()
+
+
+def test_of_files_that_are_pressed_in_a_row_the_last_is_answered(page):
+    upload(page, EXAMPLES / "ct.png", EXAMPLES / "fundus.png", EXAMPLES / "oct.png")
+    headline = page.locator("#classify-modality .mm-headline")
+    expect(headline).to_contain_text("CT")
+    expect(page.locator(".mm-second")).to_be_visible()
+    held: list[Route] = []
+    busy = True
+
+    def hold(route: Route) -> None:
+        if busy:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/queue/join*", hold)
+    with page.expect_request("**/queue/join*"):
+        page.locator(".mm-strip button").nth(1).click()
+    page.locator(".mm-strip button").nth(2).click()
+    busy = False
+    for route in held:
+        route.continue_()
+    expect(headline).to_contain_text("OCT")
+    expect(page.locator(".mm-strip button").nth(2)).to_have_attribute("aria-pressed", "true")
