@@ -36,6 +36,19 @@ class HeatMaps:
                     return label_set.task, label
         raise gr.Error(text.no_such_finding(explained), print_exception=False)
 
+    def is_of(self, query: Query, explained: str) -> bool:
+        """Returns whether a finding is one of an image's.
+
+        It is not where the answer for another image came between the choice and what is asked of it.
+        """
+
+        def named() -> frozenset[str]:
+            analysis = self._predictor.analyse(query.embedding, neighbours=0)
+            return frozenset(map(pick, analysis.findings))
+
+        self.class_of(explained)
+        return explained in query.made.once("findings", named)
+
     def saliency(self, query: Query, explained: str, method: str = DEFAULT) -> Saliency:
         """Returns the map of an image for a finding."""
         task, label = self.class_of(explained)

@@ -58,6 +58,13 @@ def _cores() -> tuple[int, int] | None:
         return torch.get_num_threads(), new.submit(torch.get_num_threads).result()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Draws the same numbers in a test whichever tests ran before it, in its fixtures too."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     marked = {name: [item for item in items if item.get_closest_marker(name)] for name in ("data", "gpu")}
     if marked["data"] and not os.environ.get("MERMED_DATA"):

@@ -65,7 +65,8 @@ class Answer:
             self.checked = static_html("", "classify-map-check")
             with gr.Row(elem_id="classify-map-choices"):
                 wide: dict[str, Any] = {"visible": False, "min_width": 190}  # on a phone one below the other
-                self.explained = gr.Dropdown([], label=text.SHOW_WHERE, **wide)
+                # Takes every value, as that of the image before may still be asked for; see `HeatMaps.is_of`.
+                self.explained = gr.Dropdown([], label=text.SHOW_WHERE, allow_custom_value=True, **wide)
                 self.method = self._method_list(wide)
             with gr.Row(elem_id="classify-reports"):
                 self.downloads = {
@@ -142,12 +143,18 @@ class Answer:
         """Draws where the model looked for one finding over the image."""
         if query is None:
             return {self.figure: figure.empty(), self.checked: ""}
+        if explained and not self._maps.is_of(query, explained):
+            return {}
         checked = self._maps.room(query, explained, method) if explained else ""
         return {self.figure: self._maps.figure(query, explained, method), self.checked: checked}
 
-    def check(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> str:
+    def check(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> Any:
         """Tries whether the heat map that is shown means anything."""
-        return "" if query is None or not explained else self._maps.checked(query, explained, method)
+        if query is None or not explained:
+            return ""
+        return (
+            self._maps.checked(query, explained, method) if self._maps.is_of(query, explained) else gr.skip()
+        )
 
     def look_again(self, query: Query | None) -> str:
         """Asks about the same image under small changes."""
@@ -192,6 +199,8 @@ class Answer:
         """
         if query is None:
             return ""
+        if explained and not self._maps.is_of(query, explained):
+            explained = None
         # An archive's other readers expect what DICOM says in English, which its codes are in as well.
         with speaking(ENGLISH if kind == "dicom" else spoken().code):
             report = case_report(
@@ -218,7 +227,8 @@ class Answer:
         """Shows the nearest cases, or those with the label of the finding that is shown beside others."""
         if query is None:
             return cases.nothing(text.CASES_HERE)
-        if arranged == CONTRAST and explained and self._predictor.collection is not None:
+        known = self._predictor.collection is not None
+        if arranged == CONTRAST and known and explained and self._maps.is_of(query, explained):
             task, label = self._maps.class_of(explained)
             found = contrast(self._predictor, query.embedding, task, label, NEIGHBOURS // 2)
             return neighbourhood.contrast_view(self._predictor, found, task, label)

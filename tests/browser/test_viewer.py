@@ -293,4 +293,6 @@ def test_of_files_that_are_pressed_in_a_row_the_last_is_answered(page):
     for route in held:
         route.continue_()
     expect(headline).to_contain_text("OCT")
+    expect(page.locator("#classify-map-check")).to_contain_text("hottest tenth blurred")
+    expect(page.locator(".toast-body")).to_have_count(0)
     expect(page.locator(".mm-strip button").nth(2)).to_have_attribute("aria-pressed", "true")
