@@ -48,16 +48,21 @@ class CodeScan(Scan):
         """Returns values and positions (queries, count) of the best of rows (queries, some), best first."""
         return self.best(self.values_at(queries, positions), positions, count)
 
-    def index(self) -> faiss.Index | None:
-        """Returns FAISS's index of what the codes stand for; None where they are in parts or some gone."""
-        parts = self.vectors.parts
-        whole = len(parts) == 1 and parts[0].rows is None
-        return _view(parts[0].vectors, faiss.METRIC_L2) if whole else None
+    def refining(self, lists: faiss.Index) -> faiss.IndexRefine | None:
+        """Returns an index that compares again with what the codes stand for, see `Scan`.
 
-    def by_distance(self, squared: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns cosines and positions (queries, some), best first, of what `index` found; see `Scan`."""
+        None where they are in parts or some gone.
+        """
+        parts = self.vectors.parts
+        if len(parts) != 1 or parts[0].rows is not None:
+            return None
+        # By distance, which hardly depends on how far the norms are from 1: inner products do.
+        return faiss.IndexRefine(lists, _view(parts[0].vectors, faiss.METRIC_L2))
+
+    def refined(self, values: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns cosines and positions (queries, some), best first, of what `refining` found."""
         norms = self.vectors.parts[0].vectors.norms[positions]
-        return self.best((1 + norms**2 - squared) / (2 * norms), positions, positions.shape[1])
+        return self.best((1 + norms**2 - values) / (2 * norms), positions, positions.shape[1])
 
     def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         return self._best_of_parts(queries, count, None)

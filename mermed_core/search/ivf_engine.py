@@ -69,8 +69,7 @@ class IvfEngine(SearchEngine):
         self.lists = lists
         self.settings = settings
         self._scan = exact.scan
-        index = exact.scan.index()
-        self._refined = None if index is None else faiss.IndexRefine(lists.index, index)
+        self._refining = exact.scan.refining(lists.index)
         self._parameters = {
             number: _parameters(number, settings.refine) for number in settings.probes.values()
         }
@@ -115,21 +114,23 @@ class IvfEngine(SearchEngine):
     def _near(self, queries: np.ndarray, count: int, probes: int) -> Hits:
         """Looks through a fixed number of lists."""
         values, positions = self._refine(queries, count, probes)
-        if np.count_nonzero(positions < 0):  # the lists of some query held too few
-            short = np.flatnonzero(positions[:, -1] < 0)
+        # Where the lists of a query held too few, −1 stands first or last. Plain lists: see `_refine`.
+        if min(positions[:, 0].tolist()) < 0 or min(positions[:, -1].tolist()) < 0:
+            short = np.flatnonzero(positions.min(axis=1) < 0)
             asked = np.ascontiguousarray(queries[short], dtype=np.float32)
             values[short], positions[short] = self._scan.nearest(asked, count)
         return Hits(values, positions, exact=False)
 
     def _refine(self, queries: np.ndarray, count: int, probes: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns values and positions (queries, count) of the candidates that are best by full vectors."""
-        if self._refined is None:
+        if self._refining is None:
             queries = np.ascontiguousarray(queries, dtype=np.float32)
             candidates = self.lists.candidates(queries, count * self.settings.refine, probes)
             return self._scan.best_at(queries, candidates, count)
-        # One call: after a search the processor's caches hold vectors, and every line of Python is slow.
-        found = self._refined.search(queries, count, params=self._parameters[probes])
-        return self._scan.by_distance(*found)
+        # One call: after a search the processor's caches hold vectors, and every line of Python is slow, most
+        # of all those that numpy counts or compares in.
+        found = self._refining.search(queries, count, params=self._parameters[probes])
+        return self._scan.refined(*found)
 
     def _bounded(self, queries: np.ndarray, count: int, allowed: np.ndarray | None) -> Hits:
         """Looks through every list that can hold a hit, query by query; compares all where that is most."""

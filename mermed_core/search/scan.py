@@ -76,26 +76,17 @@ class Scan:
         queries, positions = np.ascontiguousarray(queries), np.ascontiguousarray(positions)
         return self._numbered(queries, count, positions, positions.shape[1])
 
-    def index(self) -> faiss.Index | None:
-        """Returns FAISS's own index of the rows by squared distance, which reads them where they lie.
+    def refining(self, lists: faiss.Index) -> faiss.IndexRefine | None:
+        """Returns an index that compares the candidates of another again with the rows, where they lie.
 
         None where FAISS cannot: it is then slower by what Python takes, and finds the same.
         """
-        index = faiss.IndexFlatL2(self.vectors.shape[1])
-        return index if lay_over(index, self.vectors.view(np.uint8)) else None
+        index = faiss.IndexFlat(self.vectors.shape[1], lists.metric_type)
+        return refine(lists, index, self.metric) if lay_over(index, self.vectors.view(np.uint8)) else None
 
-    def by_distance(self, squared: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns values and positions (queries, some), best first, of what `index` found.
-
-        Args:
-            squared: (queries, some) float32 squared distances of the rows from queries, which are unit
-                vectors where the metric is cosine.
-            positions: (queries, some), the nearest first; −1 behind all others where there are too few.
-        """
-        if self.metric == "cosine":  # 1 - squared / 2, without room for what is in between
-            squared *= -0.5
-            squared += 1
-        return squared, positions
+    def refined(self, values: np.ndarray, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns values and positions (queries, some), best first, of what the index of `refining` found."""
+        return values, positions
 
     def _few(self, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         values, positions = faiss.knn(queries, self.vectors, count, metric=_FAISS_METRIC[self.metric])
@@ -183,6 +174,18 @@ def lay_over(index: faiss.IndexFlatCodes, codes: np.ndarray) -> bool:
     index.ntotal = len(codes)
     index.referenced_objects = [codes]  # FAISS's own way to keep what an index points to
     return True
+
+
+def refine(lists: faiss.Index, exact: faiss.Index, metric: Metric) -> faiss.IndexRefine:
+    """Puts two indexes together: one finds candidates, the other compares them by a metric.
+
+    Where the metrics differ and the first finds too few, −1 may stand before the others.
+    """
+    both = faiss.IndexRefine(lists, exact)
+    # FAISS asks for one metric when it puts them together, but not afterwards. That of the lists would leave
+    # a conversion to Python, which takes as long as half of what a search costs beside FAISS.
+    exact.metric_type = both.metric_type = _FAISS_METRIC[metric]
+    return both
 
 
 def _room(queries: int, count: int) -> tuple[np.ndarray, np.ndarray]:
