@@ -9,7 +9,7 @@ from mermed_core.inference.neighbourhood import doubts, in_words, none_similar
 from mermed_core.inference.predictor import Predictor
 from mermed_core.inference.second_look import SecondLook, second_look
 from mermed_core.models.cam import DEFAULT
-from mermed_core.records import Analysis, Embedding
+from mermed_core.records import Analysis, Embedding, Saliency
 from mermed_core.reports.case import neighbour_wording, report_wording, wording
 from mermed_core.reports.case.case_report import CaseReport, near_cases
 from mermed_core.reports.case.findings import finding_sets
@@ -51,10 +51,8 @@ def case_report(
     analysis = analysis or predictor.analyse(embedding, neighbours=neighbours)
     if explained is None and analysis.findings:
         explained = (analysis.findings[0].task, analysis.findings[0].label)
-    heat = None
-    if explained:
-        task, label = explained
-        heat = predictor.explain(image, task=task, label=label, embedding=embedding, method=method)
+    heat = _heat(predictor, image, embedding, explained, method) if explained else None
+    if heat is not None:
         check = check or check_map(predictor, image, embedding, heat)
     if looks is None:
         looks = second_look(predictor, image, embedding, analysis)
@@ -78,6 +76,13 @@ def case_report(
         heat_warnings=map_warnings(heat.heat) if heat else (),
         place=place,
     )
+
+
+def _heat(
+    predictor: Predictor, image: MedicalImage, embedding: Embedding, explained: tuple[str, str], method: str
+) -> Saliency:
+    task, label = explained
+    return predictor.explain(image, task=task, label=label, embedding=embedding, method=method)
 
 
 def _look(predictor: Predictor, look: SecondLook) -> Look:
