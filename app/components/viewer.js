@@ -261,7 +261,7 @@ const ACTIONS = {
   analyse: () => part(".mm-analyse").disabled || analyse(),
 };
 
-// What stands on the stage: the region, the window, the size.
+// What stands on the stage and under it: the region, the window, the size.
 function drawn() {
   const found = picture.picture;
   const frame = part(".mm-region");
@@ -282,8 +282,9 @@ function drawn() {
     const window = view.window ?? found.start;
     lines.push(`C ${number(window.centre)}  W ${number(window.width)}${found.unit ? ` ${found.unit}` : ""}`);
   }
-  lines.push(`${found.fullWidth} × ${found.fullHeight}`, `${Math.round(picture.scale * 100)} %`);
-  if (found.width < found.fullWidth) lines.push(say("reduced", Math.round((100 * found.width) / found.fullWidth)));
+  const size = [`${found.fullWidth} × ${found.fullHeight}`, `${Math.round(picture.scale * 100)} %`];
+  if (found.width < found.fullWidth) size.push(say("reduced", Math.round((100 * found.width) / found.fullWidth)));
+  lines.push(size.join(" · "));
   part(".mm-corner").textContent = lines.join("\n");
 }
 

@@ -114,6 +114,43 @@ def test_a_scan_that_follows_a_photograph_is_windowed_and_nothing_is_said_of_a_p
     expect(saw(page)).to_have_text("The model saw: the whole picture. ")
 
 
+@pytest.mark.parametrize(("width", "theme"), [(1400, "light"), (390, "dark")])
+def test_nothing_lies_over_the_picture_and_what_is_said_of_it_does_not_move_it(
+    browser, address, tmp_path, width, theme
+):
+    page = browser.new_page(viewport={"width": width, "height": 1100})
+    page.set_default_timeout(60_000)
+    visit(page, f"{address}?__theme={theme}")
+    path = tmp_path / "slice.dcm"
+    path.write_bytes(ct_slice(0))
+    upload(page, path)
+    corner, stage = page.locator(".mm-corner"), page.locator(".mm-look")
+    expect(corner).to_contain_text("128 × 128")
+    expect(stage.locator("p:visible")).to_have_count(0)
+    stage.scroll_into_view_if_needed()
+    read = """(stage) => {
+        const { left, right, top, bottom } = stage.getBoundingClientRect();
+        const facts = [...document.querySelectorAll(".mm-corner, .mm-value")];
+        const places = [left + 1, right - 1].flatMap((x) => [top + 1, bottom - 1].map((y) => [x, y]));
+        return {
+            size: [right - left, bottom - top],
+            apart: facts.every((each) => each.getBoundingClientRect().top >= bottom),
+            corners: places.map(([x, y]) => document.elementFromPoint(x, y).localName),
+        };
+    }"""
+    seen = stage.evaluate(read)
+    assert seen["apart"]
+    assert seen["corners"] == ["canvas"] * 4  # a side marker may stand in any of them
+    stage.hover()
+    expect(page.locator(".mm-value")).to_have_text("0 HU")
+    small = corner.text_content()
+    for _ in range(8):
+        stage.press("+")
+    expect(corner).not_to_have_text(small)
+    assert stage.evaluate(read) == seen
+    page.close()
+
+
 def test_dragging_changes_window_and_level_and_the_wheel_zooms(page, tmp_path):
     path = tmp_path / "slice.dcm"
     path.write_bytes(ct_slice(0))
