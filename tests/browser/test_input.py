@@ -131,3 +131,14 @@ def test_the_names_and_notes_of_many_files_have_room_in_the_table(page, tmp_path
     )
     assert name.bounding_box()["width"] > 120
     assert notes.bounding_box()["width"] > 200
+
+
+@pytest.mark.parametrize(("language", "tab"), [("", "Batch"), ("de/", "Stapel")])
+def test_the_table_of_many_files_is_not_wider_than_a_common_screen(page, language, tab):
+    visit(page, page.url + language)
+    page.get_by_role("tab", name=tab).click()
+    page.set_input_files("#batch-files input[type=file]", sorted(EXAMPLES.glob("*.png")))
+    expect(page.locator("#batch-download")).to_be_visible()
+    expect(page.locator(".mm-batch tbody tr")).to_have_count(7)
+    widths = page.locator(".mm-batch").evaluate("(it) => [it.scrollWidth, it.clientWidth]")
+    assert widths[0] <= widths[1]
