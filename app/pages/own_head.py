@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from mermed_core.errors import ImageError, MermedError
+from mermed_core.errors import CollectionError, ImageError, MermedError
 from mermed_core.inference import own_heads
 from mermed_core.models.few_shot_head import to_zip
 
@@ -117,19 +117,22 @@ class OwnHeadPage:
         return self._added(bench, name, [self._labelled(name, query)] if name else [])
 
     def add_cases(self, bench: Workbench | None, label: str | None, ids: list[str] | None) -> Shown:
-        """Labels cases of the collection."""
-        collection = self._predictor.collection
+        """Labels cases of the collection; an ID of none is named and stays, so that it can be mended."""
+        collection, name = self._predictor.collection, _name(label)
         if collection is None or not ids:
             return {self.notice: notice.problem(own.NO_CASES)}
-        name = _name(label)
-        try:
-            added = [
-                labelled_case(own_heads.example_of(self._predictor, case_id, name), collection, case_id)
-                for case_id in ids
-            ]
-        except MermedError as error:
-            return {self.notice: notice.problem(str(error))}
-        return {**self._added(bench, name, added), self.ids: []}
+        if not name:
+            return {self.notice: notice.problem(own.NO_LABEL)}
+        added, unknown = [], []
+        for case_id in ids:
+            try:
+                example = own_heads.example_of(self._predictor, case_id, name)
+            except CollectionError:
+                unknown.append(case_id)
+            else:
+                added.append(labelled_case(example, collection, case_id))
+        problem = own.no_such_cases(unknown) if unknown else ""
+        return {**self._added(bench, name, added, problem), self.ids: unknown}
 
     def remove(self, bench: Workbench | None, key: str, query: Query | None) -> Shown:
         """Takes one image out; the classifier that was made with it is gone."""

@@ -1,5 +1,7 @@
 """What a visitor reads about a classifier of their own. Templates reach this module as `own`."""
 
+from collections.abc import Sequence
+
 from mermed_core.languages.say import in_readers_words, speaks
 from mermed_core.models.few_shot_head import FewShotAnswer, LeftOut
 
@@ -76,6 +78,13 @@ def unfamiliar(answer: FewShotAnswer) -> str:
         "{similarity:.2f}; theirs among themselves {reach:.2f} or more).",
         similarity=answer.similarity,
         reach=answer.reach,
+    )
+
+
+def no_such_cases(ids: Sequence[str]) -> str:
+    """Names the IDs that the collection does not have."""
+    return say(
+        "The collection has no case {ids}. What is left in the field was not added.", ids=", ".join(ids)
     )
 
 

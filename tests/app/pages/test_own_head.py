@@ -68,6 +68,18 @@ def test_cases_of_the_collection_can_be_labelled(client, services):
     assert "No answer" in client.predict(api_name="/own_ask")[4]
 
 
+def test_wrong_ids_are_named_and_stay_in_the_field_while_right_ones_are_added(client, services):
+    right = list(services.predictor.collection.records["case_id"])[:2]
+    mixed = ["nobody", *right, "none"]
+    notice, *_, left = client.predict("", mixed, api_name="/own_cases")
+    assert "Name the label first" in notice
+    assert left == {"__type__": "update"}  # as it was
+    notice, _, shelf, *_, left = client.predict("a", mixed, api_name="/own_cases")
+    assert "no case nobody, none." in notice
+    assert "2 images" in shelf
+    assert left == ["nobody", "none"]
+
+
 def test_every_image_of_an_archive_gets_the_label(client, pictures, tmp_path):
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
         archive.writestr("broken.png", b"no image")
