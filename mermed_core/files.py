@@ -156,6 +156,20 @@ def one_at_a_time(target: Path) -> Iterator[None]:
                 return
 
 
+@contextmanager
+def unless_written(leftover: Path) -> Iterator[bool]:
+    """Yields whether a file that `write_file` has staged was left by a kill, so that it may be removed.
+
+    It was not where a process holds the lock of its target, see `one_at_a_time`; none can take it meanwhile.
+    """
+    lock = leftover.with_suffix(".lock")
+    if not lock.is_file():  # it is there before anything is staged under it
+        yield True
+        return
+    with _lock(lock) as nobody_writes:
+        yield nobody_writes
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes readable JSON, the whole file or nothing."""
     with write_file(path) as staging:
@@ -234,9 +248,11 @@ def _sampled(path: Path) -> str:
 
 
 def flush_tree(folder: Path) -> None:
-    """Makes sure that a folder and all that is in it are on the disk."""
-    for path in [*folder.rglob("*"), folder]:
-        _flush(path)
+    """Makes sure that a folder and what is in it are on the disk, but for what another removes meanwhile."""
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # somebody tags a case: that file is renamed by who writes it
+            _flush(path)
+    _flush(folder)
 
 
 def _flush(path: Path) -> None:

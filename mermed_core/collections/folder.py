@@ -31,7 +31,7 @@ from mermed_core.collections.stated import (
     unfit,
 )
 from mermed_core.errors import CollectionError
-from mermed_core.files import flush_tree, one_at_a_time, remove_leftovers, write_json
+from mermed_core.files import flush_tree, one_at_a_time, remove_leftovers, unless_written, write_json
 from mermed_core.search.quantised import QuantisedVectors, StoredVectors
 from mermed_core.search.stored import LOCK, index_files
 
@@ -260,11 +260,17 @@ def changing(folder: Path) -> Iterator[FolderChange]:
 
 
 def sweep(folder: Path, stated: Stated) -> None:
-    """Removes files that a manifest does not name, as those of a state before; the caller is the writer."""
+    """Removes files that a manifest does not name, as those of a state before; the caller is the writer.
+
+    What people write beside the collection has writers of its own: what one of them has staged stays.
+    """
     kept = {segment.name for segment in stated.segments} | {stated.map.name, *index_files(stated.state)}
     kept |= set() if stated.taken_out is None else {stated.taken_out.name}
     for pattern in _OURS:
         for path in folder.glob(pattern):
-            if path.name not in kept:
-                logger.debug("removing '%s'", path)
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if path.name in kept:
+                continue
+            with unless_written(path) as left:
+                if left:
+                    logger.debug("removing '%s'", path)
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from mermed_core.files import (
     FileSum,
     check_replaceable,
     checksum,
+    flush_tree,
     unfinished_file,
     write_file,
     write_folder,
@@ -210,6 +211,19 @@ def test_a_folder_is_readable_by_others_as_any_folder(tmp_path):
     with write_folder(tmp_path / "model"):
         pass
     assert (tmp_path / "model").stat().st_mode & 0o777 == 0o755
+
+
+def test_what_another_process_takes_away_meanwhile_need_not_be_flushed(tmp_path, monkeypatch):
+    for name in ("mine", "theirs"):
+        (tmp_path / name).touch()
+
+    def take_away(_: int) -> None:
+        for path in tmp_path.iterdir():
+            path.unlink()
+
+    monkeypatch.setattr(os, "fsync", take_away)
+    flush_tree(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_json_keeps_letters_of_every_language(tmp_path):

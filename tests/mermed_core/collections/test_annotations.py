@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mermed_core import files
 from mermed_core.collections.annotations import (
     ANNOTATIONS,
     LONGEST_NOTE,
@@ -17,9 +18,10 @@ from mermed_core.collections.annotations import (
     write_note,
 )
 from mermed_core.collections.changes import compact, remove_cases
+from mermed_core.collections.folder import open_folder, sweep
 from mermed_core.collections.store import load_collection
 from mermed_core.errors import CollectionError
-from mermed_core.files import BUNDLED_COLLECTION
+from mermed_core.files import BUNDLED_COLLECTION, unfinished_file
 
 
 @pytest.fixture
@@ -97,6 +99,22 @@ def test_several_who_write_at_once_lose_nothing(folder, cases):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: tag_cases(folder, f"tag {number % 4}", [cases[number]]), range(16)))
     assert len(read_annotations(folder).cases) == 16
+
+
+def test_a_tag_that_is_being_written_is_not_swept_away_by_who_changes_the_folder(folder, cases, monkeypatch):
+    staged, flush = unfinished_file(folder / ANNOTATIONS), files._flush
+
+    def flushed(path: Path) -> None:
+        sweep(folder, open_folder(folder).stated)  # as another process does at any moment
+        flush(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_flush", flushed)
+        assert tag_cases(folder, "mine", cases[:2]) == sorted(cases[:2])
+    assert read_annotations(folder).cases == set(cases[:2])
+    staged.write_text(cases[0])  # what a process leaves that is killed meanwhile
+    sweep(folder, open_folder(folder).stated)
+    assert not staged.exists()
 
 
 def test_a_damaged_file_is_refused_by_all_who_need_it(folder, cases):
