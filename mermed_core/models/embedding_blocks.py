@@ -5,6 +5,7 @@ import json
 import logging
 import time
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,26 +57,30 @@ class Block:
 
 
 def read_block(path: Path, fingerprint: str) -> Block | None:
-    """Reads a file of embeddings; None where it was made by another encoder.
+    """Reads a file of embeddings; None where another encoder made it, or it was written under another name.
+
+    The name says which images it is of, which as many others of another file would not show.
 
     Raises:
-        OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: it is damaged; see `DAMAGE`.
+        OSError, ValueError and others: it is damaged; see `DAMAGE`.
     """
     with np.load(path, allow_pickle=False) as stored:
         found = Block(stored["vectors"], stored["rows"], json.loads(str(stored["broken"])))
+        # Earlier versions wrote neither.
         maker = str(stored["fingerprint"]) if "fingerprint" in stored else fingerprint
-    return found if maker == fingerprint else None
+        name = str(stored["name"]) if "name" in stored else path.stem
+    return found if (maker, name) == (fingerprint, path.stem) else None
 
 
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-"""What reading a damaged file raises."""
+DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file raises; a flipped bit may make it look encrypted, or of another compression."""
 
 
 def write_block(path: Path, block: Block, fingerprint: str) -> None:
     """Writes a file of embeddings, whole or not at all."""
     buffer = io.BytesIO()
-    broken = np.array(json.dumps(block.broken))
-    np.savez(buffer, vectors=block.vectors, rows=block.rows, broken=broken, fingerprint=np.array(fingerprint))
+    broken, maker, name = (np.array(text) for text in (json.dumps(block.broken), fingerprint, path.stem))
+    np.savez(buffer, vectors=block.vectors, rows=block.rows, broken=broken, fingerprint=maker, name=name)
     with write_file(path) as staging:
         staging.write_bytes(buffer.getvalue())
 

@@ -134,7 +134,7 @@ def test_a_damaged_part_of_a_block_is_made_again(embedder, counted, tmp_path, ca
         second.write_bytes(second.read_bytes()[:-20])
     else:
         with np.load(second) as stored:
-            np.savez(first, **{**stored, "rows": stored["rows"] + 1})
+            np.savez(first, **{**stored, "rows": stored["rows"] + 1, "name": np.array(first.stem)})
     counted.clear()
     made = cache.embed(embedder, manifest)
     assert counted == manifest.frame["case_id"].tolist()[2 if damage == "cut" else 0 :]
@@ -346,7 +346,7 @@ def test_shards_share_the_work_and_the_whole_is_found(embedder, few, counted, tm
     np.testing.assert_allclose(found, embed_manifest(embedder, few).vectors, atol=1e-6)
 
 
-@pytest.mark.parametrize("damage", ["cut", "other encoder", "lost row"])
+@pytest.mark.parametrize("damage", ["cut", "other encoder", "lost row", "encrypted", "compressed"])
 def test_a_part_that_is_not_whole_is_made_again(embedder, few, counted, tmp_path, caplog, damage):
     cache = EmbeddingCache(tmp_path / "vectors")
     whole = cache.embed(embedder, few)
@@ -355,6 +355,10 @@ def test_a_part_that_is_not_whole_is_made_again(embedder, few, counted, tmp_path
         parts = dict(stored)
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-20])
+    elif damage in ("encrypted", "compressed"):  # by one bit that flipped in the archive's table
+        content = bytearray(path.read_bytes())
+        content[content.rindex(b"PK\1\2") + (8 if damage == "encrypted" else 10)] ^= 1
+        path.write_bytes(content)
     elif damage == "other encoder":
         np.savez(path, **{**parts, "fingerprint": np.array("another")})
     else:
@@ -365,6 +369,23 @@ def test_a_part_that_is_not_whole_is_made_again(embedder, few, counted, tmp_path
     assert len(counted) == len(parts["rows"])
     np.testing.assert_allclose(again.vectors, whole.vectors, atol=1e-6)
     assert "embedded again" in caplog.text
+
+
+def test_a_part_of_as_many_other_images_is_made_again(embedder, few, counted, tmp_path, caplog):
+    """Somebody has given it the name of another, and its encoder and number of images are right."""
+    frame, cache = few.frame.assign(source="one"), EmbeddingCache(tmp_path / "vectors")
+    mine, theirs = (Manifest.from_frame(frame.iloc[rows]) for rows in (slice(0, 4), slice(4, 8)))
+    whole = cache.embed(embedder, mine)
+    (part,) = cache.folder.iterdir()
+    cache.embed(embedder, theirs)
+    (other,) = set(cache.folder.iterdir()) - {part}
+    part.write_bytes(other.read_bytes())
+    assert len(cache.missing(embedder, [mine, theirs])) == 1
+    counted.clear()
+    again = cache.embed(embedder, mine)
+    assert counted == mine.frame["case_id"].tolist()
+    np.testing.assert_allclose(again.vectors, whole.vectors, atol=1e-6)
+    assert "does not hold what its name says" in caplog.text
 
 
 def test_a_block_of_broken_images_is_not_tried_again(embedder, few, counted, tmp_path):
