@@ -387,7 +387,7 @@ def _joined(change: FolderChange, parts: Sequence[Segment]) -> list[StatedSegmen
     if len(parts) == 1:
         vectors = parts[0].vectors()
     else:  # what each one's codes stand for differs
-        vectors = QuantisedVectors.encode(np.concatenate([part.vectors().decode() for part in parts]))
+        vectors = QuantisedVectors.joined([part.vectors() for part in parts])
     pictures = None
     if any(part.thumbnails is not None for part in parts):
         pictures = chain.from_iterable(

@@ -44,6 +44,15 @@ class QuantisedVectors:
             norms[rows] = np.linalg.norm(codes[rows] * step + lowest, axis=1)
         return cls(codes, lowest, step, np.maximum(norms, np.float32(1e-12)))
 
+    @classmethod
+    def joined(cls, parts: "Sequence[QuantisedVectors]") -> Self:
+        """Returns vectors one behind the other, as codes of one scale.
+
+        What the codes stand for is rounded as it is, not brought to unit norm before: that would move every
+        number off the steps, a little further each time that the same vectors are joined with others.
+        """
+        return cls.encode(np.concatenate([part.codes * part.step + part.lowest for part in parts]))
+
     def __len__(self) -> int:
         """Returns the number of vectors."""
         return len(self.codes)

@@ -36,6 +36,23 @@ def test_what_never_changes_stays_as_it_is():
     np.testing.assert_allclose(QuantisedVectors.encode(same).decode(), same)
 
 
+def test_joined_with_what_lies_within_their_range_codes_stay_what_they_were(vectors):
+    first, second = QuantisedVectors.encode(vectors), QuantisedVectors.encode(vectors[:200] / 2)
+    both = QuantisedVectors.joined([first, second])
+    np.testing.assert_array_equal(both.codes[: len(first)], first.codes)
+    np.testing.assert_allclose(both.decode()[: len(first)], first.decode(), atol=1e-6)
+    np.testing.assert_allclose(both.decode()[len(first) :], vectors[:200], atol=0.01)
+
+
+def test_joined_again_and_again_vectors_move_little_further_than_once(vectors):
+    """As a collection's are that grows day by day."""
+    joined = once = QuantisedVectors.encode(vectors[:600])
+    for first in range(600, 1000, 10):
+        joined = QuantisedVectors.joined([joined, QuantisedVectors.encode(vectors[first : first + 10])])
+    moved = [np.linalg.norm(each.decode()[:600] - vectors[:600], axis=1).mean() for each in (once, joined)]
+    assert moved[1] < 2 * moved[0]
+
+
 def parts_of(vectors: np.ndarray) -> tuple[StoredVectors, np.ndarray]:
     """Returns vectors in three parts, of which some rows of the second do not count, and them decoded."""
     stored = [QuantisedVectors.encode(some) for some in (vectors[:400], vectors[400:700], vectors[700:])]
