@@ -17,6 +17,7 @@ from mermed_core.incidents import record_incident
 from mermed_core.languages.say import in_readers_words, speaking, spoken
 
 from . import theme
+from .open_image import note_asked, still_open
 from .speaking import Speaking
 from .texts import text
 from .upload_limits import upload_limits
@@ -129,12 +130,22 @@ class Explorer(gr.Blocks):
         with speaking(self.language):
             return await self._process(block_fn, *given, **named)
 
+    async def preprocess_data(
+        self, block_fn: BlockFunction, inputs: list[Any], state: Any, explicit_call: bool = False
+    ) -> list[Any]:
+        """Reads what a handler is given from the page's parts."""
+        given = await super().preprocess_data(block_fn, inputs, state, explicit_call)
+        note_asked(block_fn, given)
+        return given
+
     async def postprocess_data(self, block_fn: BlockFunction, predictions: Any, state: Any) -> list[Any]:
         """Writes what a handler returned into the page's parts.
 
         One that has several and names none of them, {}, changes nothing; Gradio would take it for a mistake.
+        Nor does an answer about an image that is no longer open.
         """
         nothing = len(block_fn.outputs) > 1 and isinstance(predictions, dict) and not predictions
+        nothing = nothing or not still_open(block_fn, state)
         return await super().postprocess_data(block_fn, gr.skip() if nothing else predictions, state)
 
     async def _process(self, block_fn: BlockFunction | int, *given: Any, **named: Any) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ..components.report_file import KINDS, report_file
 from ..components.second_look import looking, second_look_card
 from ..components.templates import script
 from ..heat_maps import HeatMaps, pick
+from ..open_image import about_open_image
 from ..services import Services
 from ..texts import answer_text, text
 from ..uploads import Query
@@ -139,6 +140,7 @@ class Answer:
             },
         }
 
+    @about_open_image
     def explain(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> Shown:
         """Draws where the model looked for one finding over the image."""
         if query is None:
@@ -148,6 +150,7 @@ class Answer:
         checked = self._maps.room(query, explained, method) if explained else ""
         return {self.figure: self._maps.figure(query, explained, method), self.checked: checked}
 
+    @about_open_image
     def check(self, query: Query | None, explained: str | None, method: str = DEFAULT) -> Any:
         """Tries whether the heat map that is shown means anything."""
         if query is None or not explained:
@@ -156,6 +159,7 @@ class Answer:
             self._maps.checked(query, explained, method) if self._maps.is_of(query, explained) else gr.skip()
         )
 
+    @about_open_image
     def look_again(self, query: Query | None) -> str:
         """Asks about the same image under small changes."""
         if query is None:
@@ -169,6 +173,7 @@ class Answer:
 
         return query.made.once("second look", looked)
 
+    @about_open_image
     def compare(self, query: Query | None, case_id: str) -> str:
         """Shows why a case is similar: both pictures with what speaks for the likeness; "" closes it."""
         collection = self._predictor.collection
@@ -223,6 +228,7 @@ class Answer:
             return cases.nothing(f"{nothing} {self._missing}".strip())
         return neighbourhood.similar_cases(self._predictor, analysis)
 
+    @about_open_image
     def arrange(self, query: Query | None, arranged: str, explained: str | None) -> str:
         """Shows the nearest cases, or those with the label of the finding that is shown beside others."""
         if query is None:
@@ -234,6 +240,7 @@ class Answer:
             return neighbourhood.contrast_view(self._predictor, found, task, label)
         return self._similar(self._predictor.analyse(query.embedding, neighbours=NEIGHBOURS))
 
+    @about_open_image
     def rearrange(self, query: Query | None, arranged: str, explained: str | None) -> Any:
         """Shows the contrast of another finding, where the contrast is shown."""
         return self.arrange(query, arranged, explained) if arranged == CONTRAST else gr.skip()
@@ -314,6 +321,7 @@ class Answer:
             api_visibility="undocumented",
             concurrency_id=AFTERWARDS_QUEUE,
             show_progress="hidden",
+            trigger_mode="always_last",  # of what was opened before it may be under way
         )
 
     def _explains(self, event: Callable[..., Any], api_name: str, visibility: str) -> Dependency:
@@ -327,6 +335,7 @@ class Answer:
             api_visibility=visibility,
             concurrency_id=MAP_QUEUE,
             show_progress="minimal",
+            trigger_mode="always_last",
         )
         return drawn.then(
             self.check,
@@ -336,4 +345,5 @@ class Answer:
             api_visibility="undocumented",
             concurrency_id=AFTERWARDS_QUEUE,
             show_progress="hidden",
+            trigger_mode="always_last",  # of what was opened before it may be under way
         )

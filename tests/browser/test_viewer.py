@@ -15,7 +15,7 @@ from mermed_core.files import ASSETS, BUNDLED_COLLECTION
 from mermed_core.settings import Settings
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from .visit import visit
 
@@ -333,3 +333,47 @@ def test_of_files_that_are_pressed_in_a_row_the_last_is_answered(page):
     expect(page.locator("#classify-map-check")).to_contain_text("hottest tenth blurred")
     expect(page.locator(".toast-body")).to_have_count(0)
     expect(page.locator(".mm-strip button").nth(2)).to_have_attribute("aria-pressed", "true")
+
+
+def test_what_is_tried_of_a_picture_is_not_shown_of_the_next(page):
+    upload(page, EXAMPLES / "ct.png", EXAMPLES / "oct.png")
+    headline, strip = page.locator("#classify-modality .mm-headline"), page.locator(".mm-strip button")
+    tried = (page.locator("#classify-map-check"), page.locator("#classify-second-look"))
+
+    def settled(modality: str) -> list[str]:
+        expect(headline).to_contain_text(modality)
+        expect(tried[0]).to_contain_text("hottest tenth blurred")
+        expect(tried[1].locator(".mm-spread").first).to_be_visible()
+        return [each.inner_text() for each in tried]
+
+    of_ct = settled("CT")
+    strip.nth(1).click()
+    of_oct = settled("OCT")
+    assert of_ct[1] != of_oct[1]
+    names = page.evaluate("window.gradio_config.dependencies.map((each) => [each.id, each.api_name])")
+    checks = {number for number, name in names if str(name).startswith("check_")}
+
+    def is_check(request: Request) -> bool:
+        return "/queue/join" in request.url and (request.post_data_json or {}).get("fn_index") in checks
+
+    held: list[Route] = []
+    busy = True
+
+    def hold(route: Route) -> None:
+        if busy and is_check(route.request):
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/queue/join*", hold)
+    with page.expect_request(is_check):
+        strip.nth(0).click()
+    strip.nth(1).click()
+    expect(headline).to_contain_text("OCT")
+    expect(page.locator("#classify-figure .mm-heat")).to_be_visible()
+    busy = False
+    for route in held:
+        route.continue_()
+    for each, calm in zip(tried, of_oct, strict=True):
+        expect(each).to_have_text(calm, use_inner_text=True)
+    expect(page.locator(".toast-body")).to_have_count(0)
