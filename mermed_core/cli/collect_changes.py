@@ -29,7 +29,8 @@ _COMPACT = """\
     mermed collect compact collections/mine
 
 Erases what was taken out, and puts the small segments that additions leave together, so that a search has
-fewer to go through. No case and no point of the map changes."""
+fewer to go through. No case and no point of the map changes. Vectors that are put together are rounded
+to eight bits once more, so that cases which are about as near may change places."""
 _VERIFY = """\
     mermed collect verify collections/mine
 

@@ -1,6 +1,7 @@
 """What a handler says about an image is shown while that image is open."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradio as gr
@@ -31,7 +32,8 @@ def answered(images: list[Query], opens: bool, handler: Any) -> Any:
         gr.Button().click(handler(asked), state, shown)
     session = SessionState(page)
     session[state._id] = images[0]
-    return asyncio.run(page.process_api(0, [None], state=session))["data"][0]
+    with ThreadPoolExecutor(1) as apart:  # in this thread a browser's loop may run
+        return apart.submit(asyncio.run, page.process_api(0, [None], state=session)).result()["data"][0]
 
 
 def test_an_answer_about_the_image_before_changes_nothing(images):

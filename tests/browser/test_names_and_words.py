@@ -112,8 +112,9 @@ def outer(page: Page, found: str) -> str:
 
 def alike(page: Page) -> list[tuple[str, str, str]]:
     """Returns role, name and description of neighbours that a listener cannot tell apart."""
-    nodes = [node for node in tree(page) if is_focusable({"properties": [], **node})]
-    parents = {node["nodeId"]: node.get("parentId") for node in tree(page)}
+    seen = tree(page)  # one look: what comes between two has no parent in the other
+    nodes = [node for node in seen if is_focusable({"properties": [], **node})]
+    parents = {node["nodeId"]: node.get("parentId") for node in seen}
     heard = Counter(
         (
             parents.get(node["nodeId"]),

@@ -307,7 +307,7 @@ LOOKING_AGAIN = "The image is looked at again under small changes."
 STABLE = "The answer is steady, which does not mean that it is right."
 UNSTABLE = "The answer is unstable: do not lean on it."
 FLAT_MAP = "The map is high over most of the image, so it points nowhere."
-EDGE_MAP = "The map is hottest at the border of the image, where no finding is expected."
+EDGE_MAP = "The map is hottest at the border of the image, where a finding is rare unless tissue fills it."
 
 
 def second_look(name: str, low: float, high: float, copies: int, turned: Sequence[tuple[str, str]]) -> str:

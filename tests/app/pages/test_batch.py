@@ -11,6 +11,7 @@ import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 
+from app.components.hyphens import breakable
 from app.pages.batch import BatchPage
 from app.texts import case_text
 from mermed_core.files import ASSETS
@@ -48,7 +49,8 @@ def test_it_shows_how_far_it_has_come_and_then_the_table(page, tmp_path):
     assert "Colour fundus" in table
     nearest = [row.analysis.neighbours[0].case for row in steps[-1][page._rows] if row.analysis]
     for case in nearest:
-        assert f">{case_text.labels(page._predictor.collection, case.labels)} <small>" in table
+        labels = case_text.labels(page._predictor.collection, case.labels)
+        assert f">{breakable(labels)} <small>" in table
     assert table.count("data:image/png") == 2
 
 
