@@ -39,7 +39,8 @@ class HeatMaps:
     def is_of(self, query: Query, explained: str) -> bool:
         """Returns whether a finding is one of an image's.
 
-        It is not where the answer for another image came between the choice and what is asked of it.
+        It is not where the answer for another image came between the choice and what is asked of it. Raises a
+        sentence for the page where no image can have it, see `class_of`.
         """
 
         def named() -> frozenset[str]:

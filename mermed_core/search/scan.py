@@ -183,7 +183,7 @@ def refine(lists: faiss.Index, exact: faiss.Index, metric: Metric) -> faiss.Inde
     """
     both = faiss.IndexRefine(lists, exact)
     # FAISS asks for one metric when it puts them together, but not afterwards. That of the lists would leave
-    # a conversion to Python, which takes as long as half of what a search costs beside FAISS.
+    # a conversion to Python, some 10 µs of a query's millisecond.
     exact.metric_type = both.metric_type = _FAISS_METRIC[metric]
     return both
 
